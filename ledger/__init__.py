@@ -1,0 +1,1 @@
+"""The write side of the trading ledger: commands in, versioned events out."""

@@ -1,0 +1,73 @@
+"""ledgerctl migrate, ledgerctl doctor: the schema, and whether everything is there."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ledger.doctor import Finding
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+_COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command()(migrate)
+    app.command()(doctor)
+
+
+def migrate(json: Json = False) -> None:
+    """Bring the database to this version's schema. Safe to run twice and from two processes."""
+    from ledger.plugins import migrate_all
+    from ledger.services import database
+    from ledger.settings import load
+
+    with database(load(), create=True) as url:
+        applied = migrate_all(url)
+    if json:
+        _print_json({"applied": applied, "current": True})
+        return
+    for name in applied:
+        typer.echo(f"applied sql/{name}")
+    typer.echo("The schema is current." if applied else "The schema is current: nothing to do.")
+
+
+def doctor(json: Json = False) -> None:
+    """Check that everything the ledger needs is there; exit 1 if something is not."""
+    from ledger.doctor import Finding, examine
+    from ledger.settings import InvalidSettings, load
+
+    findings = []
+    try:
+        settings = load()
+    except InvalidSettings as error:
+        findings.append(Finding("settings", "fail", str(error)))
+        _show(findings[0], json)
+    else:
+        findings.append(Finding("settings", "ok", f"data directory {settings.data_dir}"))
+        _show(findings[0], json)
+        for finding in examine(settings):
+            findings.append(finding)
+            _show(finding, json)
+    holds = all(finding.status != "fail" for finding in findings)
+    if json:
+        _print_json({"ok": holds, "checks": [asdict(finding) for finding in findings]})
+    raise typer.Exit(0 if holds else 1)
+
+
+def _show(finding: "Finding", json: bool) -> None:
+    if json:
+        return
+    status = typer.style(f"{finding.status:<5}", fg=_COLOURS[finding.status])
+    typer.echo(f"{status} {finding.check:<12} {finding.message}")
+    if finding.remedy:
+        typer.echo(f"{'':<18} → {finding.remedy}")
+
+
+def _print_json(result: object) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(result).decode())

@@ -1,0 +1,77 @@
+"""ledgerctl: the commands, and the one place where errors become a line for a person.
+
+Results go to stdout; exit 0 means that it holds, 1 that it does not, 2 wrong usage. Commands
+import what they need when they run, so that `ledgerctl --help` is there at once. Other packages
+add commands by the entry points "ledger.cli"; theirs are loaded when they are asked for.
+"""
+
+import importlib.metadata
+import os
+import sys
+from contextlib import ExitStack
+from typing import NoReturn
+
+import typer
+
+from ledger.cli import database, demo, query, serve, submit, up
+from ledger.cli.errors import explain
+
+app = typer.Typer(
+    name="ledgerctl",
+    help="The trading ledger: run it, send it commands, ask it, check it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+_COMMANDS = (up, demo, database, serve, submit, query)
+"""Modules with a `register(app)`, in the order of the help."""
+
+for _module in _COMMANDS:
+    _module.register(app)
+
+
+class CommandBroken(Exception):
+    """A command of another package cannot be loaded."""
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    try:
+        with ExitStack() as stack:
+            _mount_plugins(sys.argv[1:], stack)
+            app(prog_name="ledgerctl")
+    except BrokenPipeError:  # `ledgerctl … | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("LEDGER_DEBUG"):
+            raise
+        sys.stderr.write(f"error: {explain(error)}\n")
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _mount_plugins(arguments: list[str], stack: ExitStack) -> None:
+    """Mounts the commands of other packages: the one asked for, with the database at hand in the
+    environment, or all of them for the help."""
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    for entry_point in importlib.metadata.entry_points(group="ledger.cli"):
+        if asked not in (None, entry_point.name):
+            continue
+        try:
+            commands = entry_point.load()
+        except ImportError as error:
+            if asked is None:
+                continue  # the help of everything else is worth having
+            raise CommandBroken(
+                f"`ledgerctl {asked}` cannot be loaded: {error}. Install trading-ledger again."
+            ) from error
+        app.add_typer(commands, name=entry_point.name)
+        if asked is not None and len(arguments) > 1 and "--help" not in arguments:
+            from ledger.services import database as database_for
+            from ledger.settings import load
+
+            os.environ["LEDGER_DATABASE_URL"] = stack.enter_context(database_for(load()))

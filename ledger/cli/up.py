@@ -1,0 +1,75 @@
+"""ledgerctl up: everything in the foreground, until Ctrl-C."""
+
+import signal
+import threading
+from typing import Annotated, NoReturn
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command of this file."""
+    app.command()(up)
+
+
+class _Stopped(Exception):
+    """A signal asked us to end."""
+
+
+def up(
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the URLs as one JSON object.")
+    ] = False,
+) -> None:
+    """Run embedded services, command service and projections in the foreground, until Ctrl-C."""
+    from ledger.logging import configure
+    from ledger.settings import load
+    from ledger.supervisor import Supervisor
+
+    settings = load()
+    configure("up", settings.log_level)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        with Supervisor(settings) as supervisor:
+            supervisor.wait_until_ready()
+            _tell(
+                {
+                    "database_url": without_password(supervisor.database_url),
+                    "nats_url": without_password(supervisor.nats_url),
+                    "data_dir": str(settings.data_dir.absolute()),
+                },
+                json,
+            )
+            threading.Event().wait()
+    except _Stopped:
+        pass  # asked for: exit code 0
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    from urllib.parse import urlsplit, urlunsplit
+
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+
+
+def _stop(*_: object) -> NoReturn:
+    # Once is enough: a second signal must not break off the orderly stop that the first began.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise _Stopped
+
+
+def _tell(urls: dict[str, str], json: bool) -> None:
+    if json:
+        import orjson
+
+        typer.echo(orjson.dumps(urls).decode())
+        return
+    typer.echo(f"PostgreSQL  {urls['database_url']}")
+    typer.echo(f"NATS        {urls['nats_url']}")
+    typer.echo(f"data        {urls['data_dir']}")
+    typer.echo("Ready. Ctrl-C stops everything.")

@@ -1,0 +1,67 @@
+"""Logs: one JSON object per line on stderr; stdout is for results.
+
+The ids that lead from a log line to a command, its cause and its stream are bound once, where
+they become known, and appear in every line until they are released.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import orjson
+import structlog
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Makes every later log line a JSON object that names the service."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(service=service)
+    # Libraries speak the standard library's logging; their warnings belong in the same stream.
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_json),
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+@contextmanager
+def bound(
+    *,
+    command_id: UUID | str | None = None,
+    correlation_id: UUID | str | None = None,
+    stream_id: UUID | str | None = None,
+) -> Iterator[None]:
+    """Inside the block every log line carries the ids that are given."""
+    given = {"command_id": command_id, "correlation_id": correlation_id, "stream_id": stream_id}
+    ids = {name: str(value) for name, value in given.items() if value is not None}
+    with structlog.contextvars.bound_contextvars(**ids):
+        yield
+
+
+def _json(value: object, **_: object) -> str:
+    return orjson.dumps(value, default=str).decode()

@@ -1,0 +1,54 @@
+"""Which PostgreSQL and NATS a command uses: those of the settings, or the embedded ones.
+
+A service that is not set by URL is the embedded one of the data directory. Commands find it
+running there (`ledgerctl up`, in another terminal); the ones that need nothing but the database
+start it for as long as they take when nobody runs it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ledger.data_directory import running_services
+from ledger.settings import Settings
+
+
+class NotRunning(Exception):
+    """An embedded service is needed and nobody runs it."""
+
+
+def find_database(settings: Settings) -> str:
+    """URL of the PostgreSQL that is set, or that runs embedded. Raises NotRunning."""
+    return settings.database_url or _running(settings, "postgresql", "LEDGER_DATABASE_URL")
+
+
+def find_nats(settings: Settings) -> str:
+    """URL of the NATS server that is set, or that runs embedded. Raises NotRunning."""
+    return settings.nats_url or _running(settings, "nats", "LEDGER_NATS_URL")
+
+
+@contextmanager
+def database(settings: Settings, *, create: bool = False) -> Iterator[str]:
+    """The database's URL for the length of the block: an embedded PostgreSQL that nobody runs is
+    started for it. Raises NotRunning where there is no data yet, unless it may be created."""
+    try:
+        url = find_database(settings)
+    except NotRunning:
+        if not create and not (settings.data_dir / "postgresql").exists():
+            raise
+        from ledger.embedded import EmbeddedPostgres  # not needed where servers are set
+
+        with EmbeddedPostgres(settings.data_dir) as server:
+            yield server.url
+    else:
+        yield url
+
+
+def _running(settings: Settings, name: str, variable: str) -> str:
+    url = running_services(settings.data_dir).get(name)
+    if url is None:
+        raise NotRunning(
+            f"no {name} runs on {settings.data_dir.absolute()}, and {variable} is not set. Start "
+            "the embedded services with `ledgerctl up` in another terminal (same directory), or "
+            "set the variable in the environment or in .env."
+        )
+    return url

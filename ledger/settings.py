@@ -1,0 +1,149 @@
+"""Every setting of the write side: environment variables LEDGER_*, or the same in `.env`.
+
+A setting's name ends in its unit. Its description says what it limits and why the default is
+what it is; docs/settings.md is made from these descriptions (a test compares them).
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class InvalidSettings(Exception):
+    """A setting has a value it cannot have."""
+
+
+class Settings(BaseSettings):
+    """Where the services are, and every limit, timeout and size."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LEDGER_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+    )
+
+    database_url: str | None = Field(
+        default=None,
+        pattern="^postgres(ql)?://",
+        description="PostgreSQL 15 or later, as a libpq URL. Unset: the embedded PostgreSQL of "
+        "the data directory, so that trying out needs no server.",
+    )
+    nats_url: str | None = Field(
+        default=None,
+        pattern="^(nats|tls|ws|wss)://",
+        description="NATS 2.10 or later with JetStream. Unset: the embedded server of the data "
+        "directory. Its max_payload must be well above command_payload_limit_bytes, so that a "
+        "command that is too large arrives and is refused with a reason.",
+    )
+    data_dir: Path = Field(
+        default=Path(".ledger"),
+        description="Directory of the embedded services' data. Relative to the current directory, "
+        "so that two checkouts never share one.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO",
+        description="Least severity that is logged. INFO tells of batches and state changes, "
+        "DEBUG of every command.",
+    )
+
+    command_batch_size: int = Field(
+        default=500,
+        ge=1,
+        le=10_000,
+        description="Most commands decided and committed in one transaction. Larger batches "
+        "share a commit among more commands; beyond some hundreds nothing is won and the first "
+        "command of the batch waits for the last.",
+    )
+    command_fetch_wait_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="Longest wait in seconds for a first command before asking again. A command "
+        "that is there is handed over at once; this only bounds how long a stop takes to be seen.",
+    )
+    command_ack_wait_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds after which the server delivers an unacknowledged command again. "
+        "Well above the time of a batch, or commands would be decided twice for nothing; the "
+        "inbox keeps that from having an effect.",
+    )
+    command_max_deliver: int = Field(
+        default=5,
+        ge=1,
+        description="Deliveries of one command before it is set aside as FAILED for an operator. "
+        "Enough for a passing fault, few enough that a command that kills the worker does not "
+        "do so for ever.",
+    )
+    command_retry_wait_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds before a command that failed through a fault of ours is tried again; "
+        "each further pause is twice as long. A passing fault is over by then.",
+    )
+    command_retention_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="Days that NATS keeps commands, decided or not: longer than any outage of the "
+        "worker, and enough to send commands again to a database restored from a backup. Used "
+        "when the stream is made; later it is changed with `nats stream edit`.",
+    )
+    unreadable_body_limit_bytes: int = Field(
+        default=4_096,
+        ge=0,
+        description="Bytes kept of a message that could not be read. Its beginning tells who sent "
+        "it and what is wrong; nobody may fill the database with rubbish.",
+    )
+    command_payload_limit_bytes: int = Field(
+        default=65_536,
+        ge=1_024,
+        description="Largest body of a command in bytes. A real command has about 500; what is "
+        "larger is refused before it is parsed.",
+    )
+    clock_tolerance_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="How far ahead of our clock, in seconds, an occurred_at may be. Five minutes "
+        "are more than any synchronised clock is wrong.",
+    )
+    retry_wait_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="Longest pause in seconds between two tries to reach a database or a NATS "
+        "server that is down. Shorter pauses at first, so that a restart is hardly noticed.",
+    )
+    snapshot_interval_events: int = Field(
+        default=1_000,
+        ge=1,
+        description="A stream's state is kept after this many further events, so that loading a "
+        "long stream reads at most as many. Fewer would write more than they save.",
+    )
+    outcome_timeout_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Seconds a client waits for a command's outcome before it asks for it on "
+        "ledger.outcomes.get: far above a commit, so that asking means that something was lost.",
+    )
+    outcome_deadline_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds after which a client gives up on an outcome it asked for again and "
+        "again. The command may still be decided later: its outcome can be asked for any time.",
+    )
+
+
+def load() -> Settings:
+    """The settings of the environment and `.env`. Raises InvalidSettings."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "LEDGER_" + "_".join(str(part) for part in first["loc"]).upper()
+        value = "wrong" if name.endswith("_URL") else repr(first["input"])  # URLs have passwords
+        raise InvalidSettings(
+            f"{name} is {value}: {first['msg']}. "
+            "Correct it in the environment or in .env (docs/settings.md)."
+        ) from error

@@ -1,0 +1,1 @@
+CREATE INDEX balances_user ON balances (user_id);

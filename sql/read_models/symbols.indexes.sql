@@ -1,0 +1,1 @@
+CREATE INDEX symbols_exchange ON symbols (exchange, symbol);

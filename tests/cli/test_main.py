@@ -1,0 +1,152 @@
+"""ledgerctl for a person: what holds, what does not, and one line when something is wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import psutil
+import psycopg
+import pytest
+
+
+def ledgerctl(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "ledger", *arguments],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_migrate_tells_what_it_applied_and_then_that_nothing_is_left(
+    tmp_path: Path, empty_database_url: str
+) -> None:
+    first = ledgerctl("migrate", "--json", cwd=tmp_path, LEDGER_DATABASE_URL=empty_database_url)
+    second = ledgerctl("migrate", cwd=tmp_path, LEDGER_DATABASE_URL=empty_database_url)
+
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert "migrations/0001_event_store.sql" in orjson.loads(first.stdout)["applied"]
+    assert second.stdout == "The schema is current: nothing to do.\n"
+
+
+def test_doctor_finds_a_whole_ledger_well(tmp_path: Path, database_url: str, nats_url: str) -> None:
+    answer = ledgerctl(
+        "doctor", "--json", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url
+    )
+
+    report = orjson.loads(answer.stdout)
+    assert answer.returncode == 0, report
+    assert {check["check"]: check["status"] for check in report["checks"]} == {
+        "settings": "ok",
+        "python": "ok",
+        "disk": "ok",
+        "postgresql": "ok",
+        "clock": "ok",
+        "schema": "ok",
+        "event_store": "ok",
+        "append_only": "ok",
+        "nats": "ok",
+        "jetstream": "ok",
+        "commands": "warn",
+    }
+
+
+def test_doctor_notices_that_history_could_be_changed(
+    tmp_path: Path, database_url: str, nats_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE event_store DISABLE TRIGGER event_store_is_append_only")
+
+    answer = ledgerctl(
+        "doctor", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url
+    )
+
+    assert answer.returncode == 1
+    assert "fail  append_only" in answer.stdout
+    assert "→ Find out who did it" in answer.stdout
+
+
+def test_doctor_says_what_to_do_where_nothing_runs(tmp_path: Path) -> None:
+    answer = ledgerctl("doctor", cwd=tmp_path)
+
+    assert answer.returncode == 1
+    assert "fail  postgresql" in answer.stdout
+    assert "fail  nats" in answer.stdout
+    assert "ledgerctl up" in answer.stdout
+    assert not (tmp_path / ".ledger").exists(), "looking changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"LEDGER_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "LEDGER_DATABASE_URL"),
+        ({"LEDGER_DATABASE_URL": "postgresql://a?b"}, "LEDGER_DATABASE_URL"),
+        ({"LEDGER_NATS_URL": "127.0.0.1"}, "LEDGER_NATS_URL"),
+        ({"LEDGER_COMMAND_BATCH_SIZE": "0"}, "LEDGER_COMMAND_BATCH_SIZE is '0'"),
+        ({"LEDGER_DATA_DIR": "/dev/null/data"}, "/dev/null/data"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_without_a_traceback(
+    tmp_path: Path, environment: dict[str, str], said: str
+) -> None:
+    answer = ledgerctl("migrate", cwd=tmp_path, **environment)
+
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: ")
+    assert answer.stderr.count("\n") == 1
+    assert said in answer.stderr
+
+
+def test_a_traceback_can_be_asked_for(tmp_path: Path) -> None:
+    answer = ledgerctl(
+        "migrate", cwd=tmp_path, LEDGER_DATABASE_URL="postgresql://a?b", LEDGER_DEBUG="1"
+    )
+
+    assert "Traceback" in answer.stderr
+
+
+@pytest.mark.parametrize("arguments", [["migrat"], ["migrate", "--fast"], []])
+def test_wrong_usage_exits_with_2(tmp_path: Path, arguments: list[str]) -> None:
+    assert ledgerctl(*arguments, cwd=tmp_path).returncode == 2
+
+
+def test_the_help_needs_no_server_and_names_the_commands(tmp_path: Path) -> None:
+    answer = ledgerctl("--help", cwd=tmp_path)
+
+    assert answer.returncode == 0
+    for command in ("up", "migrate", "doctor"):
+        assert command in answer.stdout
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_up_runs_everything_until_it_is_stopped_and_leaves_nothing_behind(
+    server_directory: Path, how: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ledger", "up", "--json"],
+        cwd=server_directory,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        urls = orjson.loads(process.stdout.readline())
+        children = psutil.Process(process.pid).children(recursive=True)
+        doctor = ledgerctl("doctor", cwd=server_directory)
+        second = ledgerctl("up", cwd=server_directory)
+    finally:
+        process.send_signal(how)
+        exit_code = process.wait(60)
+        process.stdout.close()
+
+    assert exit_code == 0
+    assert urls["nats_url"].startswith("nats://127.0.0.1:")
+    assert doctor.returncode == 0, doctor.stdout
+    assert second.returncode == 1
+    assert f"for process {process.pid}" in second.stderr
+    assert psutil.wait_procs(children, timeout=10)[1] == []

@@ -1,0 +1,89 @@
+"""The shape of the code: what may import what, and files one can read in one go."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MOST_LINES = 400
+OURS = ("ledger", "projections")
+OPEN_TO_PROJECTIONS = ("ledger.domain", "ledger.eventstore.reader", "ledger.eventstore.codec")
+
+
+def python_files(*directories: str) -> list[Path]:
+    return sorted(path for name in directories for path in (ROOT / name).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module of ours that the file imports, wherever in the file it does so."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = node.module or ""
+            # `from ledger.domain import money` imports ledger.domain.money.
+            names = [
+                f"{module}.{alias.name}" if _is_module(f"{module}.{alias.name}") else module
+                for alias in node.names
+            ]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in OURS)
+
+
+def _is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.is_dir() or place.with_suffix(".py").exists()
+
+
+def within(name: str, allowed: tuple[str, ...]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in allowed)
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", python_files("ledger"), ids=relative)
+def test_the_write_side_does_not_know_the_read_side(path: Path) -> None:
+    assert [name for name in imports(path) if within(name, ("projections",))] == []
+
+
+@pytest.mark.parametrize("path", python_files("projections"), ids=relative)
+def test_the_read_side_knows_events_and_how_to_read_them_only(path: Path) -> None:
+    allowed = ("projections", *OPEN_TO_PROJECTIONS)
+    assert [name for name in imports(path) if not within(name, allowed)] == []
+
+
+@pytest.mark.parametrize("path", python_files("ledger/domain"), ids=relative)
+def test_the_domain_knows_nothing_of_ours_but_the_domain(path: Path) -> None:
+    assert [name for name in imports(path) if not within(name, ("ledger.domain",))] == []
+
+
+@pytest.mark.parametrize("path", python_files("ledger/domain"), ids=relative)
+def test_the_domain_has_no_clock_no_chance_and_no_outside_world(path: Path) -> None:
+    forbidden = {"time", "random", "secrets", "os", "io", "socket", "asyncio", "psycopg", "nats"}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+        )
+    }
+    floats = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    assert imported & forbidden == set()
+    assert not any(isinstance(node.value, float) for node in floats), "money is never a float"
+
+
+@pytest.mark.parametrize(
+    "path", python_files("ledger", "projections", "tests", "benchmarks", "examples"), ids=relative
+)
+def test_a_file_can_be_read_in_one_go(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < MOST_LINES
