@@ -1,0 +1,196 @@
+"""The ledger with nothing around it: the decisions of all aggregates, composed the way the
+application composes them, every event kept in the order in which it happened."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from ledger.domain import account, allocation, instrument, order
+from ledger.domain.event import Event, Rejection
+
+EVOLVE: dict[str, Callable[[Any, Event, UUID], Any]] = {
+    module.STREAM_TYPE: module.evolve for module in (account, allocation, instrument, order)
+}
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.log: list[tuple[str, UUID, Event]] = []
+        self.states: dict[UUID, Any] = {}
+        self.accounts: list[UUID] = []
+        self.orders: list[UUID] = []
+
+    # --- account, allocation, instrument ------------------------------------------------
+
+    def open_account(self, account_type: account.AccountType) -> UUID:
+        account_id = uuid4()
+        events = account.open_account(
+            self.states.get(account_id),
+            account_id=account_id,
+            user_id=uuid4(),
+            exchange="BINANCE",
+            name="trading",
+            account_type=account_type,
+            environment=account.Environment.PAPER,
+            base_currency="USDT",
+        )
+        self._record(account, account_id, events)
+        self.accounts.append(account_id)
+        return account_id
+
+    def of_account(self, account_id: UUID, decision: Callable[..., Any], **given: Any) -> None:
+        if decision is account.transfer:
+            known = allocation.sub_accounts(self.allocations(account_id))
+            given["known_sub_accounts"] = known
+        self._record(account, account_id, decision(self.states[account_id], **given))
+
+    def allocate(self, account_id: UUID, decision: Callable[..., Any], **given: Any) -> None:
+        account.check_not_closed(self.states[account_id])
+        events = decision(self.allocations(account_id), account_id=account_id, **given)
+        self._record(allocation, allocation.stream_id(account_id), events)
+
+    def rebalance(self, account_id: UUID) -> None:
+        told, moved = allocation.rebalance(
+            self.allocations(account_id), account_state=self.states[account_id]
+        )
+        self._record(allocation, allocation.stream_id(account_id), told)
+        self._record(account, account_id, moved)
+
+    def of_instrument(self, name: str, decision: Callable[..., Any], **given: Any) -> None:
+        stream_id = instrument.stream_id(name)
+        events = decision(self.states.get(stream_id), **given)
+        self._record(instrument, stream_id, events)
+
+    # --- orders -------------------------------------------------------------------------
+
+    def submit(self, account_id: UUID, order_id: UUID, **asked: Any) -> None:
+        """A refusal leaves a denied order, and is raised."""
+        terms = self._terms(account_id, **asked)
+        try:
+            events = self._check_and_submit(order_id, terms)
+        except Rejection as rejection:
+            events = order.deny(
+                self.states.get(order_id),
+                order_id=order_id,
+                code=rejection.code,
+                reason=rejection.message,
+                **terms,
+            )
+            self._begin_order(order_id, events)
+            raise
+        self._begin_order(order_id, events)
+        self._keep_hold(order_id)
+
+    def _check_and_submit(self, order_id: UUID, terms: order.Terms) -> tuple[Event, ...]:
+        account_id, strategy_id = terms["account_id"], terms.get("strategy_id")
+        funds = self.states[account_id]
+        account.check_order(funds, instrument=terms["instrument"])
+        allocation.check_order(
+            self.allocations(account_id), account_id=account_id, strategy_id=strategy_id
+        )
+        is_market = terms["order_type"] is order.OrderType.MARKET
+        instrument.check_order(
+            self.states[instrument.stream_id(terms["instrument"])],
+            quantity=terms.get("quantity"),
+            price=None if is_market else terms.get("price"),
+            stop_price=terms.get("stop_price"),
+        )
+        events = order.submit(self.states.get(order_id), order_id=order_id, **terms)
+        to_be = order.evolve(None, events[0], order_id)
+        account.hold(
+            funds,
+            order_id=order_id,
+            sub_account=to_be.sub_account,
+            asset=order.hold_asset(to_be),
+            amount=order.hold_required(to_be),
+        )
+        return events
+
+    def report(self, account_id: UUID, order_id: UUID, **asked: Any) -> None:
+        self._begin_order(order_id, order.report(**self._terms(account_id, **asked)))
+        self._keep_hold(order_id)
+
+    def of_order(self, order_id: UUID, decision: Callable[..., Any], **given: Any) -> int:
+        """A request or fact other than trades. Returns how many events it caused."""
+        state = self.states[order_id]
+        events = decision(state, **given)
+        if decision is order.request_replace:
+            account.check_active(self.states[state.account_id])
+            account.check_hold(
+                self.states[state.account_id],
+                order_id=order_id,
+                sub_account=state.sub_account,
+                asset=order.hold_asset(state),
+                required=order.hold_if_replaced(state, **given),
+            )
+        self._record(order, order_id, events)
+        return len(events) + self._keep_hold(order_id)
+
+    def trade(self, order_id: UUID, decision: Callable[..., Any], **given: Any) -> int:
+        """A fill or a void. Returns how many events it caused."""
+        state = self.states[order_id]
+        events = decision(state, **given)
+        self._record(order, order_id, events)
+        if not events or isinstance(events[0], order.OrderFillConflicted):
+            return len(events)
+        settled = (account.settle if decision is order.fill else account.void_trade)(
+            self.states[state.account_id],
+            order_id=order_id,
+            execution=events[0],
+            hold_required=order.hold_required(state),
+        )
+        self._record(account, state.account_id, settled)
+        return len(events) + len(settled)
+
+    # --- shared -------------------------------------------------------------------------
+
+    def allocations(self, account_id: UUID) -> allocation.AllocationState | None:
+        return self.states.get(allocation.stream_id(account_id))
+
+    def _terms(
+        self, account_id: UUID, instrument_name: str, strategy_id: str | None = None, **asked: Any
+    ) -> order.Terms:
+        listed = self.states[instrument.stream_id(instrument_name)]
+        return {
+            "account_id": account_id,
+            "instrument": instrument_name,
+            "base_asset": listed.base_asset,
+            "quote_asset": listed.quote_asset,
+            "sub_account": allocation.sub_account_of(strategy_id),
+            "strategy_id": strategy_id,
+            **asked,  # type: ignore[typeddict-item]
+        }
+
+    def _begin_order(self, order_id: UUID, events: tuple[Event, ...]) -> None:
+        self._record(order, order_id, events)
+        self.orders.append(order_id)
+
+    def _keep_hold(self, order_id: UUID) -> int:
+        state = self.states[order_id]
+        events = account.set_hold(
+            self.states[state.account_id],
+            order_id=order_id,
+            sub_account=state.sub_account,
+            asset=order.hold_asset(state),
+            required=order.hold_required(state),
+        )
+        self._record(account, state.account_id, events)
+        return len(events)
+
+    def _record(self, module: Any, stream_id: UUID, events: tuple[Event, ...]) -> None:
+        for event in events:
+            evolved = module.evolve(self.states.get(stream_id), event, stream_id)
+            self.states[stream_id] = evolved
+            self.log.append((module.STREAM_TYPE, stream_id, event))
+
+
+def available(desk: Desk) -> dict[tuple[UUID, str, str], Decimal]:
+    """What is available, per CASH account, sub-account and asset."""
+    return {
+        (account_id, sub_account, asset): balance.available
+        for account_id in desk.accounts
+        if desk.states[account_id].account_type is account.AccountType.CASH
+        for sub_account, assets in desk.states[account_id].balances.items()
+        for asset, balance in assets.items()
+    }
