@@ -1,0 +1,83 @@
+"""Events as the store holds them: a stable type name, a payload in JSON, a schema version.
+
+`encode` and `decode` are the only way between event objects and stored payloads. Amounts
+are plain decimal strings. A payload of an older schema passes the upcasters of its type, one
+version at a time, before it becomes an object (`upcasters.py`).
+"""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import orjson
+
+from ledger.domain import account, allocation, instrument, order
+from ledger.domain.event import Event
+from ledger.domain.money import plain
+from ledger.eventstore.upcasters import UPCASTERS
+
+_JSON_NATIVE = (Decimal, UUID)
+
+
+class UnknownEventType(LookupError):
+    """The store holds an event type that this version of the code does not know."""
+
+
+class UndecodableEvent(ValueError):
+    """A stored payload does not have the shape that its type and schema version demand."""
+
+
+def _event_classes() -> dict[str, type[Event]]:
+    found: dict[str, type[Event]] = {}
+    for module in (account, allocation, instrument, order):
+        for member in vars(module).values():
+            if isinstance(member, type) and issubclass(member, Event) and "type" in vars(member):
+                found[member.type] = member
+    return found
+
+
+EVENT_CLASSES = _event_classes()
+"""Every event type the ledger knows, by its stable name."""
+
+_DECODERS = {name: msgspec.json.Decoder(cls) for name, cls in EVENT_CLASSES.items()}
+
+
+def _json_default(value: object) -> str:
+    if isinstance(value, Decimal):
+        return plain(value)
+    raise TypeError(f"{type(value).__name__} has no place in an event payload")
+
+
+def encode(event: Event) -> bytes:
+    """The payload as JSON bytes."""
+    builtins = msgspec.to_builtins(event, builtin_types=_JSON_NATIVE)
+    return orjson.dumps(builtins, default=_json_default)
+
+
+def decode(event_type: str, payload: bytes | str, schema: int = 1) -> Event:
+    """The event of a stored payload.
+
+    Raises UnknownEventType, or UndecodableEvent when the payload does not fit.
+    """
+    decoder = _DECODERS.get(event_type)
+    if decoder is None:
+        raise UnknownEventType(
+            f"event type {event_type!r} is unknown: was it written by a newer version?"
+        )
+    current = EVENT_CLASSES[event_type].schema
+    try:
+        if schema == current:
+            return decoder.decode(payload)
+        return msgspec.convert(_upcast(event_type, payload, schema, current), decoder.type)
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, ValueError) as error:
+        raise UndecodableEvent(f"{event_type} (schema {schema}): {error}") from error
+
+
+def _upcast(event_type: str, payload: bytes | str, schema: int, current: int) -> dict[str, Any]:
+    if schema > current:
+        raise ValueError(f"schema {schema} is newer than {current}, the newest known here")
+    data: dict[str, Any] = orjson.loads(payload)
+    for version in range(schema, current):
+        data = UPCASTERS[event_type, version](data)
+    return data

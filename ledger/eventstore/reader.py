@@ -1,0 +1,87 @@
+"""Reading the log in position order: what projections, publishers and auditors read with."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import orjson
+import psycopg
+
+from ledger.domain.event import Event
+from ledger.eventstore.codec import decode
+
+NOTIFY_CHANNEL = "ledger_events"
+"""Told once per append transaction; the payload is the head position, as text."""
+
+
+class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event as stored. `data` and `metadata` are JSON texts."""
+
+    position: int
+    id: UUID
+    stream_id: UUID
+    stream_type: str
+    event_type: str
+    event_version: int
+    data: str
+    metadata: str
+    correlation_id: UUID | None
+    causation_id: UUID | None
+    user_id: UUID | None
+    occurred_at: datetime
+    recorded_at: datetime
+
+    @property
+    def schema(self) -> int:
+        """Version of the payload's shape; 1 unless the metadata says otherwise."""
+        if '"schema"' not in self.metadata:
+            return 1
+        return int(orjson.loads(self.metadata).get("schema", 1))
+
+    def decoded(self) -> Event:
+        """The domain event. Raises UnknownEventType or UndecodableEvent."""
+        return decode(self.event_type, self.data, self.schema)
+
+
+COLUMNS = """position, id, stream_id, stream_type, event_type, event_version, event_data::text,
+    metadata::text, correlation_id, causation_id, user_id, occurred_at, recorded_at"""
+"""The columns of a RecordedEvent, in its order."""
+
+_READ = f"""
+    SELECT {COLUMNS} FROM event_store
+    WHERE position > %(after)s AND position <= %(up_to)s
+    ORDER BY position"""
+_READ_OF_TYPES = f"""
+    SELECT {COLUMNS} FROM event_store
+    WHERE position > %(after)s AND position <= %(up_to)s AND event_type = ANY(%(types)s)
+    ORDER BY position"""
+
+
+def head(connection: psycopg.Connection[Any]) -> int:
+    """The position of the last event; 0 when there is none."""
+    row = connection.execute(
+        "SELECT position FROM event_store ORDER BY position DESC LIMIT 1"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def read(
+    connection: psycopg.Connection[Any],
+    *,
+    after: int,
+    up_to: int,
+    event_types: Sequence[str] | None = None,
+) -> list[RecordedEvent]:
+    """The events with `after` < position <= `up_to`, in position order; only those of
+    `event_types` when given. `up_to` must not be beyond the head: positions are gapless and
+    final, so a caller that has handled the answer has handled everything up to `up_to`."""
+    with connection.cursor(binary=True) as cursor:
+        if event_types is None:
+            cursor.execute(_READ, {"after": after, "up_to": up_to})
+        else:
+            cursor.execute(
+                _READ_OF_TYPES, {"after": after, "up_to": up_to, "types": list(event_types)}
+            )
+        return [RecordedEvent(*row) for row in cursor]

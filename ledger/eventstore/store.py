@@ -1,0 +1,146 @@
+"""Appending to the log and loading streams from it.
+
+One append is one transaction of its caller:
+
+    begin_append()   takes the append lock until commit, tells the head and the time of
+                     recording, and queues one NOTIFY             (sql/functions/begin_append.sql)
+    copy_events()    COPY to positions head + 1, head + 2 … in the order given
+    … whatever must commit together with the events (inbox, tracking) …
+    COMMIT           by the caller; readers are woken
+
+so four round trips whatever the number of events. Streams are guarded by the unique key
+(stream_id, event_version): a writer that decided on an old version gets `VersionConflict`
+and nothing of its transaction is kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg import errors
+
+from ledger.eventstore.reader import COLUMNS, NOTIFY_CHANNEL, RecordedEvent
+
+
+class VersionConflict(Exception):
+    """Somebody else appended to one of the streams since it was loaded, or the event id is
+    taken: load again and decide again."""
+
+
+class NewEvent(NamedTuple):
+    """An event to append. `data` and `metadata` are JSON texts of objects."""
+
+    id: UUID
+    stream_id: UUID
+    stream_type: str
+    event_type: str
+    event_version: int
+    data: str
+    metadata: str
+    correlation_id: UUID | None
+    causation_id: UUID | None
+    user_id: UUID | None
+    occurred_at: datetime
+
+
+class Appended(NamedTuple):
+    """`head` was the last position before; the appended events follow it without a gap."""
+
+    head: int
+    recorded_at: datetime
+
+
+COPY_EVENTS = """COPY event_store (position, id, stream_id, stream_type, event_type, event_version,
+    event_data, metadata, correlation_id, causation_id, user_id, occurred_at, recorded_at)
+    FROM STDIN"""
+
+_LOAD = f"""
+    SELECT {COLUMNS} FROM unnest(%(ids)s::uuid[], %(after)s::integer[]) AS wanted (id_wanted, after)
+    JOIN event_store ON stream_id = id_wanted AND event_version > after
+    ORDER BY stream_id, event_version"""
+
+NULL = "\\N"
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def copy_text(value: object) -> str:
+    """The value as a field of COPY's text format."""
+    if value is None:
+        return NULL
+    text = str(value)
+    return text.translate(_ESCAPES) if _needs_escape(text) else text
+
+
+def _needs_escape(text: str) -> bool:
+    return "\\" in text or "\n" in text or "\t" in text or "\r" in text
+
+
+def copy_lines(cursor: psycopg.Cursor[Any], statement: str, lines: Iterable[str]) -> None:
+    """Runs a COPY … FROM STDIN with the lines, each ending in a newline."""
+    with cursor.copy(statement) as copy:
+        copy.write("".join(lines))
+
+
+def begin_append(cursor: psycopg.Cursor[Any], event_count: int) -> Appended:
+    """Takes the append lock for the rest of the caller's transaction and tells where the next
+    `event_count` events go. What the caller reads from here on includes every append before."""
+    row = cursor.execute(
+        "SELECT head, recorded_at FROM begin_append(%s, %s)", (event_count, NOTIFY_CHANNEL)
+    ).fetchone()
+    assert row is not None
+    return Appended(*row)
+
+
+def copy_events(
+    cursor: psycopg.Cursor[Any], events: Sequence[NewEvent], appended: Appended
+) -> None:
+    """Writes the events after `appended.head`, in order.
+
+    Raises VersionConflict; the transaction is then lost.
+    """
+    if not events:
+        return
+    try:
+        copy_lines(cursor, COPY_EVENTS, event_lines(events, appended))
+    except errors.UniqueViolation as conflict:
+        raise VersionConflict(conflict.diag.message_detail or str(conflict)) from conflict
+
+
+def event_lines(events: Sequence[NewEvent], appended: Appended) -> list[str]:
+    """The events as lines of `COPY_EVENTS`."""
+    recorded_at = appended.recorded_at
+    return [
+        f"{position}\t{event.id}\t{event.stream_id}\t{copy_text(event.stream_type)}"
+        f"\t{copy_text(event.event_type)}\t{event.event_version}\t{copy_text(event.data)}"
+        f"\t{copy_text(event.metadata)}\t{event.correlation_id or NULL}"
+        f"\t{event.causation_id or NULL}\t{event.user_id or NULL}"
+        f"\t{event.occurred_at}\t{recorded_at}\n"
+        for position, event in enumerate(events, appended.head + 1)
+    ]
+
+
+def streams_changed(cursor: psycopg.Cursor[Any], *, after: int, up_to: int) -> set[UUID]:
+    """The streams with an event at `after` < position <= `up_to`."""
+    cursor.execute(
+        "SELECT DISTINCT stream_id FROM event_store WHERE position > %s AND position <= %s",
+        (after, up_to),
+    )
+    return {row[0] for row in cursor}
+
+
+def load_streams(
+    connection: psycopg.Connection[Any], after: dict[UUID, int]
+) -> dict[UUID, list[RecordedEvent]]:
+    """The events of each stream beyond the version given for it, oldest first. Streams
+    without such events have an empty list."""
+    streams: dict[UUID, list[RecordedEvent]] = {stream_id: [] for stream_id in after}
+    if not after:
+        return streams
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(_LOAD, {"ids": list(after), "after": list(after.values())})
+        for row in cursor:
+            event = RecordedEvent(*row)
+            streams[event.stream_id].append(event)
+    return streams
