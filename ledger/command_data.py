@@ -1,0 +1,429 @@
+"""The data of each command: one model per command type, in the order of the contract.
+
+Requests may be rejected; facts report what happened at the venue and are always recorded.
+Amounts are strings (or JSON integers), never floats; times carry their zone; unknown fields are
+errors, because a misspelt field on an order is money lost.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, model_validator
+from pydantic.json_schema import WithJsonSchema
+
+from ledger.domain import money
+from ledger.domain.account import EXTERNAL, MAIN, AccountType, Environment
+from ledger.domain.order import LiquiditySide, OrderType, PositionSide, Side, TimeInForce
+
+MAX_TEXT_LENGTH = 500
+"""Characters of a reason, name or reference."""
+MAX_FEE_RATE = Decimal(1)
+MAX_ALLOCATION_PERCENT = Decimal(100)
+MAX_RISK_MULTIPLIER = Decimal(10)
+
+_AMOUNT_SCHEMA = {
+    "type": "string",
+    "pattern": rf"^-?[0-9]{{1,{money.MAX_INTEGER_DIGITS}}}"
+    rf"(\.[0-9]{{1,{money.MAX_DECIMAL_PLACES}}})?$",
+}
+
+
+def _amount(value: object) -> Decimal:
+    if isinstance(value, str):
+        return money.parse(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return money.parse(str(value))
+    if isinstance(value, float):
+        raise ValueError("a float is not exact: send the amount as a string")
+    raise ValueError("send the amount as a string, like '0.5'")
+
+
+def _positive(value: object) -> Decimal:
+    amount = _amount(value)
+    if amount <= 0:
+        raise ValueError("must be greater than zero")
+    return amount
+
+
+def _not_negative(value: object) -> Decimal:
+    amount = _amount(value)
+    if amount < 0:
+        raise ValueError("must not be negative")
+    return amount
+
+
+def _not_zero(value: object) -> Decimal:
+    amount = _amount(value)
+    if amount == 0:
+        raise ValueError("must not be zero")
+    return amount
+
+
+def parse_time(value: object) -> datetime:
+    """An ISO 8601 time with zone, as aware UTC. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError("must be an ISO 8601 time as a string, like '2026-11-21T10:00:00Z'")
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(
+            f"{value[:40]!r} is not an ISO 8601 time like '2026-11-21T10:00:00Z'"
+        ) from None
+    if time.tzinfo is None:
+        raise ValueError("has no time zone: end it with Z, or with an offset like +01:00")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is outside of the years 1 to 9999") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    if not 1 <= len(value) <= MAX_TEXT_LENGTH:
+        raise ValueError(f"must have 1 to {MAX_TEXT_LENGTH} characters")
+    if "\x00" in value:
+        raise ValueError("must not contain the NUL character")
+    return value
+
+
+def _schema(**schema: Any) -> WithJsonSchema:
+    return WithJsonSchema(schema)
+
+
+Amount = Annotated[Decimal, PlainValidator(_not_zero), WithJsonSchema(_AMOUNT_SCHEMA)]
+PositiveAmount = Annotated[Decimal, PlainValidator(_positive), WithJsonSchema(_AMOUNT_SCHEMA)]
+Commission = Annotated[Decimal, PlainValidator(_amount), WithJsonSchema(_AMOUNT_SCHEMA)]
+"""May be negative: a maker's rebate."""
+Rate = Annotated[Decimal, PlainValidator(_not_negative), WithJsonSchema(_AMOUNT_SCHEMA)]
+Time = Annotated[datetime, PlainValidator(parse_time), _schema(type="string", format="date-time")]
+Text = Annotated[
+    str, PlainValidator(_text), _schema(type="string", minLength=1, maxLength=MAX_TEXT_LENGTH)
+]
+Asset = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,31}$")]
+Exchange = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_\-]{1,32}$")]
+Instrument = Annotated[
+    str, Field(strict=True, pattern=r"^[A-Za-z0-9_\-]{1,32}:[A-Za-z0-9._/:\-]{1,64}$")
+]
+"""`VENUE:SYMBOL`."""
+StrategyId = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9._\-]{1,64}$")]
+SubAccount = StrategyId
+VenueId = Annotated[str, PlainValidator(_text), _schema(type="string", minLength=1)]
+"""An id that a venue or service made up: any text."""
+
+
+class CommandData(BaseModel):
+    """Base of all command data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AccountCommandData(CommandData):
+    """Data of a command about an account; the message's subject is that account."""
+
+    account_id: UUID | None = None
+
+
+class InstrumentCommandData(CommandData):
+    """Data of a command about an instrument; the message's subject is `instruments`."""
+
+    instrument: Instrument
+
+
+# --- account --------------------------------------------------------------------------
+
+
+class OpenAccount(AccountCommandData):
+    account_id: UUID
+    user_id: UUID
+    exchange: Exchange
+    name: Text
+    account_type: AccountType
+    environment: Environment
+    base_currency: Asset
+
+
+class Deposit(AccountCommandData):
+    """Fact."""
+
+    asset: Asset
+    amount: PositiveAmount
+    reference: Text | None = None
+    sub_account: SubAccount = MAIN
+    occurred_at: Time | None = None
+
+
+class Withdraw(AccountCommandData):
+    asset: Asset
+    amount: PositiveAmount
+    reference: Text | None = None
+    sub_account: SubAccount = MAIN
+
+
+class Transfer(AccountCommandData):
+    asset: Asset
+    amount: PositiveAmount
+    from_sub_account: SubAccount
+    to_sub_account: SubAccount
+
+
+class AdjustBalance(AccountCommandData):
+    """Fact: a correction, by a person who says why. The amount is signed."""
+
+    asset: Asset
+    amount: Amount
+    reason: Text
+    actor: Text
+    sub_account: SubAccount = MAIN
+    occurred_at: Time | None = None
+
+
+class SuspendAccount(AccountCommandData):
+    reason: Text | None = None
+    actor: Text | None = None
+
+
+class ReactivateAccount(SuspendAccount):
+    pass
+
+
+class CloseAccount(SuspendAccount):
+    pass
+
+
+# --- order ----------------------------------------------------------------------------
+
+_NEED_PRICE = frozenset(
+    {OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT, OrderType.LIMIT_MAKER}
+)
+_NEED_STOP_PRICE = frozenset(
+    {
+        OrderType.STOP_MARKET,
+        OrderType.STOP_LIMIT,
+        OrderType.TAKE_PROFIT,
+        OrderType.TAKE_PROFIT_LIMIT,
+    }
+)
+
+
+class OrderCommandData(AccountCommandData):
+    order_id: UUID
+
+
+class SubmitOrder(OrderCommandData):
+    """`price` on a MARKET order is the estimate that its hold is reckoned with."""
+
+    instrument: Instrument
+    side: Side
+    order_type: OrderType
+    quantity: PositiveAmount | None = None
+    quote_quantity: PositiveAmount | None = None
+    price: PositiveAmount | None = None
+    stop_price: PositiveAmount | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: StrictBool = False
+    reduce_only: StrictBool = False
+    iceberg_qty: PositiveAmount | None = None
+    position_side: PositionSide | None = None
+    strategy_id: StrategyId | None = None
+    fee_rate: Rate = money.ZERO
+    client_order_id: VenueId | None = None
+
+    @model_validator(mode="after")
+    def _fields_fit_the_order_type(self) -> Self:
+        kind = self.order_type
+        if kind in _NEED_PRICE and self.price is None:
+            raise ValueError(f"a {kind} order needs a price")
+        if kind in _NEED_STOP_PRICE and self.stop_price is None:
+            raise ValueError(f"a {kind} order needs a stop_price")
+        if self.quote_quantity is not None and (kind, self.side) != (OrderType.MARKET, Side.BUY):
+            raise ValueError("quote_quantity is the budget of a MARKET BUY; give quantity instead")
+        if self.quantity is None and self.quote_quantity is None:
+            raise ValueError("quantity is missing")
+        if (
+            self.iceberg_qty is not None
+            and self.quantity is not None
+            and self.iceberg_qty > self.quantity
+        ):
+            raise ValueError("iceberg_qty is more than quantity")
+        if self.fee_rate >= MAX_FEE_RATE:
+            raise ValueError("fee_rate is a fraction: 0.1 % is 0.001")
+        return self
+
+
+class RequestCancel(OrderCommandData):
+    reason: Text | None = None
+
+
+class RequestReplace(OrderCommandData):
+    """What is absent stays as it is."""
+
+    quantity: PositiveAmount | None = None
+    price: PositiveAmount | None = None
+    stop_price: PositiveAmount | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.quantity is None and self.price is None and self.stop_price is None:
+            raise ValueError("name a new quantity, price or stop_price")
+        return self
+
+
+class OrderFactData(OrderCommandData):
+    """A fact about an order. `instrument`, `side` and `quantity` let the ledger record an order
+    that it never saw submitted; they are ignored for one it knows."""
+
+    occurred_at: Time | None = None
+    venue_order_id: VenueId | None = None
+    client_order_id: VenueId | None = None
+    instrument: Instrument | None = None
+    side: Side | None = None
+    order_type: OrderType | None = None
+    quantity: PositiveAmount | None = None
+    price: PositiveAmount | None = None
+
+
+class AcceptOrder(OrderFactData):
+    pass
+
+
+class RejectOrder(OrderFactData):
+    reason: Text | None = None
+
+
+class RecordFill(OrderFactData):
+    trade_id: VenueId
+    last_qty: PositiveAmount
+    last_px: PositiveAmount
+    commission: Commission = money.ZERO
+    commission_asset: Asset | None = None
+    liquidity_side: LiquiditySide | None = None
+
+    @model_validator(mode="after")
+    def _commission_names_its_asset(self) -> Self:
+        if self.commission != 0 and self.commission_asset is None:
+            raise ValueError("commission_asset is missing")
+        return self
+
+
+class VoidFill(OrderFactData):
+    trade_id: VenueId
+    reason: Text | None = None
+
+
+class CancelOrder(OrderFactData):
+    reason: Text | None = None
+
+
+class RejectCancel(OrderFactData):
+    reason: Text | None = None
+
+
+class ReplaceOrder(OrderFactData):
+    """The terms now in force; what is absent stays as it is (or as the pending request asked)."""
+
+    stop_price: PositiveAmount | None = None
+
+
+class RejectReplace(OrderFactData):
+    reason: Text | None = None
+
+
+class ExpireOrder(OrderFactData):
+    reason: Text | None = None
+
+
+# --- allocation -----------------------------------------------------------------------
+
+
+def _percent(value: object) -> Decimal:
+    percent = _positive(value)
+    if percent > MAX_ALLOCATION_PERCENT:
+        raise ValueError(f"must be at most {MAX_ALLOCATION_PERCENT}")
+    return percent
+
+
+def _multiplier(value: object) -> Decimal:
+    multiplier = _positive(value)
+    if multiplier > MAX_RISK_MULTIPLIER:
+        raise ValueError(f"must be at most {MAX_RISK_MULTIPLIER}")
+    return multiplier
+
+
+Percent = Annotated[Decimal, PlainValidator(_percent), WithJsonSchema(_AMOUNT_SCHEMA)]
+Multiplier = Annotated[Decimal, PlainValidator(_multiplier), WithJsonSchema(_AMOUNT_SCHEMA)]
+
+
+class AllocationCommandData(AccountCommandData):
+    strategy_id: StrategyId
+
+    @model_validator(mode="after")
+    def _strategy_is_no_reserved_name(self) -> Self:
+        if self.strategy_id in {MAIN, EXTERNAL}:
+            raise ValueError(f"strategy_id {self.strategy_id!r} is a name of the ledger's own")
+        return self
+
+
+class AssignStrategy(AllocationCommandData):
+    allocation_percent: Percent
+    risk_multiplier: Multiplier = Decimal(1)
+    auto_rebalance: StrictBool = False
+
+
+class ChangeAllocation(AllocationCommandData):
+    """What is absent stays as it is."""
+
+    allocation_percent: Percent | None = None
+    risk_multiplier: Multiplier | None = None
+    auto_rebalance: StrictBool | None = None
+
+
+class DeactivateStrategy(AllocationCommandData):
+    reason: Text | None = None
+
+
+class RebalanceAllocations(AccountCommandData):
+    pass
+
+
+# --- instrument -----------------------------------------------------------------------
+
+
+class ListInstrument(InstrumentCommandData):
+    """Without a `min_quantity`, one step is the least."""
+
+    base_asset: Asset
+    quote_asset: Asset
+    tick_size: PositiveAmount
+    step_size: PositiveAmount
+    min_quantity: PositiveAmount | None = None
+    max_quantity: PositiveAmount | None = None
+
+
+class UpdateInstrument(InstrumentCommandData):
+    """What is absent stays as it is."""
+
+    tick_size: PositiveAmount | None = None
+    step_size: PositiveAmount | None = None
+    min_quantity: PositiveAmount | None = None
+    max_quantity: PositiveAmount | None = None
+
+
+class DelistInstrument(InstrumentCommandData):
+    reason: Text | None = None
+
+
+_MODELS: tuple[type[CommandData], ...] = (
+    *(OpenAccount, Withdraw, Transfer, SuspendAccount, ReactivateAccount, CloseAccount),
+    *(Deposit, AdjustBalance),
+    *(SubmitOrder, RequestCancel, RequestReplace),
+    *(AcceptOrder, RejectOrder, RecordFill, VoidFill, CancelOrder, RejectCancel),
+    *(ReplaceOrder, RejectReplace, ExpireOrder),
+    *(AssignStrategy, ChangeAllocation, DeactivateStrategy, RebalanceAllocations),
+    *(ListInstrument, UpdateInstrument, DelistInstrument),
+)
+
+COMMAND_DATA: dict[str, type[CommandData]] = {model.__name__: model for model in _MODELS}
+"""The model of each command type."""

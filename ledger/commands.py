@@ -1,0 +1,282 @@
+"""Command messages and outcomes: the contract with services.
+
+    bytes ──parse──▶ Command(data=<one of the models below>)    well formed: can be decided
+                 └─▶ InvalidCommand(message)                    answered INVALID_COMMAND
+
+A message is a CloudEvents 1.0 JSON object. `parse` never raises on input. It refuses everything
+that could be understood in two ways: floats as amounts, times without zone, unknown fields,
+a subject that is not the account the data speaks of. Amounts become exact `Decimal`s here and
+stay that from then on.
+
+The fingerprint (SHA-256 of type, subject and data) tells a resend, which gets the same outcome
+again, from another command under the same id, which is refused.
+"""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import orjson
+from pydantic import ValidationError
+
+from ledger.command_data import (
+    COMMAND_DATA,
+    AccountCommandData,
+    CommandData,
+    InstrumentCommandData,
+    parse_time,
+)
+
+SPECVERSION = "1.0"
+INSTRUMENTS_SUBJECT = "instruments"
+"""Subject of commands about instruments, which belong to no account."""
+MAX_COMMAND_BYTES = 65_536
+"""Default of the largest message that is decided (setting `LEDGER_MAX_COMMAND_BYTES`): the
+largest sensible command is under 4 KiB, and one message must not fill a batch's memory."""
+MAX_SOURCE_LENGTH = 200
+"""Characters of `source` kept."""
+MAX_ERRORS_TOLD = 5
+"""Faults of one message that its outcome lists."""
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """A well-formed command. `account_id` is None for commands about instruments; `time` is the
+    sender's, None when it gave none."""
+
+    id: UUID
+    type: str
+    subject: str
+    source: str
+    account_id: UUID | None
+    time: datetime | None
+    correlation_id: UUID
+    causation_id: UUID | None
+    user_id: UUID | None
+    fingerprint: bytes
+    data: CommandData
+
+
+class InvalidCommand(msgspec.Struct, frozen=True, gc=False):
+    """A message that cannot be decided. `id` is None when not even that could be read, and then
+    there is nobody's outcome to keep."""
+
+    id: UUID | None
+    type: str
+    subject: str
+    source: str
+    fingerprint: bytes
+    message: str
+
+
+class EventReference(msgspec.Struct, frozen=True, gc=False):
+    """An event that a command caused, and where it is."""
+
+    id: UUID
+    type: str
+    stream_id: UUID
+    version: int
+    position: int
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a command: ACCEPTED, REJECTED (with a stable `code`), FAILED (ours, set
+    aside for an operator), or UNKNOWN (asked for, not decided yet). `position` is the log's head
+    once the command was recorded: a reader at that position has seen all its effects."""
+
+    command_id: UUID | None
+    status: str
+    code: str | None = None
+    message: str | None = None
+    events: tuple[EventReference, ...] = ()
+    position: int | None = None
+    replayed: bool = False
+
+    def to_json(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> "Outcome":
+        return _OUTCOME_DECODER.decode(text)
+
+
+ACCEPTED, REJECTED, FAILED, UNKNOWN = "ACCEPTED", "REJECTED", "FAILED", "UNKNOWN"
+INVALID_COMMAND = "INVALID_COMMAND"
+
+_OUTCOME_DECODER = msgspec.json.Decoder(Outcome)
+
+
+class _Fault(Exception):
+    """Why a message is invalid."""
+
+
+def parse(
+    body: bytes, *, subject: str | None = None, max_bytes: int = MAX_COMMAND_BYTES
+) -> Command | InvalidCommand:
+    """The command of a message. `subject` is the last token of the NATS subject it came on,
+    when it came that way; the message must speak of the same account."""
+    try:
+        envelope = _envelope(body, max_bytes)
+    except _Fault as fault:
+        return InvalidCommand(
+            id=_salvaged_id(body, max_bytes),
+            type="",
+            subject=subject or "",
+            source="",
+            fingerprint=hashlib.sha256(body).digest(),
+            message=str(fault),
+        )
+    return _command(envelope, subject, body)
+
+
+def _envelope(body: bytes, max_bytes: int) -> dict[str, Any]:
+    if len(body) > max_bytes:
+        raise _Fault(f"the message has {len(body)} bytes, at most {max_bytes} are decided")
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _Fault(f"the message is not JSON: {error}") from error
+    if not isinstance(envelope, dict):
+        raise _Fault(f"the message is a JSON {type(envelope).__name__}, not an object")
+    return envelope
+
+
+def _salvaged_id(body: bytes, max_bytes: int) -> UUID | None:
+    """The id of a message that is too large, if it can be read: its sender waits for an answer."""
+    if len(body) <= max_bytes:
+        return None
+    try:
+        return UUID(orjson.loads(body)["id"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _command(
+    envelope: dict[str, Any], subject: str | None, body: bytes
+) -> Command | InvalidCommand:
+    command_id: UUID | None = None
+    command_type = _short(envelope.get("type"))
+    source = _short(envelope.get("source"))
+    named_subject = _short(envelope.get("subject", subject))
+    fingerprint = _fingerprint(envelope, named_subject, body)
+    try:
+        command_id = _uuid(envelope, "id", required=True)
+        assert command_id is not None
+        if envelope.get("specversion") != SPECVERSION:
+            raise _Fault(f"specversion must be {SPECVERSION!r}")
+        if not source:
+            raise _Fault("source is missing: name the sending service")
+        if subject is not None and named_subject != subject:
+            raise _Fault(
+                f"the message's subject {named_subject!r} is not the {subject!r} it was sent to"
+            )
+        data = _data(command_type, envelope.get("data"))
+        return Command(
+            id=command_id,
+            type=command_type,
+            subject=named_subject,
+            source=source,
+            account_id=_account_id(data, named_subject),
+            time=_time(envelope.get("time")),
+            correlation_id=_uuid(envelope, "correlationid") or command_id,
+            causation_id=_uuid(envelope, "causationid"),
+            user_id=_uuid(envelope, "userid"),
+            fingerprint=fingerprint,
+            data=data,
+        )
+    except _Fault as fault:
+        return InvalidCommand(
+            id=command_id,
+            type=command_type,
+            subject=named_subject,
+            source=source,
+            fingerprint=fingerprint,
+            message=str(fault),
+        )
+
+
+def _fingerprint(envelope: dict[str, Any], subject: str, body: bytes) -> bytes:
+    content = [envelope.get("type"), subject, envelope.get("data")]
+    try:
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+    except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes; no command has it
+        return hashlib.sha256(body).digest()
+
+
+def _short(value: object) -> str:
+    """A text of the envelope, kept to a sane length and free of what PostgreSQL cannot store."""
+    return value[:MAX_SOURCE_LENGTH].replace("\x00", "") if isinstance(value, str) else ""
+
+
+def _uuid(envelope: dict[str, Any], name: str, *, required: bool = False) -> UUID | None:
+    value = envelope.get(name)
+    if value is None and not required:
+        return None
+    try:
+        return UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        raise _Fault(f"{name} must be a UUID, not {_shown(value)}") from None
+
+
+def _time(value: object) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return parse_time(value)
+    except ValueError as error:
+        raise _Fault(f"time: {error}") from error
+
+
+def _data(command_type: str, data: object) -> CommandData:
+    model = COMMAND_DATA.get(command_type)
+    if model is None:
+        known = ", ".join(COMMAND_DATA)
+        raise _Fault(f"type {command_type!r} is no command; there are: {known}")
+    if not isinstance(data, dict):
+        raise _Fault("data must be a JSON object")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _Fault(_explained(error)) from error
+
+
+def _explained(error: ValidationError) -> str:
+    faults = error.errors(include_url=False, include_context=False)
+    told = [
+        ".".join(["data", *(str(part)[:40] for part in fault["loc"])])
+        + f": {fault['msg'].removeprefix('Value error, ')}"
+        for fault in faults[:MAX_ERRORS_TOLD]
+    ]
+    if len(faults) > MAX_ERRORS_TOLD:
+        told.append(f"and {len(faults) - MAX_ERRORS_TOLD} more")
+    return "; ".join(told)
+
+
+def _account_id(data: CommandData, subject: str) -> UUID | None:
+    """The account a command is about: its subject, which the data must not contradict."""
+    if isinstance(data, InstrumentCommandData):
+        if subject != INSTRUMENTS_SUBJECT:
+            raise _Fault(f"commands about instruments have the subject {INSTRUMENTS_SUBJECT!r}")
+        return None
+    try:
+        account_id = UUID(subject)
+    except ValueError:
+        raise _Fault(f"subject must be the account's id, not {_shown(subject)}") from None
+    assert isinstance(data, AccountCommandData)
+    named = data.account_id
+    if named is not None and named != account_id:
+        raise _Fault(f"data.account_id {named} is not the subject {account_id}")
+    return account_id
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_SOURCE_LENGTH else text[:MAX_SOURCE_LENGTH] + "…"
+
+
+def subject_of(data: dict[str, Any]) -> str:
+    """The subject for raw command data that names its account or is about an instrument's
+    listing; empty when it names neither."""
+    account_id = data.get("account_id")
+    return account_id if isinstance(account_id, str) else ""
