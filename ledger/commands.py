@@ -26,8 +26,8 @@ from ledger.command_data import (
     AccountCommandData,
     CommandData,
     InstrumentCommandData,
-    parse_time,
 )
+from ledger.command_fields import parse_time
 
 SPECVERSION = "1.0"
 INSTRUMENTS_SUBJECT = "instruments"
@@ -273,10 +273,3 @@ def _account_id(data: CommandData, subject: str) -> UUID | None:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= MAX_SOURCE_LENGTH else text[:MAX_SOURCE_LENGTH] + "…"
-
-
-def subject_of(data: dict[str, Any]) -> str:
-    """The subject for raw command data that names its account or is about an instrument's
-    listing; empty when it names neither."""
-    account_id = data.get("account_id")
-    return account_id if isinstance(account_id, str) else ""
