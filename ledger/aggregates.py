@@ -29,7 +29,7 @@ from ledger.eventstore import snapshots
 from ledger.eventstore.snapshots import Snapshot
 from ledger.eventstore.store import load_streams
 
-_JSON_NATIVE = (Decimal, UUID)
+_JSON_NATIVE = (Decimal,)
 
 
 class _Kind(NamedTuple):
@@ -105,6 +105,10 @@ class Aggregates:
             for recorded in events:
                 streams[stream_id].evolve(stream_id, recorded.decoded(), recorded.stream_type)
         return streams
+
+    def peek(self, stream_id: UUID) -> Any:
+        """The state of a loaded stream, of whichever kind it is."""
+        return self._streams[stream_id].state
 
     def get(self, stream_type: str, stream_id: UUID) -> Any:
         """Raises Rejection when the id is that of another kind of aggregate."""

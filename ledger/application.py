@@ -43,7 +43,7 @@ from ledger.domain.event import Rejection
 from ledger.domain.money import exact
 from ledger.eventstore import inbox, reader, snapshots, store
 from ledger.eventstore.store import VersionConflict
-from ledger.handlers import decide, streams_of
+from ledger.handlers import decide, streams_behind, streams_of
 from ledger.work import Work
 
 MAX_CACHED_STREAMS = 100_000
@@ -134,8 +134,12 @@ class Ledger:
         connection = self._connection()
         batch = Batch(commands, inbox.find(connection, [c.id for c in commands if c.id]))
         to_decide = batch.to_decide()
-        read = {i for _, c in to_decide if isinstance(c, Command) for i in streams_of(c)}
+        readable = [c for _, c in to_decide if isinstance(c, Command)]
+        read = {i for c in readable for i in streams_of(c)}
         self._aggregates.load(connection, read)
+        behind = {i for c in readable for i in streams_behind(c, self._aggregates.peek)} - read
+        self._aggregates.load(connection, behind)
+        read |= behind
         with exact():
             for place, command in to_decide:
                 batch.decided(place, self._decide(connection, command, now))

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from ledger import command_data as c
 from ledger.commands import Command
-from ledger.domain import allocation, instrument
+from ledger.domain import allocation, instrument, order
 from ledger.handlers import accounts, allocations, instruments, order_facts, order_requests
 from ledger.work import Work
 
@@ -41,6 +41,15 @@ def streams_of(command: Command) -> Iterator[UUID]:
         if not isinstance(data, c.SubmitOrder) or data.strategy_id is None:
             return
     yield allocation.stream_id(command.account_id)
+
+
+def streams_behind(command: Command, state_of: Callable[[UUID], Any]) -> Iterator[UUID]:
+    """The streams that only the state of another one names: a replace does not say which
+    instrument its order is for."""
+    if isinstance(command.data, c.RequestReplace):
+        state = state_of(command.data.order_id)
+        if isinstance(state, order.OrderState):
+            yield instrument.stream_id(state.instrument)
 
 
 _HANDLERS: dict[type[c.CommandData], Callable[[Work, Any], None]] = {
