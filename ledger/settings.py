@@ -74,9 +74,9 @@ class Settings(BaseSettings):
     command_max_deliver: int = Field(
         default=5,
         ge=1,
-        description="Deliveries of one command before it is set aside as FAILED for an operator. "
-        "Enough for a passing fault, few enough that a command that kills the worker does not "
-        "do so for ever.",
+        description="Deliveries after which a command that fails through a fault of ours is set "
+        "aside as FAILED for an operator. Enough for a passing fault; more would only keep its "
+        "sender waiting.",
     )
     command_retry_wait_seconds: float = Field(
         default=1.0,

@@ -1,0 +1,187 @@
+"""The demo's report: one object for scripts, a page for people."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from rich.console import Console
+
+from ledger.demo.proofs import Proof, added
+from ledger.demo.sender import Tally
+from ledger.domain.money import plain, shown
+
+WIDTH = 96
+"""Columns of the report's text."""
+
+_GLUE = "\N{NO-BREAK SPACE}"
+
+_WORK = """
+    SELECT extract(epoch FROM max(decided_at) - min(decided_at))::float8 AS seconds,
+           (SELECT count(*) FROM event_store WHERE metadata->>'source' = ANY(%(sources)s)) AS events
+    FROM command_inbox WHERE source = ANY(%(sources)s)"""
+
+_OURS = """SELECT subject::uuid FROM command_inbox WHERE source = ANY(%(sources)s)
+           AND command_type = 'OpenAccount' AND status = 'ACCEPTED'"""
+
+_BALANCES = f"""
+    SELECT account_name AS account, account_id::text, sub_account, asset, total, available, locked
+    FROM balances JOIN accounts USING (account_id) WHERE account_id IN ({_OURS})
+    ORDER BY account_name, sub_account <> 'main', sub_account, asset"""
+
+_ORDERS = f"""SELECT status, count(*) FROM orders WHERE account_id IN ({_OURS})
+              GROUP BY status ORDER BY count(*) DESC"""
+
+_DOUBLE_ENTRY = """
+    SELECT asset, sum(amount) FILTER (WHERE direction = 'DEBIT') AS debits,
+           sum(amount) FILTER (WHERE direction = 'CREDIT') AS credits
+    FROM transactions GROUP BY asset ORDER BY asset"""
+
+_SITUATIONS = """
+    WITH events AS MATERIALIZED (
+        SELECT event_type, stream_id, event_data->>'status' AS status,
+               (event_data->>'late')::boolean AS late, metadata->>'source' AS source,
+               (event_data->>'overfill_qty')::numeric AS overfill
+        FROM event_store
+        WHERE metadata->>'source' = ANY(%(sources)s) AND stream_type = 'order')
+    SELECT count(*) FILTER (WHERE event_type = 'order.filled' AND status = 'PARTIALLY_FILLED')
+               AS "partial fills",
+           count(*) FILTER (WHERE event_type = 'order.filled' AND late) AS "late fills",
+           (SELECT count(*) FROM command_inbox WHERE source = ANY(%(sources)s)
+              AND command_type = 'RecordFill' AND status = 'ACCEPTED'
+              AND outcome->'events' = '[]') AS "duplicate fills",
+           count(*) FILTER (WHERE event_type = 'order.fill_conflicted') AS "contradicted fills",
+           count(*) FILTER (WHERE event_type = 'order.fill_voided') AS "voided fills",
+           count(*) FILTER (WHERE event_type = 'order.filled' AND overfill > 0) AS "overfills",
+           count(*) FILTER (WHERE event_type = 'order.cancel_requested') AS "cancel requests",
+           count(*) FILTER (WHERE event_type = 'order.cancel_rejected') AS "refused cancels",
+           count(*) FILTER (WHERE event_type = 'order.cancelled' AND NOT EXISTS (
+               SELECT FROM events AS asked WHERE asked.stream_id = events.stream_id
+               AND asked.event_type = 'order.cancel_requested')) AS "unrequested cancels",
+           count(*) FILTER (WHERE event_type = 'order.replaced') AS "replaces",
+           count(*) FILTER (WHERE event_type = 'order.replace_rejected') AS "refused replaces",
+           count(*) FILTER (WHERE event_type = 'order.expired') AS "expiries",
+           count(*) FILTER (WHERE event_type = 'order.rejected') AS "rejections by the venue",
+           count(*) FILTER (WHERE event_type = 'order.denied') AS "orders denied by the ledger"
+    FROM events"""
+
+
+def gather(
+    connection: psycopg.Connection[Any],
+    tallies: Sequence[Tally],
+    proofs: Sequence[Proof],
+    started: datetime,
+    seconds: float,
+) -> dict[str, Any]:
+    """Everything the report says, ready for JSON."""
+    given = {"sources": [tally.source for tally in tallies]}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        work = cursor.execute(_WORK, given).fetchone() or {}
+        situations = cursor.execute(_SITUATIONS, given).fetchone()
+        balances = [_in_plain(row) for row in cursor.execute(_BALANCES, given)]
+        double_entry = [_in_plain(row) for row in cursor.execute(_DOUBLE_ENTRY)]
+    orders = dict(connection.execute(_ORDERS, given).fetchall())
+    messages = sum(tally.messages for tally in tallies)
+    return {
+        "holds": all(proof.holds for proof in proofs),
+        "started_at": started.isoformat().replace("+00:00", "Z"),
+        "seconds": round(seconds, 1),
+        "commands": {
+            "messages": messages,
+            "commands": sum(tally.commands for tally in tallies),
+            "resent": sum(len(tally.resent) for tally in tallies),
+            "by_status": _counts(tally.by_status for tally in tallies),
+            "by_code": _counts(tally.by_code for tally in tallies),
+            "by_type": _counts(tally.by_type for tally in tallies),
+            "per_second": _rate(messages, work["seconds"]),
+        },
+        "events": {"events": work["events"], "per_second": _rate(work["events"], work["seconds"])},
+        "orders": orders,
+        "situations": situations,
+        "balances": balances,
+        "double_entry": double_entry,
+        "proofs": [proof._asdict() | {"holds": proof.holds} for proof in proofs],
+    }
+
+
+def _counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    return dict(added(counts).most_common())
+
+
+def _rate(number: int, seconds: float | None) -> int:
+    return round(number / seconds) if seconds else 0
+
+
+def _in_plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: plain(v) if isinstance(v, Decimal) else v for name, v in row.items()}
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """The report as a page."""
+    commands, events = report["commands"], report["events"]
+    lines = [
+        "",
+        f"{commands['messages']:,} messages with {commands['commands']:,} commands, "
+        f"{commands['resent']:,} of them sent twice: {commands['per_second']:,} per second",
+        f"{events['events']:,} events: {events['per_second']:,} per second",
+        _listed("outcomes", commands["by_status"]),
+        _listed("refused", commands["by_code"]),
+        _listed("orders", report["orders"]),
+        _listed("on the way", report["situations"]),
+        "",
+        _balances(report["balances"]),
+        "",
+        _double_entry(report["double_entry"]),
+        "",
+        *(_line(proof) for proof in report["proofs"]),
+        "",
+        f"All of it holds. {report['seconds']} s in all."
+        if report["holds"]
+        else "[bold red]NOT all of it holds: see the lines with ✗.[/bold red]",
+    ]
+    console.print("\n".join(lines), soft_wrap=True)
+
+
+def _listed(name: str, counts: dict[str, int]) -> str:
+    unbroken = (
+        f"{number:,} {what}".replace(" ", "\N{NO-BREAK SPACE}") for what, number in counts.items()
+    )
+    text = textwrap.fill(f"{name}: {', '.join(unbroken)}", WIDTH, subsequent_indent="    ")
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _balances(rows: list[dict[str, str]]) -> str:
+    """As wide as it is: an amount is never cut."""
+    names = ("account", "sub_account", "asset", "total", "available", "locked")
+    amounts = names[3:]
+    lines = [names] + [
+        tuple(shown(Decimal(row[name])) if name in amounts else row[name] for name in names)
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if name in amounts else text.ljust(width)
+            for name, text, width in zip(names, line, widths, strict=True)
+        )
+        for line in lines
+    )
+
+
+def _double_entry(rows: list[dict[str, str]]) -> str:
+    return "\n".join(
+        f"{row['asset']}: debits {shown(Decimal(row['debits']))} = "
+        f"credits {shown(Decimal(row['credits']))}"
+        if Decimal(row["debits"]) == Decimal(row["credits"])
+        else f"{row['asset']}: debits {row['debits']} ≠ credits {row['credits']}"
+        for row in rows
+    )
+
+
+def _line(proof: dict[str, Any]) -> str:
+    mark = "[green]✓[/green]" if proof["holds"] else "[bold red]✗[/bold red]"
+    faults = "" if proof["holds"] else f": {proof['faults']:,} faults"
+    return f"{mark} {proof['claim']} ({proof['number']:,} {proof['of']}){faults}"

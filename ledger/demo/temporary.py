@@ -1,0 +1,71 @@
+"""A ledger for the length of a block, in a directory that is gone afterwards.
+
+PostgreSQL and NATS are those that are set by URL, else embedded ones in the directory. Services
+that already work there are used, the others are started.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ledger import readiness
+from ledger.settings import Settings
+from ledger.supervisor import SERVICES, Supervisor
+
+
+class Running(NamedTuple):
+    """A ledger that works. `directory` is for the logs of whoever else is started."""
+
+    database_url: str
+    nats_url: str
+    directory: Path
+
+
+@contextmanager
+def temporary_ledger(settings: Settings) -> Iterator[Running]:
+    """A ledger of these settings, but for their data directory. Its logs are left behind when
+    the block fails."""
+    directory = Path(tempfile.mkdtemp(prefix="ledger-demo-"))
+    directory.chmod(0o711)  # root's PostgreSQL runs as another account, which must get through
+    own = settings.model_copy(update={"data_dir": directory})
+    log_file = directory / "services.log"
+    try:
+        with Supervisor(own, services=_missing(own), log_file=log_file) as supervisor:
+            supervisor.wait_until_ready()
+            yield Running(supervisor.database_url, supervisor.nats_url, directory)
+    except Exception:
+        _remove(directory, keep_logs=True)
+        raise
+    except BaseException:
+        _remove(directory)
+        raise
+    _remove(directory)
+
+
+def _missing(settings: Settings) -> list[str]:
+    """The services that nobody runs for the servers that are set."""
+    working = set()
+    if settings.nats_url and asyncio.run(readiness.commands(settings.nats_url)):
+        working.add("commands")
+    if settings.database_url and readiness.projections(settings.database_url):
+        working.add("projections")
+    return [name for name in SERVICES if name not in working]
+
+
+def _remove(directory: Path, *, keep_logs: bool = False) -> None:
+    cluster = directory / "postgresql"
+    if cluster.is_symlink():  # root's PostgreSQL could not get through to here
+        shutil.rmtree(cluster.readlink(), ignore_errors=True)
+    if not keep_logs:
+        shutil.rmtree(directory, ignore_errors=True)
+        return
+    for path in directory.iterdir():
+        if path.is_symlink() or not path.is_dir():
+            if path.suffix != ".log":
+                path.unlink()
+        else:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,185 @@
+"""What the ledger has on NATS: subjects, the stream of commands, its consumer, connections.
+
+LEDGER_COMMANDS keeps what services send until the worker has decided it, and for some days after:
+a database that was restored to an earlier moment gets the commands since then again from here,
+and the inbox keeps those that it has from having a second effect. A full stream refuses new
+commands (discard new), which the sender notices, instead of dropping the oldest, which nobody
+would. It has no limit of bytes of its own: the server's limit of storage is the limit. The stream
+is made once and then the operator's: replicas, limits and placement stay as `nats stream edit`
+left them.
+
+Batches are taken (`outbox.py`): a bus that syncs every message to its disk before it confirms is
+only fast when it can sync many at once.
+
+Copies of a message are not dropped by the server (no `Nats-Msg-Id`): a resend must get its answer,
+and a re-used id its refusal, so both have to reach the worker. The inbox is what makes one effect.
+
+The consumer's limits are the settings', renewed at each start of a worker. Its deliveries are not
+limited (max_deliver): the worker decides when to set a command aside, because the server would
+only stop delivering it and tell nobody.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext, api
+from nats.js.errors import NotFoundError
+
+from ledger.settings import Settings
+
+COMMANDS_STREAM = "LEDGER_COMMANDS"
+COMMANDS_PREFIX = "ledger.commands."
+COMMANDS_CONSUMER = "ledger-worker"
+OUTCOMES_SUBJECT = "ledger.outcomes.get"
+REPLY_TO = "Ledger-Reply-To"
+"""Header of a command: the subject its outcome is published to."""
+
+PING_INTERVAL_SECONDS = 10
+"""How often a silent connection is tried. After two pings without an answer it is given up, so a
+server that vanished without a word is noticed in half a minute."""
+CONNECT_TIMEOUT_SECONDS = 2
+"""A server that does not take a connection by then is tried again or passed over."""
+JETSTREAM_TIMEOUT_SECONDS = 2.0
+"""A server that does not answer a request about streams by then is asked again."""
+MAX_REPLY_SUBJECT_LENGTH = 255
+"""Longest reply subject that is answered: inboxes have about 50 characters."""
+BATCHES_IN_FLIGHT = 4
+"""Batches of commands that the server hands out before the first is acknowledged: one in work and
+one ready, for this worker and for another."""
+SECONDS_PER_DAY = 86_400
+RESET_SINCE = (2, 14)
+"""The server version from which a consumer can be told to deliver again at once."""
+
+_log = structlog.get_logger(__name__)
+
+
+class UnusableSubject(ValueError):
+    """Nothing can or may be published to the subject."""
+
+
+Callback = Callable[[], Awaitable[None]]
+_RESERVED_REPLIES = ("$", COMMANDS_PREFIX, "ledger.outcomes.", "ledger.events.", "ledger.query.")
+
+
+async def connect(
+    url: str,
+    name: str,
+    *,
+    retry_wait: float,
+    on_disconnect: Callback | None = None,
+    on_reconnect: Callback | None = None,
+) -> Client:
+    """A connection that looks for its server for ever, now and whenever it is lost. `url` may name
+    several servers, separated by commas."""
+
+    connection = Client()
+    told: set[str] = set()
+
+    async def failed(error: Exception) -> None:
+        # Each attempt to connect that fails ends up here: one line says it as well as hundreds.
+        text = str(error) or type(error).__name__
+        tell = _log.debug if text in told else _log.warning
+        told.add(text)
+        tell("nats_error", error=text, url=url, connection=name)
+
+    async def disconnected() -> None:
+        if not connection.is_closed:  # by ourselves
+            _log.warning("nats_disconnected", url=url, connection=name)
+        if on_disconnect is not None:
+            await on_disconnect()
+
+    async def reconnected() -> None:
+        told.clear()
+        _log.info("nats_reconnected", url=url, connection=name)
+        if on_reconnect is not None:
+            await on_reconnect()
+
+    await connection.connect(
+        url.split(","),
+        name=name,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=retry_wait,  # type: ignore[arg-type]  # it sleeps that long
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        ping_interval=PING_INTERVAL_SECONDS,
+        error_cb=failed,
+        disconnected_cb=disconnected,
+        reconnected_cb=reconnected,
+    )
+    return connection
+
+
+async def ensure_commands_stream(jetstream: JetStreamContext, settings: Settings) -> None:
+    """Makes the stream of commands if there is none."""
+    try:
+        await jetstream.stream_info(COMMANDS_STREAM)
+    except NotFoundError:
+        await jetstream.add_stream(
+            api.StreamConfig(
+                name=COMMANDS_STREAM,
+                description="Commands to the ledger, as CloudEvents",
+                subjects=[COMMANDS_PREFIX + ">"],
+                retention=api.RetentionPolicy.LIMITS,
+                storage=api.StorageType.FILE,
+                discard=api.DiscardPolicy.NEW,
+                max_age=settings.command_retention_days * SECONDS_PER_DAY,
+                allow_atomic=True,
+            )
+        )
+        _log.info("stream_created", stream=COMMANDS_STREAM)
+
+
+async def ensure_commands_consumer(jetstream: JetStreamContext, settings: Settings) -> None:
+    """Makes the worker's consumer, or gives it the settings' limits."""
+    await jetstream.add_consumer(
+        COMMANDS_STREAM,
+        api.ConsumerConfig(
+            name=COMMANDS_CONSUMER,
+            durable_name=COMMANDS_CONSUMER,
+            deliver_policy=api.DeliverPolicy.ALL,
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=settings.command_ack_wait_seconds,
+            max_ack_pending=settings.command_batch_size * BATCHES_IN_FLIGHT,
+            max_deliver=-1,
+        ),
+    )
+
+
+async def deliver_unacknowledged_again(connection: Client, jetstream: JetStreamContext) -> None:
+    """Has the server deliver at once, and in order, what a worker or connection that is gone had
+    in its hands. An older server does so when the time for its acknowledgement has passed, which
+    is later and lets newer commands overtake.
+
+    Another worker that is at the same commands loses nothing by this: what both decide is
+    recorded once.
+    """
+    version = connection.connected_server_version
+    if (version.major, version.minor) >= RESET_SINCE:
+        await jetstream.reset_consumer(COMMANDS_STREAM, COMMANDS_CONSUMER)
+
+
+def checked_reply_subject(subject: str) -> str:
+    """The subject, if an outcome may be published to it.
+
+    Raises UnusableSubject for what is no subject, and for those with which a sender would have
+    the ledger speak to the server, or to itself, in its own name.
+    """
+    if len(subject) > MAX_REPLY_SUBJECT_LENGTH:
+        raise UnusableSubject(
+            f"has {len(subject)} characters, at most {MAX_REPLY_SUBJECT_LENGTH} are possible"
+        )
+    if subject.startswith(_RESERVED_REPLIES):
+        raise UnusableSubject("belongs to the server or to the ledger: use an inbox of your own")
+    if not all(is_subject_token(token) for token in subject.split(".")):
+        raise UnusableSubject("is not a subject that can be published to")
+    return subject
+
+
+def is_subject_token(text: str) -> bool:
+    """Whether the text can stand between two dots of a subject."""
+    return (
+        text.isprintable()
+        and bool(text)
+        and text not in ("*", ">")
+        and not any(character in " ." for character in text)
+    )

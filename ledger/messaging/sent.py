@@ -1,0 +1,85 @@
+"""A command on its way, and what its sender is told when it does not arrive."""
+
+import asyncio
+from collections.abc import Generator
+from typing import Any
+from uuid import UUID
+
+from ledger.commands import Outcome
+
+DEADLINE_SECONDS = 60.0
+"""After this the sender is told that there is no outcome yet: longer than a restart of anything."""
+
+
+class LedgerUnavailable(Exception):
+    """The bus cannot be reached, or does not take commands."""
+
+
+class OutcomeTimeout(Exception):
+    """The bus has the command, but there is no outcome yet."""
+
+    def __init__(self, command_id: UUID | None, seconds: float) -> None:
+        super().__init__(
+            f"command {command_id} was received, but has no outcome after {seconds:g} s. It may "
+            "still be decided: ask for its outcome, or send it again with the same id, which can "
+            "have no second effect. Check that `ledgerctl serve commands` runs."
+        )
+        self.command_id = command_id
+
+
+class Sent:
+    """A command on its way. Await it for its outcome; `received` for the bus to have it.
+
+    The other attributes are the client's.
+    """
+
+    def __init__(self, command_id: UUID | None, subject: str, body: bytes, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        self.command_id = command_id
+        self.subject = subject
+        self.body = body
+        self.timeout = timeout
+        self.deadline = loop.time() + timeout
+        self.pause = 0.0
+        self.next_look = 0.0
+        self.trouble = "it did not answer"
+        self.confirmed: asyncio.Future[None] = loop.create_future()
+        self.outcome: asyncio.Future[Outcome] = loop.create_future()
+        self.confirmed.add_done_callback(_look_at)
+        self.outcome.add_done_callback(_look_at)
+
+    def __await__(self) -> Generator[Any, None, Outcome]:
+        # Shielded: a caller that stops waiting does not end the command for others who wait.
+        return asyncio.shield(self.outcome).__await__()
+
+    def __str__(self) -> str:
+        return f"command {self.command_id}" if self.command_id else "the command"
+
+    async def received(self) -> None:
+        """Returns when the bus has stored the command. Raises LedgerUnavailable."""
+        await asyncio.shield(self.confirmed)
+
+    def look_in(self, pause: float) -> None:
+        """The command is looked after when `pause` has passed without an answer."""
+        self.pause = pause
+        self.next_look = asyncio.get_running_loop().time() + pause
+
+    def confirm(self) -> bool:
+        """The bus has it. False if that was known."""
+        known = self.confirmed.done()
+        if not known:
+            self.confirmed.set_result(None)
+        return not known
+
+    def fail(self, error: Exception) -> None:
+        """Tells the error to whoever waits."""
+        if not self.confirmed.done():
+            self.confirmed.set_exception(error)
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+def _look_at(future: asyncio.Future[Any]) -> None:
+    """Nobody has to await a command: an error that nobody asks for is not an error of asyncio."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,72 @@
+"""Whether a service does its work, asked of the service itself and not of its process.
+
+`python -m ledger.readiness commands|projections` exits 0 if it does: the health check of
+containers.
+"""
+
+import asyncio
+import sys
+from uuid import uuid4
+
+import nats
+import nats.errors
+import psycopg
+
+from ledger.messaging.bus import OUTCOMES_SUBJECT
+from ledger.settings import load
+
+TIMEOUT_SECONDS = 2
+"""A service that works answers in milliseconds."""
+
+
+async def commands(nats_url: str) -> bool:
+    """Whether a command service answers: it is asked for a command that nobody ever sent."""
+
+    async def ignore(_: Exception) -> None:
+        """A server that is away is an answer, too."""
+
+    try:
+        connection = await nats.connect(
+            nats_url, allow_reconnect=False, connect_timeout=TIMEOUT_SECONDS, error_cb=ignore
+        )
+    except (nats.errors.Error, OSError):
+        return False
+    try:
+        await connection.request(OUTCOMES_SUBJECT, str(uuid4()).encode(), timeout=TIMEOUT_SECONDS)
+    except (nats.errors.Error, TimeoutError):
+        return False
+    finally:
+        await connection.close()
+    return True
+
+
+def projections(database_url: str) -> bool:
+    """Whether every read model has a worker, or was paused by a person."""
+    statement = """SELECT count(*) > 0 AND bool_and(
+                       status = 'PAUSED' OR status = 'RUNNING' AND owner IS NOT NULL)
+                   FROM event_projections"""
+    try:
+        with psycopg.connect(
+            database_url, autocommit=True, connect_timeout=TIMEOUT_SECONDS
+        ) as connection:
+            return connection.execute(statement).fetchone() == (True,)
+    except psycopg.Error:
+        return False
+
+
+def main() -> None:
+    """Exit code 0 if the service named on the command line is ready."""
+    from ledger import services
+
+    settings = load()
+    if sys.argv[1:] == ["commands"]:
+        ready = asyncio.run(commands(services.find_nats(settings)))
+    elif sys.argv[1:] == ["projections"]:
+        ready = projections(services.find_database(settings))
+    else:
+        sys.exit("usage: python -m ledger.readiness commands|projections")
+    sys.exit(0 if ready else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""`balances`: what every sub-account owns, and how much of it is locked by orders.
+`contra_balances`: the other side of every movement, kept per account, so that the books of an
+account sum to zero per asset.
+
+Nothing here knows what a trade or a deposit is: every event of an account says in its postings
+what moved and in its holds what was locked or freed.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from ledger.domain import account
+from ledger.domain.money import ZERO
+from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.rows import RowSet
+from projections.engine.source import Recorded
+
+
+class Balance(Row):
+    account_id: UUID
+    user_id: UUID | None
+    sub_account: str
+    asset: str
+    total: Decimal
+    available: Decimal
+    locked: Decimal
+    updated_at: datetime
+    last_position: int
+
+
+class ContraBalance(Row):
+    account_id: UUID
+    user_id: UUID | None
+    book: str
+    asset: str
+    total: Decimal
+    updated_at: datetime
+    last_position: int
+
+
+BALANCES = Table("balances", Balance, key=("account_id", "sub_account", "asset"))
+CONTRA_BALANCES = Table("contra_balances", ContraBalance, key=("account_id", "book", "asset"))
+
+
+def _moved(recorded: Recorded, event: account.AccountEvent, rows: RowSet) -> None:
+    for posting in event.postings:
+        amount = posting.amount
+        if account.is_own_book(posting.book):
+            balance = _balance(recorded, rows, posting.book, posting.asset)
+            balance.total += amount
+            balance.available += amount
+        else:
+            _contra(recorded, rows, posting.book, posting.asset).total += amount
+    for hold in event.holds:
+        balance = _balance(recorded, rows, hold.sub_account, hold.asset)
+        balance.locked += hold.amount
+        balance.available -= hold.amount
+
+
+def _balance(recorded: Recorded, rows: RowSet, sub_account: str, asset: str) -> Balance:
+    key = (recorded.stream_id, sub_account, asset)
+    row = rows[BALANCES].change(key)
+    if row is None:
+        row = Balance(
+            recorded.stream_id,
+            recorded.user_id,
+            sub_account,
+            asset,
+            ZERO,
+            ZERO,
+            ZERO,
+            recorded.recorded_at,
+            recorded.position,
+        )
+        rows[BALANCES].insert(row)
+    else:
+        row.updated_at = recorded.recorded_at
+        row.last_position = recorded.position
+    return row
+
+
+def _contra(recorded: Recorded, rows: RowSet, book: str, asset: str) -> ContraBalance:
+    key = (recorded.stream_id, book, asset)
+    row = rows[CONTRA_BALANCES].change(key)
+    if row is None:
+        row = ContraBalance(
+            recorded.stream_id,
+            recorded.user_id,
+            book,
+            asset,
+            ZERO,
+            recorded.recorded_at,
+            recorded.position,
+        )
+        rows[CONTRA_BALANCES].insert(row)
+    else:
+        row.updated_at = recorded.recorded_at
+        row.last_position = recorded.position
+    return row
+
+
+def _keys(recorded: Recorded, event: account.AccountEvent) -> Iterator[tuple[Table[Any], Key]]:
+    account_id = recorded.stream_id
+    for posting in event.postings:
+        table: Table[Any] = BALANCES if account.is_own_book(posting.book) else CONTRA_BALANCES
+        yield table, (account_id, posting.book, posting.asset)
+    for hold in event.holds:
+        yield BALANCES, (account_id, hold.sub_account, hold.asset)
+
+
+MOVING_EVENTS: Iterable[type[account.AccountEvent]] = (
+    account.AccountDeposited,
+    account.AccountWithdrawn,
+    account.AccountTransferred,
+    account.AccountAdjusted,
+    account.FundsHeld,
+    account.FundsReleased,
+    account.TradeSettled,
+    account.TradeVoided,
+    account.AccountRebalanced,
+)
+"""Events with postings or holds."""
+
+PROJECTION = Projection(
+    name="balances",
+    version=1,
+    tables=(BALANCES, CONTRA_BALANCES),
+    folds=dict.fromkeys(MOVING_EVENTS, _moved),
+    keys=_keys,
+)

@@ -1,0 +1,100 @@
+"""One build of a read model: its tables in a schema, its rows in memory, one connection.
+
+A batch, live or in a rebuild:
+
+    fold(events)     decodes them all, loads the rows they look up, folds one after the other
+    write()          inside the caller's transaction, which also moves the checkpoint
+    settle()         after the commit
+
+If anything raises in between, the build in memory no longer says what is in the database:
+drop it and open another.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+
+from ledger.domain.event import Event
+from ledger.domain.money import exact
+from ledger.eventstore.codec import UndecodableEvent, UnknownEventType
+from projections.engine.projection import Key, Projection, Table
+from projections.engine.rows import RowSet
+from projections.engine.source import Recorded
+from projections.engine.writer import Writer
+
+
+class FoldFailed(Exception):
+    """An event that the projection cannot handle: it does not decode, or its fold raised."""
+
+    def __init__(self, projection: str, recorded: Recorded, error: Exception) -> None:
+        super().__init__(
+            f"{projection} cannot handle {recorded.event_type} {recorded.id} at position "
+            f"{recorded.position} (stream {recorded.stream_id}): {type(error).__name__}: {error}"
+        )
+        self.recorded = recorded
+
+
+class Build:
+    """Tables of `projection` in `schema`, as the connection's transactions see them."""
+
+    def __init__(
+        self,
+        projection: Projection,
+        schema: str,
+        connection: psycopg.Connection[Any],
+        *,
+        rows_in_memory: int,
+        empty: bool,
+    ) -> None:
+        self.projection = projection
+        self.schema = schema
+        self.connection = connection
+        self._rows = RowSet(projection.tables, limit=rows_in_memory, complete=empty)
+        self._writer = Writer(connection, schema, projection.tables)
+        if not empty:
+            self._writer.load_resident(self._rows)
+
+    def fold(self, recorded_events: Sequence[Recorded]) -> None:
+        """Changes the rows in memory. Raises FoldFailed."""
+        events = self._decoded(recorded_events)
+        if any(not rows.complete for rows in self._rows.values()):
+            self._load(zip(recorded_events, events, strict=True))
+        fold_of, rows = self.projection.fold_of, self._rows
+        recorded = None
+        with exact():
+            try:
+                for recorded, event in zip(recorded_events, events, strict=True):
+                    fold_of[recorded.event_type](recorded, event, rows)
+            except Exception as error:
+                # Whatever a fold raises is said of the event it was given.
+                assert recorded is not None
+                raise FoldFailed(self.projection.name, recorded, error) from error
+
+    def write(self) -> None:
+        """Writes what the folds changed, inside the caller's transaction."""
+        self._writer.write(self._rows)
+
+    def settle(self) -> None:
+        """What was written is committed."""
+        self._writer.settle(self._rows)
+
+    def _decoded(self, recorded_events: Sequence[Recorded]) -> list[Event]:
+        events: list[Event] = []
+        try:
+            for recorded in recorded_events:
+                events.append(recorded.decoded())  # noqa: PERF401 - the failing one is named
+        except (UnknownEventType, UndecodableEvent) as error:
+            raise FoldFailed(self.projection.name, recorded_events[len(events)], error) from error
+        return events
+
+    def _load(self, pairs: Iterable[tuple[Recorded, Event]]) -> None:
+        wanted: dict[Table[Any], dict[Key, None]] = {}
+        keys = self.projection.keys
+        for recorded, event in pairs:
+            for table, key in keys(recorded, event):
+                wanted.setdefault(table, {})[key] = None
+        for table, of_table in wanted.items():
+            rows = self._rows[table]
+            if not rows.complete and (missing := rows.missing(of_table)):
+                self._writer.load(rows, missing)

@@ -1,0 +1,151 @@
+"""The rows a projection works on, in memory.
+
+A batch goes through them like this:
+
+    load          the engine reads the rows that the batch's events look up and that are not
+                  here yet, one query per table
+    find, change, insert, put                                             called by folds
+    take          the engine takes what is new and what has changed, and writes it
+    settle        once that is committed; on any failure `forget` instead
+
+Rows stay here between batches, because nobody else may change them while the owner's fence
+stands. They are kept in two halves: lookups move a row to the young half; when that is full,
+the old half is let go and the young one becomes old. So what is looked up often stays, at the
+price of a dictionary access.
+
+A set of rows that began with an empty table and has let go of nothing is `complete`: what is
+not in it does not exist, and nothing has to be loaded. A rebuild starts like that.
+"""
+
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Generic
+
+from projections.engine.projection import Key, R, Table
+
+
+class UndeclaredKey(LookupError):
+    """A fold looked up a row that its projection's `keys` did not name for the event."""
+
+
+class DuplicateRow(ValueError):
+    """A fold inserted a row whose key is taken."""
+
+
+class Rows(Generic[R]):
+    """The rows of one table."""
+
+    __slots__ = ("_absent", "_added", "_changed", "_key_of", "_limit", "_new", "_old", "_young",
+                 "complete", "table")  # fmt: skip
+
+    def __init__(self, table: Table[R], *, limit: int, complete: bool) -> None:
+        self.table = table
+        self.complete = complete
+        self._limit = limit
+        self._key_of: Callable[[R], Key] = attrgetter(*table.key)
+        self._young: dict[Key, R] = {}
+        self._old: dict[Key, R] = {}
+        self._absent: set[Key] = set()
+        self._new: dict[Key, R] = {}
+        self._changed: dict[Key, R] = {}
+        self._added: list[R] = []
+
+    # --- for folds ---------------------------------------------------------------------
+
+    def find(self, key: Key) -> R | None:
+        """The row, to be read only."""
+        row = self._young.get(key)
+        return row if row is not None else self._find_elsewhere(key)
+
+    def change(self, key: Key) -> R | None:
+        """The row, to be changed in place."""
+        row = self._young.get(key)
+        if row is None:
+            row = self._find_elsewhere(key)
+            if row is None:
+                return None
+        self._changed[key] = row
+        return row
+
+    def insert(self, row: R) -> None:
+        """Adds a row that does not exist yet."""
+        if self.table.insert_only:
+            self._added.append(row)
+            return
+        key = self._key_of(row)
+        if key in self._young or key in self._old:
+            raise DuplicateRow(f"{self.table.name} has a row with key {key!r} already")
+        self._young[key] = self._new[key] = row
+
+    def put(self, row: R) -> None:
+        """Adds the row, or replaces the one with its key; looks nothing up."""
+        key = self._key_of(row)
+        self._young[key] = row
+        if key in self._new:
+            self._new[key] = row
+        else:
+            self._changed[key] = row
+
+    # --- for the engine ----------------------------------------------------------------
+
+    def missing(self, keys: Iterable[Key]) -> list[Key]:
+        """Those of the keys that have to be loaded before they are looked up."""
+        young, old = self._young, self._old
+        return [key for key in keys if key not in young and key not in old]
+
+    def load(self, wanted: Iterable[Key], found: Iterable[R]) -> None:
+        """Takes in what the database has for the keys that were missing."""
+        self._absent.update(wanted)
+        for row in found:
+            key = self._key_of(row)
+            self._young[key] = row
+            self._absent.discard(key)
+
+    def load_all(self, found: Iterable[R]) -> None:
+        """Takes in the whole table: what is not in `found` does not exist."""
+        self.load((), found)
+        self.complete = True
+
+    def take(self) -> tuple[list[R], list[R]]:
+        """(new rows, changed rows) since the last `settle`."""
+        if self.table.insert_only:
+            return self._added, []
+        if not self._new:
+            return [], list(self._changed.values())
+        changed = [row for key, row in self._changed.items() if key not in self._new]
+        return list(self._new.values()), changed
+
+    def settle(self) -> None:
+        """What was taken is committed."""
+        self._new, self._changed, self._added = {}, {}, []
+        self._absent.clear()
+        if len(self._young) > self._limit and not self.table.resident:
+            if self._old:
+                self.complete = False
+            self._young, self._old = {}, self._young
+
+    def _find_elsewhere(self, key: Key) -> R | None:
+        row = self._old.get(key)
+        if row is not None:
+            self._young[key] = row
+            return row
+        if self.complete or key in self._absent:
+            return None
+        raise UndeclaredKey(
+            f"the fold looked up {self.table.name} {key!r}, which the projection's keys() "
+            "does not name for this event"
+        )
+
+
+class RowSet(dict[Table[Any], Rows[Any]]):
+    """The rows of all tables of a projection: `rows[TABLE]`."""
+
+    def __init__(self, tables: Iterable[Table[Any]], *, limit: int, complete: bool) -> None:
+        super().__init__(
+            (table, Rows(table, limit=limit, complete=complete or table.insert_only))
+            for table in tables
+        )
+
+    if TYPE_CHECKING:
+        # A dict's own lookup is the fastest there is; only its type is narrower here.
+        def __getitem__(self, table: Table[R]) -> Rows[R]: ...

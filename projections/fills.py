@@ -1,0 +1,111 @@
+"""`order_fills`: every trade of every order, one row each, also late and voided ones.
+
+A voided trade keeps its row and says so; so does one whose id the venue later used for other
+content (`conflicted`), which moved no money. What counts is `WHERE NOT voided`.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from ledger.domain import order
+from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.rows import RowSet
+from projections.engine.source import Recorded
+
+
+class Fill(Row, kw_only=True):
+    order_id: UUID
+    trade_id: str
+    user_id: UUID | None
+    account_id: UUID
+    strategy_id: str | None
+    sub_account: str
+    instrument: str
+    side: order.Side
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal
+    commission_asset: str | None
+    is_maker: bool | None
+    late: bool
+    voided: bool
+    voided_at: datetime | None
+    conflicted: bool
+    fill_timestamp: datetime
+    created_at: datetime
+    event_id: UUID
+    position: int
+    last_position: int
+
+
+FILLS = Table("order_fills", Fill, key=("order_id", "trade_id"))
+
+
+def _filled(recorded: Recorded, event: order.OrderFilled, rows: RowSet) -> None:
+    liquidity = event.liquidity_side
+    rows[FILLS].insert(
+        Fill(
+            order_id=recorded.stream_id,
+            trade_id=event.trade_id,
+            user_id=recorded.user_id,
+            account_id=event.account_id,
+            strategy_id=event.strategy_id,
+            sub_account=event.sub_account,
+            instrument=event.instrument,
+            side=event.side,
+            quantity=event.last_qty,
+            price=event.last_px,
+            commission=event.commission,
+            commission_asset=event.commission_asset,
+            is_maker=None if liquidity is None else liquidity is order.LiquiditySide.MAKER,
+            late=event.late,
+            voided=False,
+            voided_at=None,
+            conflicted=False,
+            fill_timestamp=recorded.occurred_at,
+            created_at=recorded.recorded_at,
+            event_id=recorded.id,
+            position=recorded.position,
+            last_position=recorded.position,
+        )
+    )
+
+
+def _voided(recorded: Recorded, event: order.OrderFillVoided, rows: RowSet) -> None:
+    row = _known(recorded, event, rows)
+    row.voided = True
+    row.voided_at = recorded.occurred_at
+
+
+def _conflicted(recorded: Recorded, event: order.OrderFillConflicted, rows: RowSet) -> None:
+    _known(recorded, event, rows).conflicted = True
+
+
+def _known(recorded: Recorded, event: order.Execution, rows: RowSet) -> Fill:
+    row = rows[FILLS].change((recorded.stream_id, event.trade_id))
+    if row is None:
+        raise LookupError(f"order {recorded.stream_id} has no trade {event.trade_id!r}")
+    row.last_position = recorded.position
+    return row
+
+
+def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
+    if isinstance(event, order.OrderFilled):
+        return ()  # its row is new
+    return ((FILLS, (recorded.stream_id, event.trade_id)),)
+
+
+PROJECTION = Projection(
+    name="order_fills",
+    version=1,
+    tables=(FILLS,),
+    folds={
+        order.OrderFilled: _filled,
+        order.OrderFillVoided: _voided,
+        order.OrderFillConflicted: _conflicted,
+    },
+    keys=_keys,
+)

@@ -1,0 +1,273 @@
+"""`orders`: every order as it is now.
+
+For every order, at any moment: quantity = filled − overfill + cancelled + leaves. `cancelled`
+is whatever will never trade, for whichever reason the order ended (cancelled, expired,
+rejected, denied, a trade voided after the end). A market buy with a budget has no quantity in
+base units: its `quantity` is what it has bought so far, its size is `quote_quantity`.
+
+created_at, filled_at and cancelled_at are the venue's times, updated_at is ours. filled_at is
+the time of the latest trade that was ever reported.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from ledger.domain import order
+from ledger.domain.money import ZERO, plain
+from ledger.domain.order_status import OrderStatus
+from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.rows import RowSet
+from projections.engine.source import Recorded
+
+
+class Order(Row, kw_only=True):
+    order_id: UUID
+    user_id: UUID | None
+    account_id: UUID
+    strategy_id: str | None
+    sub_account: str
+    venue_order_id: str | None
+    client_order_id: str | None
+    instrument: str
+    side: order.Side
+    position_side: order.PositionSide | None
+    order_type: order.OrderType
+    quantity: Decimal
+    quote_quantity: Decimal | None
+    sized_by_quote: bool
+    price: Decimal | None
+    stop_price: Decimal | None
+    filled_quantity: Decimal
+    cum_quote: Decimal
+    avg_fill_price: Decimal | None
+    leaves_quantity: Decimal
+    cancelled_quantity: Decimal
+    overfill_quantity: Decimal
+    commission: Decimal
+    commission_asset: str | None
+    other_commissions: dict[str, str] | None
+    status: OrderStatus
+    time_in_force: order.TimeInForce
+    reduce_only: bool
+    post_only: bool
+    iceberg_qty: Decimal | None
+    origin: order.Origin
+    reject_code: str | None
+    reject_reason: str | None
+    cancel_reason: str | None
+    cancel_requested: bool
+    replace_requested: bool
+    created_at: datetime
+    updated_at: datetime
+    filled_at: datetime | None
+    cancelled_at: datetime | None
+    last_position: int
+
+
+ORDERS = Table("orders", Order, key=("order_id",))
+
+
+def _begun(recorded: Recorded, event: order.OrderTerms, rows: RowSet) -> None:
+    denied = event if isinstance(event, order.OrderDenied) else None
+    quantity = ZERO if event.quantity is None else event.quantity
+    rows[ORDERS].insert(
+        Order(
+            order_id=recorded.stream_id,
+            user_id=recorded.user_id,
+            account_id=event.account_id,
+            strategy_id=event.strategy_id,
+            sub_account=event.sub_account,
+            venue_order_id=event.venue_order_id,
+            client_order_id=event.client_order_id,
+            instrument=event.instrument,
+            side=event.side,
+            position_side=event.position_side,
+            order_type=event.order_type,
+            quantity=quantity,
+            quote_quantity=event.quote_quantity,
+            sized_by_quote=event.quantity is None,
+            price=event.price,
+            stop_price=event.stop_price,
+            filled_quantity=ZERO,
+            cum_quote=ZERO,
+            avg_fill_price=None,
+            leaves_quantity=ZERO if denied else quantity,
+            cancelled_quantity=quantity if denied else ZERO,
+            overfill_quantity=ZERO,
+            commission=ZERO,
+            commission_asset=None,
+            other_commissions=None,
+            status=event.status,
+            time_in_force=event.time_in_force,
+            reduce_only=event.reduce_only,
+            post_only=event.post_only,
+            iceberg_qty=event.iceberg_qty,
+            origin=event.origin,
+            reject_code=denied.code if denied else None,
+            reject_reason=denied.reason if denied else None,
+            cancel_reason=None,
+            cancel_requested=False,
+            replace_requested=False,
+            created_at=recorded.occurred_at,
+            updated_at=recorded.recorded_at,
+            filled_at=None,
+            cancelled_at=None,
+            last_position=recorded.position,
+        )
+    )
+
+
+def _accepted(recorded: Recorded, event: order.OrderAccepted, rows: RowSet) -> None:
+    row = _touched(recorded, event, rows)
+    row.venue_order_id = event.venue_order_id or row.venue_order_id
+
+
+def _rejected(recorded: Recorded, event: order.OrderRejected, rows: RowSet) -> None:
+    row = _touched(recorded, event, rows)
+    if not event.late:
+        row.reject_reason = event.reason
+    _settle_quantities(row)
+
+
+def _filled(recorded: Recorded, event: order.OrderFilled, rows: RowSet) -> None:
+    row = _touched(recorded, event, rows)
+    if row.filled_at is None or recorded.occurred_at > row.filled_at:
+        row.filled_at = recorded.occurred_at
+    _traded(row, event)
+    _charge(row, event.commission_asset, event.commission)
+
+
+def _voided(recorded: Recorded, event: order.OrderFillVoided, rows: RowSet) -> None:
+    row = _touched(recorded, event, rows)
+    _traded(row, event)
+    _charge(row, event.commission_asset, -event.commission)
+    if not event.cum_qty:
+        row.filled_at = None
+
+
+def _ended(
+    recorded: Recorded, event: order.OrderCancelled | order.OrderExpired, rows: RowSet
+) -> None:
+    row = _touched(recorded, event, rows)
+    if not event.late:
+        row.cancel_reason = event.reason
+        if event.status is OrderStatus.CANCELLED:
+            row.cancelled_at = recorded.occurred_at
+    _settle_quantities(row)
+
+
+def _cancel_requested(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> None:
+    _touched(recorded, event, rows).cancel_requested = True
+
+
+def _cancel_rejected(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> None:
+    _touched(recorded, event, rows).cancel_requested = False
+
+
+def _replace_requested(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> None:
+    _touched(recorded, event, rows).replace_requested = True
+
+
+def _replace_rejected(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> None:
+    _touched(recorded, event, rows).replace_requested = False
+
+
+def _replaced(recorded: Recorded, event: order.OrderReplaced, rows: RowSet) -> None:
+    row = _touched(recorded, event, rows)
+    if event.quantity is not None:
+        row.quantity = event.quantity
+        row.sized_by_quote = False
+    row.price = event.price
+    row.stop_price = event.stop_price
+    row.venue_order_id = event.venue_order_id or row.venue_order_id
+    row.replace_requested = False
+    _settle_quantities(row)
+
+
+def _conflicted(recorded: Recorded, event: order.OrderFillConflicted, rows: RowSet) -> None:
+    _touched(recorded, event, rows)
+
+
+# --- shared ---------------------------------------------------------------------------
+
+
+def _touched(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> Order:
+    row = rows[ORDERS].change(recorded.stream_id)
+    if row is None:
+        raise LookupError(f"order {recorded.stream_id} does not begin with its terms")
+    row.status = event.status
+    row.updated_at = recorded.recorded_at
+    row.last_position = recorded.position
+    return row
+
+
+def _traded(row: Order, event: order.OrderFilled | order.OrderFillVoided) -> None:
+    row.filled_quantity = event.cum_qty
+    row.cum_quote = event.cum_quote
+    row.avg_fill_price = event.avg_px
+    _settle_quantities(row)
+
+
+def _settle_quantities(row: Order) -> None:
+    filled = row.filled_quantity
+    if row.sized_by_quote:
+        row.quantity = filled
+    rest = row.quantity - filled
+    over = ZERO
+    if rest < 0:
+        rest, over = ZERO, -rest
+    row.overfill_quantity = over
+    if row.status in _ENDED:
+        row.leaves_quantity, row.cancelled_quantity = ZERO, rest
+        row.cancel_requested = row.replace_requested = False
+    else:
+        row.leaves_quantity, row.cancelled_quantity = rest, ZERO
+
+
+_ENDED = frozenset(status for status in OrderStatus if status.is_terminal)
+
+
+def _charge(row: Order, asset: str | None, amount: Decimal) -> None:
+    """Adds a commission. Nearly every order pays in one asset; a second one (a venue's token
+    that ran out) goes to other_commissions."""
+    if asset is None or not amount:
+        return
+    if row.commission_asset is None:
+        row.commission_asset = asset
+    if row.commission_asset == asset:
+        row.commission += amount
+        return
+    others = row.other_commissions or {}
+    row.other_commissions = others | {asset: plain(Decimal(others.get(asset, 0)) + amount)}
+
+
+def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:  # noqa: ARG001
+    return ((ORDERS, recorded.stream_id),)
+
+
+PROJECTION = Projection(
+    name="orders",
+    version=1,
+    tables=(ORDERS,),
+    folds={
+        order.OrderSubmitted: _begun,
+        order.OrderDenied: _begun,
+        order.OrderReported: _begun,
+        order.OrderAccepted: _accepted,
+        order.OrderRejected: _rejected,
+        order.OrderFilled: _filled,
+        order.OrderFillVoided: _voided,
+        order.OrderFillConflicted: _conflicted,
+        order.OrderCancelRequested: _cancel_requested,
+        order.OrderCancelRejected: _cancel_rejected,
+        order.OrderCancelled: _ended,
+        order.OrderExpired: _ended,
+        order.OrderReplaceRequested: _replace_requested,
+        order.OrderReplaceRejected: _replace_rejected,
+        order.OrderReplaced: _replaced,
+    },
+    keys=_keys,
+)

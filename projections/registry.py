@@ -1,0 +1,36 @@
+"""All read models there are."""
+
+from datetime import timedelta
+
+from projections import accounts, allocations, balances, fills, orders, symbols, transactions
+from projections.engine.projection import Projection
+from projections.settings import ProjectionSettings
+from projections.snapshots import portfolio_snapshots
+
+
+class UnknownProjection(LookupError):
+    """No projection has this name."""
+
+
+def all_projections(settings: ProjectionSettings) -> tuple[Projection, ...]:
+    """Every projection, in the order of `projections status`."""
+    return (
+        accounts.PROJECTION,
+        symbols.PROJECTION,
+        allocations.PROJECTION,
+        orders.PROJECTION,
+        fills.PROJECTION,
+        balances.PROJECTION,
+        transactions.PROJECTION,
+        portfolio_snapshots(timedelta(seconds=settings.portfolio_snapshot_seconds)),
+    )
+
+
+def find(name: str, settings: ProjectionSettings) -> Projection:
+    """The projection of this name. Raises UnknownProjection."""
+    projections = {projection.name: projection for projection in all_projections(settings)}
+    if name not in projections:
+        raise UnknownProjection(
+            f"there is no projection {name!r}; there are {', '.join(sorted(projections))}"
+        )
+    return projections[name]

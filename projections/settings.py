@@ -1,0 +1,85 @@
+"""Every setting of the read side: environment variables LEDGER_*, or the same in `.env`.
+
+A setting's name ends in its unit. Its description says what it limits and why the default is
+what it is.
+"""
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class InvalidSettings(Exception):
+    """A setting has a value that does not do."""
+
+
+class ProjectionSettings(BaseSettings):
+    """What projections can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LEDGER_", env_file=".env", env_file_encoding="utf-8", extra="ignore"
+    )
+
+    database_url: str | None = Field(
+        default=None,
+        description="Where the log and the read models are. The command line fills it in when "
+        "the embedded database is used.",
+    )
+    projection_batch_positions: int = Field(
+        default=2_000,
+        ge=1,
+        le=100_000,
+        description="Most positions of the log that a live batch covers. A worker that keeps up "
+        "never sees this many; one that has fallen behind commits after each, so that readers "
+        "see it catch up.",
+    )
+    rebuild_batch_positions: int = Field(
+        default=20_000,
+        ge=1,
+        le=1_000_000,
+        description="Positions of the log in one batch of a rebuild. Nobody reads its rows yet; "
+        "larger batches rewrite fewer rows but hold more events in memory (about 2 KB each).",
+    )
+    projection_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="Longest time in seconds until a worker looks for new events on its own. "
+        "Notifications wake it at once; this is for those that get lost.",
+    )
+    projection_heartbeat_seconds: float = Field(
+        default=3.0,
+        gt=0,
+        description="How often, in seconds, an idle worker says that it is alive: three times "
+        "within projection_takeover_seconds, so that one may get lost.",
+    )
+    projection_takeover_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Silence in seconds after which another worker takes a projection over.",
+    )
+    projection_rows_in_memory: int = Field(
+        default=50_000,
+        ge=100,
+        description="Rows of one table that a projection keeps in memory before it lets go of "
+        "those not used lately (it holds at most twice as many and one batch). 50,000 orders "
+        "take about 60 MB.",
+    )
+    portfolio_snapshot_seconds: int = Field(
+        default=60,
+        ge=1,
+        description="Length in seconds of event time of the intervals of portfolio_snapshots: "
+        "fine enough to draw a day, at most 1,440 rows per account and day. After a change run: "
+        "ledgerctl projections rebuild portfolio_snapshots --accept-differences",
+    )
+
+
+def load() -> ProjectionSettings:
+    """The settings of the environment and `.env`. Raises InvalidSettings."""
+    try:
+        return ProjectionSettings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "LEDGER_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise InvalidSettings(
+            f"{name} is {first['input']!r}: {first['msg']}. "
+            "Correct it in the environment or in .env."
+        ) from error

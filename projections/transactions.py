@@ -1,0 +1,167 @@
+"""`transactions`: every movement of money, one row per posting, both sides.
+
+`closing_balance` is what its book holds after the posting. A row never changes; what comes
+late or is voided is a movement of its own.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from ledger.domain import account
+from ledger.domain.order import Side
+from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.rows import RowSet
+from projections.engine.source import Recorded
+
+DEBIT = "DEBIT"
+"""The book has less after it."""
+CREDIT = "CREDIT"
+"""The book has more after it."""
+
+
+class Transaction(Row):
+    position: int
+    line: int
+    event_id: UUID
+    account_id: UUID
+    user_id: UUID | None
+    sub_account: str
+    asset: str
+    direction: str
+    reason: account.Reason
+    amount: Decimal
+    closing_balance: Decimal
+    price: Decimal | None
+    quote_asset: str | None
+    order_id: UUID | None
+    trade_id: str | None
+    reference: str | None
+    timestamp: datetime
+    recorded_at: datetime
+
+
+class Book(Row):
+    account_id: UUID
+    book: str
+    asset: str
+    total: Decimal
+
+
+TRANSACTIONS = Table("transactions", Transaction, key=("position", "line"), insert_only=True)
+BOOKS = Table("transaction_books", Book, key=("account_id", "book", "asset"), private=True)
+
+
+def _deposited(
+    recorded: Recorded, event: account.AccountDeposited | account.AccountWithdrawn, rows: RowSet
+) -> None:
+    _book(recorded, event, rows, reference=event.reference)
+
+
+def _adjusted(recorded: Recorded, event: account.AccountAdjusted, rows: RowSet) -> None:
+    _book(recorded, event, rows, reference=event.reason)
+
+
+def _moved(recorded: Recorded, event: account.AccountEvent, rows: RowSet) -> None:
+    _book(recorded, event, rows)
+
+
+def _traded(
+    recorded: Recorded, event: account.TradeSettled | account.TradeVoided, rows: RowSet
+) -> None:
+    _book(
+        recorded,
+        event,
+        rows,
+        price=event.last_px,
+        quote_asset=_quote_asset(event),
+        order_id=event.order_id,
+        trade_id=event.trade_id,
+    )
+
+
+def _book(
+    recorded: Recorded,
+    event: account.AccountEvent,
+    rows: RowSet,
+    *,
+    price: Decimal | None = None,
+    quote_asset: str | None = None,
+    order_id: UUID | None = None,
+    trade_id: str | None = None,
+    reference: str | None = None,
+) -> None:
+    books, transactions = rows[BOOKS], rows[TRANSACTIONS]
+    account_id = recorded.stream_id
+    for line, posting in enumerate(event.postings, 1):
+        amount = posting.amount
+        if not amount:
+            continue
+        book = books.change((account_id, posting.book, posting.asset))
+        if book is None:
+            book = Book(account_id, posting.book, posting.asset, amount)
+            books.insert(book)
+        else:
+            book.total += amount
+        transactions.insert(
+            Transaction(
+                recorded.position,
+                line,
+                recorded.id,
+                account_id,
+                recorded.user_id,
+                posting.book,
+                posting.asset,
+                CREDIT if amount > 0 else DEBIT,
+                posting.reason,
+                abs(amount),
+                book.total,
+                price,
+                quote_asset,
+                order_id,
+                trade_id,
+                reference,
+                recorded.occurred_at,
+                recorded.recorded_at,
+            )
+        )
+
+
+def _quote_asset(event: account.TradeSettled | account.TradeVoided) -> str | None:
+    """The asset that the price is in: the one that pays in a buy and is paid in a sale."""
+    pays = (event.side is Side.BUY) is isinstance(event, account.TradeSettled)
+    for posting in event.postings:
+        if (
+            posting.reason in _TRADES
+            and account.is_own_book(posting.book)
+            and (posting.amount < 0) is pays
+        ):
+            return posting.asset
+    return None
+
+
+_TRADES = (account.Reason.TRADE, account.Reason.TRADE_VOID)
+
+
+def _keys(recorded: Recorded, event: account.AccountEvent) -> Iterator[tuple[Table[Any], Key]]:
+    for posting in event.postings:
+        yield BOOKS, (recorded.stream_id, posting.book, posting.asset)
+
+
+PROJECTION = Projection(
+    name="transactions",
+    version=1,
+    tables=(TRANSACTIONS, BOOKS),
+    folds={
+        account.AccountDeposited: _deposited,
+        account.AccountWithdrawn: _deposited,
+        account.AccountTransferred: _moved,
+        account.AccountAdjusted: _adjusted,
+        account.TradeSettled: _traded,
+        account.TradeVoided: _traded,
+        account.AccountRebalanced: _moved,
+    },
+    keys=_keys,
+)

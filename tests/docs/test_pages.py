@@ -1,0 +1,63 @@
+"""Pages do not point to what is not there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from ledger.settings import Settings
+from projections.settings import ProjectionSettings
+from tests.docs.pages import ROOT, all_pages
+
+_LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s]+)\)")
+_TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+_SETTING = re.compile(r"\bLEDGER_[A-Z0-9_]+\b")
+_NO_SETTINGS = {"LEDGER_COMMANDS", "LEDGER_UNAVAILABLE", "LEDGER_DEBUG"}
+"""The stream, a code, and the switch for tracebacks, which works before settings are read."""
+
+
+def relative(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=relative)
+def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in _LINK.findall(page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        place = (page.parent / path).resolve() if path else page
+        if not place.exists() or (anchor and anchor not in anchors(place)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=relative)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    missing = []
+    for file, name in _TEST.findall(page.read_text(encoding="utf-8")):
+        path = ROOT / file
+        tree = ast.parse(path.read_text(encoding="utf-8")) if path.exists() else None
+        names = {getattr(node, "name", "") for node in ast.walk(tree)} if tree else set()
+        if tree is None or (name and name not in names):
+            missing.append(f"{file}::{name}")
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=relative)
+def test_every_setting_that_a_page_names_exists(page: Path) -> None:
+    known = {
+        f"LEDGER_{name.upper()}"
+        for model in (Settings, ProjectionSettings)
+        for name in model.model_fields
+    }
+    named = set(_SETTING.findall(page.read_text(encoding="utf-8")))
+    assert named - known - _NO_SETTINGS == set()

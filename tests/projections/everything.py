@@ -1,0 +1,161 @@
+"""A log with every type of event at least once, and a few hundred of the demo's mix."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from benchmarks.event_mix import EventMix, append_mix
+from ledger.domain import account, allocation, instrument, order
+from ledger.domain.order_status import OrderStatus
+from tests.projections import log as events
+from tests.projections.log import ACCOUNT, INSTRUMENT, Log
+
+MIXED_EVENTS = 400
+
+
+def append_everything(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        append_mix(connection, EventMix(accounts=3, seed=7), MIXED_EVENTS)
+        log = Log(connection)
+        _instrument(log)
+        _account(log)
+        _order(log)
+        _ends(log)
+        log.account(
+            account.AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
+            account.AccountReactivated(),
+            account.AccountClosed(),
+        )
+
+
+def _instrument(log: Log) -> None:
+    terms: dict[str, Any] = {
+        "instrument": INSTRUMENT + "-2",
+        "base_asset": "BTC",
+        "quote_asset": "USDT",
+        "tick_size": Decimal("0.01"),
+        "step_size": Decimal("0.001"),
+        "min_quantity": Decimal("0.001"),
+    }
+    log.append(
+        instrument.stream_id(INSTRUMENT + "-2"),
+        instrument.InstrumentListed(**terms),
+        instrument.InstrumentUpdated(**terms | {"max_quantity": Decimal(9)}),
+        instrument.InstrumentDelisted(instrument=INSTRUMENT + "-2"),
+        user_id=None,
+    )
+
+
+def _account(log: Log) -> None:
+    log.account(events.account_opened(), events.deposited("USDT", "100000", "wire 1"))
+    log.allocation(
+        allocation.StrategyAssigned(
+            account_id=ACCOUNT, strategy_id="grid", allocation_percent=Decimal(40)
+        ),
+        allocation.AllocationChanged(
+            account_id=ACCOUNT,
+            strategy_id="grid",
+            allocation_percent=Decimal(60),
+            risk_multiplier=Decimal(2),
+            auto_rebalance=True,
+        ),
+        allocation.AllocationsRebalanced(account_id=ACCOUNT),
+        allocation.StrategyDeactivated(account_id=ACCOUNT, strategy_id="grid"),
+    )
+    moved = (
+        events.posting("main", "USDT", "-10", account.Reason.TRANSFER),
+        events.posting("grid", "USDT", "10", account.Reason.TRANSFER),
+    )
+    log.account(
+        account.AccountTransferred(
+            asset="USDT",
+            amount=Decimal(10),
+            from_sub_account="main",
+            to_sub_account="grid",
+            postings=moved,
+        ),
+        account.AccountRebalanced(postings=moved),
+        account.AccountWithdrawn(
+            asset="USDT",
+            amount=Decimal(5),
+            sub_account="main",
+            postings=(
+                events.posting("main", "USDT", "-5", account.Reason.WITHDRAWAL),
+                events.posting("external", "USDT", "5", account.Reason.WITHDRAWAL),
+            ),
+        ),
+        account.AccountAdjusted(
+            asset="DOGE",
+            amount=Decimal("0.00000001"),
+            sub_account="main",
+            reason="airdrop",
+            actor="ops",
+            postings=(
+                events.posting("main", "DOGE", "0.00000001", account.Reason.ADJUSTMENT),
+                events.posting("external", "DOGE", "-0.00000001", account.Reason.ADJUSTMENT),
+            ),
+        ),
+    )
+
+
+def _order(log: Log) -> None:
+    """One order that sees about everything."""
+    log.order(events.submitted())
+    log.account(account.FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "1000"),)))
+    log.order(events.accepted())
+    log.order(events.filled("4", cum="4", commission=Decimal("0.4"), commission_asset="USDT"))
+    log.account(events.settled("4", "100", fee="0.4", holds=(events.hold("USDT", "-400"),)))
+    now: dict[str, Any] = {"account_id": ACCOUNT, "status": OrderStatus.PARTIALLY_FILLED}
+    log.order(
+        order.OrderCancelRequested(**now),
+        order.OrderCancelRejected(**now),
+        order.OrderReplaceRequested(**now, quantity=Decimal(8)),
+        order.OrderReplaceRejected(**now),
+        order.OrderReplaced(**now, quantity=Decimal(8), price=Decimal(101)),
+        events.filled(
+            "1", cum="5", trade_id="t-2", commission=Decimal("0.001"), commission_asset="BNB"
+        ),
+    )
+    conflict: dict[str, Any] = {
+        name: getattr(events.filled("9", cum="9"), name)
+        for name in order.OrderFillConflicted.__struct_fields__
+    }
+    log.order(
+        order.OrderFillConflicted(**conflict),
+        events.fill_voided(
+            "4", cum="1", commission=Decimal("0.4"), commission_asset="USDT", reason="busted"
+        ),
+    )
+    log.account(events.trade_voided("4", "100", fee="0.4"))
+    log.order(events.cancelled(reason="done"))
+    log.account(account.FundsReleased(order_id=events.ORDER, holds=(events.hold("USDT", "-600"),)))
+
+
+def _ends(log: Log) -> None:
+    """Orders that end in the other ways."""
+    now: dict[str, Any] = {"account_id": ACCOUNT}
+    log.order(events.denied(), order_id=_id(1))
+    log.order(
+        events.submitted(),
+        order.OrderRejected(**now, status=OrderStatus.REJECTED, reason="no such market"),
+        order_id=_id(2),
+    )
+    log.order(
+        events.submitted(time_in_force=order.TimeInForce.IOC),
+        order.OrderExpired(**now, status=OrderStatus.EXPIRED, reason="IOC"),
+        order_id=_id(3),
+    )
+    terms: dict[str, Any] = {
+        name: getattr(events.submitted(), name) for name in order.OrderTerms.__struct_fields__
+    }
+    log.order(
+        order.OrderReported(**terms | {"origin": order.Origin.EXTERNAL}),
+        events.filled("12", cum="12", status="FILLED"),
+        order_id=_id(4),
+    )
+
+
+def _id(number: int) -> UUID:
+    return UUID(int=events.ORDER.int + number)

@@ -1,0 +1,165 @@
+"""What holds for any projection, as checks on whatever log a database has.
+
+same rows whatever the batch boundaries, with rows kept in memory or read again
+same rows after a crash at any point of a batch, and the events counted once
+a rebuild equal to the live rows
+"""
+
+from collections.abc import Iterable
+from itertools import cycle
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import sql
+
+from ledger.eventstore import reader
+from projections.engine import checkpoint, generations, source
+from projections.engine.build import Build
+from projections.engine.connection import connect
+from projections.engine.generations import schema_of
+from projections.engine.projection import Projection
+from projections.engine.rebuild import rebuild, verify
+from projections.engine.shadow import Limits, live
+
+Contents: TypeAlias = dict[str, list[str]]
+
+
+class Crash(Exception):
+    """The process ends here, as far as the database can tell."""
+
+
+def contents(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> Contents:
+    """Every row of every table, as text, in the order of the keys."""
+    return {
+        table.name: [
+            row
+            for (row,) in connection.execute(
+                sql.SQL("SELECT t::text FROM {} AS t ORDER BY {}").format(
+                    sql.Identifier(schema, table.name),
+                    sql.SQL(", ").join(map(sql.Identifier, table.key)),
+                )
+            )
+        ]
+        for table in projection.tables
+    }
+
+
+def folded(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    batch_sizes: Iterable[int],
+    *,
+    keep_rows: bool,
+) -> Contents:
+    """The rows after folding the whole log in batches of these sizes. Without `keep_rows`
+    every batch starts with an empty memory."""
+    schema = f"{projection.name}_test"
+    generations.create_tables(connection, projection, schema)
+    head, position, sizes = reader.head(connection), 0, iter(batch_sizes)
+    build = None
+    while position < head:
+        if build is None or not keep_rows:
+            build = Build(projection, schema, connection, rows_in_memory=100, empty=position == 0)
+        up_to = min(position + next(sizes), head)
+        build.fold(
+            source.read(connection, after=position, up_to=up_to, event_types=projection.event_types)
+        )
+        with connection.transaction():
+            build.write()
+        build.settle()
+        position = up_to
+    found = contents(connection, projection, schema)
+    generations.drop(connection, schema)
+    return found
+
+
+def check_batch_boundaries(database_url: str, projection: Projection) -> None:
+    with connect(database_url, "test") as connection:
+        expected = folded(connection, projection, cycle([10**9]), keep_rows=True)
+        assert any(expected.values()), "the log has nothing for this projection"
+        for sizes in ([1], [2], [7, 1, 30], [50]):
+            for keep_rows in (True, False):
+                found = folded(connection, projection, cycle(sizes), keep_rows=keep_rows)
+                assert found == expected, f"batches of {sizes}, keep_rows={keep_rows}"
+
+
+def check_crashes(database_url: str, projection: Projection) -> None:
+    """Folds live, crashing at every stage of a batch in turn, and goes on like a new process."""
+    stages = cycle(["folded", "moved", "written", "committed", "never"])
+    with connect(database_url, "test") as connection:
+        expected = folded(connection, projection, cycle([10**9]), keep_rows=True)
+        head = reader.head(connection)
+        position = -1
+        while position < head:
+            claimed = checkpoint.claim(connection, projection.name, "test", silent_seconds=None)
+            assert claimed is not None
+            position = claimed.position
+            if position < head:
+                _batch_with_crash(connection, projection, claimed, min(head, position + 9), stages)
+        schema = schema_of(projection.name, live(connection, projection).generation)
+        assert contents(connection, projection, schema) == expected
+        counted = connection.execute(
+            "SELECT total_events_processed FROM event_projections WHERE projection_name = %s",
+            [projection.name],
+        ).fetchone()
+        handled = connection.execute(
+            "SELECT count(*) FROM event_store WHERE event_type = ANY(%s)",
+            [projection.event_types],
+        ).fetchone()
+        assert counted == handled
+
+
+def _batch_with_crash(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    claimed: checkpoint.Checkpoint,
+    up_to: int,
+    stages: "cycle[str]",
+) -> None:
+    crash_at = next(stages)
+
+    def reached(stage: str) -> None:
+        if stage == crash_at:
+            raise Crash
+
+    events = source.read(
+        connection, after=claimed.position, up_to=up_to, event_types=projection.event_types
+    )
+    try:
+        build = Build(
+            projection,
+            schema_of(projection.name, claimed.generation),
+            connection,
+            rows_in_memory=100,
+            empty=claimed.position == 0,
+        )
+        build.fold(events)
+        reached("folded")
+        with connection.transaction():
+            checkpoint.advance(
+                connection, claimed, to=up_to, handled=len(events), event_id=None, rate=None
+            )
+            reached("moved")
+            build.write()
+            reached("written")
+        reached("committed")
+        build.settle()
+    except Crash:
+        pass
+
+
+def check_rebuild(database_url: str, projection: Projection) -> None:
+    """To be called with live rows up to the head."""
+    limits = Limits(batch_positions=64, rows_in_memory=100)
+    report = verify(database_url, projection, limits)
+    assert report.equal, report
+    with connect(database_url, "test") as connection:
+        before = live(connection, projection)
+        rows = contents(connection, projection, schema_of(projection.name, before.generation))
+        assert report.position == before.position == reader.head(connection)
+        assert rebuild(database_url, projection, limits).equal
+        after = live(connection, projection)
+        assert after.generation == before.generation + 1
+        assert (
+            contents(connection, projection, schema_of(projection.name, after.generation)) == rows
+        )

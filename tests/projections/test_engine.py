@@ -1,0 +1,328 @@
+"""The engine: fence, checkpoint, wake-up, errors."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from ledger.domain import account
+from ledger.embedded import EmbeddedPostgres
+from ledger.plugins import migrate_all
+from projections import balances, orders, symbols
+from projections.engine import checkpoint, source
+from projections.engine.build import Build
+from projections.engine.checkpoint import Fenced, NotInstalled
+from projections.engine.connection import connect
+from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.rows import DuplicateRow, Rows, RowSet, UndeclaredKey
+from projections.engine.source import Recorded
+from projections.engine.writer import TableMismatch, copy_lines
+from tests.projections import log as events
+from tests.projections.log import opened_log
+from tests.projections.workers import caught_up, running, statuses, wait_until
+
+
+def _claim(connection: psycopg.Connection[Any], owner: str) -> checkpoint.Checkpoint:
+    claimed = checkpoint.claim(connection, "balances", owner, silent_seconds=None)
+    assert claimed is not None
+    return claimed
+
+
+def _balance_rows(database_url: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(database_url) as connection:
+        return connection.execute("SELECT asset, total FROM balances ORDER BY asset").fetchall()
+
+
+def test_of_two_workers_with_one_batch_only_the_owner_commits(database_url: str) -> None:
+    with opened_log(database_url) as log:
+        log.account(events.account_opened(), events.deposited("USDT", "5"))
+    with connect(database_url, "old") as old, connect(database_url, "new") as new:
+        claims = [_claim(old, "old"), _claim(new, "new")]
+        for connection, claimed in zip((old, new), claims, strict=True):
+            build = Build(
+                balances.PROJECTION, "balances_1", connection, rows_in_memory=100, empty=True
+            )
+            build.fold(
+                source.read(
+                    connection, after=0, up_to=2, event_types=balances.PROJECTION.event_types
+                )
+            )
+            try:
+                with connection.transaction():
+                    checkpoint.advance(
+                        connection, claimed, to=2, handled=1, event_id=None, rate=None
+                    )
+                    build.write()
+            except Fenced:
+                assert connection is old
+            else:
+                assert connection is new
+    assert _balance_rows(database_url) == [("USDT", 5)]
+
+
+@pytest.mark.parametrize("wrong", ["position", "owner", "epoch", "generation"])
+def test_the_checkpoint_moves_only_from_the_known_position_owner_epoch_and_generation(
+    database_url: str, wrong: str
+) -> None:
+    with connect(database_url, "test") as connection:
+        claimed = vars(_claim(connection, "me"))
+        changed = claimed | {wrong: "you" if wrong == "owner" else claimed[wrong] + 1}
+        with pytest.raises(Fenced, match="balances"):
+            checkpoint.advance(
+                connection,
+                checkpoint.Checkpoint(**changed),
+                to=9,
+                handled=0,
+                event_id=None,
+                rate=None,
+            )
+
+
+def test_a_claim_waits_for_an_owner_that_is_alive(database_url: str) -> None:
+    with connect(database_url, "test") as connection:
+        first = _claim(connection, "first")
+        assert checkpoint.claim(connection, "balances", "second", silent_seconds=60) is None
+        checkpoint.release(connection, first)
+        second = checkpoint.claim(connection, "balances", "second", silent_seconds=60)
+        assert second is not None
+        assert second.epoch == first.epoch + 1
+        third = checkpoint.claim(connection, "balances", "third", silent_seconds=0)
+        assert third is not None
+
+
+def test_a_projection_that_is_not_installed_is_named_with_the_remedy(database_url: str) -> None:
+    with (
+        connect(database_url, "test") as connection,
+        pytest.raises(NotInstalled, match=r"nonsense.*ledgerctl migrate"),
+    ):
+        checkpoint.claim(connection, "nonsense", "me", silent_seconds=None)
+
+
+def test_the_checkpoint_passes_events_that_the_projection_does_not_fold(database_url: str) -> None:
+    with opened_log(database_url) as log:
+        head = log.account(events.account_opened(), events.deposited("USDT", "5"))
+    with running(database_url, [symbols.PROJECTION]):
+        caught_up(database_url, "symbols")
+        status = statuses(database_url)["symbols"]
+    assert (status.position, status.total_events_processed) == (head, 0)
+
+
+def test_a_notification_wakes_a_worker_that_would_otherwise_sleep(database_url: str) -> None:
+    with (
+        opened_log(database_url) as log,
+        running(database_url, [balances.PROJECTION], poll_seconds=3_600, listen=True),
+    ):
+        wait_until(lambda: _is_listening(database_url), "the listener")
+        log.account(events.account_opened())
+        caught_up(database_url, "balances")
+        log.account(events.deposited("USDT", "5"))
+        caught_up(database_url, "balances")
+    assert _balance_rows(database_url) == [("USDT", 5)]
+
+
+def test_the_poll_finds_what_no_notification_told(database_url: str) -> None:
+    with opened_log(database_url) as log, running(database_url, [balances.PROJECTION]):
+        for _ in range(3):
+            log.account(events.deposited("USDT", "5"))
+            caught_up(database_url, "balances")
+    assert _balance_rows(database_url) == [("USDT", 15)]
+
+
+def _is_listening(database_url: str) -> bool:
+    with psycopg.connect(database_url) as connection:
+        return bool(
+            connection.execute(
+                """SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+                   AND query LIKE 'LISTEN%' AND state = 'idle'"""
+            ).fetchall()
+        )
+
+
+def _terminate(database_url: str, query: str) -> int:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        return len(
+            connection.execute(
+                f"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE datname = current_database() AND pid <> pg_backend_pid() AND {query}"""
+            ).fetchall()
+        )
+
+
+def test_lost_connections_are_made_again(database_url: str) -> None:
+    with (
+        opened_log(database_url) as log,
+        running(database_url, [balances.PROJECTION], poll_seconds=3_600, listen=True),
+    ):
+        for _ in range(3):
+            wait_until(lambda: _is_listening(database_url), "the listener")
+            assert _terminate(database_url, "application_name LIKE 'ledger %'") >= 1
+            log.account(events.deposited("USDT", "5"))
+            caught_up(database_url, "balances")
+    assert _balance_rows(database_url) == [("USDT", 15)]
+
+
+def test_a_crash_of_the_database_is_survived(postgres_server: EmbeddedPostgres) -> None:
+    migrate_all(postgres_server.url)
+    with running(postgres_server.url, [balances.PROJECTION], listen=True):
+        for round_number in range(1, 4):
+            with opened_log(postgres_server.url) as log:
+                log._versions[events.ACCOUNT] = round_number - 1
+                log.account(events.deposited("USDT", "5"))
+            postgres_server.stop("immediate")
+            postgres_server.start()
+            wait_until(
+                lambda n=round_number: _total(postgres_server.url) == 5 * n,  # type: ignore[misc]
+                f"round {round_number}",
+            )
+
+
+def _total(database_url: str) -> int:
+    try:
+        return int(sum(total for _, total in _balance_rows(database_url)))
+    except psycopg.OperationalError:
+        return -1
+
+
+def test_another_worker_takes_over_from_a_silent_owner(database_url: str) -> None:
+    with connect(database_url, "test") as connection:
+        _claim(connection, "dead")
+    with opened_log(database_url) as log, running(database_url, [balances.PROJECTION]):
+        with connect(database_url, "test") as connection:
+            _claim(connection, "dead too")  # fences the running worker, and says no more
+        log.account(events.deposited("USDT", "5"))
+        caught_up(database_url, "balances")
+        assert statuses(database_url)["balances"].owner == "test"
+
+
+def test_an_event_that_cannot_be_folded_stops_its_projection_and_is_named(
+    database_url: str,
+) -> None:
+    with opened_log(database_url) as log:
+        log.order(events.submitted())
+        position = log.order(events.accepted(), order_id=UUID(int=1))  # begins in its middle
+        log.order(events.accepted())
+    with running(database_url, [orders.PROJECTION], batch_positions=1):
+        wait_until(
+            lambda: statuses(database_url)["orders"].error_count >= 2, "the second try to fail"
+        )
+        status = statuses(database_url)["orders"]
+    assert status.status == "ERROR"
+    assert status.position == position - 1
+    assert status.error_message is not None
+    assert f"order.accepted at position {position}" in _without_ids(status.error_message)
+    assert "does not begin with its terms" in status.error_message
+
+
+def _without_ids(text: str) -> str:
+    return " ".join(word for word in text.split() if word.count("-") != 4)
+
+
+def test_an_event_of_unknown_type_is_not_read_and_an_undecodable_one_is_named(
+    database_url: str,
+) -> None:
+    with opened_log(database_url) as log, psycopg.connect(database_url) as connection:
+        log.account(events.deposited("USDT", "5"))
+        connection.execute(
+            """INSERT INTO event_store (position, id, stream_id, stream_type, event_type,
+                   event_version, event_data, occurred_at)
+               VALUES (2, gen_random_uuid(), gen_random_uuid(), 'account', 'account.deposited', 1,
+                       '{"amount": 1.5}', now())"""
+        )
+    with running(database_url, [balances.PROJECTION]):
+        wait_until(lambda: statuses(database_url)["balances"].error_count >= 1, "the failure")
+        status = statuses(database_url)["balances"]
+    assert status.status == "ERROR"
+    assert "UndecodableEvent" in str(status.error_message)
+
+
+def test_tables_of_another_code_version_are_left_alone(database_url: str) -> None:
+    with opened_log(database_url) as log:
+        log.account(events.deposited("USDT", "5"))
+    newer = Projection(
+        "balances",
+        balances.PROJECTION.version + 1,
+        balances.PROJECTION.tables,
+        balances.PROJECTION.folds,
+        balances.PROJECTION.keys,
+    )
+    with running(database_url, [newer]):
+        wait_until(lambda: statuses(database_url)["balances"].error_count >= 1, "the refusal")
+        message = statuses(database_url)["balances"].error_message
+    assert "Run: ledgerctl projections rebuild balances" in str(message)
+    assert _balance_rows(database_url) == []
+
+
+# --- rows -----------------------------------------------------------------------------
+
+
+class Thing(Row):
+    name: str
+    note: str | None
+    extra: dict[str, str] | None = None
+
+
+THINGS = Table("things", Thing, key=("name",))
+
+
+def _things(*, limit: int = 100, complete: bool = False) -> Rows[Thing]:
+    return RowSet([THINGS], limit=limit, complete=complete)[THINGS]
+
+
+def test_a_lookup_that_keys_did_not_name_is_an_error_not_a_missing_row() -> None:
+    things = _things()
+    with pytest.raises(UndeclaredKey, match="things 'x'"):
+        things.find("x")
+    things.load(["x"], [])
+    assert things.find("x") is None
+
+
+def test_a_row_cannot_be_inserted_twice() -> None:
+    things = _things()
+    things.insert(Thing("x", None))
+    with pytest.raises(DuplicateRow, match="'x'"):
+        things.insert(Thing("x", None))
+
+
+def test_rows_used_lately_stay_in_memory_and_others_are_let_go() -> None:
+    things = _things(limit=10, complete=True)
+    for number in range(30):
+        things.find("0")
+        things.insert(Thing(str(number), None))
+        things.settle()
+    assert things.missing(["0", "29"]) == []
+    assert things.missing(["5"]) == ["5"]
+    assert not things.complete
+
+
+def test_text_of_any_kind_reaches_the_table_as_it_is(empty_database_url: str) -> None:
+    quotes = ["plain", "null", 'quo"te', "[x]\n[y]", "ü€\x1f"]
+    texts = [*quotes, "", "back\\slash", "\\n not a break", "a\nb\tc\r"]
+    rows = [Thing(text, text) for text in texts] + [Thing("none", None)]
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("CREATE TABLE things (name text, note text)")
+        with connection.cursor().copy(
+            "COPY things FROM STDIN (FORMAT csv, NULL 'null', ESCAPE '\\')"
+        ) as copy:
+            copy.write(copy_lines([[row.name, row.note] for row in rows]))
+        found = connection.execute("SELECT name, note FROM things").fetchall()
+    assert found == [(row.name, row.note) for row in rows]
+
+
+def test_rows_that_do_not_fit_their_table_are_refused_with_both_column_lists(
+    database_url: str,
+) -> None:
+    def fold(recorded: Recorded, event: Any, rows: RowSet) -> None: ...
+
+    def keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
+        return ()
+
+    wrong = Projection(
+        "balances", 1, (Table("balances", Thing, key=("name",)),), {account.FundsHeld: fold}, keys
+    )
+    with (
+        connect(database_url, "test") as connection,
+        pytest.raises(TableMismatch, match=r"account_id.*the code writes name, note"),
+    ):
+        Build(wrong, "balances_1", connection, rows_in_memory=10, empty=True)

@@ -1,0 +1,395 @@
+"""What each read model says about small scripts of events."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from ledger.domain import account, allocation, instrument, order
+from ledger.domain.order_status import OrderStatus
+from projections.engine import shadow
+from projections.engine.connection import connect
+from projections.engine.generations import point_views
+from projections.engine.projection import Projection
+from projections.engine.shadow import Limits, Shadow
+from projections.registry import all_projections
+from projections.settings import ProjectionSettings
+from tests.projections import log as events
+from tests.projections.log import ACCOUNT, INSTRUMENT, START, USER, Log
+
+BY_TABLE = {
+    table.name: projection
+    for projection in all_projections(ProjectionSettings())
+    for table in projection.public_tables
+}
+LIMITS = Limits(batch_positions=100, rows_in_memory=100)
+
+Rows = Callable[[str], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def log(database_url: str) -> Any:
+    with events.opened_log(database_url) as opened:
+        opened.account(events.account_opened())
+        yield opened
+
+
+@pytest.fixture
+def rows(database_url: str) -> Rows:
+    """The rows of a public table after folding the whole log, in the order of their events."""
+
+    def read(table: str) -> list[dict[str, Any]]:
+        _fold(database_url, BY_TABLE[table])
+        with psycopg.connect(database_url, row_factory=dict_row) as connection:
+            query = f"SELECT * FROM public.{table} ORDER BY {_ORDER.get(table, 'last_position')}"
+            return connection.execute(query.encode()).fetchall()
+
+    return read
+
+
+_ORDER = {"transactions": "position, line", "balances": "asset", "order_fills": "position"}
+
+
+def _fold(database_url: str, projection: Projection) -> None:
+    with connect(database_url, "test", by_key=False) as connection:
+        row = connection.execute("SELECT max(position) FROM event_store").fetchone()
+        assert row is not None
+        schema = f"{projection.name}_folded"
+        fresh = Shadow(
+            connection, projection, schema, LIMITS, logged=True, on_progress=shadow.no_progress
+        )
+        fresh.fold_to(row[0])
+        point_views(connection, projection, schema)
+
+
+def _order(rows: Rows) -> dict[str, Any]:
+    (row,) = rows("orders")
+    assert row["quantity"] == (
+        row["filled_quantity"]
+        - row["overfill_quantity"]
+        + row["cancelled_quantity"]
+        + row["leaves_quantity"]
+    )
+    return row
+
+
+def _quantities(row: dict[str, Any]) -> tuple[int, ...]:
+    names = ("filled_quantity", "leaves_quantity", "cancelled_quantity", "overfill_quantity")
+    return tuple(int(row[name]) for name in names)
+
+
+# --- orders ---------------------------------------------------------------------------
+
+
+def test_a_submitted_order_is_pending_with_everything_left(log: Log, rows: Rows) -> None:
+    log.order(events.submitted(client_order_id="c-1", post_only=True))
+    row = _order(rows)
+    assert row["status"] == "PENDING"
+    assert _quantities(row) == (0, 10, 0, 0)
+    assert (row["user_id"], row["account_id"]) == (USER, ACCOUNT)
+    assert (row["client_order_id"], row["post_only"]) == ("c-1", True)
+
+
+def test_partial_fills_add_up_and_the_last_one_dates_the_order(log: Log, rows: Rows) -> None:
+    log.order(
+        events.submitted(),
+        events.accepted(),
+        events.filled("4", cum="4", commission=Decimal(1), commission_asset="USDT"),
+        events.filled("3", cum="7", commission=Decimal(2), commission_asset="USDT"),
+    )
+    row = _order(rows)
+    assert (row["status"], row["venue_order_id"]) == ("PARTIALLY_FILLED", "v-1")
+    assert _quantities(row) == (7, 3, 0, 0)
+    assert (row["commission"], row["commission_asset"]) == (3, "USDT")
+    assert row["filled_at"] == log.now - timedelta(seconds=1)
+
+
+def test_a_cancel_turns_what_is_left_into_cancelled(log: Log, rows: Rows) -> None:
+    log.order(events.submitted(), events.filled("4", cum="4"), events.cancelled(reason="enough"))
+    row = _order(rows)
+    assert _quantities(row) == (4, 0, 6, 0)
+    assert (row["status"], row["cancel_reason"]) == ("CANCELLED", "enough")
+    assert row["cancelled_at"] == log.now - timedelta(seconds=1)
+
+
+def test_a_late_fill_takes_from_what_was_cancelled(log: Log, rows: Rows) -> None:
+    log.order(events.submitted(), events.cancelled())
+    log.order(events.filled("4", cum="4", status="CANCELLED", late=True))
+    row = _order(rows)
+    assert _quantities(row) == (4, 0, 6, 0)
+    assert row["status"] == "CANCELLED"
+
+
+def test_more_than_was_ordered_is_kept_as_overfill(log: Log, rows: Rows) -> None:
+    log.order(events.submitted(), events.filled("12", cum="12", status="FILLED"))
+    assert _quantities(_order(rows)) == (12, 0, 0, 2)
+
+
+def test_a_voided_fill_is_left_again_on_an_open_order(log: Log, rows: Rows) -> None:
+    charge: dict[str, Any] = {"commission": Decimal(1), "commission_asset": "USDT"}
+    log.order(
+        events.submitted(),
+        events.filled("4", cum="4", **charge),
+        events.fill_voided("4", cum="0", status="NEW", **charge),
+    )
+    row = _order(rows)
+    assert _quantities(row) == (0, 10, 0, 0)
+    assert (row["commission"], row["avg_fill_price"], row["filled_at"]) == (0, None, None)
+
+
+def test_a_voided_fill_of_an_ended_order_will_never_trade(log: Log, rows: Rows) -> None:
+    log.order(
+        events.submitted(),
+        events.filled("10", cum="10", status="FILLED"),
+        events.fill_voided("10", cum="0", status="FILLED"),
+    )
+    assert _quantities(_order(rows)) == (0, 0, 10, 0)
+
+
+def test_a_denied_order_has_nothing_left_and_says_why(log: Log, rows: Rows) -> None:
+    log.order(events.denied())
+    row = _order(rows)
+    assert (row["status"], row["reject_code"]) == ("REJECTED", "INSUFFICIENT_FUNDS")
+    assert _quantities(row) == (0, 0, 10, 0)
+
+
+def test_a_market_buy_with_a_budget_is_as_large_as_what_it_bought(log: Log, rows: Rows) -> None:
+    log.order(
+        events.submitted(
+            order_type=order.OrderType.MARKET,
+            quantity=None,
+            price=None,
+            quote_quantity=Decimal(500),
+        ),
+        events.filled("3", cum="3"),
+    )
+    row = _order(rows)
+    assert (row["quantity"], row["quote_quantity"], row["sized_by_quote"]) == (3, 500, True)
+
+
+def test_requests_are_flags_until_they_are_answered(log: Log, rows: Rows) -> None:
+    now: dict[str, Any] = {"account_id": ACCOUNT, "status": OrderStatus.NEW}
+    log.order(events.submitted(), events.accepted())
+    log.order(order.OrderCancelRequested(**now), order.OrderReplaceRequested(**now))
+    row = _order(rows)
+    assert (row["cancel_requested"], row["replace_requested"]) == (True, True)
+    log.order(order.OrderCancelRejected(**now))
+    log.order(order.OrderReplaced(**now, quantity=Decimal(7), price=Decimal(99)))
+    row = _order(rows)
+    assert (row["cancel_requested"], row["replace_requested"]) == (False, False)
+    assert (row["quantity"], row["price"], row["leaves_quantity"]) == (7, 99, 7)
+
+
+def test_a_commission_in_a_second_asset_is_kept_beside_the_first(log: Log, rows: Rows) -> None:
+    log.order(
+        events.submitted(),
+        events.filled("1", cum="1", commission=Decimal("0.1"), commission_asset="BNB"),
+        events.filled("1", cum="2", commission=Decimal("0.2"), commission_asset="USDT"),
+        events.filled("1", cum="3", commission=Decimal("0.3"), commission_asset="USDT"),
+    )
+    row = _order(rows)
+    assert (row["commission"], row["commission_asset"]) == (Decimal("0.1"), "BNB")
+    assert row["other_commissions"] == {"USDT": "0.5"}
+
+
+# --- fills ----------------------------------------------------------------------------
+
+
+def test_every_trade_has_a_row_also_when_voided_or_late(log: Log, rows: Rows) -> None:
+    log.order(
+        events.submitted(),
+        events.filled("4", cum="4", liquidity_side=order.LiquiditySide.MAKER),
+        events.filled("6", cum="10", trade_id="t-2", late=True, status="FILLED"),
+        events.fill_voided("4", cum="6", status="FILLED"),
+    )
+    first, second = rows("order_fills")
+    assert (first["trade_id"], first["voided"], first["is_maker"]) == ("t-1", True, True)
+    assert (second["trade_id"], second["voided"], second["late"]) == ("t-2", False, True)
+    assert second["is_maker"] is None
+
+
+# --- money ----------------------------------------------------------------------------
+
+
+def test_balances_are_real_sub_accounts_and_the_other_side_is_apart(log: Log, rows: Rows) -> None:
+    log.account(events.deposited("USDT", "1000"))
+    log.account(account.FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "400"),)))
+    log.account(events.settled("3", "100", fee="2", holds=(events.hold("USDT", "-300"),)))
+    found = {row["asset"]: row for row in rows("balances")}
+    usdt, btc = found["USDT"], found["BTC"]
+    assert (usdt["total"], usdt["available"], usdt["locked"]) == (698, 598, 100)
+    assert (btc["total"], btc["available"], btc["locked"]) == (3, 3, 0)
+    assert {row["sub_account"] for row in found.values()} == {"main"}
+    contra = {(row["book"], row["asset"]): row["total"] for row in rows("contra_balances")}
+    assert contra == {
+        ("external", "USDT"): -1000,
+        ("venue:BINANCE", "BTC"): -3,
+        ("venue:BINANCE", "USDT"): 300,
+        ("fees:BINANCE", "USDT"): 2,
+    }
+
+
+def test_transactions_have_both_sides_with_running_balances(log: Log, rows: Rows) -> None:
+    log.account(events.deposited("USDT", "1000", "wire 7"), events.settled("3", "100"))
+    found = [
+        (row["sub_account"], row["asset"], row["direction"], row["amount"], row["closing_balance"])
+        for row in rows("transactions")
+    ]
+    assert found == [
+        ("main", "USDT", "CREDIT", 1000, 1000),
+        ("external", "USDT", "DEBIT", 1000, -1000),
+        ("main", "BTC", "CREDIT", 3, 3),
+        ("venue:BINANCE", "BTC", "DEBIT", 3, -3),
+        ("main", "USDT", "DEBIT", 300, 700),
+        ("venue:BINANCE", "USDT", "CREDIT", 300, 300),
+    ]
+    deposit, *_, trade = rows("transactions")
+    assert (deposit["reason"], deposit["reference"], deposit["price"]) == (
+        "DEPOSIT",
+        "wire 7",
+        None,
+    )
+    assert (trade["reason"], trade["price"], trade["quote_asset"]) == ("TRADE", 100, "USDT")
+    assert (trade["order_id"], trade["trade_id"]) == (events.ORDER, "t-1")
+
+
+@pytest.mark.parametrize("side", order.Side)
+def test_a_trade_names_the_asset_of_its_price_on_both_sides_and_when_voided(
+    log: Log, rows: Rows, side: order.Side
+) -> None:
+    log.account(events.settled("3", "100", side=side), events.trade_voided("3", "100", side=side))
+    assert {row["quote_asset"] for row in rows("transactions")} == {"USDT"}
+    assert {row["total"] for row in rows("balances")} == {0}
+
+
+# --- accounts, assignments, symbols ---------------------------------------------------
+
+
+def test_an_account_says_whether_it_may_trade_and_why_not(log: Log, rows: Rows) -> None:
+    (row,) = rows("accounts")
+    assert (row["status"], row["environment"], row["account_name"]) == (
+        "ACTIVE",
+        "LIVE",
+        "main account",
+    )
+    log.account(account.AccountSuspended(reason="audit"))
+    (row,) = rows("accounts")
+    assert (row["status"], row["status_reason"]) == ("SUSPENDED", "audit")
+
+
+def test_a_rebalance_dates_the_active_assignments_of_its_account(log: Log, rows: Rows) -> None:
+    log.allocation(
+        *(
+            allocation.StrategyAssigned(
+                account_id=ACCOUNT, strategy_id=name, allocation_percent=Decimal(50)
+            )
+            for name in ("grid", "trend")
+        ),
+        allocation.StrategyDeactivated(account_id=ACCOUNT, strategy_id="trend"),
+        allocation.AllocationsRebalanced(account_id=ACCOUNT),
+    )
+    found = {row["strategy_id"]: row for row in rows("user_strategy_assignments")}
+    assert (found["grid"]["is_active"], found["trend"]["is_active"]) == (True, False)
+    assert found["grid"]["last_rebalanced_at"] == log.now - timedelta(seconds=1)
+    assert found["trend"]["last_rebalanced_at"] is None
+    assert found["trend"]["deactivated_at"] is not None
+
+
+def test_a_symbol_is_listed_updated_and_delisted(log: Log, rows: Rows) -> None:
+    terms: dict[str, Any] = {
+        "instrument": INSTRUMENT,
+        "base_asset": "BTC",
+        "quote_asset": "USDT",
+        "tick_size": Decimal("0.01"),
+        "step_size": Decimal("0.001"),
+        "min_quantity": Decimal("0.001"),
+    }
+    stream_id = instrument.stream_id(INSTRUMENT)
+    log.append(stream_id, instrument.InstrumentListed(**terms), user_id=None)
+    log.append(
+        stream_id,
+        instrument.InstrumentUpdated(**terms | {"tick_size": Decimal("0.1")}),
+        instrument.InstrumentDelisted(instrument=INSTRUMENT),
+        user_id=None,
+    )
+    (row,) = rows("symbols")
+    assert (row["exchange"], row["symbol"], row["base_asset"]) == ("BINANCE", "BTCUSDT", "BTC")
+    assert (row["tick_size"], row["is_active"]) == (Decimal("0.1"), False)
+
+
+# --- snapshots ------------------------------------------------------------------------
+
+
+def _values(rows: Rows) -> list[tuple[int, int, int, list[str]]]:
+    return [
+        (
+            round((row["time"] - START) / timedelta(minutes=1)),
+            int(row["total_balance"]),
+            int(row["available_balance"]),
+            row["unvalued_assets"],
+        )
+        for row in rows("portfolio_snapshots")
+    ]
+
+
+def test_a_snapshot_shows_the_account_after_its_last_event_of_the_interval(
+    log: Log, rows: Rows
+) -> None:
+    log.account(events.deposited("USDT", "1000"), events.deposited("USDT", "500"))
+    log.now = START + timedelta(minutes=3)
+    log.account(account.FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "400"),)))
+    assert _values(rows) == [(0, 1500, 1500, []), (3, 1500, 1100, [])]
+
+
+def test_assets_are_valued_at_the_last_trade_or_named_as_unvalued(log: Log, rows: Rows) -> None:
+    log.account(events.deposited("BTC", "2"))
+    assert _values(rows) == [(0, 0, 0, ["BTC"])]
+    log.order(events.submitted(), events.filled("1", "100", cum="1"))
+    log.account(events.settled("1", "100"))
+    assert _values(rows) == [(0, 200, 200, [])]
+
+
+def test_a_trade_reported_late_does_not_replace_a_newer_price(log: Log, rows: Rows) -> None:
+    log.now = START + timedelta(minutes=2)
+    log.order(events.submitted(), events.filled("1", "100", cum="1"))
+    log.now = START + timedelta(minutes=1)
+    log.order(events.filled("1", "50", cum="2", trade_id="t-2"))
+    log.account(events.deposited("BTC", "2"))
+    assert _values(rows)[-1] == (1, 200, 200, [])
+
+
+def test_an_event_of_an_interval_left_behind_counts_in_the_current_one(
+    log: Log, rows: Rows
+) -> None:
+    log.now = START + timedelta(minutes=5)
+    log.account(events.deposited("USDT", "10"))
+    log.now = START + timedelta(minutes=2)
+    log.account(events.deposited("USDT", "20"))
+    assert _values(rows) == [(0, 0, 0, []), (5, 30, 30, [])]
+
+
+def test_prices_of_a_backtest_say_nothing_about_live_money(log: Log, rows: Rows) -> None:
+    other = events.ORDER
+    log.append(other, events.account_opened(environment=account.Environment.BACKTEST), user_id=USER)
+    log.order(
+        events.submitted(account_id=other),
+        events.filled("1", "7", cum="1", account_id=other),
+        order_id=USER,
+    )
+    log.account(events.deposited("BTC", "2"))
+    assert _values(rows)[-1] == (0, 0, 0, ["BTC"])
+
+
+def test_an_account_in_the_base_asset_is_valued_by_the_inverse_price(database_url: str) -> None:
+    with events.opened_log(database_url) as log:
+        log.account(events.account_opened(base_currency="BTC"))
+        log.order(events.submitted(), events.filled("1", "100", cum="1"))
+        log.account(events.deposited("USDT", "250"))
+    _fold(database_url, BY_TABLE["portfolio_snapshots"])
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT total_balance FROM portfolio_snapshots").fetchone()
+    assert row == (Decimal("2.5"),)
