@@ -22,7 +22,7 @@ from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import StoredEvent
 from uuid_utils.compat import uuid7
 
-from benchmarks.harness import migrated_database, peer_environment, report, take_turns
+from benchmarks.harness import migrated_database, peer_environment, quiet, report, take_turns
 from ledger.eventstore import store
 from ledger.eventstore.store import NewEvent
 
@@ -83,6 +83,7 @@ def _rate(count: int, started: float) -> float:
 
 
 def main() -> None:
+    quiet()
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--events", type=int, default=50_000)

@@ -24,7 +24,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from benchmarks.harness import directory, peer_environment, report, take_turns
+from benchmarks.harness import directory, peer_environment, quiet, report, take_turns
 from benchmarks.peer_trading import PeerTrading
 from ledger.database import migrate
 from ledger.embedded import EmbeddedNats, EmbeddedPostgres
@@ -196,6 +196,7 @@ def peer_rate(
 
 
 def main() -> None:
+    quiet()
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--orders", type=int, default=5_000)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ledger.database import migrate
 from ledger.embedded import EmbeddedPostgres
+from ledger.logging import configure
 
 
 @contextmanager
@@ -47,6 +48,11 @@ def peer_environment(database_url: str) -> dict[str, str]:
         "POSTGRES_USER": str(options["user"]),
         "POSTGRES_PASSWORD": "",
     }
+
+
+def quiet() -> None:
+    """Only warnings are logged, and to stderr: stdout is for the figures."""
+    configure("benchmark", "WARNING")
 
 
 def take_turns(turns: int, *contestants: Callable[[], float]) -> list[float]:

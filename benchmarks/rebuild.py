@@ -23,7 +23,7 @@ import psycopg
 
 from benchmarks import peer_orders
 from benchmarks.event_mix import EventMix, append_mix
-from benchmarks.harness import migrated_database, peer_environment, report, take_turns
+from benchmarks.harness import migrated_database, peer_environment, quiet, report, take_turns
 from ledger.domain import order
 from ledger.eventstore import reader
 from projections import orders
@@ -85,6 +85,7 @@ def _in_order_of_cost(names: Iterable[str]) -> list[str]:
 
 
 def main() -> None:
+    quiet()
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--events", type=int, default=200_000)

@@ -20,7 +20,7 @@ it can be tried again, until the caller says that this was the last try.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -42,6 +42,7 @@ from ledger.commands import (
 from ledger.domain.event import Rejection
 from ledger.domain.money import exact
 from ledger.eventstore import inbox, reader, snapshots, store
+from ledger.eventstore.snapshots import Snapshot
 from ledger.eventstore.store import VersionConflict
 from ledger.handlers import decide, streams_behind, streams_of
 from ledger.work import Work
@@ -51,6 +52,10 @@ MAX_CACHED_STREAMS = 100_000
 SNAPSHOT_INTERVAL = 1_000
 """Default of the events after which a stream gets a new snapshot: loading reads at most so many,
 about 10 ms."""
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Default of how far ahead of ours a sender's clock may be. Beyond it the sender's is wrong."""
+CONNECT_TIMEOUT_SECONDS = 10
+"""A database that does not take a connection by then is away; the caller tries again."""
 MAX_CONFLICT_RETRIES = 20
 """Times that a batch is decided again because of other writers. Each retry means that somebody
 else committed, so the ledger as a whole moves; past this, something is wrong."""
@@ -67,8 +72,10 @@ class Ledger:
         *,
         max_cached_streams: int = MAX_CACHED_STREAMS,
         snapshot_interval: int = SNAPSHOT_INTERVAL,
+        clock_tolerance: timedelta = CLOCK_TOLERANCE,
     ) -> None:
         self._url = database_url
+        self._clock_tolerance = clock_tolerance
         self._aggregates = Aggregates(max_cached_streams, snapshot_interval)
         self._open: psycopg.Connection[Any] | None = None
         self._known_head = 0
@@ -148,7 +155,7 @@ class Ledger:
             self._commit(connection, batch, to_record, read)
         due = self._aggregates.committed(read)
         if due:
-            snapshots.save(connection, due)
+            self._save_snapshots(connection, due)
         return batch.outcomes()
 
     def _decide(
@@ -161,7 +168,7 @@ class Ledger:
             return Decided(command, REJECTED, INVALID_COMMAND, command.message, [])
         work = Work(command, self._aggregates)
         try:
-            work.set_time(now)
+            work.set_time(now, self._clock_tolerance)
             decide(work)
         except Rejection as rejection:
             self._aggregates.restore(connection, work.recorded_counts())
@@ -190,6 +197,14 @@ class Ledger:
             inbox.record(cursor, batch.recorded(to_record, appended))
         self._known_head = appended.head + len(events)
 
+    def _save_snapshots(self, connection: psycopg.Connection[Any], due: list[Snapshot]) -> None:
+        """The batch is committed: a snapshot that cannot be saved costs time later, nothing now."""
+        try:
+            snapshots.save(connection, due)
+        except psycopg.Error as error:
+            _log.warning("snapshots_not_saved", snapshots=len(due), error=str(error).strip())
+            self.close()
+
     def _refuse_stale_reads(self, cursor: psycopg.Cursor[Any], head: int, read: set[UUID]) -> None:
         """Under the append lock: has anybody else appended to what this batch was decided on?"""
         if head == self._known_head:
@@ -203,6 +218,8 @@ class Ledger:
     def _connection(self) -> psycopg.Connection[Any]:
         if self._open is None or self._open.closed:
             self._aggregates.clear()
-            self._open = psycopg.connect(self._url, autocommit=True)
+            self._open = psycopg.connect(
+                self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
+            )
             self._known_head = reader.head(self._open)
         return self._open

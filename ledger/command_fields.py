@@ -31,6 +31,8 @@ def _amount(value: object) -> Decimal:
         return money.parse(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return money.parse(str(value))
+    if isinstance(value, Decimal) and value.is_finite():  # from Python; JSON has none
+        return money.parse(money.plain(value))
     if isinstance(value, float):
         raise ValueError("a float is not exact: send the amount as a string")
     raise ValueError("send the amount as a string, like '0.5'")

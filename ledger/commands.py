@@ -33,7 +33,7 @@ SPECVERSION = "1.0"
 INSTRUMENTS_SUBJECT = "instruments"
 """Subject of commands about instruments, which belong to no account."""
 MAX_COMMAND_BYTES = 65_536
-"""Default of the largest message that is decided (setting `LEDGER_MAX_COMMAND_BYTES`): the
+"""Default of the largest message that is decided (`LEDGER_COMMAND_PAYLOAD_LIMIT_BYTES`): the
 largest sensible command is under 4 KiB, and one message must not fill a batch's memory."""
 MAX_SOURCE_LENGTH = 200
 """Characters of `source` kept."""

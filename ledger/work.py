@@ -25,9 +25,6 @@ from ledger.domain.order import OrderState
 from ledger.eventstore.codec import encode
 from ledger.eventstore.store import NewEvent
 
-MAX_CLOCK_LEAD = timedelta(minutes=5)
-"""How far ahead of ours a sender's clock may be. Beyond it the sender's clock is wrong."""
-
 
 class Work:
     def __init__(self, command: Command, aggregates: Aggregates) -> None:
@@ -40,14 +37,14 @@ class Work:
         self._user_id: UUID | None = command.user_id
         self._metadata = _metadata(command)
 
-    def set_time(self, now: datetime) -> None:
+    def set_time(self, now: datetime, tolerance: timedelta) -> None:
         """When it happened: as the data says, else as the message says, else now. Raises
         Rejection for a time that cannot have come yet."""
         when = getattr(self.command.data, "occurred_at", None) or self.command.time or now
-        if when > now + MAX_CLOCK_LEAD:
+        if when > now + tolerance:
             raise Rejection(
                 "OCCURRED_IN_FUTURE",
-                f"{when.isoformat()} is more than {MAX_CLOCK_LEAD} ahead of the ledger's clock "
+                f"{when.isoformat()} is more than {tolerance} ahead of the ledger's clock "
                 f"({now.isoformat(timespec='seconds')}): set the sender's clock and send again "
                 "under a new command id",
             )

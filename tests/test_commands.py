@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from ledger.command_data import COMMAND_DATA, SubmitOrder
+from ledger.command_data import COMMAND_DATA, Deposit, SubmitOrder
 from ledger.commands import Command, InvalidCommand, parse
 from tests.commands import message
 
@@ -118,6 +118,12 @@ def test_a_fault_in_the_data_is_named(changes: dict[str, Any], told: str) -> Non
 )
 def test_a_fault_in_the_envelope_is_named(changes: dict[str, Any], told: str) -> None:
     assert told in fault(order_message() | changes)
+
+
+def test_typed_code_may_give_amounts_as_decimals() -> None:
+    assert Deposit(asset="BTC", amount=Decimal("1E-8")).amount == Decimal("0.00000001")
+    with pytest.raises(ValueError, match="send the amount as a string"):
+        Deposit(asset="BTC", amount=Decimal("NaN"))
 
 
 def test_an_asset_of_ten_thousand_characters_is_refused() -> None:

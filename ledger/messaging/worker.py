@@ -23,6 +23,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 import nats.errors
@@ -72,7 +73,11 @@ class CommandWorker:
         self._database_url = database_url
         self._nats_url = nats_url
         self._settings = settings
-        self._ledger = Ledger(database_url, snapshot_interval=settings.snapshot_interval_events)
+        self._ledger = Ledger(
+            database_url,
+            snapshot_interval=settings.snapshot_interval_events,
+            clock_tolerance=timedelta(seconds=settings.clock_tolerance_seconds),
+        )
         self._database = OneConnection(database_url)
         self._stop = asyncio.Event()
         self._reconnected = asyncio.Event()

@@ -348,6 +348,19 @@ def test_a_long_stream_is_loaded_from_its_snapshot(account_id: UUID, database_ur
     assert [o.code for o in outcomes] == [None, "INSUFFICIENT_FUNDS"]
 
 
+def test_a_snapshot_that_cannot_be_saved_spoils_nothing(
+    account_id: UUID, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise psycopg.OperationalError("no room")
+
+    monkeypatch.setattr("ledger.eventstore.snapshots.save", refuse)
+    with Ledger(database_url, snapshot_interval=1) as ledger:
+        for _ in range(2):
+            [outcome] = ledger.execute([command("Deposit", account_id, asset="BTC", amount="1")])
+            assert outcome.status == "ACCEPTED"
+
+
 def test_a_tiny_cache_changes_nothing_but_speed(account_id: UUID, database_url: str) -> None:
     orders = [uuid7() for _ in range(6)]
     with Ledger(database_url, max_cached_streams=1) as ledger:
