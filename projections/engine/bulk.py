@@ -85,8 +85,8 @@ class Progress:
 
 @dataclass
 class Filled:
-    """What a filling did: events folded by each projection, and the most memory that any
-    process ever had."""
+    """What a filling did: events folded by each projection, and the sum of the most memory that
+    each of its processes ever had (the caller's own and PostgreSQL's not counted)."""
 
     events: dict[str, int] = field(default_factory=dict)
     peak_memory_bytes: int = 0
@@ -115,6 +115,7 @@ def fill(
     filled = Filled(dict.fromkeys((target.projection_name for target in targets), 0))
     waiting = {target: sum(target in job.targets for job in jobs) for target in targets}
     rows = dict.fromkeys(targets, 0)
+    memory: dict[int, int] = {}
     with _processes(database_url, find, up_to, limits) as (pool, shared):
         pending: set[Future[Any]] = {pool.submit(_fold, job) for job in jobs}
         while pending:
@@ -124,7 +125,7 @@ def fill(
                 folded = future.result()
                 if folded is None:
                     continue
-                filled.peak_memory_bytes = max(filled.peak_memory_bytes, folded.memory_bytes)
+                memory[folded.process_id] = folded.memory_bytes
                 for place, target in enumerate(folded.job.targets):
                     filled.events[target.projection_name] += folded.events[place]
                     rows[target] += folded.rows[place]
@@ -138,6 +139,7 @@ def fill(
             if on_progress is not None:
                 before = sum(job.after for job in jobs)
                 on_progress(Progress(before + shared.positions.value, len(jobs) * up_to))
+    filled.peak_memory_bytes = sum(memory.values())
     return filled
 
 
@@ -159,6 +161,7 @@ class _Folded(NamedTuple):
     job: _Job
     events: Sequence[int]
     rows: Sequence[int]
+    process_id: int
     memory_bytes: int
 
 
@@ -299,7 +302,7 @@ def _fold_job(job: _Job) -> _Folded:
                 filling.write()
             with work.shared.positions.get_lock():
                 work.shared.positions.value += up_to - after
-        return _Folded(job, filling.handled, filling.rows, _peak_memory_bytes())
+        return _Folded(job, filling.handled, filling.rows, os.getpid(), peak_memory_bytes())
 
 
 class _Filling:
@@ -367,6 +370,7 @@ def _index(target: Target) -> None:
         generations.create_indexes(connection, _work.find(target.projection_name), target.schema)
 
 
-def _peak_memory_bytes() -> int:
+def peak_memory_bytes() -> int:
+    """The most memory that this process ever had."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
