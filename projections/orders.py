@@ -244,7 +244,9 @@ def _charge(row: Order, asset: str | None, amount: Decimal) -> None:
     row.other_commissions = others | {asset: plain(Decimal(others.get(asset, 0)) + amount)}
 
 
-def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:  # noqa: ARG001
+def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
+    if isinstance(event, order.OrderTerms):
+        return ()  # its row is new
     return ((ORDERS, recorded.stream_id),)
 
 
