@@ -55,9 +55,13 @@ class Build:
         if not empty:
             self._writer.load_resident(self._rows)
 
-    def fold(self, recorded_events: Sequence[Recorded]) -> None:
-        """Changes the rows in memory. Raises FoldFailed."""
-        events = self._decoded(recorded_events)
+    def fold(
+        self, recorded_events: Sequence[Recorded], events: Sequence[Event] | None = None
+    ) -> None:
+        """Changes the rows in memory. `events`: the same ones decoded, by callers that have
+        them already. Raises FoldFailed."""
+        if events is None:
+            events = decoded(self.projection.name, recorded_events)
         if any(not rows.complete for rows in self._rows.values()):
             self._load(zip(recorded_events, events, strict=True))
         fold_of, rows = self.projection.fold_of, self._rows
@@ -79,15 +83,6 @@ class Build:
         """What was written is committed."""
         self._writer.settle(self._rows)
 
-    def _decoded(self, recorded_events: Sequence[Recorded]) -> list[Event]:
-        events: list[Event] = []
-        try:
-            for recorded in recorded_events:
-                events.append(recorded.decoded())  # noqa: PERF401 - the failing one is named
-        except (UnknownEventType, UndecodableEvent) as error:
-            raise FoldFailed(self.projection.name, recorded_events[len(events)], error) from error
-        return events
-
     def _load(self, pairs: Iterable[tuple[Recorded, Event]]) -> None:
         wanted: dict[Table[Any], dict[Key, None]] = {}
         keys = self.projection.keys
@@ -98,3 +93,14 @@ class Build:
             rows = self._rows[table]
             if not rows.complete and (missing := rows.missing(of_table)):
                 self._writer.load(rows, missing)
+
+
+def decoded(projection_name: str, recorded_events: Sequence[Recorded]) -> list[Event]:
+    """The domain events of what was recorded. Raises FoldFailed."""
+    events: list[Event] = []
+    try:
+        for recorded in recorded_events:
+            events.append(recorded.decoded())  # noqa: PERF401 - the failing one is named
+    except (UnknownEventType, UndecodableEvent) as error:
+        raise FoldFailed(projection_name, recorded_events[len(events)], error) from error
+    return events

@@ -1,0 +1,290 @@
+"""Filling empty tables from a long log, with all cores.
+
+    jobs       projections whose events another one reads too are folded together, so that these
+               events are read and decoded once; where streams can be folded apart, a job is cut
+               into one part of the streams for each process
+    process    takes a job: batch after batch reads, decodes, folds and writes, as a live worker
+               does, but with no checkpoint to move, because nobody else knows of the tables
+    indexes    of a projection are made by the next free process after its last part
+
+A process and its PostgreSQL backend take turns, so as many processes as cores keep all cores
+busy, and nothing has to overlap inside one. Who fills tables goes on with them in one process:
+`Build(..., empty=False)` from the position they were filled to.
+
+If anything fails, all processes end at their next batch and the tables are of no use.
+"""
+
+import gc
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from projections.engine import generations, source
+from projections.engine.build import Build, FoldFailed, decoded
+from projections.engine.connection import connect
+from projections.engine.projection import Projection
+from projections.engine.source import Part
+
+WORTH_PROCESSES_POSITIONS = 100_000
+"""Below this, starting processes (half a second each) takes longer than they save."""
+_PROGRESS_SECONDS = 0.25
+"""Between two reports of progress: often enough for a bar to move smoothly."""
+
+Find: TypeAlias = Callable[[str], Projection]
+"""The projection of a name. It is called in other processes: a function of a module, or a
+`functools.partial` of one."""
+
+
+class BulkFailed(Exception):
+    """A process could not handle an event; the message is that of its FoldFailed."""
+
+
+class Target(NamedTuple):
+    """Tables to fill: those of the projection, made and empty, in `schema`."""
+
+    projection_name: str
+    schema: str
+
+
+@dataclass(frozen=True)
+class BulkLimits:
+    """`batch_positions` and `rows_in_memory` hold for each of the `processes`."""
+
+    processes: int
+    batch_positions: int
+    rows_in_memory: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Positions gone through by all jobs together, and how many that will be."""
+
+    done: int
+    total: int
+
+
+@dataclass
+class Filled:
+    """What a filling did: events folded by each projection, and the most memory that any
+    process ever had."""
+
+    events: dict[str, int] = field(default_factory=dict)
+    peak_memory_bytes: int = 0
+
+
+def fill(
+    database_url: str,
+    targets: Sequence[Target],
+    *,
+    find: Find,
+    up_to: int,
+    limits: BulkLimits,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Filled:
+    """Folds the log up to and including `up_to` into the targets' tables and makes their
+    secondary indexes. Raises BulkFailed, psycopg.Error."""
+    jobs = _jobs({target: find(target.projection_name) for target in targets}, limits.processes)
+    filled = Filled(dict.fromkeys((target.projection_name for target in targets), 0))
+    waiting = {target: sum(target in job.targets for job in jobs) for target in targets}
+    with _processes(database_url, find, up_to, limits) as (pool, shared):
+        pending: set[Future[_Folded] | Future[None]] = {pool.submit(_fold, job) for job in jobs}
+        while pending:
+            ended, pending = wait(pending, _PROGRESS_SECONDS, FIRST_COMPLETED)
+            for future in ended:
+                folded = future.result()
+                if folded is None:
+                    continue
+                filled.peak_memory_bytes = max(filled.peak_memory_bytes, folded.memory_bytes)
+                for target, events in zip(folded.job.targets, folded.events, strict=True):
+                    filled.events[target.projection_name] += events
+                    waiting[target] -= 1
+                    if not waiting[target]:
+                        pending.add(pool.submit(_index, target))
+            if on_progress is not None:
+                on_progress(Progress(shared.positions.value, len(jobs) * up_to))
+    return filled
+
+
+# --- who does what ----------------------------------------------------------------------
+
+
+class _Job(NamedTuple):
+    """Projections that read the same events, and the part of the streams to fold."""
+
+    targets: tuple[Target, ...]
+    part: Part
+
+
+class _Folded(NamedTuple):
+    """What became of a job: events by target, in the job's order."""
+
+    job: _Job
+    events: tuple[int, ...]
+    memory_bytes: int
+
+
+def _jobs(projections: dict[Target, Projection], processes: int) -> list[_Job]:
+    """Those that cannot be cut come first, so that the parts fill the time beside them."""
+    groups: list[list[Target]] = []
+    for target in sorted(projections, key=lambda t: -len(projections[t].event_types)):
+        mine = projections[target]
+        for group in groups:
+            first = projections[group[0]]
+            if first.by_stream == mine.by_stream and set(mine.folds) <= set(first.folds):
+                group.append(target)
+                break
+        else:
+            groups.append([target])
+    groups.sort(key=lambda group: projections[group[0]].by_stream)
+    return [
+        _Job(tuple(group), Part(number, parts))
+        for group in groups
+        for parts in (processes if projections[group[0]].by_stream else 1,)
+        for number in range(parts)
+    ]
+
+
+# --- in the processes -------------------------------------------------------------------
+
+
+class _Shared:
+    """What all processes see."""
+
+    def __init__(self, context: Any) -> None:
+        self.stop = context.Event()
+        self.positions = context.Value("q", 0)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a process is told when it starts."""
+
+    database_url: str
+    find: Find
+    up_to: int
+    limits: BulkLimits
+    shared: _Shared
+
+
+_work: _Work  # of this process
+
+
+@contextmanager
+def _processes(
+    database_url: str, find: Find, up_to: int, limits: BulkLimits
+) -> Iterator[tuple[ProcessPoolExecutor, _Shared]]:
+    # Not forked: this process may have threads and connections.
+    context = multiprocessing.get_context("spawn")
+    shared = _Shared(context)
+    pool = ProcessPoolExecutor(
+        limits.processes,
+        context,
+        _start,
+        (_Work(database_url, find, up_to, limits, shared),),
+    )
+    try:
+        yield pool, shared
+    except BaseException:
+        shared.stop.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start(work: _Work) -> None:
+    global _work
+    _work = work
+    # Ctrl-C goes to all processes of a terminal; the parent tells us when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Events and rows form no reference cycles, and searching a million of them for some takes a
+    # fifth of the time.
+    gc.disable()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed leaves nobody who would want the tables."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _fold(job: _Job) -> _Folded:
+    try:
+        events = _fold_job(job)
+    except FoldFailed as failed:
+        # As text, because not every exception survives the way to another process.
+        raise BulkFailed(str(failed)) from None
+    return _Folded(job, events, _peak_memory_bytes())
+
+
+def _fold_job(job: _Job) -> tuple[int, ...]:
+    work = _work
+    purpose = "filling " + ", ".join(target.schema for target in job.targets)
+    with connect(work.database_url, purpose) as connection:
+        builds = [
+            Build(
+                work.find(target.projection_name),
+                target.schema,
+                connection,
+                rows_in_memory=work.limits.rows_in_memory,
+                empty=True,
+            )
+            for target in job.targets
+        ]
+        first = builds[0].projection
+        handled = [0] * len(builds)
+        # A part has a share of the events: longer stretches give it batches as large.
+        step = work.limits.batch_positions * job.part.of
+        for after in range(0, work.up_to, step):
+            if work.shared.stop.is_set():
+                break
+            up_to = min(after + step, work.up_to)
+            recorded_events = source.read(
+                connection,
+                after=after,
+                up_to=up_to,
+                event_types=first.event_types,
+                part=job.part,
+            )
+            events = decoded(first.name, recorded_events)
+            for place, build in enumerate(builds):
+                mine = build.projection.fold_of
+                if len(mine) == len(first.fold_of):
+                    build.fold(recorded_events, events)
+                    handled[place] += len(events)
+                    continue
+                chosen = [
+                    pair
+                    for pair in zip(recorded_events, events, strict=True)
+                    if pair[0].event_type in mine
+                ]
+                build.fold([pair[0] for pair in chosen], [pair[1] for pair in chosen])
+                handled[place] += len(chosen)
+            with connection.transaction():
+                for build in builds:
+                    build.write()
+            for build in builds:
+                build.settle()
+            with work.shared.positions.get_lock():
+                work.shared.positions.value += up_to - after
+        return tuple(handled)
+
+
+def _index(target: Target) -> None:
+    with connect(_work.database_url, f"indexes of {target.schema}", by_key=False) as connection:
+        generations.create_indexes(connection, _work.find(target.projection_name), target.schema)
+
+
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
