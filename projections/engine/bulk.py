@@ -11,7 +11,9 @@ A process and its PostgreSQL backend take turns, so as many processes as cores k
 busy, and nothing has to overlap inside one. Who fills tables goes on with them in one process:
 `Build(..., empty=False)` from the position they were filled to.
 
-If anything fails, all processes end at their next batch and the tables are of no use.
+If anything fails, all processes end at their next batch. The tables are of no use then, but for
+those of a build that is `kept`: how far each part is moves with its rows (parts.py), and another
+filling goes on from there.
 """
 
 import gc
@@ -27,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from projections.engine import generations, source
+from projections.engine import generations, parts, source
 from projections.engine.build import Build, FoldFailed, decoded
 from projections.engine.connection import connect
 from projections.engine.projection import Projection
@@ -48,10 +50,12 @@ class BulkFailed(Exception):
 
 
 class Target(NamedTuple):
-    """Tables to fill: those of the projection, made and empty, in `schema`."""
+    """Tables to fill: those of the projection, made, in `schema`; empty, unless it is `kept`
+    and was begun before."""
 
     projection_name: str
     schema: str
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,22 @@ def fill(
     up_to: int,
     limits: BulkLimits,
     on_progress: Callable[[Progress], None] | None = None,
+    indexes: bool = True,
 ) -> Filled:
     """Folds the log up to and including `up_to` into the targets' tables and makes their
     secondary indexes. Raises BulkFailed, psycopg.Error."""
-    jobs = _jobs({target: find(target.projection_name) for target in targets}, limits.processes)
+    projections = {target: find(target.projection_name) for target in targets}
+    jobs = _jobs(projections, limits.processes, _begun(database_url, targets))
+    if any(target.kept for target in targets):
+        with connect(database_url, "parts of builds") as connection, connection.transaction():
+            for job in jobs:
+                for target in job.targets:
+                    if target.kept and not job.resumed:
+                        parts.begin(connection, target.projection_name, target.schema, job.part)
     filled = Filled(dict.fromkeys((target.projection_name for target in targets), 0))
     waiting = {target: sum(target in job.targets for job in jobs) for target in targets}
     with _processes(database_url, find, up_to, limits) as (pool, shared):
-        pending: set[Future[_Folded] | Future[None]] = {pool.submit(_fold, job) for job in jobs}
+        pending: set[Future[Any]] = {pool.submit(_fold, job) for job in jobs}
         while pending:
             ended, pending = wait(pending, _PROGRESS_SECONDS, FIRST_COMPLETED)
             for future in ended:
@@ -106,10 +118,11 @@ def fill(
                 for target, events in zip(folded.job.targets, folded.events, strict=True):
                     filled.events[target.projection_name] += events
                     waiting[target] -= 1
-                    if not waiting[target]:
+                    if not waiting[target] and indexes:
                         pending.add(pool.submit(_index, target))
             if on_progress is not None:
-                on_progress(Progress(shared.positions.value, len(jobs) * up_to))
+                before = sum(job.after for job in jobs)
+                on_progress(Progress(before + shared.positions.value, len(jobs) * up_to))
     return filled
 
 
@@ -121,6 +134,8 @@ class _Job(NamedTuple):
 
     targets: tuple[Target, ...]
     part: Part
+    after: int = 0
+    resumed: bool = False
 
 
 class _Folded(NamedTuple):
@@ -131,25 +146,47 @@ class _Folded(NamedTuple):
     memory_bytes: int
 
 
-def _jobs(projections: dict[Target, Projection], processes: int) -> list[_Job]:
+def _begun(database_url: str, targets: Sequence[Target]) -> dict[Target, parts.Begun]:
+    """How far the parts of the kept targets are that were begun before."""
+    if not any(target.kept for target in targets):
+        return {}
+    with connect(database_url, "parts of builds") as connection:
+        begun = {
+            target: parts.begun(connection, target.projection_name, target.schema)
+            for target in targets
+            if target.kept
+        }
+    return {target: positions for target, positions in begun.items() if positions}
+
+
+def _jobs(
+    projections: dict[Target, Projection], processes: int, begun: dict[Target, parts.Begun]
+) -> list[_Job]:
     """Those that cannot be cut come first, so that the parts fill the time beside them."""
     groups: list[list[Target]] = []
     for target in sorted(projections, key=lambda t: -len(projections[t].event_types)):
         mine = projections[target]
         for group in groups:
             first = projections[group[0]]
-            if first.by_stream == mine.by_stream and set(mine.folds) <= set(first.folds):
+            if (
+                first.by_stream == mine.by_stream
+                and set(mine.folds) <= set(first.folds)
+                and begun.get(group[0]) == begun.get(target)
+            ):
                 group.append(target)
                 break
         else:
             groups.append([target])
     groups.sort(key=lambda group: projections[group[0]].by_stream)
-    return [
-        _Job(tuple(group), Part(number, parts))
-        for group in groups
-        for parts in (processes if projections[group[0]].by_stream else 1,)
-        for number in range(parts)
-    ]
+    jobs = []
+    for group in groups:
+        count = processes if projections[group[0]].by_stream else 1
+        positions = begun.get(group[0])
+        jobs += [
+            _Job(tuple(group), Part(number, len(positions or ()) or count), after, bool(positions))
+            for number, after in enumerate(positions or (0,) * count)
+        ]
+    return jobs
 
 
 # --- in the processes -------------------------------------------------------------------
@@ -237,7 +274,7 @@ def _fold_job(job: _Job) -> tuple[int, ...]:
                 target.schema,
                 connection,
                 rows_in_memory=work.limits.rows_in_memory,
-                empty=True,
+                empty=job.after == 0,
             )
             for target in job.targets
         ]
@@ -245,7 +282,7 @@ def _fold_job(job: _Job) -> tuple[int, ...]:
         handled = [0] * len(builds)
         # A part has a share of the events: longer stretches give it batches as large.
         step = work.limits.batch_positions * job.part.of
-        for after in range(0, work.up_to, step):
+        for after in range(job.after, work.up_to, step):
             if work.shared.stop.is_set():
                 break
             up_to = min(after + step, work.up_to)
@@ -257,11 +294,12 @@ def _fold_job(job: _Job) -> tuple[int, ...]:
                 part=job.part,
             )
             events = decoded(first.name, recorded_events)
+            folded = [0] * len(builds)
             for place, build in enumerate(builds):
                 mine = build.projection.fold_of
                 if len(mine) == len(first.fold_of):
                     build.fold(recorded_events, events)
-                    handled[place] += len(events)
+                    folded[place] = len(events)
                     continue
                 chosen = [
                     pair
@@ -269,12 +307,23 @@ def _fold_job(job: _Job) -> tuple[int, ...]:
                     if pair[0].event_type in mine
                 ]
                 build.fold([pair[0] for pair in chosen], [pair[1] for pair in chosen])
-                handled[place] += len(chosen)
+                folded[place] = len(chosen)
             with connection.transaction():
-                for build in builds:
+                for target, build, events_folded in zip(job.targets, builds, folded, strict=True):
                     build.write()
-            for build in builds:
+                    if target.kept:
+                        parts.advance(
+                            connection,
+                            target.projection_name,
+                            target.schema,
+                            job.part,
+                            after=after,
+                            to=up_to,
+                            handled=events_folded,
+                        )
+            for place, build in enumerate(builds):
                 build.settle()
+                handled[place] += folded[place]
             with work.shared.positions.get_lock():
                 work.shared.positions.value += up_to - after
         return tuple(handled)
