@@ -76,6 +76,8 @@ def test_verify_names_rows_that_were_tampered_with(live_url: str, damage: str, k
     (difference,) = report.comparison.differences
     assert difference.kind == kind
     assert difference.key["asset"] == "USDT"
+    assert difference.event is not None
+    assert (difference.event.position, difference.event.type) == (2, "account.deposited")
     if kind == "different":
         assert difference.columns == {"total": ("6", "5"), "available": ("6", "5")}
 
@@ -122,7 +124,10 @@ def test_readers_may_read_before_and_after_a_rebuild(live_url: str, role: str) -
         rebuild(live_url, balances.PROJECTION, LIMITS)
 
 
-def test_two_rebuilds_of_one_projection_do_not_meet(live_url: str) -> None:
+def test_two_rebuilds_of_one_projection_do_not_meet(
+    live_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "LOCK_PATIENCE_SECONDS", 0.1)
     with (
         connect(live_url, "test") as connection,
         shadow.only_one(connection, balances.PROJECTION),
@@ -192,6 +197,7 @@ def test_verify_exits_1_on_a_difference_and_names_it(
     (difference,) = report["projections"][0]["differences"]
     assert code == 1
     assert difference["columns"]["total"] == {"live": "6", "rebuilt": "5"}
+    assert difference["event"]["type"] == "account.deposited"
 
 
 def test_rebuild_exits_1_on_a_difference_until_it_is_accepted(
