@@ -1,10 +1,10 @@
 """Filling empty tables from a long log, with all cores.
 
-    jobs       projections whose events another one reads too are folded together, so that these
-               events are read and decoded once; where streams can be folded apart, a job is cut
-               into one part of the streams for each process
-    process    takes a job: batch after batch reads, decodes, folds and writes, as a live worker
-               does, but with no checkpoint to move, because nobody else knows of the tables
+    jobs       all projections whose streams may be folded apart (`by_stream`) are one job for
+               each part of the streams, so that an event is read and decoded once for all of
+               them; those that need all streams together are one more job
+    process    takes a job: batch after batch reads, decodes and folds, as a live worker does. It
+               writes when enough rows wait for it, so most rows are written once, as they stay
     indexes    of a projection are made by the next free process after its last part
 
 A process and its PostgreSQL backend take turns, so as many processes as cores keep all cores
@@ -29,6 +29,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+import psycopg
+
 from projections.engine import generations, parts, source
 from projections.engine.build import Build, FoldFailed, decoded
 from projections.engine.connection import connect
@@ -37,6 +39,12 @@ from projections.engine.source import Part
 
 WORTH_PROCESSES_POSITIONS = 100_000
 """Below this, starting processes (half a second each) takes longer than they save."""
+PARTS_PER_PROCESS = 2
+"""More parts than processes, so that none is left alone for long with a large last part; each part
+costs a look at every event of the log (half a microsecond)."""
+UNWRITTEN_POSITIONS = 500_000
+"""Most positions whose rows wait to be written: what an interrupted filling may have to fold
+again, some seconds of work."""
 _PROGRESS_SECONDS = 0.25
 """Between two reports of progress: often enough for a bar to move smoothly."""
 
@@ -77,8 +85,8 @@ class Progress:
 
 @dataclass
 class Filled:
-    """What a filling did: events folded by each projection, and the most memory that any
-    process ever had."""
+    """What a filling did: events folded by each projection, and the sum of the most memory that
+    each of its processes ever had (the caller's own and PostgreSQL's not counted)."""
 
     events: dict[str, int] = field(default_factory=dict)
     peak_memory_bytes: int = 0
@@ -106,23 +114,32 @@ def fill(
                         parts.begin(connection, target.projection_name, target.schema, job.part)
     filled = Filled(dict.fromkeys((target.projection_name for target in targets), 0))
     waiting = {target: sum(target in job.targets for job in jobs) for target in targets}
+    rows = dict.fromkeys(targets, 0)
+    memory: dict[int, int] = {}
     with _processes(database_url, find, up_to, limits) as (pool, shared):
         pending: set[Future[Any]] = {pool.submit(_fold, job) for job in jobs}
         while pending:
             ended, pending = wait(pending, _PROGRESS_SECONDS, FIRST_COMPLETED)
+            complete: list[Target] = []
             for future in ended:
                 folded = future.result()
                 if folded is None:
                     continue
-                filled.peak_memory_bytes = max(filled.peak_memory_bytes, folded.memory_bytes)
-                for target, events in zip(folded.job.targets, folded.events, strict=True):
-                    filled.events[target.projection_name] += events
+                memory[folded.process_id] = folded.memory_bytes
+                for place, target in enumerate(folded.job.targets):
+                    filled.events[target.projection_name] += folded.events[place]
+                    rows[target] += folded.rows[place]
                     waiting[target] -= 1
-                    if not waiting[target] and indexes:
-                        pending.add(pool.submit(_index, target))
+                    if not waiting[target]:
+                        complete.append(target)
+            if indexes:
+                # The largest first, because the last one is made with the other cores idle.
+                complete.sort(key=lambda target: -rows[target])
+                pending |= {pool.submit(_index, target) for target in complete}
             if on_progress is not None:
                 before = sum(job.after for job in jobs)
                 on_progress(Progress(before + shared.positions.value, len(jobs) * up_to))
+    filled.peak_memory_bytes = sum(memory.values())
     return filled
 
 
@@ -139,10 +156,12 @@ class _Job(NamedTuple):
 
 
 class _Folded(NamedTuple):
-    """What became of a job: events by target, in the job's order."""
+    """What became of a job: events folded and rows written for each of its targets."""
 
     job: _Job
-    events: tuple[int, ...]
+    events: Sequence[int]
+    rows: Sequence[int]
+    process_id: int
     memory_bytes: int
 
 
@@ -164,14 +183,10 @@ def _jobs(
 ) -> list[_Job]:
     """Those that cannot be cut come first, so that the parts fill the time beside them."""
     groups: list[list[Target]] = []
-    for target in sorted(projections, key=lambda t: -len(projections[t].event_types)):
-        mine = projections[target]
+    for target, projection in projections.items():
         for group in groups:
-            first = projections[group[0]]
-            if (
-                first.by_stream == mine.by_stream
-                and set(mine.folds) <= set(first.folds)
-                and begun.get(group[0]) == begun.get(target)
+            if projections[group[0]].by_stream == projection.by_stream and (
+                begun.get(group[0]) == begun.get(target)
             ):
                 group.append(target)
                 break
@@ -180,7 +195,7 @@ def _jobs(
     groups.sort(key=lambda group: projections[group[0]].by_stream)
     jobs = []
     for group in groups:
-        count = processes if projections[group[0]].by_stream else 1
+        count = processes * PARTS_PER_PROCESS if projections[group[0]].by_stream else 1
         positions = begun.get(group[0])
         jobs += [
             _Job(tuple(group), Part(number, len(positions or ()) or count), after, bool(positions))
@@ -257,14 +272,13 @@ def _end_with_parent() -> None:
 
 def _fold(job: _Job) -> _Folded:
     try:
-        events = _fold_job(job)
+        return _fold_job(job)
     except FoldFailed as failed:
         # As text, because not every exception survives the way to another process.
         raise BulkFailed(str(failed)) from None
-    return _Folded(job, events, _peak_memory_bytes())
 
 
-def _fold_job(job: _Job) -> tuple[int, ...]:
+def _fold_job(job: _Job) -> _Folded:
     work = _work
     purpose = "filling " + ", ".join(target.schema for target in job.targets)
     with connect(work.database_url, purpose) as connection:
@@ -278,55 +292,77 @@ def _fold_job(job: _Job) -> tuple[int, ...]:
             )
             for target in job.targets
         ]
-        first = builds[0].projection
-        handled = [0] * len(builds)
-        # A part has a share of the events: longer stretches give it batches as large.
-        step = work.limits.batch_positions * job.part.of
-        for after in range(job.after, work.up_to, step):
+        filling = _Filling(connection, job, builds)
+        for after in range(job.after, work.up_to, work.limits.batch_positions):
             if work.shared.stop.is_set():
                 break
-            up_to = min(after + step, work.up_to)
-            recorded_events = source.read(
-                connection,
-                after=after,
-                up_to=up_to,
-                event_types=first.event_types,
-                part=job.part,
-            )
-            events = decoded(first.name, recorded_events)
-            folded = [0] * len(builds)
-            for place, build in enumerate(builds):
-                mine = build.projection.fold_of
-                if len(mine) == len(first.fold_of):
-                    build.fold(recorded_events, events)
-                    folded[place] = len(events)
-                    continue
-                chosen = [
-                    pair
-                    for pair in zip(recorded_events, events, strict=True)
-                    if pair[0].event_type in mine
-                ]
-                build.fold([pair[0] for pair in chosen], [pair[1] for pair in chosen])
-                folded[place] = len(chosen)
-            with connection.transaction():
-                for target, build, events_folded in zip(job.targets, builds, folded, strict=True):
-                    build.write()
-                    if target.kept:
-                        parts.advance(
-                            connection,
-                            target.projection_name,
-                            target.schema,
-                            job.part,
-                            after=after,
-                            to=up_to,
-                            handled=events_folded,
-                        )
-            for place, build in enumerate(builds):
-                build.settle()
-                handled[place] += folded[place]
+            up_to = min(after + work.limits.batch_positions, work.up_to)
+            filling.fold(after, up_to)
+            if up_to == work.up_to or filling.is_due(work.limits.rows_in_memory):
+                filling.write()
             with work.shared.positions.get_lock():
                 work.shared.positions.value += up_to - after
-        return tuple(handled)
+        return _Folded(job, filling.handled, filling.rows, os.getpid(), peak_memory_bytes())
+
+
+class _Filling:
+    """A job under way. Writes come when many rows wait for them, not with every batch: most rows
+    are then finished and are written only once."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], job: _Job, builds: Sequence[Build]
+    ) -> None:
+        self.handled = [0] * len(builds)
+        self.rows = [0] * len(builds)
+        self._connection = connection
+        self._job = job
+        self._builds = builds
+        self._event_types = sorted({t for build in builds for t in build.projection.event_types})
+        self._folded = [0] * len(builds)  # since the last write
+        self._position = self._written = job.after
+
+    def fold(self, after: int, up_to: int) -> None:
+        recorded_events = source.read(
+            self._connection,
+            after=after,
+            up_to=up_to,
+            event_types=self._event_types,
+            part=self._job.part,
+        )
+        events = decoded(self._builds[0].projection.name, recorded_events)
+        for place, build in enumerate(self._builds):
+            self._folded[place] += build.fold_those_of_its(recorded_events, events)
+        self._position = up_to
+
+    def is_due(self, most_rows: int) -> bool:
+        return (
+            self._position - self._written >= UNWRITTEN_POSITIONS
+            or sum(build.unwritten for build in self._builds) >= most_rows
+        )
+
+    def write(self) -> None:
+        for place, build in enumerate(self._builds):
+            self.rows[place] += build.unwritten
+        with self._connection.transaction():
+            for target, build, folded in zip(
+                self._job.targets, self._builds, self._folded, strict=True
+            ):
+                build.write()
+                if target.kept:
+                    parts.advance(
+                        self._connection,
+                        target.projection_name,
+                        target.schema,
+                        self._job.part,
+                        after=self._written,
+                        to=self._position,
+                        handled=folded,
+                    )
+        for place, build in enumerate(self._builds):
+            build.settle()
+            self.handled[place] += self._folded[place]
+            self._folded[place] = 0
+        self._written = self._position
 
 
 def _index(target: Target) -> None:
@@ -334,6 +370,7 @@ def _index(target: Target) -> None:
         generations.create_indexes(connection, _work.find(target.projection_name), target.schema)
 
 
-def _peak_memory_bytes() -> int:
+def peak_memory_bytes() -> int:
+    """The most memory that this process ever had."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

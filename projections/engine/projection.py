@@ -96,6 +96,11 @@ class Projection:
     def event_types(self) -> list[str]:
         return sorted(self.fold_of)
 
+    @cached_property
+    def stream_types(self) -> list[str]:
+        """The types of streams whose events it folds."""
+        return sorted({event_type.partition(".")[0] for event_type in self.event_types})
+
     @property
     def public_tables(self) -> tuple[Table[Any], ...]:
         return tuple(table for table in self.tables if not table.private)

@@ -110,6 +110,11 @@ class Rows(Generic[R]):
         self.load((), found)
         self.complete = True
 
+    @property
+    def unwritten(self) -> int:
+        """How many `take` would give."""
+        return len(self._added) + len(self._new) + len(self._changed)
+
     def take(self) -> tuple[list[R], list[R]]:
         """(new rows, changed rows) since the last `settle`."""
         if self.table.insert_only:
