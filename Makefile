@@ -13,6 +13,8 @@ LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 # Some systems split pip from venv: then the system's pip installs into .venv.
 PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check
+# Each process has servers of its own; more than four of them would only wait for each other's disk.
+IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 BENCHMARKS := append commands rebuild
 ARGUMENTS ?=
 
@@ -35,7 +37,7 @@ up: $(INSTALLED) ## Run the ledger in the foreground; data in .ledger, Ctrl-C st
 	@$(BIN)/ledgerctl up $(ARGUMENTS)
 
 test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their own
-	@$(BIN)/python -m pytest $(ARGUMENTS)
+	@$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGUMENTS)
 
 check: $(INSTALLED) ## Lint, format and types, strictly
 	@$(BIN)/ruff check $(CODE)

@@ -4,7 +4,8 @@
     parse     each message to a Command or InvalidCommand; this never fails
     decide    `Ledger.execute` in a thread: one transaction for all events and outcomes
     keep      messages without a readable id, in `unreadable_messages`
-    answer    publish each outcome to its Ledger-Reply-To, then acknowledge
+    answer    publish each outcome to its Ledger-Reply-To, then acknowledge; meanwhile the next
+              batch is on its way through the steps above
 
 Nothing is answered or acknowledged before the commit. Whatever breaks in between, the messages
 come again and the inbox gives the same outcomes. While the database is away the batch is kept,
@@ -38,6 +39,7 @@ from ledger.database import check_schema
 from ledger.eventstore.store import VersionConflict
 from ledger.logging import bound
 from ledger.messaging import bus, outcomes, unreadable
+from ledger.messaging.answering import Answering
 from ledger.messaging.database import OneConnection
 from ledger.messaging.pull import Pull
 from ledger.messaging.unreadable import UnreadableMessage
@@ -143,7 +145,12 @@ class CommandWorker:
                         await message.nak()
 
     async def _work(self, connection: Client, pull: Pull) -> None:
-        """Batch after batch, until stopped or until the connection is another."""
+        """Batch after batch, until stopped or until the connection is another. While one is decided
+        and committed, the one before it is answered."""
+        async with Answering() as answering:
+            await self._batches(connection, pull, answering)
+
+    async def _batches(self, connection: Client, pull: Pull, answering: Answering) -> None:
         while not (self._stop.is_set() or self._reconnected.is_set() or connection.is_closed):
             if connection.is_reconnecting:
                 await self._pause(FIRST_RETRY_SECONDS)  # what is asked for now would come too late
@@ -154,7 +161,7 @@ class CommandWorker:
             if messages:
                 batch = [self._read(message) for message in messages]
                 async with self._kept_from_redelivery(batch, pull):
-                    await self._handle(connection, batch)
+                    await self._handle(connection, batch, answering)
             elif pull.lost is not None:
                 # A server that ends says so first, and the connection is lost a moment later.
                 _log.warning("consumer_lost", reason=pull.lost)
@@ -171,14 +178,13 @@ class CommandWorker:
         limit = self._settings.command_payload_limit_bytes
         return Delivery(message, parse(message.data, subject=subject, max_bytes=limit))
 
-    async def _handle(self, connection: Client, batch: Batch) -> None:
+    async def _handle(self, connection: Client, batch: Batch, answering: Answering) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         decided = await self._decide(batch)
         if decided is None or not await self._keep_unreadable(batch, decided):
             return
-        for delivery, outcome in zip(batch, decided, strict=True):
-            await self._answer(connection, delivery, outcome)
+        await answering.begin(self._answer_all(connection, batch, decided))
         _log.info(
             "batch_committed",
             commands=len(batch),
@@ -235,6 +241,12 @@ class CommandWorker:
             return True
 
         return await self._until_done(keep) is True
+
+    async def _answer_all(
+        self, connection: Client, batch: Batch, decided: Sequence[Outcome]
+    ) -> None:
+        for delivery, outcome in zip(batch, decided, strict=True):
+            await self._answer(connection, delivery, outcome)
 
     async def _answer(self, connection: Client, delivery: Delivery, outcome: Outcome) -> None:
         message, command = delivery
