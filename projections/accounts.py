@@ -84,4 +84,5 @@ PROJECTION = Projection(
         account.AccountClosed: _status_changed,
     },
     keys=_keys,
+    by_stream=True,
 )

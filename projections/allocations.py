@@ -120,4 +120,5 @@ PROJECTION = Projection(
         allocation.AllocationsRebalanced: _rebalanced,
     },
     keys=_keys,
+    by_stream=True,
 )

@@ -130,4 +130,5 @@ PROJECTION = Projection(
     tables=(BALANCES, CONTRA_BALANCES),
     folds=dict.fromkeys(MOVING_EVENTS, _moved),
     keys=_keys,
+    by_stream=True,
 )

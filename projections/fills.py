@@ -108,4 +108,5 @@ PROJECTION = Projection(
         order.OrderFillConflicted: _conflicted,
     },
     keys=_keys,
+    by_stream=True,
 )

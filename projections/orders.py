@@ -270,4 +270,5 @@ PROJECTION = Projection(
         order.OrderReplaced: _replaced,
     },
     keys=_keys,
+    by_stream=True,
 )

@@ -91,4 +91,5 @@ PROJECTION = Projection(
         instrument.InstrumentDelisted: _delisted,
     },
     keys=_keys,
+    by_stream=True,
 )

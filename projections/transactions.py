@@ -164,4 +164,5 @@ PROJECTION = Projection(
         account.AccountRebalanced: _moved,
     },
     keys=_keys,
+    by_stream=True,
 )

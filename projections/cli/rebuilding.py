@@ -135,9 +135,10 @@ def _line(report: Report) -> str:
     head = f"{report.projection_name} at position {report.position:,}: "
     if report.comparison is None:
         return head + "the live tables are of another version of the code; not compared"
+    parked = f" (but for {report.parked:,} parked events)" if report.parked else ""
     if report.equal:
-        return head + f"{report.comparison.rows_compared:,} rows equal"
-    return head + f"{report.comparison.difference_count:,} rows differ"
+        return head + f"{report.comparison.rows_compared:,} rows equal{parked}"
+    return head + f"{report.comparison.difference_count:,} rows differ{parked}"
 
 
 def _as_json(report: Report) -> dict[str, Any]:
@@ -148,6 +149,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "events": report.events,
         "equal": report.equal,
         "compared": comparison is not None,
+        "parked_events": report.parked,
         "rows_compared": comparison.rows_compared if comparison else 0,
         "difference_count": comparison.difference_count if comparison else 0,
         "differences": [

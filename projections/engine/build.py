@@ -17,7 +17,7 @@ import psycopg
 
 from ledger.domain.event import Event
 from ledger.domain.money import exact
-from ledger.eventstore.codec import UndecodableEvent, UnknownEventType
+from ledger.eventstore.codec import UnknownEventType
 from projections.engine.projection import Key, Projection, Table
 from projections.engine.rows import RowSet
 from projections.engine.source import Recorded
@@ -27,12 +27,16 @@ from projections.engine.writer import Writer
 class FoldFailed(Exception):
     """An event that the projection cannot handle: it does not decode, or its fold raised."""
 
-    def __init__(self, projection: str, recorded: Recorded, error: Exception) -> None:
+    def __init__(
+        self, projection: str, recorded: Recorded, error: Exception, kind: str = "fold"
+    ) -> None:
+        self.recorded = recorded
+        self.kind = kind
+        self.reason = f"{type(error).__name__}: {error}"
         super().__init__(
             f"{projection} cannot handle {recorded.event_type} {recorded.id} at position "
-            f"{recorded.position} (stream {recorded.stream_id}): {type(error).__name__}: {error}"
+            f"{recorded.position} (stream {recorded.stream_id}): {self.reason}"
         )
-        self.recorded = recorded
 
 
 class Build:
@@ -55,9 +59,13 @@ class Build:
         if not empty:
             self._writer.load_resident(self._rows)
 
-    def fold(self, recorded_events: Sequence[Recorded]) -> None:
-        """Changes the rows in memory. Raises FoldFailed."""
-        events = self._decoded(recorded_events)
+    def fold(
+        self, recorded_events: Sequence[Recorded], events: Sequence[Event] | None = None
+    ) -> None:
+        """Changes the rows in memory. `events`: the same ones decoded, by callers that have
+        them already. Raises FoldFailed."""
+        if events is None:
+            events = decoded(self.projection.name, recorded_events)
         if any(not rows.complete for rows in self._rows.values()):
             self._load(zip(recorded_events, events, strict=True))
         fold_of, rows = self.projection.fold_of, self._rows
@@ -79,22 +87,28 @@ class Build:
         """What was written is committed."""
         self._writer.settle(self._rows)
 
-    def _decoded(self, recorded_events: Sequence[Recorded]) -> list[Event]:
-        events: list[Event] = []
-        try:
-            for recorded in recorded_events:
-                events.append(recorded.decoded())  # noqa: PERF401 - the failing one is named
-        except (UnknownEventType, UndecodableEvent) as error:
-            raise FoldFailed(self.projection.name, recorded_events[len(events)], error) from error
-        return events
-
     def _load(self, pairs: Iterable[tuple[Recorded, Event]]) -> None:
         wanted: dict[Table[Any], dict[Key, None]] = {}
         keys = self.projection.keys
         for recorded, event in pairs:
-            for table, key in keys(recorded, event):
-                wanted.setdefault(table, {})[key] = None
+            try:
+                for table, key in keys(recorded, event):
+                    wanted.setdefault(table, {})[key] = None
+            except Exception as error:  # as of a fold: `keys` is the projection's code, too
+                raise FoldFailed(self.projection.name, recorded, error) from error
         for table, of_table in wanted.items():
             rows = self._rows[table]
             if not rows.complete and (missing := rows.missing(of_table)):
                 self._writer.load(rows, missing)
+
+
+def decoded(projection_name: str, recorded_events: Sequence[Recorded]) -> list[Event]:
+    """The domain events of what was recorded. Raises FoldFailed."""
+    events: list[Event] = []
+    try:
+        for recorded in recorded_events:
+            events.append(recorded.decoded())  # noqa: PERF401 - the failing one is named
+    except Exception as error:  # an upcaster may raise anything
+        kind = "unknown type" if isinstance(error, UnknownEventType) else "decode"
+        raise FoldFailed(projection_name, recorded_events[len(events)], error, kind) from error
+    return events

@@ -16,6 +16,7 @@
         tables=(HOLDINGS,),                     created by sql/read_models/holdings.sql
         folds={AccountDeposited: _deposited},   the events it folds, each with its function
         keys=...,                               the rows that an event's fold looks up
+        by_stream=True,                         no row is made of several streams' events
     )
 
 A fold is pure: it sees one event and the rows, changes rows, and does nothing else: no clock,
@@ -82,6 +83,9 @@ class Projection:
     tables: tuple[Table[Any], ...]
     folds: Mapping[type[Event], Fold]
     keys: Keys = field(default=no_keys)
+    by_stream: bool = False
+    """What a row says comes from the events of one stream alone, so different streams may be
+    folded by different processes."""
 
     @cached_property
     def fold_of(self) -> dict[str, Fold]:
@@ -91,6 +95,11 @@ class Projection:
     @cached_property
     def event_types(self) -> list[str]:
         return sorted(self.fold_of)
+
+    @cached_property
+    def stream_types(self) -> list[str]:
+        """The types of streams whose events it folds."""
+        return sorted({event_type.partition(".")[0] for event_type in self.event_types})
 
     @property
     def public_tables(self) -> tuple[Table[Any], ...]:

@@ -35,7 +35,8 @@ LOCK_TIMEOUT_SECONDS = 10
 _SWAP = """
     UPDATE event_projections
     SET generation = %(generation)s, code_version = %(version)s, epoch = epoch + 1, owner = NULL,
-        total_events_processed = %(handled)s, error_message = NULL, status = 'STOPPED',
+        total_events_processed = %(handled)s, error_message = NULL,
+        status = CASE status WHEN 'PAUSED' THEN status ELSE 'STOPPED' END,
         last_processed_position = %(position)s, updated_at = clock_timestamp()
     WHERE projection_name = %(name)s"""
 
@@ -62,6 +63,8 @@ class Report:
     position: int
     events: int
     comparison: Comparison | None
+    parked: int = 0
+    """Events that the live build has parked: their rows were compared as they were before."""
 
     @property
     def equal(self) -> bool:
@@ -124,6 +127,7 @@ def rebuild(
             report = _compared(fresh)
             if report.comparison is not None and not report.equal and not accept_differences:
                 raise RebuildDiffers(report)
+            fresh.fold_parked()
             _swap(fresh, before.generation + 1)
         except BaseException:
             # Interrupted or refused: whatever happened, a half-made generation is of no use.
@@ -166,7 +170,8 @@ def _compared(fresh: Shadow) -> Report:
                 )
     finally:
         connection.isolation_level = None
-    return Report(projection.name, live.position, fresh.handled, comparison)
+    parked = len(fresh.left_out.parked)
+    return Report(projection.name, live.position, fresh.handled, comparison, parked)
 
 
 def _swap(fresh: Shadow, generation: int) -> Live:

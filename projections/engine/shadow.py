@@ -17,6 +17,7 @@ import psycopg
 from projections.engine import generations, source
 from projections.engine.build import Build
 from projections.engine.checkpoint import NotInstalled
+from projections.engine.left_out import LeftOut
 from projections.engine.projection import Projection
 
 
@@ -107,6 +108,7 @@ class Shadow:
         self.schema = schema
         self.position = 0
         self.handled = 0
+        self.left_out = LeftOut(connection, projection)
         self._batch_positions = limits.batch_positions
         self._on_progress = on_progress
         self._started = time.monotonic()
@@ -117,10 +119,21 @@ class Shadow:
         )
 
     def fold_to(self, target: int) -> None:
-        """Folds up to and including `target`, which must not be beyond the head."""
+        """Folds up to and including `target`, which must not be beyond the head. Raises
+        ParkedMeanwhile."""
+        self.left_out.refresh(folded_to=self.position)
         with _without_cycle_search():
             while self.position < target:
                 self._batch(min(self.position + self._batch_positions, target), target)
+
+    def fold_parked(self) -> None:
+        """Folds what the live build has parked. Raises FoldFailed."""
+        if events := self.left_out.take_parked():
+            self._build.fold(events)
+            with self.connection.transaction():
+                self._build.write()
+            self._build.settle()
+            self.handled += len(events)
 
     def _batch(self, up_to: int, target: int) -> None:
         events = source.read(
@@ -129,6 +142,7 @@ class Shadow:
             up_to=up_to,
             event_types=self.projection.event_types,
         )
+        events = self.left_out.without(events)
         self._build.fold(events)
         with self.connection.transaction():
             self._build.write()

@@ -14,7 +14,7 @@ import orjson
 import psycopg
 
 from ledger.domain.event import Event
-from ledger.eventstore.codec import decode
+from ledger.eventstore.codec import EVENT_CLASSES, decode
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
@@ -40,20 +40,43 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
         return decode(self.event_type, self.data, schema)
 
 
-_READ = """
-    SELECT position, id, stream_id, event_type, event_version, event_data::text, metadata::text,
-           user_id, occurred_at, recorded_at
-    FROM event_store
+_COLUMNS = """position, id, stream_id, event_type, event_version, event_data::text, metadata::text,
+    user_id, occurred_at, recorded_at"""
+_READ = f"""
+    SELECT {_COLUMNS} FROM event_store
     WHERE position > %(after)s AND position <= %(up_to)s AND event_type = ANY(%(types)s)
     ORDER BY position"""
+_READ_UNKNOWN_TOO = f"""
+    SELECT {_COLUMNS} FROM event_store
+    WHERE position > %(after)s AND position <= %(up_to)s AND (event_type = ANY(%(types)s)
+        OR stream_type = ANY(%(unknown_of)s) AND event_type <> ALL(%(known)s))
+    ORDER BY position"""
+_READ_AT = f"""
+    SELECT {_COLUMNS} FROM event_store WHERE position = ANY(%(positions)s) ORDER BY position"""
 
 
 def read(
-    connection: psycopg.Connection[Any], *, after: int, up_to: int, event_types: Sequence[str]
+    connection: psycopg.Connection[Any],
+    *,
+    after: int,
+    up_to: int,
+    event_types: Sequence[str],
+    unknown_of: Sequence[str] = (),
 ) -> list[Recorded]:
     """The events of these types with `after` < position <= `up_to`, in order. `up_to` must not
     be beyond the head: positions are gapless and final, so whoever has handled the answer has
-    handled everything up to `up_to`."""
+    handled everything up to `up_to`. `unknown_of`: also the events of streams of these types
+    whose own type this code does not know, which may say anything."""
+    parameters: dict[str, Any] = {"after": after, "up_to": up_to, "types": list(event_types)}
+    if unknown_of:
+        parameters |= {"unknown_of": list(unknown_of), "known": list(EVENT_CLASSES)}
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(_READ, {"after": after, "up_to": up_to, "types": list(event_types)})
+        cursor.execute(_READ_UNKNOWN_TOO if unknown_of else _READ, parameters)
+        return [Recorded(*row) for row in cursor]
+
+
+def read_at(connection: psycopg.Connection[Any], positions: Sequence[int]) -> list[Recorded]:
+    """The events at these positions, in order."""
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(_READ_AT, {"positions": list(positions)})
         return [Recorded(*row) for row in cursor]
