@@ -60,16 +60,25 @@ class ProjectionSettings(BaseSettings):
         description="Longest time in seconds until a worker looks for new events on its own. "
         "Notifications wake it at once; this is for those that get lost.",
     )
-    projection_heartbeat_seconds: float = Field(
-        default=3.0,
-        gt=0,
-        description="How often, in seconds, an idle worker says that it is alive: three times "
-        "within projection_takeover_seconds, so that one may get lost.",
+    projection_lease_seconds: float = Field(
+        default=6.0,
+        ge=1,
+        description="How long, in seconds, a projection stays with an owner that has gone silent; "
+        "it renews its lease three times within this. With the second until others look, they "
+        "take over well within ten seconds; a pause of the network or of the garbage collector "
+        "is shorter.",
     )
-    projection_takeover_seconds: float = Field(
-        default=10.0,
+    projection_hang_seconds: float = Field(
+        default=30.0,
         gt=0,
-        description="Silence in seconds after which another worker takes a projection over.",
+        description="Seconds without a sign of life after which the lease of a projection is no "
+        "longer renewed although its process lives: its worker hangs. Far longer than any batch.",
+    )
+    projection_stop_at_poison: str = Field(
+        default="",
+        description="Names of projections, separated by commas, that stop before an event that "
+        "they cannot handle. The others park it and its order or account, and go on: better one "
+        "row too old than all. (portfolio_snapshots always stops: its rows depend on each other.)",
     )
     projection_rows_in_memory: int = Field(
         default=50_000,

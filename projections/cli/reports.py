@@ -109,6 +109,8 @@ def _line(report: Report) -> str:
             f"{comparison.difference_count:,} rows differ ({comparison.only_live:,} only live, "
             f"{comparison.only_rebuilt:,} only rebuilt, {comparison.different:,} different)"
         )
+    if report.parked:
+        found += f" (but for {report.parked:,} parked events)"
     if report.swapped is None:
         return head + found
     return head + found + f"; generation {report.generation} is live" + _swap_line(report.swapped)
@@ -126,6 +128,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "events": report.events,
         "seconds": round(report.seconds, 3),
         "equal": report.equal,
+        "parked_events": report.parked,
         "rows_compared": comparison.rows_compared,
         "difference_count": comparison.difference_count,
         "only_live": comparison.only_live,
@@ -158,5 +161,6 @@ def _difference_as_json(difference: Difference) -> dict[str, Any]:
 def _swap_as_json(swapped: Swapped) -> dict[str, Any]:
     return {
         "swap_lock_ms": round(swapped.lock_seconds * 1000, 1),
+        "swap_held_ms": round(swapped.held_seconds * 1000, 1),
         "swap_tries": swapped.tries,
     }

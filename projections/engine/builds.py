@@ -318,6 +318,17 @@ def enter(connection: psycopg.Connection[Any], kept: Kept, phase: str) -> Kept:
     return replace(kept, phase=phase)
 
 
+def completed(connection: psycopg.Connection[Any], kept: Kept, handled: int) -> Kept:
+    """Says, inside the caller's transaction, that the build has what the live one has parked: it
+    cannot be compared and gone on with any more."""
+    connection.execute(
+        "UPDATE projection_generations SET phase = %s, total_events_processed = %s, "
+        "updated_at = clock_timestamp() WHERE projection_name = %s AND schema_name = %s",
+        [COMPLETE, handled, kept.projection_name, kept.schema],
+    )
+    return replace(kept, phase=COMPLETE, handled=handled)
+
+
 def remove(connection: psycopg.Connection[Any], projection: Projection, kept: Kept) -> None:
     """Drops the build's tables and its row."""
     with connection.transaction():

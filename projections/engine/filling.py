@@ -15,6 +15,7 @@ from projections.engine import builds, bulk, generations, parts, shadow
 from projections.engine.builds import Kept
 from projections.engine.bulk import BulkLimits, Find, Target
 from projections.engine.connection import connect
+from projections.engine.left_out import LeftOut
 from projections.engine.projection import Projection
 from projections.engine.shadow import Limits, OnProgress, Progress, Shadow
 
@@ -35,7 +36,12 @@ class Begun:
     filled: tuple[int, int] | None = None
 
     def shadow(
-        self, connection: psycopg.Connection[Any], limits: Limits, on_progress: OnProgress
+        self,
+        connection: psycopg.Connection[Any],
+        limits: Limits,
+        on_progress: OnProgress,
+        *,
+        leave_parked: bool = True,
     ) -> Shadow:
         """Goes on with it in this process."""
         return Shadow(
@@ -47,6 +53,7 @@ class Begun:
             on_progress=on_progress,
             kept=self.kept,
             filled=self.filled,
+            leave_parked=leave_parked,
         )
 
 
@@ -84,6 +91,8 @@ def fill(
         reached = parts.begun(connection, name, schema) if begun.kept else ()
         target = shadow.live(connection, begun.projection).position if to is None else to
         is_long = limits.processes > 1 and target >= limits.worth_processes_positions
+        # What is left out, one process must know of; it is for operators to keep that rare.
+        is_long = is_long and not LeftOut(connection, begun.projection)
         if reached or (is_long and (begun.kept is None or begun.kept.position == 0)):
             targets[number] = max(target, *reached, 0)
     for group in _groups(targets):

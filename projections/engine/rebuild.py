@@ -22,13 +22,14 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 
-from projections.engine import builds, filling, generations, shadow
+from projections.engine import builds, dead_letters, filling, generations, shadow
 from projections.engine.build import FoldFailed
 from projections.engine.builds import Kept
 from projections.engine.bulk import BulkFailed, Find
 from projections.engine.compare import Comparison, compare
 from projections.engine.filling import Begun
 from projections.engine.generations import ViewNotReplaceable, schema_of
+from projections.engine.left_out import ParkedMeanwhile
 from projections.engine.projection import Projection
 from projections.engine.shadow import Limits, OnProgress, Shadow, no_progress
 from projections.engine.swap import Swapped, swap
@@ -74,6 +75,8 @@ class Report:
     seconds: float = 0.0
     generation: int | None = None
     swapped: Swapped | None = None
+    parked: int = 0
+    """Events that the live build has parked: their rows were compared as they were before."""
 
     @property
     def equal(self) -> bool:
@@ -188,6 +191,7 @@ def rebuild_all(
                 fresh = all_begun[0].shadow(connection, limits, on_progress)
                 report = _built(fresh, started)
                 if not dry_run and (report.equal or accept_differences):
+                    fresh.fold_parked()
                     assert fresh.kept is not None
                     swapped = swap(fresh, limits.swap_patience_seconds)
                     report = replace(report, swapped=swapped, generation=fresh.kept.generation)
@@ -196,7 +200,7 @@ def rebuild_all(
                     _remove(connection, [all_begun[0]])
                 all_begun.pop(0)
                 reports.append(report)
-        except (FoldFailed, BulkFailed, ViewNotReplaceable):
+        except (FoldFailed, BulkFailed, ViewNotReplaceable, ParkedMeanwhile):
             _remove(connection, all_begun)
             raise
         except BaseException:
@@ -261,6 +265,12 @@ def _leftovers(
                 f"{kept.code_version} of its code, this is version {projection.version}: remove it "
                 f"with ledgerctl projections rebuild {projection.name} --clean, and rebuild"
             )
+        if resume and kept.phase == builds.COMPLETE:
+            raise Leftover(
+                f"the interrupted rebuild of {projection.name} has the parked events of the live "
+                "build and cannot be compared again: remove it with ledgerctl projections rebuild "
+                f"{projection.name} --clean, and rebuild"
+            )
         found[projection.name] = kept
     if found and not resume:
         raise Leftover(leftovers_of(connection, projections))
@@ -277,6 +287,7 @@ def _begin(connection: psycopg.Connection[Any], projection: Projection) -> Kept:
     live = shadow.live(connection, projection)
     number = builds.next_generation(connection, projection.name, live.generation)
     with connection.transaction():
+        dead_letters.forget_generation(connection, projection.name, number)
         kept = builds.begin(connection, projection, number, target=live.position)
         generations.check_views(connection, projection, kept.schema)
     return kept
@@ -323,4 +334,5 @@ def _compared(fresh: Shadow, started: float) -> Report:
         if not connection.broken:
             connection.isolation_level = None
     seconds = time.monotonic() - started
-    return Report(projection.name, live.position, fresh.handled, comparison, seconds)
+    parked = len(fresh.left_out.parked)
+    return Report(projection.name, live.position, fresh.handled, comparison, seconds, parked=parked)

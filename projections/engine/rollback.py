@@ -7,7 +7,7 @@ going back twice is going forward.
 
 from dataclasses import dataclass
 
-from projections.engine import builds, filling, shadow
+from projections.engine import builds, dead_letters, filling, shadow
 from projections.engine.projection import Projection
 from projections.engine.shadow import Limits, OnProgress, Shadow, no_progress
 from projections.engine.swap import Swapped, swap, swap_as_it_is
@@ -49,7 +49,12 @@ def rollback(
                 "A rebuild makes another: ledgerctl projections rebuild " + projection.name
             )
         assert kept.generation is not None
-        if kept.code_version == projection.version:
+        # Where events are parked, only the live worker knows what may be folded behind them.
+        parked = any(
+            dead_letters.parked(connection, projection.name, generation)
+            for generation in (live.generation, kept.generation)
+        )
+        if kept.code_version == projection.version and not parked:
             fresh = Shadow(
                 connection,
                 projection,
@@ -58,6 +63,7 @@ def rollback(
                 logged=True,
                 on_progress=on_progress,
                 kept=kept,
+                leave_parked=False,
             )
             swapped = swap(fresh, limits.swap_patience_seconds)
         else:

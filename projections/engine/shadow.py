@@ -20,6 +20,7 @@ from projections.engine import builds, generations, source
 from projections.engine.build import Build
 from projections.engine.bulk import WORTH_PROCESSES_POSITIONS
 from projections.engine.checkpoint import NotInstalled
+from projections.engine.left_out import LeftOut
 from projections.engine.projection import Projection
 
 LOCK_PATIENCE_SECONDS = 3.0
@@ -134,8 +135,10 @@ class Shadow:
         on_progress: OnProgress,
         kept: builds.Kept | None = None,
         filled: tuple[int, int] | None = None,
+        leave_parked: bool = True,
     ) -> None:
-        """`filled`: (position, events handled) of tables that are there and are not kept."""
+        """`filled`: (position, events handled) of tables that are there and are not kept.
+        `leave_parked`: leave out, for now, what the live build has parked (left_out.py)."""
         self.connection = connection
         self.projection = projection
         self.schema = schema
@@ -144,6 +147,9 @@ class Shadow:
         if kept is not None:
             self.position, self.handled = kept.position, kept.handled
         self._began_at = self.position
+        self.left_out = LeftOut(connection, projection)
+        if not leave_parked:
+            self.left_out.take_parked()
         self._batch_positions = limits.batch_positions
         self._on_progress = on_progress
         self._target = self.position
@@ -163,10 +169,24 @@ class Shadow:
         )
 
     def fold_to(self, target: int) -> None:
-        """Folds up to and including `target`, which must not be beyond the head."""
+        """Folds up to and including `target`, which must not be beyond the head. Raises
+        ParkedMeanwhile."""
+        self.left_out.refresh(folded_to=self.position)
         with _without_cycle_search():
             while self.position < target:
                 self._batch(min(self.position + self._batch_positions, target), target)
+
+    def fold_parked(self) -> None:
+        """Folds what the live build has parked: after that, the build is fit for the swap and for
+        nothing else. Raises FoldFailed."""
+        if events := self.left_out.take_parked():
+            self._build.fold(events)
+            self.handled += len(events)
+            with self.connection.transaction():
+                self._build.write()
+                if self.kept is not None:
+                    self.kept = builds.completed(self.connection, self.kept, self.handled)
+            self._build.settle()
 
     def catch_up(self) -> None:
         """Folds to where the live build is by then; never beyond it."""
@@ -186,6 +206,7 @@ class Shadow:
             up_to=up_to,
             event_types=self.projection.event_types,
         )
+        events = self.left_out.without(events)
         self._build.fold(events)
         handled, kept = self.handled + len(events), self.kept
         with self.connection.transaction():

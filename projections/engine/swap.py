@@ -33,8 +33,8 @@ VIEW_LOCK_MILLISECONDS = 40
 short for a person or a service to notice."""
 RETRY_SECONDS = 0.25
 """Between two tries: readers that queued up behind the last have long been served."""
-MOST_POSITIONS = 500
-"""Most positions folded while the live worker waits: some 10 ms of it."""
+MOST_POSITIONS = 200
+"""Most positions folded while the live worker waits: some 5 ms of it."""
 _SNAPSHOT_POLL_SECONDS = 0.02
 """How often older snapshots are looked for: as short as the queries of most readers."""
 
@@ -66,19 +66,23 @@ class SwapBlocked(Exception):
 
 @dataclass(frozen=True)
 class Swapped:
-    """`lock_seconds`: from having the projection's row to the end of the commit; readers waited
-    for less. `tries`: more than one if a reader held a view."""
+    """`lock_seconds`: from asking for the first view to the end of the commit; no reader waited
+    longer. `held_seconds`: the same from having the projection's row, for which the live worker
+    waited. `tries`: more than one if a reader held a view."""
 
     before: Live
     position: int
     lock_seconds: float
+    held_seconds: float
     tries: int
 
 
 def swap(fresh: Shadow, patience_seconds: float) -> Swapped:
     """Makes a kept build the live generation. Raises SwapBlocked."""
     deadline = time.monotonic() + patience_seconds
-    fresh.enter(builds.SWAPPING)
+    assert fresh.kept is not None
+    is_complete = fresh.kept.phase == builds.COMPLETE
+    fresh.enter(builds.COMPLETE if is_complete else builds.SWAPPING)
     fresh.catch_up()
     _wait_for_older_snapshots(fresh.connection, fresh.projection.name, deadline)
     tries = 0
@@ -108,11 +112,12 @@ def swap_as_it_is(
         with connection.transaction():
             before = _lock(connection, projection)
             started = time.monotonic()
-            pointed = _point_views(connection, projection, before, kept, back=True)
-            if pointed:
+            locked = _point_views(connection, projection, before, kept, back=True)
+            if locked is not None:
                 _commit_to(connection, projection, before, kept)
-        if pointed:
-            return Swapped(before, kept.position, time.monotonic() - started, tries)
+        if locked is not None:
+            now = time.monotonic()
+            return Swapped(before, kept.position, now - locked, now - started, tries)
         if time.monotonic() > deadline:
             raise _blocked(projection.name, [])
         time.sleep(RETRY_SECONDS)
@@ -128,10 +133,13 @@ def _try(fresh: Shadow, tries: int) -> Swapped | None:
         fresh.fold_to(before.position)
         assert fresh.kept is not None
         back = fresh.kept.purpose == builds.PREVIOUS
-        pointed = _point_views(connection, projection, before, fresh.kept, back=back)
-        if pointed:
+        locked = _point_views(connection, projection, before, fresh.kept, back=back)
+        if locked is not None:
             _commit_to(connection, projection, before, fresh.kept)
-    return Swapped(before, fresh.position, time.monotonic() - started, tries) if pointed else None
+    if locked is None:
+        return None
+    now = time.monotonic()
+    return Swapped(before, fresh.position, now - locked, now - started, tries)
 
 
 def _lock(connection: psycopg.Connection[Any], projection: Projection) -> Live:
@@ -147,8 +155,9 @@ def _point_views(
     kept: builds.Kept,
     *,
     back: bool,
-) -> bool:
-    """False, with nothing changed and no view locked, if a reader holds one for too long."""
+) -> float | None:
+    """When it began to lock views; None, with nothing changed and no view locked, if a reader holds
+    one for too long."""
     live_schema = schema_of(projection.name, before.generation)
     try:
         with connection.transaction():
@@ -156,13 +165,14 @@ def _point_views(
                 generations.grant(connection, projection, kept.schema)  # what is new in its code
             access.copy(connection, live_schema, kept.schema, replace=back)
             connection.execute(f"SET LOCAL lock_timeout = '{VIEW_LOCK_MILLISECONDS}ms'")
+            started = time.monotonic()
             if back:
                 generations.point_views_back(connection, projection, kept.schema)
             else:
                 generations.point_views(connection, projection, kept.schema)
     except psycopg.errors.LockNotAvailable:
-        return False
-    return True
+        return None
+    return started
 
 
 def _commit_to(

@@ -92,7 +92,7 @@ def _traffic(database_url: str) -> Iterator[Traffic]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         append_mix(connection, mix, 500)
     threads = [threading.Thread(target=guarded(work)) for work in works]
-    with running(database_url, [orders.PROJECTION], listen=True):
+    with running(database_url, [orders.PROJECTION]):
         caught_up(database_url, "orders")
         for thread in threads:
             thread.start()
