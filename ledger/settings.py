@@ -133,6 +133,20 @@ class Settings(BaseSettings):
         description="Seconds after which a client gives up on an outcome it asked for again and "
         "again. The command may still be decided later: its outcome can be asked for any time.",
     )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="Address that a service serves its metrics on (/metrics, for Prometheus). Only "
+        "this machine by default: they tell nobody's balances, but nobody asked outside may know "
+        "how much is traded. In a container: 0.0.0.0.",
+    )
+    metrics_port: int = Field(
+        default=9464,
+        ge=0,
+        le=65_526,
+        description="First of ten ports; a service takes the first that is free, so that several "
+        "services and instances on one machine each have one. Prometheus' usual port for "
+        "exporters of applications. 0: no metrics.",
+    )
 
 
 def load() -> Settings:

@@ -1,18 +1,18 @@
-"""All projections' workers in one process: a thread each, and one that listens for all.
-
-A thread per projection, because each waits for the database most of the time and a slow one
-must not hold the others up.
-"""
+"""`ledgerctl serve projections`: all read models kept up to date by this process, as far as no
+other owns them."""
 
 import sys
 import threading
 
 import structlog
+from prometheus_client import REGISTRY
 
 from projections import settings
-from projections.engine.wakeup import Bell, Listener
-from projections.engine.worker import Worker, WorkerOptions
-from projections.registry import all_projections
+from projections.engine.crew import Crew
+from projections.engine.lease import LeaseOptions
+from projections.engine.metrics import StatusCollector
+from projections.engine.worker import WorkerOptions
+from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
 
 SWITCH_SECONDS = 0.0002
@@ -23,34 +23,38 @@ log = structlog.get_logger()
 
 
 def worker_options(values: ProjectionSettings) -> WorkerOptions:
-    """The workers' share of the settings."""
+    """The workers' share of the settings. Raises UnknownProjection."""
+    named = [name.strip() for name in values.projection_stop_at_poison.split(",")]
     return WorkerOptions(
         batch_positions=values.projection_batch_positions,
         rows_in_memory=values.projection_rows_in_memory,
         poll_seconds=values.projection_poll_seconds,
-        heartbeat_seconds=values.projection_heartbeat_seconds,
-        takeover_seconds=values.projection_takeover_seconds,
+        stop_at_poison=frozenset(find(name, values).name for name in named if name),
+    )
+
+
+def lease_options(values: ProjectionSettings) -> LeaseOptions:
+    """The leases' share of the settings."""
+    return LeaseOptions(
+        lease_seconds=values.projection_lease_seconds,
+        hang_seconds=values.projection_hang_seconds,
     )
 
 
 def serve(database_url: str, stop: threading.Event) -> None:
-    """Keeps every read model up to date until `stop` is set. Raises InvalidSettings."""
+    """Keeps every read model up to date until `stop` is set. Raises InvalidSettings,
+    UnknownProjection."""
     values = settings.load()
     sys.setswitchinterval(SWITCH_SECONDS)
-    bell = Bell()
-    workers = [
-        Worker(database_url, projection, worker_options(values), bell=bell, stop=stop)
-        for projection in all_projections(values)
-    ]
-    threads = [
-        threading.Thread(target=Listener(database_url, bell, stop).run, name="listener"),
-        *(threading.Thread(target=worker.run, name=worker.name) for worker in workers),
-    ]
-    for thread in threads:
-        thread.start()
-    log.info("projections.started", projections=len(workers))
-    stop.wait()
-    bell.ring()  # so that nobody sleeps through the stop
-    for thread in threads:
-        thread.join()
-    log.info("projections.stopped")
+    projections = all_projections(values)
+    crew = Crew(database_url, projections, worker_options(values), lease_options(values))
+    collector = StatusCollector(database_url)
+    REGISTRY.register(collector)
+    crew.start()
+    log.info("projections.started", projections=len(projections))
+    try:
+        stop.wait()
+    finally:
+        crew.stop()
+        REGISTRY.unregister(collector)
+        log.info("projections.stopped")

@@ -39,22 +39,46 @@ class ProjectionSettings(BaseSettings):
         description="Positions of the log in one batch of a rebuild. Nobody reads its rows yet; "
         "larger batches rewrite fewer rows but hold more events in memory (about 2 KB each).",
     )
+    rebuild_processes: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Processes that a rebuild or verification of a long log uses; each holds a "
+        "batch and rows of its own in memory. Unset: as many as there are cores, but at most 4, "
+        "which stay below a gigabyte.",
+    )
+    rebuild_swap_patience_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Longest time in seconds that a finished rebuild or a rollback waits for "
+        "readers who hold on to a read model in a long transaction. Nobody waits meanwhile; the "
+        "build is kept.",
+    )
     projection_poll_seconds: float = Field(
         default=1.0,
         gt=0,
         description="Longest time in seconds until a worker looks for new events on its own. "
         "Notifications wake it at once; this is for those that get lost.",
     )
-    projection_heartbeat_seconds: float = Field(
-        default=3.0,
-        gt=0,
-        description="How often, in seconds, an idle worker says that it is alive: three times "
-        "within projection_takeover_seconds, so that one may get lost.",
+    projection_lease_seconds: float = Field(
+        default=6.0,
+        ge=1,
+        description="How long, in seconds, a projection stays with an owner that has gone silent; "
+        "it renews its lease three times within this. With the second until others look, they "
+        "take over well within ten seconds; a pause of the network or of the garbage collector "
+        "is shorter.",
     )
-    projection_takeover_seconds: float = Field(
-        default=10.0,
+    projection_hang_seconds: float = Field(
+        default=30.0,
         gt=0,
-        description="Silence in seconds after which another worker takes a projection over.",
+        description="Seconds without a sign of life after which the lease of a projection is no "
+        "longer renewed although its process lives: its worker hangs. Far longer than any batch.",
+    )
+    projection_stop_at_poison: str = Field(
+        default="",
+        description="Names of projections, separated by commas, that stop before an event that "
+        "they cannot handle. The others park it and its order or account, and go on: better one "
+        "row too old than all. (portfolio_snapshots always stops: its rows depend on each other.)",
     )
     projection_rows_in_memory: int = Field(
         default=50_000,

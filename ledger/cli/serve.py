@@ -57,6 +57,7 @@ def service_names() -> list[str]:
 def _serve_commands(settings: "Settings") -> None:
     import asyncio
 
+    from ledger import metrics
     from ledger.messaging.worker import CommandWorker
     from ledger.services import find_database, find_nats
 
@@ -68,17 +69,21 @@ def _serve_commands(settings: "Settings") -> None:
             asyncio.get_running_loop().add_signal_handler(number, worker.stop)
         await worker.run()
 
-    asyncio.run(serve_until_signal())
+    with metrics.served(settings):
+        asyncio.run(serve_until_signal())
 
 
 def _serve_plugin(settings: "Settings", name: str) -> None:
+    from ledger import metrics
     from ledger.database import check_schema
     from ledger.services import find_database
 
     database_url = find_database(settings)
     check_schema(database_url)
     (entry_point,) = importlib.metadata.entry_points(group="ledger.services", name=name)
-    entry_point.load()(database_url, _stop_on_signal())
+    serve_until = entry_point.load()
+    with metrics.served(settings):
+        serve_until(database_url, _stop_on_signal())
 
 
 def _serve_all(settings: "Settings", names: list[str]) -> None:

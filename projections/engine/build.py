@@ -17,7 +17,7 @@ import psycopg
 
 from ledger.domain.event import Event
 from ledger.domain.money import exact
-from ledger.eventstore.codec import UndecodableEvent, UnknownEventType
+from ledger.eventstore.codec import UnknownEventType
 from projections.engine.projection import Key, Projection, Table
 from projections.engine.rows import RowSet
 from projections.engine.source import Recorded
@@ -27,12 +27,16 @@ from projections.engine.writer import Writer
 class FoldFailed(Exception):
     """An event that the projection cannot handle: it does not decode, or its fold raised."""
 
-    def __init__(self, projection: str, recorded: Recorded, error: Exception) -> None:
+    def __init__(
+        self, projection: str, recorded: Recorded, error: Exception, kind: str = "fold"
+    ) -> None:
+        self.recorded = recorded
+        self.kind = kind
+        self.reason = f"{type(error).__name__}: {error}"
         super().__init__(
             f"{projection} cannot handle {recorded.event_type} {recorded.id} at position "
-            f"{recorded.position} (stream {recorded.stream_id}): {type(error).__name__}: {error}"
+            f"{recorded.position} (stream {recorded.stream_id}): {self.reason}"
         )
-        self.recorded = recorded
 
 
 class Build:
@@ -102,8 +106,11 @@ class Build:
         wanted: dict[Table[Any], dict[Key, None]] = {}
         keys = self.projection.keys
         for recorded, event in pairs:
-            for table, key in keys(recorded, event):
-                wanted.setdefault(table, {})[key] = None
+            try:
+                for table, key in keys(recorded, event):
+                    wanted.setdefault(table, {})[key] = None
+            except Exception as error:  # as of a fold: `keys` is the projection's code, too
+                raise FoldFailed(self.projection.name, recorded, error) from error
         for table, of_table in wanted.items():
             rows = self._rows[table]
             if not rows.complete and (missing := rows.missing(of_table)):
@@ -116,6 +123,7 @@ def decoded(projection_name: str, recorded_events: Sequence[Recorded]) -> list[E
     try:
         for recorded in recorded_events:
             events.append(recorded.decoded())  # noqa: PERF401 - the failing one is named
-    except (UnknownEventType, UndecodableEvent) as error:
-        raise FoldFailed(projection_name, recorded_events[len(events)], error) from error
+    except Exception as error:  # an upcaster may raise anything
+        kind = "unknown type" if isinstance(error, UnknownEventType) else "decode"
+        raise FoldFailed(projection_name, recorded_events[len(events)], error, kind) from error
     return events

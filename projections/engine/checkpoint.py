@@ -1,12 +1,10 @@
 """The fence: a projection's row in event_projections.
 
-Whoever wants to write a read model first claims it, which raises the row's epoch. A batch
-writes its rows and moves the checkpoint in one transaction, and the checkpoint moves only from
-the position, owner and epoch that the writer knows. So of two workers that believe to be the
-owner at most one commits; the other updates no row, gets `Fenced` and rolls back.
-
-An owner that has nothing to do says every few seconds that it is alive (`heartbeat`); another
-worker may claim what has no owner, or an owner that has been silent for too long.
+Whoever wants to write a read model first claims it (lease.py), which raises the row's epoch. A
+batch writes its rows and moves the checkpoint in one transaction, and the checkpoint moves only
+from the position, owner, epoch and generation that the writer knows, and never while the
+projection is paused. So of two workers that believe to be the owner at most one commits; the
+other updates no row, gets `Fenced` and rolls back.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+
+from projections.engine.projection import Projection
 
 
 class Fenced(Exception):
@@ -37,12 +37,6 @@ class Checkpoint:
     code_version: int
 
 
-_CLAIM = """
-    UPDATE event_projections
-    SET owner = %(owner)s, epoch = epoch + 1, status = 'RUNNING', updated_at = clock_timestamp()
-    WHERE projection_name = %(name)s AND (%(anyway)s OR owner IS NULL
-        OR updated_at < clock_timestamp() - make_interval(secs => %(silent)s))
-    RETURNING epoch, last_processed_position, generation, code_version"""
 _MINE = """projection_name = %(projection_name)s AND owner = %(owner)s AND epoch = %(epoch)s"""
 _ADVANCE = f"""
     UPDATE event_projections
@@ -52,45 +46,17 @@ _ADVANCE = f"""
         total_events_processed = total_events_processed + %(handled)s,
         processing_rate_per_second = coalesce(%(rate)s, processing_rate_per_second),
         status = 'RUNNING', error_message = NULL
-    WHERE {_MINE} AND last_processed_position = %(position)s AND generation = %(generation)s"""
+    WHERE {_MINE} AND last_processed_position = %(position)s AND generation = %(generation)s
+        AND status <> 'PAUSED'"""
 _FAIL = f"""
     UPDATE event_projections
     SET status = 'ERROR', error_message = %(message)s, error_count = error_count + 1,
         updated_at = clock_timestamp()
-    WHERE {_MINE}"""
+    WHERE {_MINE} AND status <> 'PAUSED'"""
 _READ = f"SELECT last_processed_position FROM event_projections WHERE {_MINE}"
-_HEARTBEAT = f"UPDATE event_projections SET updated_at = clock_timestamp() WHERE {_MINE}"
-_RELEASE = f"""
-    UPDATE event_projections
-    SET owner = NULL, status = CASE status WHEN 'RUNNING' THEN 'STOPPED' ELSE status END,
-        updated_at = clock_timestamp()
-    WHERE {_MINE}"""
-
-
-def claim(
-    connection: psycopg.Connection[Any], name: str, owner: str, *, silent_seconds: float | None
-) -> Checkpoint | None:
-    """Makes `owner` the owner and fences whoever was. With `silent_seconds`, only if there is
-    no owner or it has been silent for that long; else None. Raises NotInstalled."""
-    parameters = {
-        "name": name,
-        "owner": owner,
-        "anyway": silent_seconds is None,
-        "silent": silent_seconds or 0,
-    }
-    with connection.transaction():
-        # A claim must not be lost with the server, or an older owner could come back to life.
-        connection.execute("SET LOCAL synchronous_commit = on")
-        row = connection.execute(_CLAIM, parameters).fetchone()
-    if row is not None:
-        epoch, position, generation, code_version = row
-        return Checkpoint(name, owner, epoch, position, generation, code_version)
-    found = connection.execute(
-        "SELECT 1 FROM event_projections WHERE projection_name = %s", [name]
-    ).fetchone()
-    if found is None:
-        raise NotInstalled(f"projection {name} is not installed. Run: ledgerctl migrate")
-    return None
+_HOLD = """
+    SELECT owner, epoch, last_processed_position, generation, status FROM event_projections
+    WHERE projection_name = %s FOR UPDATE"""
 
 
 def advance(
@@ -114,6 +80,15 @@ def advance(
     return replace(checkpoint, position=to)
 
 
+def hold(connection: psycopg.Connection[Any], checkpoint: Checkpoint) -> None:
+    """Makes sure, until the caller's transaction ends, that `advance` will move the checkpoint.
+    Raises Fenced."""
+    row = connection.execute(_HOLD, [checkpoint.projection_name]).fetchone()
+    known = (checkpoint.owner, checkpoint.epoch, checkpoint.position, checkpoint.generation)
+    if row is None or row[:4] != known or row[4] == "PAUSED":
+        raise _fenced(checkpoint)
+
+
 def reread(connection: psycopg.Connection[Any], checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint as it is in the database. Raises Fenced."""
     row = connection.execute(_READ, vars(checkpoint)).fetchone()
@@ -122,25 +97,22 @@ def reread(connection: psycopg.Connection[Any], checkpoint: Checkpoint) -> Check
     return replace(checkpoint, position=row[0])
 
 
-def heartbeat(connection: psycopg.Connection[Any], checkpoint: Checkpoint) -> None:
-    """Says that the owner is alive. Raises Fenced."""
-    if connection.execute(_HEARTBEAT, vars(checkpoint)).rowcount != 1:
-        raise _fenced(checkpoint)
-
-
 def fail(connection: psycopg.Connection[Any], checkpoint: Checkpoint, message: str) -> None:
     """Records an error. Raises Fenced."""
     if connection.execute(_FAIL, vars(checkpoint) | {"message": message}).rowcount != 1:
         raise _fenced(checkpoint)
 
 
-def release(connection: psycopg.Connection[Any], checkpoint: Checkpoint) -> None:
-    """Gives the projection up, so that another worker may claim it at once."""
-    connection.execute(_RELEASE, vars(checkpoint))
-
-
 def _fenced(checkpoint: Checkpoint) -> Fenced:
     return Fenced(
         f"{checkpoint.projection_name} is no longer owned by {checkpoint.owner} in epoch "
         f"{checkpoint.epoch} at position {checkpoint.position}"
+    )
+
+
+def other_version(projection: Projection, code_version: int) -> str:
+    """What to do when the tables are of another version of the code."""
+    return (
+        f"the tables of {projection.name} were built by version {code_version} of its code, this "
+        f"is version {projection.version}. Run: ledgerctl projections rebuild {projection.name}"
     )

@@ -14,7 +14,7 @@ import orjson
 import psycopg
 
 from ledger.domain.event import Event
-from ledger.eventstore.codec import decode
+from ledger.eventstore.codec import EVENT_CLASSES, decode
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
@@ -50,14 +50,24 @@ class Part(NamedTuple):
 WHOLE = Part(0, 1)
 """All streams."""
 
-_READ = """
-    SELECT position, id, stream_id, event_type, event_version, event_data::text, metadata::text,
-           user_id, occurred_at, recorded_at
-    FROM event_store
-    WHERE position > %(after)s AND position <= %(up_to)s AND event_type = ANY(%(types)s) {part}
+_COLUMNS = """position, id, stream_id, event_type, event_version, event_data::text, metadata::text,
+    user_id, occurred_at, recorded_at"""
+_READ = f"""
+    SELECT {_COLUMNS} FROM event_store
+    WHERE position > %(after)s AND position <= %(up_to)s AND event_type = ANY(%(types)s)
     ORDER BY position"""
-_READ_WHOLE = _READ.format(part="")
-_READ_PART = _READ.format(part="AND abs(uuid_hash(stream_id) %% %(of)s::integer) = %(number)s")
+_READ_PART = f"""
+    SELECT {_COLUMNS} FROM event_store
+    WHERE position > %(after)s AND position <= %(up_to)s AND event_type = ANY(%(types)s)
+        AND abs(uuid_hash(stream_id) %% %(of)s::integer) = %(number)s
+    ORDER BY position"""
+_READ_UNKNOWN_TOO = f"""
+    SELECT {_COLUMNS} FROM event_store
+    WHERE position > %(after)s AND position <= %(up_to)s AND (event_type = ANY(%(types)s)
+        OR stream_type = ANY(%(unknown_of)s) AND event_type <> ALL(%(known)s))
+    ORDER BY position"""
+_READ_AT = f"""
+    SELECT {_COLUMNS} FROM event_store WHERE position = ANY(%(positions)s) ORDER BY position"""
 
 
 def read(
@@ -67,14 +77,28 @@ def read(
     up_to: int,
     event_types: Sequence[str],
     part: Part = WHOLE,
+    unknown_of: Sequence[str] = (),
 ) -> list[Recorded]:
     """The events of these types with `after` < position <= `up_to`, in order; with `part`, only
     those of its streams. `up_to` must not be beyond the head: positions are gapless and final,
-    so whoever has handled the answer has handled everything up to `up_to`."""
-    parameters = {"after": after, "up_to": up_to, "types": list(event_types)}
+    so whoever has handled the answer has handled everything up to `up_to`. `unknown_of` (not with
+    `part`): also the events of streams of these types whose own type this code does not know,
+    which may say anything."""
+    parameters: dict[str, Any] = {"after": after, "up_to": up_to, "types": list(event_types)}
+    statement = _READ
+    if unknown_of:
+        statement = _READ_UNKNOWN_TOO
+        parameters |= {"unknown_of": list(unknown_of), "known": list(EVENT_CLASSES)}
+    elif part != WHOLE:
+        statement = _READ_PART
+        parameters |= part._asdict()
     with connection.cursor(binary=True) as cursor:
-        if part == WHOLE:
-            cursor.execute(_READ_WHOLE, parameters)
-        else:
-            cursor.execute(_READ_PART, parameters | part._asdict())
+        cursor.execute(statement, parameters)
+        return [Recorded(*row) for row in cursor]
+
+
+def read_at(connection: psycopg.Connection[Any], positions: Sequence[int]) -> list[Recorded]:
+    """The events at these positions, in order."""
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(_READ_AT, {"positions": list(positions)})
         return [Recorded(*row) for row in cursor]

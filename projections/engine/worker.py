@@ -1,26 +1,25 @@
 """The life of one projection's worker.
 
-    claim        become the owner; whoever was is fenced            (checkpoint.py)
+    claim        become the owner by a lease; whoever was is fenced       (lease.py)
     batch        read events after the checkpoint, fold them, and in one transaction move the
-                 checkpoint and write the rows                      (build.py)
-    wait         until the bell rings or the poll interval is over  (wakeup.py)
+                 checkpoint and write the rows                            (checkpoint.py, build.py)
+    wait         until a bell rings or the poll interval is over          (wakeup.py)
 
 What can go wrong, and what happens then:
 
-    fenced              somebody else claimed it, or a rebuild was swapped in: memory is dropped;
-                        claim again as soon as there is no owner, or it has been silent for long
-    event not handled   status ERROR with the event and the error; try again, less and less often;
-                        nothing is skipped
-    database refuses    the same
-    database gone       connect, claim and go on from the checkpoint
-    stop                the batch under way is finished, the projection released
+    fenced           somebody else claimed it, an operator paused it or tried parked events, a
+                     rebuild was swapped in: memory is dropped; claim again as soon as one may
+    event not        its key is parked and the rest goes on (parking.py); or, where that is not
+    handled          allowed, status ERROR and a try again, less and less often
+    database         status ERROR with what it says; the batch is tried again, less and less often,
+    refuses          and no event is blamed
+    database gone    connect, claim and go on from the checkpoint
+    stop             the batch under way is finished, the lease released
 """
 
-import os
-import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -28,13 +27,16 @@ import psycopg
 import structlog
 
 from ledger.eventstore import reader
-from projections.engine import checkpoint, source
+from projections.engine import checkpoint, dead_letters, failures, lease, metrics, parking, source
 from projections.engine.backoff import Backoff
-from projections.engine.build import Build, FoldFailed
+from projections.engine.build import Build
 from projections.engine.checkpoint import Checkpoint, Fenced, NotInstalled
 from projections.engine.connection import connect
+from projections.engine.dead_letters import HeldBack, NewLetter
 from projections.engine.generations import schema_of
+from projections.engine.lease import LeaseKeeper
 from projections.engine.projection import Projection
+from projections.engine.source import Recorded
 from projections.engine.wakeup import Bell
 from projections.engine.writer import TableMismatch
 
@@ -55,17 +57,22 @@ class WorkerOptions:
     batch_positions: int
     rows_in_memory: int
     poll_seconds: float
-    heartbeat_seconds: float
-    takeover_seconds: float
+    stop_at_poison: frozenset[str] = frozenset()
 
 
-def owner_name() -> str:
-    """Names this process among all that might own a projection."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+@dataclass
+class _Work:
+    """What an owner has in hand. Dropped whole when anything goes wrong."""
+
+    connection: psycopg.Connection[Any]
+    claimed: Checkpoint
+    build: Build
+    held: HeldBack
 
 
 class Worker:
-    """Keeps one projection up to date until told to stop."""
+    """Keeps one projection up to date until told to stop. `bell` rings for new events, `control`
+    when an operator has said something."""
 
     def __init__(
         self,
@@ -73,19 +80,24 @@ class Worker:
         projection: Projection,
         options: WorkerOptions,
         *,
+        keeper: LeaseKeeper,
         bell: Bell,
+        control: Bell,
         stop: threading.Event,
-        owner: str | None = None,
     ) -> None:
         self._database_url = database_url
         self._projection = projection
         self._options = options
+        self._keeper = keeper
         self._bell = bell
+        self._control = control
         self._stop = stop
-        self._owner = owner or owner_name()
         self._log = log.bind(projection=projection.name)
         self._backoff = Backoff()
         self._rate: float | None = None
+        # Rows that depend on several streams would be wrong without one of their events.
+        self._stops = projection.name in options.stop_at_poison or not projection.by_stream
+        self._metrics = metrics.OfProjection(projection.name)
 
     @property
     def name(self) -> str:
@@ -95,29 +107,40 @@ class Worker:
         """Until stopped. Failures are recorded and tried again."""
         while not self._stop.is_set():
             try:
-                with connect(self._database_url, self._projection.name) as connection:
+                with connect(self._database_url, self.name) as connection:
                     self._serve(connection)
             except (psycopg.Error, NotInstalled) as error:
+                self._metrics.failed("connection")
                 self._log.warning("projection.interrupted", error=str(error).strip())
+                self._backoff.wait(self._stop)
+            except Exception:  # noqa: BLE001
+                # A mistake of ours must not leave a projection without a worker that says it has.
+                self._metrics.failed("engine")
+                self._log.exception("projection.broken")
                 self._backoff.wait(self._stop)
 
     # --- on one connection -------------------------------------------------------------
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
-        silent_seconds: float | None = None  # the first claim is unconditional: we just started
         while not self._stop.is_set():
-            claimed = checkpoint.claim(
-                connection, self._projection.name, self._owner, silent_seconds=silent_seconds
+            heard = self._control.rings
+            options = self._keeper.options
+            claimed = lease.claim(
+                connection, self.name, self._keeper.owner, lease_seconds=options.lease_seconds
             )
-            silent_seconds = self._options.takeover_seconds
             if claimed is None:
-                self._stop.wait(self._options.poll_seconds)
+                self._control.wait(heard, self._options.poll_seconds)
                 continue
             self._log.info("projection.claimed", epoch=claimed.epoch, position=claimed.position)
+            self._metrics.claimed()
+            self._keeper.hold(self.name)
             try:
                 self._own(connection, claimed)
             except Fenced as fenced:
+                self._metrics.fenced()
                 self._log.info("projection.fenced", reason=str(fenced))
+            finally:
+                self._keeper.drop(self.name)
 
     def _own(self, connection: psycopg.Connection[Any], claimed: Checkpoint) -> None:
         """Works as the owner until stopped. Raises Fenced, or psycopg.Error when the
@@ -125,76 +148,141 @@ class Worker:
         try:
             while not self._stop.is_set():
                 try:
-                    claimed = self._follow(connection, claimed)
-                except (FoldFailed, TableMismatch, CodeVersionDiffers) as error:
+                    self._follow(connection, claimed)
+                except (TableMismatch, CodeVersionDiffers) as error:
+                    self._metrics.failed("version")
                     self._failed(connection, claimed, str(error))
-                except psycopg.OperationalError:
-                    raise
                 except psycopg.Error as error:
-                    self._failed(connection, claimed, f"the database refused: {error}".strip())
+                    if connection.broken or connection.closed:
+                        raise
+                    self._metrics.failed("database")
+                    text = failures.text_of(error)
+                    self._failed(connection, claimed, f"the database refused: {text}")
                 claimed = checkpoint.reread(connection, claimed)
         finally:
             if not connection.broken and not connection.closed:
-                checkpoint.release(connection, claimed)
+                lease.release(connection, claimed)
 
-    def _follow(self, connection: psycopg.Connection[Any], claimed: Checkpoint) -> Checkpoint:
+    def _follow(self, connection: psycopg.Connection[Any], claimed: Checkpoint) -> None:
         """Batch after batch until stopped."""
         if claimed.code_version != self._projection.version:
-            raise CodeVersionDiffers(
-                f"the tables of {self._projection.name} were built by version "
-                f"{claimed.code_version} of its code, this is version {self._projection.version}. "
-                f"Run: ledgerctl projections rebuild {self._projection.name}"
-            )
-        build = Build(
-            self._projection,
-            schema_of(self._projection.name, claimed.generation),
+            message = checkpoint.other_version(self._projection, claimed.code_version)
+            raise CodeVersionDiffers(message)
+        work = _Work(
             connection,
-            rows_in_memory=self._options.rows_in_memory,
-            empty=claimed.position == 0,
+            claimed,
+            self._open(connection, claimed, empty=claimed.position == 0),
+            dead_letters.held_back(connection, self.name, claimed.generation, claimed.position),
         )
-        rings, heard = -1, time.monotonic()
+        rings, heard = -1, self._control.rings
         while not self._stop.is_set():
+            self._alive()
+            if self._control.rings != heard:
+                heard = self._control.rings
+                checkpoint.reread(connection, work.claimed)
             head = reader.head(connection)
-            if head > claimed.position:
-                claimed = self._batch(connection, build, claimed, head)
-                heard = time.monotonic()
-                self._backoff.reset()
-                continue
-            if time.monotonic() - heard >= self._options.heartbeat_seconds:
-                checkpoint.heartbeat(connection, claimed)
-                heard = time.monotonic()
-            rings = self._bell.wait(rings, self._options.poll_seconds)
-        return claimed
+            if head > work.claimed.position:
+                self._batch(work, head)
+            else:
+                rings = self._bell.wait(rings, self._options.poll_seconds)
 
-    def _batch(
-        self,
-        connection: psycopg.Connection[Any],
-        build: Build,
-        claimed: Checkpoint,
-        head: int,
-    ) -> Checkpoint:
+    def _batch(self, work: _Work, head: int) -> None:
         """One batch. Whatever it raises, nothing of it is in the database."""
         started = time.monotonic()
+        claimed = work.claimed
         up_to = min(head, claimed.position + self._options.batch_positions)
         events = source.read(
-            connection,
+            work.connection,
             after=claimed.position,
             up_to=up_to,
             event_types=self._projection.event_types,
+            unknown_of=self._projection.stream_types,
         )
-        build.fold(events)
-        with connection.transaction():
-            moved = checkpoint.advance(
-                connection,
-                claimed,
-                to=up_to,
-                handled=len(events),
-                event_id=events[-1].id if events else None,
-                rate=self._rate_with(len(events), started),
+        to_fold, behind = work.held.sort(events)
+        stopped: NewLetter | None = None
+        try:
+            work.build.fold(to_fold)
+            with work.connection.transaction():
+                work.claimed = self._advance(work, up_to, to_fold, started)
+                work.build.write()
+                self._park(work, behind, up_to)
+            work.build.settle()
+        except Exception as error:
+            if not failures.is_poison(error):
+                raise
+            work.claimed = claimed
+            to_fold, stopped = self._batch_around_poison(work, events, up_to, started)
+        self._metrics.batch(len(to_fold), time.monotonic() - started)
+        if stopped is None:
+            self._backoff.reset()
+        else:
+            self._backoff.wait(self._stop)
+
+    def _batch_around_poison(
+        self, work: _Work, events: list[Recorded], up_to: int, started: float
+    ) -> tuple[list[Recorded], NewLetter | None]:
+        """The same batch again, without what cannot be handled. Returns what was handled, and
+        the event that the projection stopped at."""
+
+        def open_build() -> Build:
+            return self._open(work.connection, work.claimed, empty=False)
+
+        with work.connection.transaction():
+            checkpoint.hold(work.connection, work.claimed)
+            applied = parking.apply(
+                work.connection, open_build, events, work.held, stop=self._stops, alive=self._alive
             )
-            build.write()
-        build.settle()
-        return moved
+            stopped = applied.stopped_at
+            if stopped is not None:
+                up_to = stopped.recorded.position - 1
+            moved = self._advance(work, up_to, applied.events, started)
+            self._park(work, applied.letters, up_to)
+            if stopped is not None:
+                checkpoint.fail(work.connection, moved, self._stop_message(stopped))
+                work.held.stopped_at = stopped.recorded.position
+        work.claimed = moved
+        work.build = self._open(work.connection, moved, empty=False)
+        for letter in applied.letters:
+            self._tell(letter, stopped=letter is stopped)
+        return applied.events, stopped
+
+    # --- the parts of a batch ----------------------------------------------------------
+
+    def _alive(self) -> None:
+        if not self._keeper.alive(self.name):
+            raise Fenced(f"the lease of {self.name} was lost")
+
+    def _open(self, connection: psycopg.Connection[Any], at: Checkpoint, *, empty: bool) -> Build:
+        return Build(
+            self._projection,
+            schema_of(self.name, at.generation),
+            connection,
+            rows_in_memory=self._options.rows_in_memory,
+            empty=empty,
+        )
+
+    def _advance(
+        self, work: _Work, up_to: int, handled: list[Recorded], started: float
+    ) -> Checkpoint:
+        return checkpoint.advance(
+            work.connection,
+            work.claimed,
+            to=up_to,
+            handled=len(handled),
+            event_id=handled[-1].id if handled else None,
+            rate=self._rate_with(len(handled), started),
+        )
+
+    def _park(self, work: _Work, letters: list[NewLetter], up_to: int) -> None:
+        """Keeps what was not handled, and what was that the projection had stopped at before."""
+        connection, generation = work.connection, work.claimed.generation
+        at = work.held.stopped_at
+        if at is not None and at <= up_to:
+            if at not in work.held.skipped:
+                dead_letters.applied(connection, self.name, generation, [at])
+            work.held = replace(work.held, stopped_at=None)
+        if letters:
+            dead_letters.park(connection, self._projection, generation, letters)
 
     def _rate_with(self, handled: int, started: float) -> Decimal | None:
         """Events handled in a second of work, evened out over the last batches."""
@@ -203,6 +291,30 @@ class Worker:
             before = rate if self._rate is None else self._rate
             self._rate = before + (rate - before) * _SHARE_OF_LAST_BATCH
         return None if self._rate is None else Decimal(f"{self._rate:.2f}")
+
+    # --- what people are told ----------------------------------------------------------
+
+    def _stop_message(self, letter: NewLetter) -> str:
+        recorded = letter.recorded
+        return (
+            f"stopped before {recorded.event_type} {recorded.id} at position {recorded.position} "
+            f"(stream {recorded.stream_id}), {letter.kind.value}: {letter.error}. Correct the "
+            "code, or run: ledgerctl projections dead-letters list"
+        )
+
+    def _tell(self, letter: NewLetter, *, stopped: bool) -> None:
+        if letter.kind is failures.Kind.BEHIND:
+            return
+        self._metrics.failed(letter.kind.value)
+        self._log.error(
+            "projection.stopped" if stopped else "projection.parked",
+            partition_key=letter.partition_key,
+            position=letter.recorded.position,
+            event_id=str(letter.recorded.id),
+            event_type=letter.recorded.event_type,
+            kind=letter.kind.value,
+            error=letter.error,
+        )
 
     def _failed(
         self, connection: psycopg.Connection[Any], claimed: Checkpoint, message: str

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from ledger.eventstore import reader
-from projections.engine import bulk, checkpoint, generations, source
+from projections.engine import bulk, checkpoint, generations, lease, source
 from projections.engine.build import Build
 from projections.engine.connection import connect
 from projections.engine.generations import schema_of
@@ -157,7 +157,7 @@ def check_crashes(database_url: str, projection: Projection) -> None:
         head = reader.head(connection)
         position = -1
         while position < head:
-            claimed = checkpoint.claim(connection, projection.name, "test", silent_seconds=None)
+            claimed = lease.claim(connection, projection.name, "test", lease_seconds=60)
             assert claimed is not None
             position = claimed.position
             if position < head:

@@ -1,6 +1,5 @@
 """Running workers for the length of a block, and waiting for what they do."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,17 +8,13 @@ from dataclasses import replace
 import psycopg
 
 from projections.engine import status
+from projections.engine.crew import Crew
+from projections.engine.lease import LeaseOptions
 from projections.engine.projection import Projection
-from projections.engine.wakeup import Bell, Listener
-from projections.engine.worker import Worker, WorkerOptions
+from projections.engine.worker import WorkerOptions
 
-OPTIONS = WorkerOptions(
-    batch_positions=50,
-    rows_in_memory=100,
-    poll_seconds=0.05,
-    heartbeat_seconds=0.1,
-    takeover_seconds=0.5,
-)
+OPTIONS = WorkerOptions(batch_positions=50, rows_in_memory=100, poll_seconds=0.05)
+LEASES = LeaseOptions(lease_seconds=0.6, hang_seconds=30)
 DEADLINE_SECONDS = 30.0
 
 
@@ -39,28 +34,22 @@ def running(
     owner: str = "test",
     batch_positions: int = OPTIONS.batch_positions,
     poll_seconds: float = OPTIONS.poll_seconds,
-    listen: bool = False,
+    stop_at_poison: bool = False,
 ) -> Iterator[None]:
     """Workers of these projections, stopped at the end."""
-    stop, bell = threading.Event(), Bell()
-    options = replace(OPTIONS, batch_positions=batch_positions, poll_seconds=poll_seconds)
-    threads = [
-        threading.Thread(
-            target=Worker(database_url, projection, options, bell=bell, stop=stop, owner=owner).run
-        )
-        for projection in projections
-    ]
-    if listen:
-        threads.append(threading.Thread(target=Listener(database_url, bell, stop).run))
-    for thread in threads:
-        thread.start()
+    names = frozenset(projection.name for projection in projections)
+    options = replace(
+        OPTIONS,
+        batch_positions=batch_positions,
+        poll_seconds=poll_seconds,
+        stop_at_poison=names if stop_at_poison else frozenset(),
+    )
+    crew = Crew(database_url, projections, options, LEASES, owner=owner)
+    crew.start()
     try:
         yield
     finally:
-        stop.set()
-        bell.ring()
-        for thread in threads:
-            thread.join()
+        crew.stop()
 
 
 def statuses(database_url: str) -> dict[str, status.Status]:

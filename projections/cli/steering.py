@@ -1,0 +1,65 @@
+"""Pausing projections and letting them go on."""
+
+import getpass
+import socket
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from projections import settings
+from projections.cli.common import Json, chosen, database_url, print_json
+from projections.engine import control
+from projections.engine.connection import connect
+
+Name = Annotated[str | None, typer.Argument(help="The projection.")]
+All = Annotated[bool, typer.Option("--all", help="Every projection.")]
+By = Annotated[str | None, typer.Option("--by", help="Who asks for it; the login name without it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command()(pause)
+    app.command()(resume)
+
+
+def pause(
+    name: Name = None,
+    every: All = False,
+    by: By = None,
+    reason: Annotated[str | None, typer.Option(help="Why, for those who find it.")] = None,
+    json: Json = False,
+) -> None:
+    """Stop at the next batch, wherever the worker runs, until somebody resumes."""
+    names = _names(name, every)
+    values = settings.load()
+    with connect(database_url(values), "projections pause", by_key=False) as connection:
+        paused = control.pause(connection, names, who=by or _login(), reason=reason)
+    _tell(names, paused, "paused", "paused already", json)
+
+
+def resume(name: Name = None, every: All = False, json: Json = False) -> None:
+    """Go on where it was paused."""
+    names = _names(name, every)
+    values = settings.load()
+    with connect(database_url(values), "projections resume", by_key=False) as connection:
+        resumed = control.resume(connection, names)
+    _tell(names, resumed, "resumed", "not paused", json)
+
+
+def _names(name: str | None, every: bool) -> list[str]:
+    if (name is None) is not every:
+        raise typer.BadParameter("name one projection, or say --all")
+    return [projection.name for projection in chosen(name, settings.load())]
+
+
+def _login() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _tell(names: list[str], changed: list[str], done: str, already: str, json: bool) -> None:
+    if json:
+        print_json([{"projection_name": name, "changed": name in changed} for name in names])
+        return
+    for name in names:
+        Console().print(f"{name}: {done if name in changed else already}", highlight=False)

@@ -1,0 +1,68 @@
+"""What a build beside the live one must not fold, so that the two can be compared.
+
+    skipped    by an operator's decision: left out for ever, in every build
+    parked     in the live build, which lacks them. They are left out until both have been
+               compared, which then says something of all other rows; a rebuild folds them after
+               that, and does not become live if one of them still cannot be handled
+
+Rows of one stream do not depend on other streams (a projection of which that is not true parks
+nothing), so folding a stream's last events later than others' gives the same rows.
+"""
+
+from typing import Any
+
+import psycopg
+
+from projections.engine import dead_letters, source
+from projections.engine.projection import Projection
+from projections.engine.source import Recorded
+
+
+class ParkedMeanwhile(Exception):
+    """Parked events were tried again or skipped while a build was compared with the live one."""
+
+
+class LeftOut:
+    """The positions that one build leaves out."""
+
+    def __init__(self, connection: psycopg.Connection[Any], projection: Projection) -> None:
+        self._connection = connection
+        self._name = projection.name
+        self._with_parked = True
+        self._skipped: frozenset[int] = frozenset()
+        self.parked: frozenset[int] = frozenset()
+        self.refresh(folded_to=0)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to leave out."""
+        return bool(self._skipped or self.parked)
+
+    def refresh(self, *, folded_to: int) -> None:
+        """Looks what the live build lacks by now. Raises ParkedMeanwhile where that has changed
+        for events that the build has folded already."""
+        skipped = dead_letters.skipped(self._connection, self._name)
+        parked = dead_letters.parked_live(self._connection, self._name)
+        parked = parked - skipped if self._with_parked else frozenset()
+        changed = (skipped | parked) ^ (self._skipped | self.parked)
+        if any(position <= folded_to for position in changed):
+            raise ParkedMeanwhile(
+                f"parked events of {self._name} were tried again or skipped meanwhile: "
+                "run this command again"
+            )
+        self._skipped, self.parked = skipped, parked
+
+    def without(self, events: list[Recorded]) -> list[Recorded]:
+        """Those of the events that are to be folded."""
+        if not self._skipped and not self.parked:
+            return events
+        return [
+            event
+            for event in events
+            if event.position not in self._skipped and event.position not in self.parked
+        ]
+
+    def take_parked(self) -> list[Recorded]:
+        """The parked events, to be folded now, in order; from now on none is left out."""
+        events = source.read_at(self._connection, sorted(self.parked)) if self.parked else []
+        self._with_parked, self.parked = False, frozenset()
+        return events
