@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 
-from projections.engine import generations, shadow
+from projections.engine import dead_letters, generations, shadow
 from projections.engine.compare import Comparison, compare
 from projections.engine.connection import connect
 from projections.engine.generations import schema_of
@@ -183,6 +183,7 @@ def _swap(fresh: Shadow, generation: int) -> Live:
         live = shadow.live(connection, projection, lock=True)
         fresh.fold_to(live.position)
         generations.point_views(connection, projection, fresh.schema)
+        dead_letters.forget_generation(connection, projection.name, generation)
         connection.execute(
             _SWAP,
             {

@@ -10,7 +10,7 @@ the key is applied and stays so. The event that a projection stopped at is the w
 by itself, and here it is only told to.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -74,7 +74,8 @@ def skip(
         at = _lock(connection, projection)
         if not dead_letters.skip(connection, letter.id, who=who, reason=reason):
             raise NotParked(f"{letter.id} is not parked any more")
-        return _retry(connection, projection, at, letter.partition_key, rows_in_memory)
+        result = _retry(connection, projection, at, letter.partition_key, rows_in_memory)
+        return replace(result, stopped=letter.position > at.position)
 
 
 def find_letter(connection: psycopg.Connection[Any], letter_id: UUID) -> DeadLetter:
