@@ -18,11 +18,13 @@ LEASES = LeaseOptions(lease_seconds=0.6, hang_seconds=30)
 DEADLINE_SECONDS = 30.0
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Waits for a condition; fails by saying what did not come."""
+def wait_until(
+    condition: Callable[[], bool], what: str, seen: Callable[[], object] = lambda: ""
+) -> None:
+    """Waits for a condition; fails by saying what did not come, and what was `seen` instead."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_SECONDS} s for {what}"
+        assert time.monotonic() < deadline, f"waited {DEADLINE_SECONDS} s for {what}: {seen()}"
         time.sleep(0.01)
 
 
@@ -64,4 +66,4 @@ def caught_up(database_url: str, *names: str) -> None:
         rows = statuses(database_url)
         return all(rows[name].lag_events == 0 for name in names or rows)
 
-    wait_until(arrived, f"{names or 'all projections'} to catch up: {statuses(database_url)}")
+    wait_until(arrived, f"{names or 'all projections'} to catch up", lambda: statuses(database_url))
