@@ -39,6 +39,21 @@ class ProjectionSettings(BaseSettings):
         description="Positions of the log in one batch of a rebuild. Nobody reads its rows yet; "
         "larger batches rewrite fewer rows but hold more events in memory (about 2 KB each).",
     )
+    rebuild_processes: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Processes that a rebuild or verification of a long log uses; each holds a "
+        "batch and rows of its own in memory. Unset: as many as there are cores, but at most 4, "
+        "which stay below a gigabyte.",
+    )
+    rebuild_swap_patience_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Longest time in seconds that a finished rebuild or a rollback waits for "
+        "readers who hold on to a read model in a long transaction. Nobody waits meanwhile; the "
+        "build is kept.",
+    )
     projection_poll_seconds: float = Field(
         default=1.0,
         gt=0,

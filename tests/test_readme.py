@@ -20,7 +20,7 @@ import pytest
 from ledger import embedded_programs
 from tests.docs.pages import DOCS, README, ROOT, Step, is_as_told, steps
 
-PAGES = ("auditors.md", "operators.md", "services.md")
+PAGES = ("auditors.md", "operators.md", "rebuilding.md", "services.md")
 """Pages with something to run, in an order in which what one does is not in the way of the next."""
 LONGEST_README_LINES = 150
 CAUGHT_UP_SECONDS = 20.0

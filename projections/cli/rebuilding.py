@@ -1,26 +1,42 @@
-"""Whether the read models are right, and building them anew."""
+"""Whether the read models are right, building them anew, going back, and looking at the past."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from projections import settings
+from projections import registry, settings
+from projections.cli import reports
 from projections.cli.common import Json, chosen, database_url, print_json
+from projections.engine import past, shadow
 from projections.engine import rebuild as rebuilding
-from projections.engine import shadow
-from projections.engine.rebuild import RebuildDiffers, Report
+from projections.engine import rollback as rolling_back
+from projections.engine.builds import Kept
+from projections.engine.connection import connect
+from projections.engine.past import Past
+from projections.engine.projection import Projection
+from projections.engine.rebuild import RebuildDiffers
 from projections.settings import ProjectionSettings
+
+MOST_PROCESSES = 4
+"""Of those that are started unasked: more would take more than a gigabyte of memory."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+class InvalidTime(Exception):
+    """A time that cannot be read."""
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command()(verify)
     app.command()(rebuild)
+    app.command()(rollback)
 
 
 def verify(
@@ -30,19 +46,16 @@ def verify(
     """Folds all events again and compares with the live rows, which are only read. Exit 1 on
     any difference."""
     values = settings.load()
-    reports = []
-    for projection in chosen(name, values):
-        with _progress_of("verifying") as on_progress:
-            reports.append(
-                rebuilding.verify(
-                    database_url(values),
-                    projection,
-                    _limits(values),
-                    on_progress=on_progress,
-                )
-            )
-    _show(reports, json)
-    if not all(report.equal for report in reports):
+    with reports.progress_of("verifying") as on_progress:
+        found = rebuilding.verify_all(
+            database_url(values),
+            chosen(name, values),
+            _limits(values),
+            find=_find(values),
+            on_progress=on_progress,
+        )
+    reports.show(found, json)
+    if not all(report.equal for report in found):
         raise typer.Exit(1)
 
 
@@ -51,33 +64,204 @@ def rebuild(
     every: Annotated[bool, typer.Option("--all", help="Every projection.")] = False,
     accept_differences: Annotated[
         bool,
-        typer.Option(help="Swap the rebuilt rows in although they differ from the live ones."),
+        typer.Option(
+            "--accept-differences",
+            help="Swap the rebuilt rows in although they differ from the live ones.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build and verify, then drop the build.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a rebuild that was interrupted.")
+    ] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Remove what an interrupted rebuild left.")
+    ] = False,
+    to_position: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Build the rows as of this position into a schema beside."
+        ),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="The same, as of what was recorded by then (ISO 8601)."),
+    ] = None,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Remove the schema of that position or time.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Builds a read model anew beside the live one, verifies that both are equal, and swaps."""
+    """Builds a read model anew beside the live one, verifies that both are equal, and swaps.
+    Exit 1 and no swap on any difference."""
     if (name is None) is not every:
         raise typer.BadParameter("name one projection, or say --all")
+    of_past = to_position is not None or as_of is not None
+    if to_position is not None and as_of is not None:
+        raise typer.BadParameter("say --to-position or --as-of, not both")
+    if of_past and (accept_differences or dry_run or clean):
+        raise typer.BadParameter(
+            "what is built with --to-position or --as-of is never swapped in, and removed by --drop"
+        )
+    if drop and (not of_past or resume):
+        raise typer.BadParameter("--drop takes --to-position or --as-of, and no --resume")
+    if clean and (resume or dry_run or accept_differences):
+        raise typer.BadParameter("--clean only removes what an interrupted rebuild left")
     values = settings.load()
-    reports = []
-    failure: RebuildDiffers | None = None
-    for projection in chosen(name, values):
-        try:
-            with _progress_of("rebuilding") as on_progress:
-                report = rebuilding.rebuild(
-                    database_url(values),
-                    projection,
-                    _limits(values),
-                    accept_differences=accept_differences,
-                    on_progress=on_progress,
-                )
-        except RebuildDiffers as differs:
-            failure, report = differs, differs.report
-        reports.append(report)
-    _show(reports, json)
-    if failure is not None:
-        Console(stderr=True).print(f"error: {failure}", markup=False, highlight=False)
+    projections = chosen(name, values)
+    if of_past:
+        _past(values, projections, to_position, as_of, drop=drop, resume=resume, json=json)
+    elif clean:
+        _show_removed(rebuilding.clean(database_url(values), projections), json)
+    else:
+        _rebuild(
+            values,
+            projections,
+            accept_differences=accept_differences,
+            dry_run=dry_run,
+            resume=resume,
+            json=json,
+        )
+
+
+def rollback(
+    name: Annotated[str, typer.Argument(help="The projection.")], json: Json = False
+) -> None:
+    """Returns to the generation that was live before the last rebuild, and catches up; once more
+    returns to the newer one."""
+    values = settings.load()
+    with reports.progress_of("catching up") as on_progress:
+        done = rolling_back.rollback(
+            database_url(values),
+            registry.find(name, values),
+            _limits(values),
+            on_progress=on_progress,
+        )
+    reports.show_rolled_back(done, json)
+
+
+# --- parts of rebuild -----------------------------------------------------------------
+
+
+def _rebuild(
+    values: ProjectionSettings,
+    projections: Sequence[Projection],
+    *,
+    accept_differences: bool,
+    dry_run: bool,
+    resume: bool,
+    json: bool,
+) -> None:
+    try:
+        with reports.progress_of("rebuilding") as on_progress:
+            found = rebuilding.rebuild_all(
+                database_url(values),
+                projections,
+                _limits(values),
+                accept_differences=accept_differences,
+                dry_run=dry_run,
+                resume=resume,
+                find=_find(values),
+                on_progress=on_progress,
+            )
+    except KeyboardInterrupt:
+        with connect(database_url(values), "rebuild", by_key=False) as connection:
+            left = rebuilding.leftovers_of(connection, projections)
+        _complain(left or "interrupted; nothing is left of it")
+        raise typer.Exit(INTERRUPTED) from None
+    reports.show(found, json)
+    refused = [
+        report
+        for report in found
+        if not report.equal and (dry_run or report.swapped is None) and not accept_differences
+    ]
+    for report in refused:
+        _complain(f"error: {RebuildDiffers(report)}")
+    if refused:
         raise typer.Exit(1)
+
+
+def _past(
+    values: ProjectionSettings,
+    projections: Sequence[Projection],
+    to_position: int | None,
+    as_of: str | None,
+    *,
+    drop: bool,
+    resume: bool,
+    json: bool,
+) -> None:
+    url = database_url(values)
+    if to_position is None:
+        assert as_of is not None
+        with connect(url, "look at the past", by_key=False) as connection:
+            to_position = past.position_at(connection, _time(as_of))
+    if drop:
+        _show_removed(past.drop(url, projections, to_position), json)
+        return
+    with reports.progress_of("building the past of") as on_progress:
+        built = past.look(
+            url,
+            projections,
+            to_position,
+            _limits(values),
+            resume=resume,
+            find=_find(values),
+            on_progress=on_progress,
+        )
+    _show_past(built, projections, json)
+
+
+def _show_past(built: Past, projections: Sequence[Projection], json: bool) -> None:
+    tables = {
+        projection.name: [table.name for table in projection.public_tables]
+        for projection in projections
+        if projection.name in built.events
+    }
+    if json:
+        print_json(
+            {
+                "schema": built.schema,
+                "position": built.position,
+                "as_of": built.as_of.astimezone(UTC),
+                "projections": [
+                    {"projection_name": name, "events": events, "tables": tables[name]}
+                    for name, events in built.events.items()
+                ],
+            }
+        )
+        return
+    reports.say(
+        f"as of position {built.position:,}, recorded at "
+        f"{built.as_of.astimezone(UTC).isoformat(timespec='milliseconds')}, in schema "
+        f"{built.schema}. Query it, and remove it when you have seen it:"
+    )
+    for names in tables.values():
+        for table in names:
+            reports.say(f"  SELECT * FROM {built.schema}.{table}")
+    which = next(iter(tables)) if len(tables) == 1 else "--all"
+    reports.say(f"  ledgerctl projections rebuild {which} --to-position {built.position} --drop")
+
+
+def _show_removed(removed: Sequence[Kept], json: bool) -> None:
+    if json:
+        print_json(
+            {
+                "removed": [
+                    {"projection_name": kept.projection_name, "schema": kept.schema}
+                    for kept in removed
+                ]
+            }
+        )
+        return
+    for kept in removed:
+        reports.say(
+            f"removed the build of {kept.projection_name} in schema {kept.schema}, which was at "
+            f"position {kept.reached:,}"
+        )
+    if not removed:
+        reports.say("nothing to remove")
 
 
 # --- shared ---------------------------------------------------------------------------
@@ -87,81 +271,25 @@ def _limits(values: ProjectionSettings) -> shadow.Limits:
     return shadow.Limits(
         batch_positions=values.rebuild_batch_positions,
         rows_in_memory=values.projection_rows_in_memory,
+        processes=values.rebuild_processes or min(os.cpu_count() or 1, MOST_PROCESSES),
+        swap_patience_seconds=values.rebuild_swap_patience_seconds,
     )
 
 
-@contextmanager
-def _progress_of(doing: str) -> Iterator[shadow.OnProgress]:
-    """A bar with rate and time left on a terminal; nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}, {task.fields[rate]:,.0f} events/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(doing, total=0, rate=0.0)
-
-        def show(progress: shadow.Progress) -> None:
-            bar.update(
-                task,
-                description=f"{doing} {progress.projection_name}",
-                total=progress.target,
-                completed=progress.position,
-                rate=progress.events_per_second,
-            )
-
-        yield show
+def _find(values: ProjectionSettings) -> "partial[Projection]":
+    return partial(registry.find, settings=values)
 
 
-def _show(reports: list[Report], json: bool) -> None:
-    if json:
-        print_json(
-            {
-                "equal": all(report.equal for report in reports),
-                "projections": [_as_json(report) for report in reports],
-            }
-        )
-        return
-    console = Console()
-    for report in reports:
-        console.print(_line(report), highlight=False, markup=False)
-        for difference in report.comparison.differences if report.comparison else ():
-            console.print(f"  {difference}", highlight=False, markup=False, soft_wrap=True)
+def _time(text: str) -> datetime:
+    """UTC, if it says nothing else. Raises InvalidTime."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidTime(
+            f"--as-of {text!r} is not a time: write it like 2026-03-01T12:00:00Z"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _line(report: Report) -> str:
-    head = f"{report.projection_name} at position {report.position:,}: "
-    if report.comparison is None:
-        return head + "the live tables are of another version of the code; not compared"
-    parked = f" (but for {report.parked:,} parked events)" if report.parked else ""
-    if report.equal:
-        return head + f"{report.comparison.rows_compared:,} rows equal{parked}"
-    return head + f"{report.comparison.difference_count:,} rows differ{parked}"
-
-
-def _as_json(report: Report) -> dict[str, Any]:
-    comparison = report.comparison
-    return {
-        "projection_name": report.projection_name,
-        "position": report.position,
-        "events": report.events,
-        "equal": report.equal,
-        "compared": comparison is not None,
-        "parked_events": report.parked,
-        "rows_compared": comparison.rows_compared if comparison else 0,
-        "difference_count": comparison.difference_count if comparison else 0,
-        "differences": [
-            {
-                "table": difference.table,
-                "key": difference.key,
-                "kind": difference.kind,
-                "columns": {
-                    column: {"live": live, "rebuilt": rebuilt}
-                    for column, (live, rebuilt) in difference.columns.items()
-                },
-            }
-            for difference in (comparison.differences if comparison else ())
-        ],
-    }
+def _complain(message: str) -> None:
+    Console(stderr=True).print(message, highlight=False, markup=False, soft_wrap=True)

@@ -1,44 +1,41 @@
-"""Verifying a read model, and replacing it by a fresh build, while it is used.
+"""Verifying read models, and replacing them by fresh builds, while they are used.
 
     verify      fold all events anew into tables of our own, up to the live checkpoint; compare;
                 drop them. The live rows are only read.
-    rebuild     the same into the next generation; then, if nothing differs, swap
+    rebuild     the same into the next generation: fold (filling.py, then shadow.py), make the
+                secondary indexes, compare; then, if nothing differs, swap (swap.py)
 
 Comparing needs both builds at one same position although the live one moves on. One repeatable
 read transaction sees the live rows and their checkpoint as of one moment; the shadow folds the
 last few events up to just that position inside the same transaction, and compares there.
 
-The swap is one short transaction: it locks the projection's row in event_projections, which
-holds back the live worker's next commit, folds the few events since the comparison, points the
-views to the new tables and raises the epoch. The live worker finds itself fenced, drops its
-memory and goes on with the new generation. A reader sees the old rows or the new ones.
+A rebuild that is interrupted leaves its build, which has a row in projection_generations. The next
+one goes on with it or removes it, as its caller says, and refuses to guess. One that cannot succeed
+as it is (an event that does not fold, rows that differ and may not) leaves nothing.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel
 
-from projections.engine import dead_letters, generations, shadow
+from projections.engine import builds, filling, generations, retry, shadow
+from projections.engine.build import FoldFailed
+from projections.engine.builds import Kept
+from projections.engine.bulk import BulkFailed, Find
 from projections.engine.compare import Comparison, compare
-from projections.engine.connection import connect
-from projections.engine.generations import schema_of
+from projections.engine.filling import Begun
+from projections.engine.generations import ViewNotReplaceable, schema_of
 from projections.engine.projection import Projection
-from projections.engine.shadow import Limits, Live, OnProgress, Shadow, no_progress
+from projections.engine.shadow import Limits, OnProgress, Shadow, no_progress
+from projections.engine.swap import Swapped, swap
 
-LOCK_TIMEOUT_SECONDS = 10
-"""How long a swap waits for a reader's lock before it gives up, with those behind it waiting."""
-
-_SWAP = """
-    UPDATE event_projections
-    SET generation = %(generation)s, code_version = %(version)s, epoch = epoch + 1, owner = NULL,
-        total_events_processed = %(handled)s, error_message = NULL,
-        status = CASE status WHEN 'PAUSED' THEN status ELSE 'STOPPED' END,
-        last_processed_position = %(position)s, updated_at = clock_timestamp()
-    WHERE projection_name = %(name)s"""
+DROP_LOCK_SECONDS = 1
+"""How long to wait for readers of a generation that nobody can return to. Whoever still has it in
+a transaction keeps it; the next rebuild tries again."""
 
 
 class RebuildDiffers(Exception):
@@ -47,28 +44,45 @@ class RebuildDiffers(Exception):
     def __init__(self, report: "Report") -> None:
         super().__init__(
             f"the rebuilt {report.projection_name} differs from the live rows in "
-            f"{report.comparison.difference_count if report.comparison else 0} rows at position "
+            f"{report.comparison.difference_count} rows at position "
             f"{report.position}; nothing was changed. If the rebuilt rows are right (the code was "
             "corrected, or live rows were damaged), run it again with --accept-differences"
         )
         self.report = report
 
 
+class Leftover(Exception):
+    """An interrupted rebuild left its build, and nobody said what shall become of it."""
+
+
+class NothingToResume(Exception):
+    """There is no interrupted rebuild."""
+
+
+class AheadOfLive(Exception):
+    """The live build went back to an earlier position than the new one has reached."""
+
+
 @dataclass(frozen=True)
 class Report:
-    """What a verification or rebuild found. `comparison` is None where the live tables were
-    built by another version of the code and have other rows by design."""
+    """What a verification or rebuild found. `swapped` is None where nothing became live."""
 
     projection_name: str
     position: int
     events: int
-    comparison: Comparison | None
+    comparison: Comparison
+    seconds: float = 0.0
+    generation: int | None = None
+    swapped: Swapped | None = None
     parked: int = 0
     """Events that the live build has parked: their rows were compared as they were before."""
 
     @property
     def equal(self) -> bool:
-        return self.comparison is not None and self.comparison.difference_count == 0
+        return self.comparison.difference_count == 0
+
+
+# --- verify -----------------------------------------------------------------------------
 
 
 def verify(
@@ -79,22 +93,40 @@ def verify(
     on_progress: OnProgress = no_progress,
 ) -> Report:
     """Folds everything again and compares. Raises AlreadyRunning, NotInstalled, FoldFailed."""
-    schema = f"{projection.name}_verify"
-    with _session(database_url, projection) as connection:
+    return verify_all(database_url, [projection], limits, on_progress=on_progress)[0]
+
+
+def verify_all(
+    database_url: str,
+    projections: Sequence[Projection],
+    limits: Limits,
+    *,
+    find: Find | None = None,
+    on_progress: OnProgress = no_progress,
+) -> list[Report]:
+    """The same for several; long logs are folded by several processes if they can `find` the
+    projections. Raises BulkFailed, too."""
+    started = time.monotonic()
+    all_begun = [Begun(projection, f"{projection.name}_verify") for projection in projections]
+    reports = []
+    with filling.session(database_url, projections, "verification") as connection:
         try:
-            fresh = Shadow(
-                connection,
-                projection,
-                schema,
-                limits,
-                logged=False,
-                on_progress=on_progress,
+            filling.fill(
+                database_url, connection, all_begun, limits, find=find, on_progress=on_progress
             )
-            _catch_up(fresh)
-            return _compared(fresh)
+            for begun in all_begun:
+                fresh = begun.shadow(connection, limits, on_progress)
+                fresh.catch_up()
+                reports.append(_compared(fresh, started))
+                generations.drop(connection, begun.schema)
         finally:
             if not connection.broken:
-                generations.drop(connection, schema)
+                for begun in all_begun:
+                    generations.drop(connection, begun.schema)
+    return reports
+
+
+# --- rebuild ----------------------------------------------------------------------------
 
 
 def rebuild(
@@ -103,95 +135,203 @@ def rebuild(
     limits: Limits,
     *,
     accept_differences: bool = False,
+    dry_run: bool = False,
+    resume: bool = False,
+    find: Find | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Report:
-    """Builds the next generation and makes it the live one. Raises RebuildDiffers,
-    AlreadyRunning, NotInstalled, FoldFailed."""
-    with _session(database_url, projection) as connection:
-        before = shadow.live(connection, projection)
-        schema = schema_of(projection.name, before.generation + 1)
-        # What a rebuild left that was interrupted just after its swap.
-        generations.drop(connection, schema_of(projection.name, before.generation - 1))
+    """Builds the next generation and makes it the live one. Raises RebuildDiffers, Leftover,
+    AlreadyRunning, NotInstalled, FoldFailed, SwapBlocked."""
+    (report,) = rebuild_all(
+        database_url,
+        [projection],
+        limits,
+        accept_differences=accept_differences,
+        dry_run=dry_run,
+        resume=resume,
+        find=find,
+        on_progress=on_progress,
+    )
+    if report.swapped is None and not dry_run:
+        raise RebuildDiffers(report)
+    return report
+
+
+def rebuild_all(
+    database_url: str,
+    projections: Sequence[Projection],
+    limits: Limits,
+    *,
+    accept_differences: bool = False,
+    dry_run: bool = False,
+    resume: bool = False,
+    find: Find | None = None,
+    on_progress: OnProgress = no_progress,
+) -> list[Report]:
+    """Builds the next generation of each and swaps those in that do not differ, one after the
+    other. `resume`: only those that an interrupted rebuild left. Raises what `rebuild` raises, but
+    for RebuildDiffers: such a report has nothing `swapped`."""
+    started = time.monotonic()
+    all_begun: list[Begun] = []
+    reports = []
+    with filling.session(database_url, projections, "rebuild") as connection:
+        for projection in projections:
+            drop_retired(connection, projection)
+        leftovers = _leftovers(connection, projections, resume=resume)
         try:
-            fresh = Shadow(
-                connection,
-                projection,
-                schema,
-                limits,
-                logged=True,
-                on_progress=on_progress,
+            for projection in projections:
+                if not resume or projection.name in leftovers:
+                    kept = leftovers.get(projection.name) or _begin(connection, projection)
+                    all_begun.append(Begun(projection, kept.schema, kept))
+            filling.fill(
+                database_url, connection, all_begun, limits, find=find, on_progress=on_progress
             )
-            _catch_up(fresh)
-            generations.create_indexes(connection, projection, schema)
-            generations.grant(connection, projection, schema)
-            report = _compared(fresh)
-            if report.comparison is not None and not report.equal and not accept_differences:
-                raise RebuildDiffers(report)
-            fresh.fold_parked()
-            _swap(fresh, before.generation + 1)
-        except BaseException:
-            # Interrupted or refused: whatever happened, a half-made generation is of no use.
-            if not connection.broken:
-                generations.drop(connection, schema)
+            while all_begun:
+                fresh = all_begun[0].shadow(connection, limits, on_progress)
+                report = _built(fresh, started)
+                if not dry_run and (report.equal or accept_differences):
+                    assert fresh.kept is not None
+                    fresh.try_parked()
+                    swapped = swap(fresh, limits.swap_patience_seconds)
+                    retry.retry_all(connection, fresh.projection, limits.rows_in_memory)
+                    report = replace(report, swapped=swapped, generation=fresh.kept.generation)
+                    drop_retired(connection, fresh.projection)
+                else:
+                    _remove(connection, [all_begun[0]])
+                all_begun.pop(0)
+                reports.append(report)
+        except (FoldFailed, BulkFailed, ViewNotReplaceable):
+            _remove(connection, all_begun)
             raise
-        generations.drop(connection, schema_of(projection.name, before.generation))
-        return report
+        except BaseException:
+            if dry_run:
+                _remove(connection, all_begun)
+            raise
+    return reports
 
 
-@contextmanager
-def _session(database_url: str, projection: Projection) -> Iterator[psycopg.Connection[Any]]:
-    with (
-        connect(database_url, f"rebuild of {projection.name}", by_key=False) as connection,
-        shadow.only_one(connection, projection),
-    ):
-        yield connection
+def clean(database_url: str, projections: Sequence[Projection]) -> list[Kept]:
+    """Removes what interrupted rebuilds left; returns it. Raises AlreadyRunning."""
+    removed = []
+    with filling.session(database_url, projections, "cleaning") as connection:
+        for projection in projections:
+            drop_retired(connection, projection)
+            kept = builds.find(connection, projection, builds.NEXT)
+            if kept is not None:
+                builds.remove(connection, projection, kept)
+                removed.append(kept)
+    return removed
 
 
-def _catch_up(fresh: Shadow) -> None:
-    """Folds to where the live build is by then; never beyond it."""
-    while fresh.position < (target := shadow.live(fresh.connection, fresh.projection).position):
-        fresh.fold_to(target)
+def drop_retired(connection: psycopg.Connection[Any], projection: Projection) -> None:
+    """Drops the generations that nobody can return to, unless somebody still reads them."""
+    for kept in builds.listed(connection, projection.name, builds.RETIRED):
+        try:
+            with connection.transaction():
+                connection.execute(f"SET LOCAL lock_timeout = '{DROP_LOCK_SECONDS}s'")
+                builds.remove(connection, projection, kept)
+        except psycopg.errors.LockNotAvailable:
+            continue
 
 
-def _compared(fresh: Shadow) -> Report:
+def leftovers_of(connection: psycopg.Connection[Any], projections: Sequence[Projection]) -> str:
+    """Says what an interruption left and what to do with it; empty if nothing is left."""
+    kept = [builds.find(connection, projection, builds.NEXT) for projection in projections]
+    left = [one for one in kept if one is not None]
+    if not left:
+        return ""
+    said = ", ".join(
+        f"{one.projection_name} at position {one.reached} of {one.target_position}" for one in left
+    )
+    name = left[0].projection_name if len(left) == 1 else "--all"
+    return (
+        f"an interrupted rebuild left {said} (begun {left[0].started_at:%Y-%m-%d %H:%M:%S} UTC). "
+        f"Go on with it: ledgerctl projections rebuild {name} --resume. "
+        f"Or remove it: ledgerctl projections rebuild {name} --clean"
+    )
+
+
+def _leftovers(
+    connection: psycopg.Connection[Any], projections: Sequence[Projection], *, resume: bool
+) -> dict[str, Kept]:
+    found = {}
+    for projection in projections:
+        kept = builds.find(connection, projection, builds.NEXT)
+        if kept is None:
+            continue
+        if resume and kept.code_version != projection.version:
+            raise Leftover(
+                f"the interrupted rebuild of {projection.name} was begun with version "
+                f"{kept.code_version} of its code, this is version {projection.version}: remove it "
+                f"with ledgerctl projections rebuild {projection.name} --clean, and rebuild"
+            )
+        found[projection.name] = kept
+    if found and not resume:
+        raise Leftover(leftovers_of(connection, projections))
+    if resume and not found:
+        names = ", ".join(projection.name for projection in projections)
+        raise NothingToResume(
+            f"no rebuild of {names} was interrupted: there is nothing to resume. Run it without "
+            "--resume"
+        )
+    return found
+
+
+def _begin(connection: psycopg.Connection[Any], projection: Projection) -> Kept:
+    live = shadow.live(connection, projection)
+    number = builds.next_generation(connection, projection.name, live.generation)
+    with connection.transaction():
+        kept = builds.begin(connection, projection, number, target=live.position)
+        generations.check_views(connection, projection, kept.schema)
+    return kept
+
+
+def _built(fresh: Shadow, started: float) -> Report:
+    """Brings the build to where it can be swapped in, and compares."""
+    fresh.catch_up()
+    assert fresh.kept is not None
+    if not fresh.kept.indexed:
+        fresh.enter(builds.INDEXING)
+        generations.create_indexes(fresh.connection, fresh.projection, fresh.schema)
+    fresh.enter(builds.COMPARING)
+    return _compared(fresh, started)
+
+
+def _remove(connection: psycopg.Connection[Any], all_begun: Sequence[Begun]) -> None:
+    if not connection.broken:
+        for begun in all_begun:
+            if begun.kept is not None:
+                builds.remove(connection, begun.projection, begun.kept)
+
+
+def _compared(fresh: Shadow, started: float) -> Report:
     connection, projection = fresh.connection, fresh.projection
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with connection.transaction():
             live = shadow.live(connection, projection)
-            fresh.fold_to(live.position)
-            comparison = None
-            if live.code_version == projection.version:
-                comparison = compare(
-                    connection,
-                    projection,
-                    live_schema=schema_of(projection.name, live.generation),
-                    rebuilt_schema=fresh.schema,
+            if fresh.position > live.position:
+                raise AheadOfLive(
+                    f"the new build of {projection.name} is at position {fresh.position}, the live "
+                    f"one went back to {live.position}: try again when it has caught up, or remove "
+                    "the build with --clean"
                 )
+            fresh.fold_to(live.position)
+            comparison = compare(
+                connection,
+                projection,
+                live_schema=schema_of(projection.name, live.generation),
+                rebuilt_schema=fresh.schema,
+            )
     finally:
-        connection.isolation_level = None
-    parked = len(fresh.left_out.parked)
-    return Report(projection.name, live.position, fresh.handled, comparison, parked)
-
-
-def _swap(fresh: Shadow, generation: int) -> Live:
-    connection, projection = fresh.connection, fresh.projection
-    _catch_up(fresh)
-    with connection.transaction():
-        connection.execute("SET LOCAL synchronous_commit = on")
-        connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
-        live = shadow.live(connection, projection, lock=True)
-        fresh.fold_to(live.position)
-        generations.point_views(connection, projection, fresh.schema)
-        dead_letters.forget_generation(connection, projection.name, generation)
-        connection.execute(
-            _SWAP,
-            {
-                "generation": generation,
-                "version": projection.version,
-                "handled": fresh.handled,
-                "position": fresh.position,
-                "name": projection.name,
-            },
-        )
-    return live
+        if not connection.broken:
+            connection.isolation_level = None
+    seconds = time.monotonic() - started
+    return Report(
+        projection.name,
+        live.position,
+        fresh.handled,
+        comparison,
+        seconds,
+        parked=len(fresh.left_out.parked),
+    )

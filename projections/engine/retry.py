@@ -59,6 +59,15 @@ def retry(
         return _retry(connection, projection, at, key, rows_in_memory)
 
 
+def retry_all(
+    connection: psycopg.Connection[Any], projection: Projection, rows_in_memory: int
+) -> list[Retried]:
+    """Every parked key of the projection."""
+    letters = dead_letters.find(connection, name=projection.name)
+    keys = dict.fromkeys(letter.partition_key for letter in letters)
+    return [retry(connection, projection, key, rows_in_memory=rows_in_memory) for key in keys]
+
+
 def skip(
     connection: psycopg.Connection[Any],
     projection: Projection,

@@ -46,8 +46,9 @@ class Rows(Generic[R]):
         self._young: dict[Key, R] = {}
         self._old: dict[Key, R] = {}
         self._absent: set[Key] = set()
-        self._new: dict[Key, R] = {}
-        self._changed: dict[Key, R] = {}
+        # By identity: an id's hash and comparison are Python code, and folds touch rows often.
+        self._new: dict[int, R] = {}
+        self._changed: dict[int, R] = {}
         self._added: list[R] = []
 
     # --- for folds ---------------------------------------------------------------------
@@ -64,7 +65,7 @@ class Rows(Generic[R]):
             row = self._find_elsewhere(key)
             if row is None:
                 return None
-        self._changed[key] = row
+        self._changed[id(row)] = row
         return row
 
     def insert(self, row: R) -> None:
@@ -73,18 +74,21 @@ class Rows(Generic[R]):
             self._added.append(row)
             return
         key = self._key_of(row)
-        if key in self._young or key in self._old:
+        if (self._old and key in self._old) or self._young.setdefault(key, row) is not row:
             raise DuplicateRow(f"{self.table.name} has a row with key {key!r} already")
-        self._young[key] = self._new[key] = row
+        self._new[id(row)] = row
 
     def put(self, row: R) -> None:
         """Adds the row, or replaces the one with its key; looks nothing up."""
         key = self._key_of(row)
+        before = self._young.get(key)
         self._young[key] = row
-        if key in self._new:
-            self._new[key] = row
-        else:
-            self._changed[key] = row
+        if before is not None:
+            if self._new.pop(id(before), None) is not None:
+                self._new[id(row)] = row
+                return
+            self._changed.pop(id(before), None)
+        self._changed[id(row)] = row
 
     # --- for the engine ----------------------------------------------------------------
 
@@ -106,13 +110,18 @@ class Rows(Generic[R]):
         self.load((), found)
         self.complete = True
 
+    @property
+    def unwritten(self) -> int:
+        """How many `take` would give."""
+        return len(self._added) + len(self._new) + len(self._changed)
+
     def take(self) -> tuple[list[R], list[R]]:
         """(new rows, changed rows) since the last `settle`."""
         if self.table.insert_only:
             return self._added, []
         if not self._new:
             return [], list(self._changed.values())
-        changed = [row for key, row in self._changed.items() if key not in self._new]
+        changed = [row for which, row in self._changed.items() if which not in self._new]
         return list(self._new.values()), changed
 
     def settle(self) -> None:

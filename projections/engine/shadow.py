@@ -1,8 +1,9 @@
 """A second build of a read model, beside the live one: for rebuilds and for verification.
 
-It starts from empty tables at position 1 and nobody else knows of it, so it needs no fence and
-no checkpoint: if its process dies, what it made is dropped by the next one that comes. One
-advisory lock per projection keeps two of them from working on the same projection.
+Nobody else writes it, so it needs no fence: one advisory lock per projection keeps two of them
+from working on the same projection. A build that is `kept` has a row in projection_generations
+(builds.py) which moves with its rows, and can be gone on with after any interruption; one that is
+not, a verification's, starts from empty tables at position 1 and is dropped by the next that comes.
 """
 
 import gc
@@ -11,14 +12,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import psycopg
 
-from projections.engine import generations, source
+from projections.engine import builds, generations, source
 from projections.engine.build import Build
+from projections.engine.bulk import WORTH_PROCESSES_POSITIONS
 from projections.engine.checkpoint import NotInstalled
 from projections.engine.left_out import LeftOut
 from projections.engine.projection import Projection
+
+LOCK_PATIENCE_SECONDS = 3.0
+"""How long a rebuild waits for another's lock. A server notices that a client was killed when it
+has finished what it does for it, most often one batch."""
+_LOCK_POLL_SECONDS = 0.05
+"""Short beside any batch."""
 
 
 class AlreadyRunning(Exception):
@@ -27,12 +36,13 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a shadow is, and how fast."""
+    """How far a shadow is, and how fast. `phase`: one of builds.py, FOLDING first."""
 
     projection_name: str
     position: int
     target: int
-    events_per_second: float
+    positions_per_second: float
+    phase: str = builds.FOLDING
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,9 @@ class Limits:
 
     batch_positions: int
     rows_in_memory: int
+    processes: int = 1
+    worth_processes_positions: int = WORTH_PROCESSES_POSITIONS
+    swap_patience_seconds: float = 60.0
 
 
 OnProgress: TypeAlias = Callable[[Progress], None]
@@ -53,6 +66,8 @@ class Live:
     position: int
     generation: int
     code_version: int
+    handled: int
+    last_event_id: UUID | None
 
 
 def no_progress(progress: Progress) -> None:
@@ -65,8 +80,9 @@ def live(
     """Where the live build is. `lock` keeps it there until the transaction ends. Raises
     NotInstalled."""
     row = connection.execute(
-        "SELECT last_processed_position, generation, code_version FROM event_projections "
-        "WHERE projection_name = %s" + (" FOR UPDATE" if lock else ""),
+        "SELECT last_processed_position, generation, code_version, total_events_processed, "
+        "last_processed_event_id FROM event_projections WHERE projection_name = %s"
+        + (" FOR UPDATE" if lock else ""),
         [projection.name],
     ).fetchone()
     if row is None:
@@ -78,20 +94,35 @@ def live(
 def only_one(connection: psycopg.Connection[Any], projection: Projection) -> Iterator[None]:
     """Holds the projection's lock for rebuilds and verifications. Raises AlreadyRunning."""
     name = f"projections {projection.name}"
-    row = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [name]).fetchone()
-    if row is None or not row[0]:
-        raise AlreadyRunning(
-            f"another rebuild or verification of {projection.name} is under way: wait for its end"
-        )
-    try:
-        yield
-    finally:
-        if not connection.broken:
-            connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [name])
+    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+    while connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [name]).fetchone() != (
+        True,
+    ):
+        if time.monotonic() > deadline:
+            raise AlreadyRunning(
+                f"another rebuild, rollback or verification of {projection.name} is under way"
+                f"{_holder(connection, name)}: wait for its end"
+            )
+        time.sleep(_LOCK_POLL_SECONDS)
+    yield
+    # Only here: whoever ends by an exception closes the connection, and with it goes the lock.
+    connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [name])
+
+
+def _holder(connection: psycopg.Connection[Any], name: str) -> str:
+    row = connection.execute(
+        """SELECT pid, client_addr FROM pg_locks JOIN pg_stat_activity USING (pid)
+           WHERE locktype = 'advisory' AND granted AND objsubid = 1
+               AND pg_locks.database = (SELECT oid FROM pg_database
+                                        WHERE datname = current_database())
+               AND (classid::bigint << 32 | objid::bigint) = hashtext(%s)::bigint""",
+        [name],
+    ).fetchone()
+    return "" if row is None else f" (database session {row[0]}, from {row[1] or 'this machine'})"
 
 
 class Shadow:
-    """The build in `schema`, made anew."""
+    """The build in `schema`: made anew, or the one that is `kept` gone on with."""
 
     def __init__(
         self,
@@ -102,38 +133,69 @@ class Shadow:
         *,
         logged: bool,
         on_progress: OnProgress,
+        kept: builds.Kept | None = None,
+        filled: tuple[int, int] | None = None,
     ) -> None:
+        """`filled`: (position, events handled) of tables that are there and are not kept."""
         self.connection = connection
         self.projection = projection
         self.schema = schema
-        self.position = 0
-        self.handled = 0
+        self.kept = kept
+        self.position, self.handled = filled or (0, 0)
+        if kept is not None:
+            self.position, self.handled = kept.position, kept.handled
+        self._began_at = self.position
         self.left_out = LeftOut(connection, projection)
+        self._limits = limits
         self._batch_positions = limits.batch_positions
         self._on_progress = on_progress
+        self._target = self.position
         self._started = time.monotonic()
-        generations.drop(connection, schema)
-        generations.create_tables(connection, projection, schema, logged=logged)
+        if kept is None and filled is None:
+            generations.drop(connection, schema)
+            generations.create_tables(connection, projection, schema, logged=logged)
+        elif self.position:
+            # Its rows are looked up by key from here on, and the planner has not seen it grow.
+            generations.analyze(connection, projection, schema)
         self._build = Build(
-            projection, schema, connection, rows_in_memory=limits.rows_in_memory, empty=True
+            projection,
+            schema,
+            connection,
+            rows_in_memory=limits.rows_in_memory,
+            empty=self.position == 0,
         )
 
     def fold_to(self, target: int) -> None:
-        """Folds up to and including `target`, which must not be beyond the head. Raises
-        ParkedMeanwhile."""
+        """Folds up to and including `target`, which must not be beyond the head."""
         self.left_out.refresh(folded_to=self.position)
         with _without_cycle_search():
             while self.position < target:
                 self._batch(min(self.position + self._batch_positions, target), target)
 
-    def fold_parked(self) -> None:
-        """Folds what the live build has parked. Raises FoldFailed."""
-        if events := self.left_out.take_parked():
-            self._build.fold(events)
-            with self.connection.transaction():
-                self._build.write()
-            self._build.settle()
-            self.handled += len(events)
+    def try_parked(self) -> None:
+        """Folds what the live build has parked, and takes it back. Raises FoldFailed."""
+        if events := self.left_out.parked_events():
+            build = Build(
+                self.projection,
+                self.schema,
+                self.connection,
+                rows_in_memory=self._limits.rows_in_memory,
+                empty=False,
+            )
+            with self.connection.transaction(force_rollback=True):
+                build.fold(events)
+                build.write()
+
+    def catch_up(self) -> None:
+        """Folds to where the live build is by then; never beyond it."""
+        while self.position < (target := live(self.connection, self.projection).position):
+            self.fold_to(target)
+
+    def enter(self, phase: str) -> None:
+        """Says, and keeps, what the build is at now."""
+        if self.kept is not None:
+            self.kept = builds.enter(self.connection, self.kept, phase)
+        self._show(phase)
 
     def _batch(self, up_to: int, target: int) -> None:
         events = source.read(
@@ -144,13 +206,33 @@ class Shadow:
         )
         events = self.left_out.without(events)
         self._build.fold(events)
+        handled, kept = self.handled + len(events), self.kept
         with self.connection.transaction():
             self._build.write()
+            if kept is not None:
+                kept = builds.advance(
+                    self.connection,
+                    kept,
+                    to=up_to,
+                    handled=handled,
+                    event_id=events[-1].id if events else None,
+                    target=target,
+                    rate=self._rate(up_to),
+                )
         self._build.settle()
-        self.position = up_to
-        self.handled += len(events)
+        self.position, self.handled, self.kept, self._target = up_to, handled, kept, target
+        self._show(builds.FOLDING)
+
+    def _show(self, phase: str) -> None:
+        self._on_progress(
+            Progress(
+                self.projection.name, self.position, self._target, self._rate(self.position), phase
+            )
+        )
+
+    def _rate(self, position: int) -> float:
         elapsed = max(time.monotonic() - self._started, 1e-6)
-        self._on_progress(Progress(self.projection.name, up_to, target, self.handled / elapsed))
+        return (position - self._began_at) / elapsed
 
 
 @contextmanager

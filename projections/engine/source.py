@@ -6,7 +6,7 @@ microsecond each), so those that tell causes are left in the database.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -40,17 +40,31 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
         return decode(self.event_type, self.data, schema)
 
 
+class Part(NamedTuple):
+    """One of `of` equal parts of the streams; `number` counts from 0."""
+
+    number: int
+    of: int
+
+
+WHOLE = Part(0, 1)
+"""All streams."""
+
 _COLUMNS = """position, id, stream_id, event_type, event_version, event_data::text, metadata::text,
     user_id, occurred_at, recorded_at"""
 _READ = f"""
     SELECT {_COLUMNS} FROM event_store
-    WHERE position > %(after)s AND position <= %(up_to)s AND event_type = ANY(%(types)s)
+    WHERE position > %(after)s AND position <= %(up_to)s AND {{types}}
     ORDER BY position"""
-_READ_UNKNOWN_TOO = f"""
-    SELECT {_COLUMNS} FROM event_store
-    WHERE position > %(after)s AND position <= %(up_to)s AND (event_type = ANY(%(types)s)
-        OR stream_type = ANY(%(unknown_of)s) AND event_type <> ALL(%(known)s))
-    ORDER BY position"""
+_READ_WHOLE = _READ.format(types="event_type = ANY(%(types)s)")
+_READ_PART = _READ.format(
+    types="event_type = ANY(%(types)s) "
+    "AND abs(uuid_hash(stream_id) %% %(of)s::integer) = %(number)s"
+)
+_READ_UNKNOWN_TOO = _READ.format(
+    types="(event_type = ANY(%(types)s) "
+    "OR stream_type = ANY(%(unknown_of)s) AND event_type <> ALL(%(known)s))"
+)
 _READ_AT = f"""
     SELECT {_COLUMNS} FROM event_store WHERE position = ANY(%(positions)s) ORDER BY position"""
 
@@ -61,17 +75,23 @@ def read(
     after: int,
     up_to: int,
     event_types: Sequence[str],
+    part: Part = WHOLE,
     unknown_of: Sequence[str] = (),
 ) -> list[Recorded]:
-    """The events of these types with `after` < position <= `up_to`, in order. `up_to` must not
-    be beyond the head: positions are gapless and final, so whoever has handled the answer has
-    handled everything up to `up_to`. `unknown_of`: also the events of streams of these types
-    whose own type this code does not know, which may say anything."""
+    """The events of these types with `after` < position <= `up_to`, in order; with `part`, only
+    those of its streams. `up_to` must not be beyond the head: positions are gapless and final,
+    so whoever has handled the answer has handled everything up to `up_to`. `unknown_of`: also
+    the events of streams of these types whose own type this code does not know, which may say
+    anything."""
     parameters: dict[str, Any] = {"after": after, "up_to": up_to, "types": list(event_types)}
-    if unknown_of:
-        parameters |= {"unknown_of": list(unknown_of), "known": list(EVENT_CLASSES)}
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(_READ_UNKNOWN_TOO if unknown_of else _READ, parameters)
+        if unknown_of:
+            unknown = {"unknown_of": list(unknown_of), "known": list(EVENT_CLASSES)}
+            cursor.execute(_READ_UNKNOWN_TOO, parameters | unknown)
+        elif part == WHOLE:
+            cursor.execute(_READ_WHOLE, parameters)
+        else:
+            cursor.execute(_READ_PART, parameters | part._asdict())
         return [Recorded(*row) for row in cursor]
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from projections.engine import builds
+
 LOCK_PATIENCE_SECONDS = 10.0
 """A wait for a lock that is over by then is nobody's business."""
 CLAIM_PATIENCE_SECONDS = 3.0
@@ -20,12 +22,13 @@ CLAIM_PATIENCE_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Rebuild:
-    """A build under way beside the live one."""
+    """A build under way beside the live one; not running if it was interrupted."""
 
     phase: str
     position: int
     target_position: int
     rate_per_second: Decimal | None
+    is_running: bool
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,6 @@ _STATUS = """
     ORDER BY projection.projection_name"""
 
 
-_HAS_REBUILDS = "SELECT to_regclass('projection_generations') IS NOT NULL"
-_REBUILDS = """
-    SELECT projection_name, phase, last_processed_position, target_position, rate_per_second
-    FROM projection_generations WHERE purpose = 'NEXT'"""
-
-
 def read(connection: psycopg.Connection[Any]) -> list[Status]:
     """The status of every installed projection, by name."""
     with connection.cursor(row_factory=class_row(Status)) as cursor:
@@ -163,6 +160,13 @@ def read(connection: psycopg.Connection[Any]) -> list[Status]:
 
 
 def _rebuilds(connection: psycopg.Connection[Any]) -> dict[str, Rebuild]:
-    if connection.execute(_HAS_REBUILDS).fetchone() != (True,):
-        return {}
-    return {name: Rebuild(*rest) for name, *rest in connection.execute(_REBUILDS)}
+    return {
+        kept.projection_name: Rebuild(
+            kept.phase,
+            kept.reached,
+            kept.target_position,
+            kept.rate_per_second,
+            is_running=kept.running,
+        )
+        for kept in builds.listed(connection, purpose=builds.NEXT)
+    }

@@ -27,7 +27,7 @@ from projections.settings import ProjectionSettings
 from tests.projections.workers import caught_up, statuses, wait_until
 
 ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", "4"))
-EVENTS_PER_ROUND = 400
+EVENTS_PER_ROUND = 250
 LONGEST_WORK_SECONDS = 0.4
 """A fault comes within this time after new events: most often in the middle of the work on them."""
 TAKEOVER_SECONDS = 10.0
@@ -159,7 +159,7 @@ def test_killed_workers_and_crashes_of_the_database_change_no_row(
             for service in services if number % 4 == 2 else [chance.choice(services)]:
                 service.kill()
     wait_until(lambda: _at_work(services, postgres_server.url), "workers")
-    caught_up(postgres_server.url)
+    caught_up(postgres_server.url, seconds=30 + 3 * ROUNDS)
     every_event_was_applied_once(postgres_server.url)
     sys.stdout.write(f"{ROUNDS} faults, {in_work} of them in the middle of work\n")
 

@@ -1,11 +1,12 @@
 """What holds for any projection, as checks on whatever log a database has.
 
 same rows whatever the batch boundaries, with rows kept in memory or read again
+same rows when parts of the streams are folded apart, if it says `by_stream`, written rarely
 same rows after a crash at any point of a batch, and the events counted once
 a rebuild equal to the live rows
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import cycle
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from ledger.eventstore import reader
-from projections.engine import checkpoint, generations, lease, source
+from projections.engine import bulk, checkpoint, generations, lease, source
 from projections.engine.build import Build
 from projections.engine.connection import connect
 from projections.engine.generations import schema_of
@@ -81,6 +82,71 @@ def check_batch_boundaries(database_url: str, projection: Projection) -> None:
             for keep_rows in (True, False):
                 found = folded(connection, projection, cycle(sizes), keep_rows=keep_rows)
                 assert found == expected, f"batches of {sizes}, keep_rows={keep_rows}"
+
+
+def check_parts(database_url: str, projection: Projection, *, parts: int = 3) -> None:
+    """Each part is folded as if there were no others, with several reads between two writes, as a
+    rebuild's processes do."""
+    schema = f"{projection.name}_test"
+    with connect(database_url, "test") as connection:
+        expected = folded(connection, projection, cycle([10**9]), keep_rows=True)
+        generations.create_tables(connection, projection, schema)
+        head = reader.head(connection)
+        handled = 0
+        for number in range(parts if projection.by_stream else 1):
+            build = Build(projection, schema, connection, rows_in_memory=100, empty=True)
+            for batch, after in enumerate(range(0, head, 7)):
+                recorded_events = source.read(
+                    connection,
+                    after=after,
+                    up_to=min(after + 7, head),
+                    event_types=projection.event_types,
+                    part=source.Part(number, parts) if projection.by_stream else source.WHOLE,
+                )
+                build.fold(recorded_events)
+                handled += len(recorded_events)
+                if batch % 3 == 2 or after + 7 >= head:
+                    with connection.transaction():
+                        build.write()
+                    build.settle()
+        assert contents(connection, projection, schema) == expected
+        generations.drop(connection, schema)
+        counted = connection.execute(
+            "SELECT count(*) FROM event_store WHERE event_type = ANY(%s)",
+            [projection.event_types],
+        ).fetchone()
+        assert counted == (handled,)
+
+
+def check_bulk_fill(
+    database_url: str, projections: Sequence[Projection], find: bulk.Find, *, processes: int = 2
+) -> None:
+    """Filled by several processes at once. `find` gives the projections in these, too."""
+    with connect(database_url, "test", by_key=False) as connection:
+        expected = {
+            p.name: folded(connection, p, cycle([10**9]), keep_rows=True) for p in projections
+        }
+        targets = [bulk.Target(p.name, f"{p.name}_test") for p in projections]
+        for projection, target in zip(projections, targets, strict=True):
+            generations.create_tables(connection, projection, target.schema)
+        progress: list[bulk.Progress] = []
+        filled = bulk.fill(
+            database_url,
+            targets,
+            find=find,
+            up_to=reader.head(connection),
+            limits=bulk.BulkLimits(processes, batch_positions=11, rows_in_memory=30),
+            on_progress=progress.append,
+        )
+        assert progress[-1].done == progress[-1].total
+        for projection, target in zip(projections, targets, strict=True):
+            assert contents(connection, projection, target.schema) == expected[projection.name]
+            counted = connection.execute(
+                "SELECT count(*) FROM event_store WHERE event_type = ANY(%s)",
+                [projection.event_types],
+            ).fetchone()
+            assert counted == (filled.events[projection.name],)
+            generations.drop(connection, target.schema)
 
 
 def check_crashes(database_url: str, projection: Projection) -> None:

@@ -18,6 +18,7 @@ from projections.engine.failures import is_poison
 from projections.engine.projection import Projection
 from projections.engine.rebuild import rebuild, verify
 from projections.engine.retry import NotParked
+from projections.engine.rollback import PreviousNotWhole, rollback
 from projections.engine.shadow import Limits
 from projections.registry import find
 from projections.settings import ProjectionSettings
@@ -384,3 +385,13 @@ def test_an_id_that_is_not_parked_is_answered_with_the_way_to_find_one(
 ) -> None:
     with pytest.raises(NotParked, match="dead-letters list"):
         run_command(monkeypatch, parked_url, "dead-letters", "show", str(UUID(int=1)))
+
+
+def test_a_generation_that_lacks_events_is_not_returned_to(database_url: str) -> None:
+    with opened_log(database_url) as log:
+        log.order(events.submitted(), events.accepted(), order_id=POISONED)
+    with running(database_url, [_with_a_mistake()]):
+        caught_up(database_url, "orders")
+    assert rebuild(database_url, orders.PROJECTION, LIMITS).parked == 1
+    with pytest.raises(PreviousNotWhole, match="projections rebuild orders"):
+        rollback(database_url, orders.PROJECTION, LIMITS)

@@ -1,11 +1,13 @@
 """What holds for each read model, whatever it says."""
 
+from functools import partial
+
 import psycopg
 import pytest
 
 from ledger.eventstore.codec import EVENT_CLASSES
 from projections.engine.projection import Projection
-from projections.registry import all_projections
+from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
 from tests.projections import harness
 from tests.projections.everything import append_everything
@@ -36,6 +38,15 @@ def test_the_log_of_these_tests_has_every_type_of_event(log_url: str) -> None:
 @every_projection
 def test_rows_do_not_depend_on_batch_boundaries(log_url: str, projection: Projection) -> None:
     harness.check_batch_boundaries(log_url, projection)
+
+
+@every_projection
+def test_rows_do_not_depend_on_folding_streams_apart(log_url: str, projection: Projection) -> None:
+    harness.check_parts(log_url, projection)
+
+
+def test_several_processes_fill_the_rows_that_one_does(log_url: str) -> None:
+    harness.check_bulk_fill(log_url, PROJECTIONS, find=partial(find, settings=ProjectionSettings()))
 
 
 @every_projection

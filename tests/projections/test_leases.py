@@ -10,7 +10,7 @@ import pytest
 
 from ledger.readiness import projections as projections_ready
 from projections import balances, orders
-from projections.engine import checkpoint, control, lease
+from projections.engine import builds, checkpoint, control, lease
 from projections.engine.checkpoint import Checkpoint, Fenced
 from projections.engine.connection import connect
 from projections.registry import all_projections
@@ -209,3 +209,11 @@ def test_status_tells_rate_and_time_to_catch_up(database_url: str) -> None:
     assert (status.lag_events, status.rate_per_second) == (30, Decimal(15))
     assert status.seconds_to_catch_up == 2.0
     assert status.lag_seconds > 0
+
+
+def test_status_tells_how_far_a_rebuild_is(database_url: str) -> None:
+    with connect(database_url, "test") as connection:
+        builds.begin(connection, orders.PROJECTION, 2, target=70)
+    told = statuses(database_url)["orders"].rebuild
+    assert told is not None
+    assert (told.phase, told.target_position, told.is_running) == ("FOLDING", 70, False)
