@@ -17,10 +17,11 @@ PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pi
 IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 BENCHMARKS := append commands rebuild
 ARGUMENTS ?=
+ROUNDS ?= 50
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check format bench install lock clean
+.PHONY: help demo up test faults check format bench install lock clean
 
 help: ## Tell what can be made
 	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
@@ -38,6 +39,9 @@ up: $(INSTALLED) ## Run the ledger in the foreground; data in .ledger, Ctrl-C st
 
 test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their own
 	@$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGUMENTS)
+
+faults: $(INSTALLED) ## Kill workers and servers at random points, ROUNDS=50 times, and check every row
+	@LEDGER_TEST_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults -s $(ARGUMENTS)
 
 check: $(INSTALLED) ## Lint, format and types, strictly
 	@$(BIN)/ruff check $(CODE)

@@ -315,9 +315,7 @@ def _trade(
 
 def append_mix(connection: psycopg.Connection[Any], mix: EventMix, count: int) -> None:
     """Appends `count` events of the mix, in transactions of EVENTS_PER_APPEND. While the server
-    stores some, the next are made; nobody needs this log after a crash, so it need not wait for
-    the disk."""
-    connection.execute("SET synchronous_commit = off")
+    stores some, the next are made."""
     stored: Future[None] | None = None
     with ThreadPoolExecutor(1) as server:
         while count > 0:

@@ -151,6 +151,8 @@ def main() -> None:
 
     with migrated_database() as url, psycopg.connect(url, autocommit=True) as connection:
         install(url)
+        # Nobody needs this log after a crash: filling it need not wait for the disk.
+        connection.execute("SET synchronous_commit = off")
         mix = EventMix()
         environment = peer_environment(url)
         peer_count = peer_head = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TARGETS = ("help", "demo", "up", "test", "check", "bench", "clean")
+TARGETS = ("help", "demo", "up", "test", "faults", "check", "bench", "clean")
 
 
 def make(*arguments: str) -> str:

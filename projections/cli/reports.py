@@ -59,6 +59,8 @@ def show(reports: Sequence[Report], json: bool) -> None:
         return
     for report in reports:
         say(_line(report))
+        if report.parked:
+            say(f"  {report.parked:,} parked events were left out of the comparison")
         for note in report.comparison.notes:
             say(f"  {note}")
         for difference in report.comparison.differences:

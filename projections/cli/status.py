@@ -106,10 +106,9 @@ def _remarks(row: Status) -> list[str]:
     remarks = [row.why] if row.why else []
     if row.rebuild is not None:
         build = row.rebuild
-        rate = f", {build.rate_per_second:,.0f} events/s" if build.rate_per_second else ""
-        remarks.append(
-            f"rebuild {build.phase.lower()}: {build.position:,} of {build.target_position:,}{rate}"
-        )
+        how = build.phase.lower() if build.is_running else "interrupted"
+        rate = f", {build.rate_per_second:,.0f}/s" if build.rate_per_second else ""
+        remarks.append(f"rebuild {how}: at {build.position:,} of {build.target_position:,}{rate}")
     return remarks
 
 

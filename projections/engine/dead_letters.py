@@ -111,6 +111,13 @@ _INSERT = """
         updated_at = clock_timestamp(),
         attempts = projection_dead_letters.attempts + (excluded.kind <> 'behind')::int"""
 
+_CARRY = """
+    INSERT INTO projection_dead_letters (id, projection_name, generation, partition_key, position,
+        event_id, event_type, status, kind, error, traceback, code_version, attempts, parked_at)
+    SELECT %(new_id)s, projection_name, %(generation)s, partition_key, position, event_id,
+        event_type, status, kind, error, traceback, code_version, attempts, parked_at
+    FROM projection_dead_letters WHERE id = %(id)s"""
+
 
 def park(
     connection: psycopg.Connection[Any],
@@ -181,25 +188,21 @@ def parked_live(connection: psycopg.Connection[Any], name: str) -> frozenset[int
     return frozenset(position for (position,) in rows)
 
 
-def parked(connection: psycopg.Connection[Any], name: str, generation: int) -> bool:
-    """Whether this build has any event parked."""
-    return bool(
-        connection.execute(
-            """SELECT 1 FROM projection_dead_letters
-               WHERE projection_name = %s AND generation = %s AND status = 'PARKED' LIMIT 1""",
-            [name, generation],
-        ).fetchone()
-    )
-
-
-def forget_generation(connection: psycopg.Connection[Any], name: str, generation: int) -> None:
-    """A generation of this number is about to be made: what an earlier one of the same number
-    lacked says nothing of it. Decisions to skip stay."""
+def carry_over(connection: psycopg.Connection[Any], name: str, before: int, now: int) -> None:
+    """What the live build had parked, the build that replaces it lacks as well; whatever was known
+    of it from another time is not true any more. Inside the caller's transaction."""
     connection.execute(
         """DELETE FROM projection_dead_letters
            WHERE projection_name = %s AND generation = %s AND status <> 'SKIPPED'""",
-        [name, generation],
+        [name, now],
     )
+    ids = connection.execute(
+        """SELECT id FROM projection_dead_letters
+           WHERE projection_name = %s AND generation = %s AND status = 'PARKED'""",
+        [name, before],
+    ).fetchall()
+    for (letter_id,) in ids:
+        connection.execute(_CARRY, {"id": letter_id, "new_id": uuid7(), "generation": now})
 
 
 def find(

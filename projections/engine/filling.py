@@ -40,8 +40,6 @@ class Begun:
         connection: psycopg.Connection[Any],
         limits: Limits,
         on_progress: OnProgress,
-        *,
-        leave_parked: bool = True,
     ) -> Shadow:
         """Goes on with it in this process."""
         return Shadow(
@@ -53,7 +51,6 @@ class Begun:
             on_progress=on_progress,
             kept=self.kept,
             filled=self.filled,
-            leave_parked=leave_parked,
         )
 
 
@@ -90,6 +87,8 @@ def fill(
         name, schema = begun.projection.name, begun.schema
         reached = parts.begun(connection, name, schema) if begun.kept else ()
         target = shadow.live(connection, begun.projection).position if to is None else to
+        if LeftOut(connection, begun.projection):
+            continue  # only a Shadow can leave events out
         is_long = limits.processes > 1 and target >= limits.worth_processes_positions
         # What is left out, one process must know of; it is for operators to keep that rare.
         is_long = is_long and not LeftOut(connection, begun.projection)

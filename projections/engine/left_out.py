@@ -1,9 +1,10 @@
 """What a build beside the live one must not fold, so that the two can be compared.
 
     skipped    by an operator's decision: left out for ever, in every build
-    parked     in the live build, which lacks them. They are left out until both have been
-               compared, which then says something of all other rows; a rebuild folds them after
-               that, and does not become live if one of them still cannot be handled
+    parked     in the live build, which lacks them. Comparing says something of all other rows then.
+               A rebuild tries them before it becomes live, which it does not if one of them still
+               cannot be handled; becomes live without them; and then they are retried (retry.py).
+               So what a build lacks is in the table of dead letters at every moment
 
 Rows of one stream do not depend on other streams (a projection of which that is not true parks
 nothing), so folding a stream's last events later than others' gives the same rows.
@@ -28,21 +29,16 @@ class LeftOut:
     def __init__(self, connection: psycopg.Connection[Any], projection: Projection) -> None:
         self._connection = connection
         self._name = projection.name
-        self._with_parked = True
         self._skipped: frozenset[int] = frozenset()
         self.parked: frozenset[int] = frozenset()
         self.refresh(folded_to=0)
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to leave out."""
-        return bool(self._skipped or self.parked)
 
     def refresh(self, *, folded_to: int) -> None:
         """Looks what the live build lacks by now. Raises ParkedMeanwhile where that has changed
         for events that the build has folded already."""
         skipped = dead_letters.skipped(self._connection, self._name)
         parked = dead_letters.parked_live(self._connection, self._name)
-        parked = parked - skipped if self._with_parked else frozenset()
+        parked -= skipped
         changed = (skipped | parked) ^ (self._skipped | self.parked)
         if any(position <= folded_to for position in changed):
             raise ParkedMeanwhile(
@@ -61,8 +57,10 @@ class LeftOut:
             if event.position not in self._skipped and event.position not in self.parked
         ]
 
-    def take_parked(self) -> list[Recorded]:
-        """The parked events, to be folded now, in order; from now on none is left out."""
-        events = source.read_at(self._connection, sorted(self.parked)) if self.parked else []
-        self._with_parked, self.parked = False, frozenset()
-        return events
+    def parked_events(self) -> list[Recorded]:
+        """The parked events, in order."""
+        return source.read_at(self._connection, sorted(self.parked)) if self.parked else []
+
+    def __bool__(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self._skipped or self.parked)

@@ -75,7 +75,7 @@ def look(
         )
         events = {}
         for begun in all_begun:
-            fresh = begun.shadow(connection, limits, on_progress, leave_parked=False)
+            fresh = begun.shadow(connection, limits, on_progress)
             fresh.fold_to(position)
             fresh.enter(builds.INDEXING)
             generations.create_indexes(connection, begun.projection, begun.schema)

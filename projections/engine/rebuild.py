@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 
-from projections.engine import builds, dead_letters, filling, generations, shadow
+from projections.engine import builds, filling, generations, retry, shadow
 from projections.engine.build import FoldFailed
 from projections.engine.builds import Kept
 from projections.engine.bulk import BulkFailed, Find
@@ -191,9 +191,10 @@ def rebuild_all(
                 fresh = all_begun[0].shadow(connection, limits, on_progress)
                 report = _built(fresh, started)
                 if not dry_run and (report.equal or accept_differences):
-                    fresh.fold_parked()
                     assert fresh.kept is not None
+                    fresh.try_parked()
                     swapped = swap(fresh, limits.swap_patience_seconds)
+                    retry.retry_all(connection, fresh.projection, limits.rows_in_memory)
                     report = replace(report, swapped=swapped, generation=fresh.kept.generation)
                     drop_retired(connection, fresh.projection)
                 else:
@@ -287,7 +288,6 @@ def _begin(connection: psycopg.Connection[Any], projection: Projection) -> Kept:
     live = shadow.live(connection, projection)
     number = builds.next_generation(connection, projection.name, live.generation)
     with connection.transaction():
-        dead_letters.forget_generation(connection, projection.name, number)
         kept = builds.begin(connection, projection, number, target=live.position)
         generations.check_views(connection, projection, kept.schema)
     return kept
@@ -334,5 +334,11 @@ def _compared(fresh: Shadow, started: float) -> Report:
         if not connection.broken:
             connection.isolation_level = None
     seconds = time.monotonic() - started
-    parked = len(fresh.left_out.parked)
-    return Report(projection.name, live.position, fresh.handled, comparison, seconds, parked=parked)
+    return Report(
+        projection.name,
+        live.position,
+        fresh.handled,
+        comparison,
+        seconds,
+        parked=len(fresh.left_out.parked),
+    )

@@ -10,7 +10,7 @@ the key is applied and stays so. The event that a projection stopped at is the w
 by itself, and here it is only told to.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -59,6 +59,15 @@ def retry(
         return _retry(connection, projection, at, key, rows_in_memory)
 
 
+def retry_all(
+    connection: psycopg.Connection[Any], projection: Projection, rows_in_memory: int
+) -> list[Retried]:
+    """Every parked key of the projection."""
+    letters = dead_letters.find(connection, name=projection.name)
+    keys = dict.fromkeys(letter.partition_key for letter in letters)
+    return [retry(connection, projection, key, rows_in_memory=rows_in_memory) for key in keys]
+
+
 def skip(
     connection: psycopg.Connection[Any],
     projection: Projection,
@@ -74,7 +83,8 @@ def skip(
         at = _lock(connection, projection)
         if not dead_letters.skip(connection, letter.id, who=who, reason=reason):
             raise NotParked(f"{letter.id} is not parked any more")
-        return _retry(connection, projection, at, letter.partition_key, rows_in_memory)
+        result = _retry(connection, projection, at, letter.partition_key, rows_in_memory)
+        return replace(result, stopped=letter.position > at.position)
 
 
 def find_letter(connection: psycopg.Connection[Any], letter_id: UUID) -> DeadLetter:

@@ -17,6 +17,10 @@ class NothingToReturnTo(Exception):
     """There is no previous generation."""
 
 
+class PreviousNotWhole(Exception):
+    """The previous generation had parked keys."""
+
+
 @dataclass(frozen=True)
 class RolledBack:
     """`caught_up`: positions folded since it was swapped out. `other_code`: its tables were built
@@ -38,8 +42,8 @@ def rollback(
     *,
     on_progress: OnProgress = no_progress,
 ) -> RolledBack:
-    """Makes the previous generation the live one. Raises NothingToReturnTo, AlreadyRunning,
-    NotInstalled, FoldFailed, SwapBlocked."""
+    """Makes the previous generation the live one. Raises NothingToReturnTo, PreviousNotWhole,
+    AlreadyRunning, NotInstalled, FoldFailed, SwapBlocked."""
     with filling.session(database_url, [projection], "rollback") as connection:
         live = shadow.live(connection, projection)
         kept = builds.find(connection, projection, builds.PREVIOUS)
@@ -49,12 +53,15 @@ def rollback(
                 "A rebuild makes another: ledgerctl projections rebuild " + projection.name
             )
         assert kept.generation is not None
-        # Where events are parked, only the live worker knows what may be folded behind them.
-        parked = any(
-            dead_letters.parked(connection, projection.name, generation)
-            for generation in (live.generation, kept.generation)
-        )
-        if kept.code_version == projection.version and not parked:
+        if kept.code_version == projection.version:
+            if dead_letters.held_back(
+                connection, projection.name, kept.generation, kept.position
+            ).parked_keys:
+                raise PreviousNotWhole(
+                    f"generation {kept.generation} of {projection.name} lacks events that were "
+                    "parked when it was live, and cannot be brought up to date: make another with "
+                    f"ledgerctl projections rebuild {projection.name}"
+                )
             fresh = Shadow(
                 connection,
                 projection,
@@ -63,7 +70,6 @@ def rollback(
                 logged=True,
                 on_progress=on_progress,
                 kept=kept,
-                leave_parked=False,
             )
             swapped = swap(fresh, limits.swap_patience_seconds)
         else:

@@ -135,10 +135,8 @@ class Shadow:
         on_progress: OnProgress,
         kept: builds.Kept | None = None,
         filled: tuple[int, int] | None = None,
-        leave_parked: bool = True,
     ) -> None:
-        """`filled`: (position, events handled) of tables that are there and are not kept.
-        `leave_parked`: leave out, for now, what the live build has parked (left_out.py)."""
+        """`filled`: (position, events handled) of tables that are there and are not kept."""
         self.connection = connection
         self.projection = projection
         self.schema = schema
@@ -148,8 +146,7 @@ class Shadow:
             self.position, self.handled = kept.position, kept.handled
         self._began_at = self.position
         self.left_out = LeftOut(connection, projection)
-        if not leave_parked:
-            self.left_out.take_parked()
+        self._limits = limits
         self._batch_positions = limits.batch_positions
         self._on_progress = on_progress
         self._target = self.position
@@ -169,24 +166,25 @@ class Shadow:
         )
 
     def fold_to(self, target: int) -> None:
-        """Folds up to and including `target`, which must not be beyond the head. Raises
-        ParkedMeanwhile."""
+        """Folds up to and including `target`, which must not be beyond the head."""
         self.left_out.refresh(folded_to=self.position)
         with _without_cycle_search():
             while self.position < target:
                 self._batch(min(self.position + self._batch_positions, target), target)
 
-    def fold_parked(self) -> None:
-        """Folds what the live build has parked: after that, the build is fit for the swap and for
-        nothing else. Raises FoldFailed."""
-        if events := self.left_out.take_parked():
-            self._build.fold(events)
-            self.handled += len(events)
-            with self.connection.transaction():
-                self._build.write()
-                if self.kept is not None:
-                    self.kept = builds.completed(self.connection, self.kept, self.handled)
-            self._build.settle()
+    def try_parked(self) -> None:
+        """Folds what the live build has parked, and takes it back. Raises FoldFailed."""
+        if events := self.left_out.parked_events():
+            build = Build(
+                self.projection,
+                self.schema,
+                self.connection,
+                rows_in_memory=self._limits.rows_in_memory,
+                empty=False,
+            )
+            with self.connection.transaction(force_rollback=True):
+                build.fold(events)
+                build.write()
 
     def catch_up(self) -> None:
         """Folds to where the live build is by then; never beyond it."""

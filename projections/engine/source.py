@@ -54,18 +54,17 @@ _COLUMNS = """position, id, stream_id, event_type, event_version, event_data::te
     user_id, occurred_at, recorded_at"""
 _READ = f"""
     SELECT {_COLUMNS} FROM event_store
-    WHERE position > %(after)s AND position <= %(up_to)s AND event_type = ANY(%(types)s)
+    WHERE position > %(after)s AND position <= %(up_to)s AND {{types}}
     ORDER BY position"""
-_READ_PART = f"""
-    SELECT {_COLUMNS} FROM event_store
-    WHERE position > %(after)s AND position <= %(up_to)s AND event_type = ANY(%(types)s)
-        AND abs(uuid_hash(stream_id) %% %(of)s::integer) = %(number)s
-    ORDER BY position"""
-_READ_UNKNOWN_TOO = f"""
-    SELECT {_COLUMNS} FROM event_store
-    WHERE position > %(after)s AND position <= %(up_to)s AND (event_type = ANY(%(types)s)
-        OR stream_type = ANY(%(unknown_of)s) AND event_type <> ALL(%(known)s))
-    ORDER BY position"""
+_READ_WHOLE = _READ.format(types="event_type = ANY(%(types)s)")
+_READ_PART = _READ.format(
+    types="event_type = ANY(%(types)s) "
+    "AND abs(uuid_hash(stream_id) %% %(of)s::integer) = %(number)s"
+)
+_READ_UNKNOWN_TOO = _READ.format(
+    types="(event_type = ANY(%(types)s) "
+    "OR stream_type = ANY(%(unknown_of)s) AND event_type <> ALL(%(known)s))"
+)
 _READ_AT = f"""
     SELECT {_COLUMNS} FROM event_store WHERE position = ANY(%(positions)s) ORDER BY position"""
 
@@ -81,19 +80,18 @@ def read(
 ) -> list[Recorded]:
     """The events of these types with `after` < position <= `up_to`, in order; with `part`, only
     those of its streams. `up_to` must not be beyond the head: positions are gapless and final,
-    so whoever has handled the answer has handled everything up to `up_to`. `unknown_of` (not with
-    `part`): also the events of streams of these types whose own type this code does not know,
-    which may say anything."""
+    so whoever has handled the answer has handled everything up to `up_to`. `unknown_of`: also
+    the events of streams of these types whose own type this code does not know, which may say
+    anything."""
     parameters: dict[str, Any] = {"after": after, "up_to": up_to, "types": list(event_types)}
-    statement = _READ
-    if unknown_of:
-        statement = _READ_UNKNOWN_TOO
-        parameters |= {"unknown_of": list(unknown_of), "known": list(EVENT_CLASSES)}
-    elif part != WHOLE:
-        statement = _READ_PART
-        parameters |= part._asdict()
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(statement, parameters)
+        if unknown_of:
+            unknown = {"unknown_of": list(unknown_of), "known": list(EVENT_CLASSES)}
+            cursor.execute(_READ_UNKNOWN_TOO, parameters | unknown)
+        elif part == WHOLE:
+            cursor.execute(_READ_WHOLE, parameters)
+        else:
+            cursor.execute(_READ_PART, parameters | part._asdict())
         return [Recorded(*row) for row in cursor]
 
 

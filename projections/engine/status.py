@@ -22,12 +22,13 @@ CLAIM_PATIENCE_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Rebuild:
-    """A build under way beside the live one."""
+    """A build under way beside the live one; not running if it was interrupted."""
 
     phase: str
     position: int
     target_position: int
     rate_per_second: Decimal | None
+    is_running: bool
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,11 @@ def read(connection: psycopg.Connection[Any]) -> list[Status]:
 def _rebuilds(connection: psycopg.Connection[Any]) -> dict[str, Rebuild]:
     return {
         kept.projection_name: Rebuild(
-            kept.phase, kept.reached, kept.target_position, kept.rate_per_second
+            kept.phase,
+            kept.reached,
+            kept.target_position,
+            kept.rate_per_second,
+            is_running=kept.running,
         )
         for kept in builds.listed(connection, purpose=builds.NEXT)
     }

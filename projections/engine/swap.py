@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import psycopg
 
-from projections.engine import access, builds, generations, shadow
+from projections.engine import access, builds, dead_letters, generations, shadow
 from projections.engine.generations import schema_of
 from projections.engine.projection import Projection
 from projections.engine.shadow import Live, Shadow
@@ -136,6 +136,10 @@ def _try(fresh: Shadow, tries: int) -> Swapped | None:
         locked = _point_views(connection, projection, before, fresh.kept, back=back)
         if locked is not None:
             _commit_to(connection, projection, before, fresh.kept)
+            assert fresh.kept.generation is not None
+            dead_letters.carry_over(
+                connection, projection.name, before.generation, fresh.kept.generation
+            )
     if locked is None:
         return None
     now = time.monotonic()

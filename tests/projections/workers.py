@@ -18,11 +18,17 @@ LEASES = LeaseOptions(lease_seconds=0.6, hang_seconds=30)
 DEADLINE_SECONDS = 30.0
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Waits for a condition; fails by saying what did not come."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+def wait_until(
+    condition: Callable[[], bool],
+    what: str,
+    seen: Callable[[], object] = lambda: "",
+    *,
+    seconds: float = DEADLINE_SECONDS,
+) -> None:
+    """Waits for a condition; fails by saying what did not come, and what was `seen` instead."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_SECONDS} s for {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}: {seen()}"
         time.sleep(0.01)
 
 
@@ -57,11 +63,12 @@ def statuses(database_url: str) -> dict[str, status.Status]:
         return {row.projection_name: row for row in status.read(connection)}
 
 
-def caught_up(database_url: str, *names: str) -> None:
+def caught_up(database_url: str, *names: str, seconds: float = DEADLINE_SECONDS) -> None:
     """Waits until the projections (all without names) have handled the whole log."""
 
     def arrived() -> bool:
         rows = statuses(database_url)
         return all(rows[name].lag_events == 0 for name in names or rows)
 
-    wait_until(arrived, f"{names or 'all projections'} to catch up: {statuses(database_url)}")
+    what = f"{names or 'all projections'} to catch up"
+    wait_until(arrived, what, lambda: statuses(database_url), seconds=seconds)

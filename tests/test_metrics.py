@@ -1,0 +1,118 @@
+"""What a service tells Prometheus, and where."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ledger import metrics
+from ledger.settings import Settings
+from projections.engine.metrics import StatusCollector
+from tests.projections import log as events
+from tests.projections.log import opened_log
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def samples(text: str) -> dict[tuple[str, str], float]:
+    """(name, projection) -> value."""
+    return {
+        (sample.name, sample.labels.get("projection", "")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return min(int(probe.getsockname()[1]), 65_000)
+
+
+def test_two_services_on_one_machine_each_have_a_port() -> None:
+    settings = Settings(metrics_port=free_port())
+    with metrics.served(settings) as one, metrics.served(settings) as two:
+        assert one is not None
+        assert two is not None
+        assert one != two
+        for url in (one, two):
+            assert "python_info" in get(f"{url}/metrics")
+    with pytest.raises(urllib.error.URLError):
+        get(f"{one}/metrics")
+
+
+def test_another_path_is_answered_with_those_there_are() -> None:
+    with metrics.served(Settings(metrics_port=free_port())) as url:
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            get(f"{url}/")
+        assert refusal.value.code == 404
+        assert b"/metrics" in refusal.value.read()
+        refusal.value.close()
+
+
+def test_port_0_means_no_metrics() -> None:
+    with metrics.served(Settings(metrics_port=0)) as url:
+        assert url is None
+
+
+def test_a_host_that_is_not_ours_does_not_stop_the_service() -> None:
+    with metrics.served(Settings(metrics_host="192.0.2.1", metrics_port=free_port())) as url:
+        assert url is None
+
+
+def test_a_database_that_is_away_is_told_and_not_raised() -> None:
+    found = {
+        sample.name: sample.value
+        for family in StatusCollector("postgresql://127.0.0.1:1/none").collect()
+        for sample in family.samples
+    }
+    assert found == {"ledger_projection_database_up": 0}
+
+
+async def test_a_projection_service_tells_lag_batches_and_leases(
+    tmp_path: Path, database_url: str
+) -> None:
+    port = free_port()
+    with opened_log(database_url) as log:
+        head = log.account(events.account_opened(), events.deposited("USDT", "5"))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ledger", "serve", "projections"),
+        cwd=tmp_path,
+        env=os.environ | {"LEDGER_DATABASE_URL": database_url, "LEDGER_METRICS_PORT": str(port)},
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(30):
+            found: dict[tuple[str, str], float] = {}
+            while found.get(("ledger_projection_position", "balances")) != head:
+                await asyncio.sleep(0.05)
+                try:
+                    found = samples(
+                        await asyncio.to_thread(get, f"http://127.0.0.1:{port}/metrics")
+                    )
+                except OSError:
+                    continue
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+    expected = {
+        "ledger_projection_lag_events": 0,
+        "ledger_projection_parked_keys": 0,
+        "ledger_projection_owned": 1,
+        "ledger_projection_events_total": 1,
+        "ledger_projection_batch_events_sum": 1,
+        "ledger_projection_batch_seconds_count": 1,
+        "ledger_projection_lease_changes_total": 1,
+        "ledger_projection_claims_total": 1,
+    }
+    assert {name: found[name, "balances"] for name in expected} == expected
