@@ -15,12 +15,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from projections.engine import rights
 from projections.engine.projection import Projection
 
-READERS = ("ledger_auditor", "ledger_operator", "ledger_user")
-"""Roles that may read the read models."""
-WRITERS = ("ledger_projector",)
-"""Roles that may also write them."""
+READERS = rights.READERS
 
 
 class SqlFilesMissing(Exception):
@@ -71,34 +69,12 @@ def create_indexes(
 
 
 def grant(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
-    """Lets the roles that exist read the public tables, and the projector write all."""
-    names = {
-        name
-        for (name,) in connection.execute(
-            "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [[*READERS, *WRITERS]]
-        )
-    }
-    for role in sorted(names):
-        reads_only = role in READERS
-        tables = projection.public_tables if reads_only else projection.tables
-        rights = "SELECT" if reads_only else "SELECT, INSERT, UPDATE, DELETE"
-        _grant(connection, "USAGE ON SCHEMA", [sql.Identifier(schema)], role)
-        _grant(
-            connection,
-            f"{rights} ON",
-            [sql.Identifier(schema, table.name) for table in tables],
-            role,
-        )
+    """Gives the tables to their owner, and everybody their rights on them (rights.py)."""
+    rights.give(connection, projection, schema)
 
 
 def point_views(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
     """Lets the public views show the tables in `schema`. Raises ViewNotReplaceable."""
-    roles = [
-        name
-        for (name,) in connection.execute(
-            "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [[*READERS, *WRITERS]]
-        )
-    ]
     for table in projection.public_tables:
         view = sql.Identifier("public", table.name)
         columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
@@ -115,7 +91,7 @@ def point_views(connection: psycopg.Connection[Any], projection: Projection, sch
                 "end: put new columns last in sql/read_models, or drop the view and what depends "
                 "on it first."
             ) from error
-        for role in roles:
+        for role in (*READERS, rights.OWNER):
             _grant(connection, "SELECT ON", [view], role)
 
 
