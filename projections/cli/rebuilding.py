@@ -1,68 +1,28 @@
-"""`ledgerctl projections`: how the read models are, whether they are right, building them anew."""
+"""Whether the read models are right, and building them anew."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Annotated, Any
 
-import orjson
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from projections import settings
+from projections.cli.common import Json, chosen, database_url, print_json
 from projections.engine import rebuild as rebuilding
-from projections.engine import shadow, status
-from projections.engine.connection import connect
-from projections.engine.projection import Projection
+from projections.engine import shadow
 from projections.engine.rebuild import RebuildDiffers, Report
-from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
 
-app = typer.Typer(
-    help="Read models: how far they are, whether they are right, building them anew.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
 
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command()(verify)
+    app.command()(rebuild)
 
 
-class NoDatabase(Exception):
-    """Nothing says where the database is."""
-
-
-@app.command("status")
-def show_status(json: Json = False) -> None:
-    """How far every projection is behind the log, and what is wrong with it."""
-    values = settings.load()
-    with connect(_database_url(values), "projections status", by_key=False) as connection:
-        rows = status.read(connection)
-    if json:
-        _print_json([asdict(row) for row in rows])
-        return
-    table = Table(box=box.SIMPLE)
-    for heading in ("projection", "status", "position", "behind", "seconds", "events/s", "owner"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("error", overflow="fold")
-    for row in rows:
-        table.add_row(
-            row.projection_name,
-            row.status,
-            f"{row.position:,}",
-            f"{row.lag_events:,}",
-            f"{row.lag_seconds:,.1f}",
-            "" if row.rate_per_second is None else f"{row.rate_per_second:,.0f}",
-            row.owner or "",
-            row.error_message or "",
-        )
-    Console().print(table)
-
-
-@app.command()
 def verify(
     name: Annotated[str | None, typer.Argument(help="One projection; all without it.")] = None,
     json: Json = False,
@@ -71,11 +31,11 @@ def verify(
     any difference."""
     values = settings.load()
     reports = []
-    for projection in _chosen(name, values):
+    for projection in chosen(name, values):
         with _progress_of("verifying") as on_progress:
             reports.append(
                 rebuilding.verify(
-                    _database_url(values),
+                    database_url(values),
                     projection,
                     _limits(values),
                     on_progress=on_progress,
@@ -86,7 +46,6 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
 def rebuild(
     name: Annotated[str | None, typer.Argument(help="The projection.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every projection.")] = False,
@@ -102,11 +61,11 @@ def rebuild(
     values = settings.load()
     reports = []
     failure: RebuildDiffers | None = None
-    for projection in _chosen(name, values):
+    for projection in chosen(name, values):
         try:
             with _progress_of("rebuilding") as on_progress:
                 report = rebuilding.rebuild(
-                    _database_url(values),
+                    database_url(values),
                     projection,
                     _limits(values),
                     accept_differences=accept_differences,
@@ -124,21 +83,11 @@ def rebuild(
 # --- shared ---------------------------------------------------------------------------
 
 
-def _database_url(values: ProjectionSettings) -> str:
-    if values.database_url is None:
-        raise NoDatabase("no database: set LEDGER_DATABASE_URL, or use ledgerctl")
-    return values.database_url
-
-
 def _limits(values: ProjectionSettings) -> shadow.Limits:
     return shadow.Limits(
         batch_positions=values.rebuild_batch_positions,
         rows_in_memory=values.projection_rows_in_memory,
     )
-
-
-def _chosen(name: str | None, values: ProjectionSettings) -> tuple[Projection, ...]:
-    return all_projections(values) if name is None else (find(name, values),)
 
 
 @contextmanager
@@ -168,7 +117,7 @@ def _progress_of(doing: str) -> Iterator[shadow.OnProgress]:
 
 def _show(reports: list[Report], json: bool) -> None:
     if json:
-        _print_json(
+        print_json(
             {
                 "equal": all(report.equal for report in reports),
                 "projections": [_as_json(report) for report in reports],
@@ -214,8 +163,3 @@ def _as_json(report: Report) -> dict[str, Any]:
             for difference in (comparison.differences if comparison else ())
         ],
     }
-
-
-def _print_json(value: object) -> None:
-    text = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode()
-    sys.stdout.write(text + "\n")

@@ -1,0 +1,17 @@
+"""`ledgerctl projections`: how the read models are, whether they are right, building them anew."""
+
+import typer
+
+from projections.cli import rebuilding, status
+
+app = typer.Typer(
+    help="Read models: how far they are, whether they are right, building them anew.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+_GROUPS = (status, rebuilding)
+"""Modules with a `register(app)`, in the order of the help."""
+
+for _group in _GROUPS:
+    _group.register(app)

@@ -1,0 +1,35 @@
+"""What the commands share: settings, the chosen projections, JSON on stdout."""
+
+import sys
+from typing import Annotated
+
+import orjson
+import typer
+
+from projections.engine.projection import Projection
+from projections.registry import all_projections, find
+from projections.settings import ProjectionSettings
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+
+
+class NoDatabase(Exception):
+    """Nothing says where the database is."""
+
+
+def database_url(values: ProjectionSettings) -> str:
+    """Where the read models are. Raises NoDatabase."""
+    if values.database_url is None:
+        raise NoDatabase("no database: set LEDGER_DATABASE_URL, or use ledgerctl")
+    return values.database_url
+
+
+def chosen(name: str | None, values: ProjectionSettings) -> tuple[Projection, ...]:
+    """The projection of this name, or all. Raises UnknownProjection."""
+    return all_projections(values) if name is None else (find(name, values),)
+
+
+def print_json(value: object) -> None:
+    """A result for scripts."""
+    text = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode()
+    sys.stdout.write(text + "\n")
