@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from projections import settings
-from projections.cli.common import Json, chosen, database_url, print_json
+from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
 from projections.engine import rebuild as rebuilding
 from projections.engine import shadow
 from projections.engine.rebuild import RebuildDiffers, Report
@@ -53,6 +53,8 @@ def rebuild(
         bool,
         typer.Option(help="Swap the rebuilt rows in although they differ from the live ones."),
     ] = False,
+    by: By = None,
+    reason: Reason = None,
     json: Json = False,
 ) -> None:
     """Builds a read model anew beside the live one, verifies that both are equal, and swaps."""
@@ -69,6 +71,8 @@ def rebuild(
                     projection,
                     _limits(values),
                     accept_differences=accept_differences,
+                    actor=by,
+                    reason=reason,
                     on_progress=on_progress,
                 )
         except RebuildDiffers as differs:

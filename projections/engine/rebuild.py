@@ -22,7 +22,8 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 
-from projections.engine import generations, shadow
+from ledger.domain.operation import ProjectionRebuilt
+from projections.engine import generations, operations, shadow
 from projections.engine.compare import Comparison, compare
 from projections.engine.connection import connect
 from projections.engine.generations import schema_of
@@ -100,9 +101,12 @@ def rebuild(
     limits: Limits,
     *,
     accept_differences: bool = False,
+    actor: str | None = None,
+    reason: str | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Report:
-    """Builds the next generation and makes it the live one. Raises RebuildDiffers,
+    """Builds the next generation and makes it the live one, which the log then tells with who did
+    it (the account that runs this, unless it is said) and why. Raises RebuildDiffers,
     AlreadyRunning, NotInstalled, FoldFailed."""
     with _session(database_url, projection) as connection:
         before = shadow.live(connection, projection)
@@ -124,7 +128,13 @@ def rebuild(
             report = _compared(fresh)
             if report.comparison is not None and not report.equal and not accept_differences:
                 raise RebuildDiffers(report)
-            _swap(fresh, before.generation + 1)
+            done = ProjectionRebuilt(
+                projection_name=projection.name,
+                actor=actor or operations.whoever_this_is(),
+                reason=reason,
+                details=_details(report, before, projection, before.generation + 1),
+            )
+            _swap(fresh, before.generation + 1, done)
         except BaseException:
             # Interrupted or refused: whatever happened, a half-made generation is of no use.
             if not connection.broken:
@@ -169,7 +179,21 @@ def _compared(fresh: Shadow) -> Report:
     return Report(projection.name, live.position, fresh.handled, comparison)
 
 
-def _swap(fresh: Shadow, generation: int) -> Live:
+def _details(
+    report: Report, before: Live, projection: Projection, generation: int
+) -> dict[str, Any]:
+    """What the log tells of a rebuild."""
+    return {
+        "generation": generation,
+        "previous_generation": before.generation,
+        "code_version": projection.version,
+        "previous_code_version": before.code_version,
+        "compared_at_position": report.position if report.comparison else None,
+        "differences": report.comparison.difference_count if report.comparison else None,
+    }
+
+
+def _swap(fresh: Shadow, generation: int, done: ProjectionRebuilt) -> Live:
     connection, projection = fresh.connection, fresh.projection
     _catch_up(fresh)
     with connection.transaction():
@@ -188,4 +212,5 @@ def _swap(fresh: Shadow, generation: int) -> Live:
                 "name": projection.name,
             },
         )
+        operations.record(connection, done)
     return live
