@@ -58,14 +58,12 @@ def as_service(database_url: str, name: str) -> str:
         login, could_do_anything, has_role = _standing(connection, role)
     if has_role is None:
         return database_url  # not migrated: the service says so itself
-    if could_do_anything:
-        return acting_as(database_url, role)
     if not has_role:
         raise RoleMissing(
             f"the login {login} may not work as {role}, which `ledgerctl serve {name}` needs. As "
             f"the database's owner: GRANT {role} TO {login}"
         )
-    return database_url
+    return acting_as(database_url, role) if could_do_anything else database_url
 
 
 def at_terminal(database_url: str) -> str:
@@ -109,11 +107,12 @@ def make_logins(database_url: str, services: Iterable[str]) -> dict[str, str]:
                         sql.Identifier(login), sql.Identifier(of_service(name))
                     )
                 )
-            urls[name] = _with_login(database_url, login)
+            urls[name] = with_login(database_url, login)
     return urls
 
 
-def _with_login(database_url: str, login: str) -> str:
+def with_login(database_url: str, login: str) -> str:
+    """The URL with another login, of a server that asks it for no password."""
     parts = urlsplit(database_url)
     return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}"))
 

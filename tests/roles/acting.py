@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
-from ledger.roles import _with_login
+from ledger.roles import with_login
 
 ROLES = (
     "ledger_writer",
@@ -45,7 +45,7 @@ def login_of(database_url: str, *roles: str) -> Iterator[str]:
                 sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(login))
             )
         try:
-            yield _with_login(database_url, login)
+            yield with_login(database_url, login)
         finally:
             connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(login)))
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(login)))

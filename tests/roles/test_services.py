@@ -8,11 +8,20 @@ import psycopg
 import pytest
 
 from ledger import roles
+from ledger.application import Ledger
+from ledger.embedded import EmbeddedPostgres
+from ledger.plugins import migrate_all
+from ledger.roles import with_login
 from ledger.settings import Settings
 from ledger.supervisor import Supervisor
+from projections import accounts, balances
+from projections.engine.rebuild import rebuild
+from projections.engine.shadow import Limits
 from tests.cli.running import run
+from tests.commands import open_account as open_an_account
+from tests.databases import url_of
 from tests.messaging.services import client, open_account
-from tests.projections.workers import wait_until
+from tests.projections.workers import caught_up, running, wait_until
 from tests.roles.acting import acting_as, login_of
 
 
@@ -39,10 +48,10 @@ def test_the_services_of_a_running_ledger_are_no_superusers_and_do_their_work(
             outcome = await ledger.submit("Deposit", money, account_id=account_id)
             assert outcome.status == "ACCEPTED", outcome
 
-    with Supervisor(settings, log_file=log) as running:
-        running.wait_until_ready()
-        asyncio.run(trade(running.nats_url))
-        with psycopg.connect(running.database_url, autocommit=True) as connection:
+    with Supervisor(settings, log_file=log) as supervisor:
+        supervisor.wait_until_ready()
+        asyncio.run(trade(supervisor.nats_url))
+        with psycopg.connect(supervisor.database_url, autocommit=True) as connection:
             wait_until(
                 lambda: bool(connection.execute("SELECT FROM balances").fetchall()), "a balance"
             )
@@ -61,6 +70,25 @@ def test_the_services_of_a_running_ledger_are_no_superusers_and_do_their_work(
         "ledger_commands": ["ledger_writer"],
         "ledger_projections": ["ledger_projector"],
     }
+
+
+def test_an_owner_who_is_no_superuser_can_migrate_and_work_as_every_role(
+    postgres_server: EmbeddedPostgres,
+) -> None:
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE boss LOGIN CREATEROLE")
+        connection.execute("CREATE DATABASE shop OWNER boss")
+    boss = with_login(url_of(postgres_server.url, "shop"), "boss")
+    assert migrate_all(boss)
+    assert migrate_all(boss) == []
+    assert rebuild(roles.at_terminal(boss), balances.PROJECTION, Limits(100, 100)).equal
+    with Ledger(roles.as_service(boss, "commands")) as ledger:
+        assert ledger.execute([open_an_account(uuid4())])[0].status == "ACCEPTED"
+    with running(roles.as_service(boss, "projections"), [accounts.PROJECTION]):
+        caught_up(boss, "accounts")
+    with psycopg.connect(boss) as connection:
+        roles.step_down(connection, roles.AUDITOR)
+        assert len(connection.execute("SELECT FROM accounts").fetchall()) == 1
 
 
 @pytest.mark.parametrize(
