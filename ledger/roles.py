@@ -2,7 +2,6 @@
 
     commands      ledger_writer        appends events and outcomes, sees no read model
     projections   ledger_projector     reads the log, writes read models, cannot append
-    publisher     ledger_projector     reads the log, keeps its place
     terminal      ledger_operator      `ledgerctl projections`
                   ledger_auditor       `ledgerctl query`, which only reads
 
