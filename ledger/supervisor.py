@@ -22,7 +22,7 @@ from typing import IO, Self
 
 import structlog
 
-from ledger import processes, readiness
+from ledger import processes, readiness, roles
 from ledger.embedded import EmbeddedError, EmbeddedNats, EmbeddedPostgres
 from ledger.plugins import migrate_all
 from ledger.settings import Settings
@@ -114,16 +114,24 @@ class Supervisor:
         )
         self.nats_url = self._settings.nats_url or self._embedded(EmbeddedNats(directory))
         migrate_all(self.database_url)
+        logins = self._logins()
         output = self._stack.enter_context(self._log_file.open("ab")) if self._log_file else None
         environment = os.environ | {
-            "LEDGER_DATABASE_URL": self.database_url,
             "LEDGER_NATS_URL": self.nats_url,
             "LEDGER_DATA_DIR": str(directory.absolute()),
         }
         for service in self._services:
-            service.prepare(environment, output)
+            url = logins.get(service.name, self.database_url)
+            service.prepare(environment | {"LEDGER_DATABASE_URL": url}, output)
             service.start()
         self._tending.start()
+
+    def _logins(self) -> dict[str, str]:
+        """The database as each service sees it: with a login of its own where the server is ours,
+        else with the login that is set, as which roles.py lets it do no more than its work."""
+        if self._settings.database_url is not None:
+            return {}
+        return roles.make_logins(self.database_url, [service.name for service in self._services])
 
     def _embedded(self, server: EmbeddedPostgres | EmbeddedNats) -> str:
         self._servers.append(server)

@@ -1,4 +1,4 @@
-"""Making the read models that are not there yet.
+"""Making the read models that are not there yet, and giving those of older versions their rights.
 
 Each missing projection gets its row in event_projections, the tables of generation 1, the
 public views and the grants, all in one transaction under a lock: any number of processes may
@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from projections import settings
-from projections.engine import generations
+from projections.engine import generations, rights, shadow
 from projections.engine.connection import connect
 from projections.engine.generations import schema_of
 from projections.engine.projection import Projection
@@ -20,13 +20,14 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtext('projections install'))"
 
 
 def install(database_url: str) -> None:
-    """Makes what is missing; changes nothing that is there."""
+    """Makes what is missing; changes no row that is there."""
     with (
         connect(database_url, "projections install", by_key=False) as connection,
         connection.transaction(),
     ):
         connection.execute("SET LOCAL synchronous_commit = on")
         connection.execute(_LOCK)
+        rights.let_operators_build(connection)
         for projection in all_projections(settings.load()):
             _install(connection, projection)
 
@@ -38,9 +39,20 @@ def _install(connection: psycopg.Connection[Any], projection: Projection) -> Non
         [projection.name, projection.version],
     ).rowcount
     if not inserted:
+        _give_rights(connection, projection)
         return
     schema = schema_of(projection.name, 1)
     generations.create_tables(connection, projection, schema)
     generations.create_indexes(connection, projection, schema)
     generations.grant(connection, projection, schema)
     generations.point_views(connection, projection, schema)
+    rights.give_views(connection, projection)
+
+
+def _give_rights(connection: psycopg.Connection[Any], projection: Projection) -> None:
+    """To a read model that an older version made without row-level security."""
+    schema = schema_of(projection.name, shadow.live(connection, projection).generation)
+    if rights.are_given(connection, schema):
+        return
+    rights.give(connection, projection, schema)
+    rights.give_views(connection, projection)

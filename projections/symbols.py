@@ -28,7 +28,7 @@ class Symbol(Row, kw_only=True):
     last_position: int
 
 
-SYMBOLS = Table("symbols", Symbol, key=("instrument",))
+SYMBOLS = Table("symbols", Symbol, key=("instrument",), shared=True)
 
 
 def _listed(recorded: Recorded, event: instrument.InstrumentListed, rows: RowSet) -> None:

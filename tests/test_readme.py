@@ -83,13 +83,14 @@ class Shown:
         )
 
     def _wait_until_caught_up(self) -> None:
-        statement = """SELECT min(last_processed_position)
-                           = (SELECT coalesce(max(position), 0) FROM event_store)
-                       FROM event_projections"""
+        statement = """SELECT projection_name, status, last_processed_position, head
+                       FROM event_projections,
+                           (SELECT coalesce(max(position), 0) AS head FROM event_store) AS log
+                       WHERE last_processed_position < head AND status <> 'PAUSED'"""
         deadline = time.monotonic() + CAUGHT_UP_SECONDS
         with psycopg.connect(self._database_url, autocommit=True) as connection:
-            while connection.execute(statement).fetchone() != (True,):
-                assert time.monotonic() < deadline, "the read models do not catch up"
+            while behind := connection.execute(statement).fetchall():
+                assert time.monotonic() < deadline, f"these do not catch up: {behind}"
                 time.sleep(0.02)
 
 

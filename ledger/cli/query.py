@@ -120,6 +120,7 @@ def _print(
     """Prints the view's rows; conditions whose value is None are left out."""
     import psycopg
 
+    from ledger.roles import AUDITOR, step_down
     from ledger.services import database
     from ledger.settings import load
 
@@ -129,6 +130,7 @@ def _print(
         psycopg.connect(url) as connection,
         connection.cursor(name="query") as cursor,
     ):
+        step_down(connection, AUDITOR)
         cursor.itersize = FETCH_ROWS
         cursor.execute(_statement(view, conditions, order_by), {**conditions, "limit": limit})
         names = [column.name for column in cursor.description or ()]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COMMANDS = "commands"
 ALL = "all"
+DATABASE_PAUSE_SECONDS = 1.0
+"""Between two looks at whether the database is there; starting one takes longer."""
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +63,10 @@ def _serve_commands(settings: "Settings") -> None:
     from ledger.messaging.worker import CommandWorker
     from ledger.services import find_database, find_nats
 
-    database_url, nats_url = find_database(settings), find_nats(settings)
+    found, nats_url = find_database(settings), find_nats(settings)
+    database_url = _as_service(found, COMMANDS, _stop_on_signal())
+    if database_url is None:
+        return  # asked to end before the database was there
 
     async def serve_until_signal() -> None:
         worker = CommandWorker(database_url, nats_url, settings)
@@ -76,14 +81,15 @@ def _serve_commands(settings: "Settings") -> None:
 def _serve_plugin(settings: "Settings", name: str) -> None:
     from ledger import metrics
     from ledger.database import check_schema
+    from ledger.roles import as_service
     from ledger.services import find_database
 
-    database_url = find_database(settings)
-    check_schema(database_url)
+    found, stop = find_database(settings), _stop_on_signal()
+    check_schema(found)
     (entry_point,) = importlib.metadata.entry_points(group="ledger.services", name=name)
     serve_until = entry_point.load()
     with metrics.served(settings):
-        serve_until(database_url, _stop_on_signal())
+        serve_until(as_service(found, name), stop)
 
 
 def _serve_all(settings: "Settings", names: list[str]) -> None:
@@ -97,6 +103,23 @@ def _serve_all(settings: "Settings", names: list[str]) -> None:
     stop = _stop_on_signal()
     with Supervisor(found, services=names):
         stop.wait()
+
+
+def _as_service(database_url: str, name: str, stop: threading.Event) -> str | None:
+    """The URL with the service's own rights (roles.py), as soon as the database answers; None if
+    asked to stop before."""
+    import psycopg
+    import structlog
+
+    from ledger.roles import as_service
+
+    while not stop.is_set():
+        try:
+            return as_service(database_url, name)
+        except psycopg.OperationalError as error:
+            structlog.get_logger(__name__).warning("database_away", error=str(error).strip())
+            stop.wait(DATABASE_PAUSE_SECONDS)
+    return None
 
 
 def _stop_on_signal() -> threading.Event:

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 import orjson
 
-from ledger.domain import account, allocation, instrument, order
+from ledger.domain import account, allocation, instrument, operation, order
 from ledger.domain.event import Event
 from ledger.domain.money import plain
 from ledger.eventstore.upcasters import UPCASTERS
@@ -30,7 +30,7 @@ class UndecodableEvent(ValueError):
 
 def _event_classes() -> dict[str, type[Event]]:
     found: dict[str, type[Event]] = {}
-    for module in (account, allocation, instrument, order):
+    for module in (account, allocation, instrument, operation, order):
         for member in vars(module).values():
             if isinstance(member, type) and issubclass(member, Event) and "type" in vars(member):
                 found[member.type] = member

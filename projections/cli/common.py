@@ -11,6 +11,10 @@ from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+By = Annotated[
+    str | None, typer.Option("--by", help="Who does it, for the log; without it, your account.")
+]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the log.")]
 
 
 class NoDatabase(Exception):

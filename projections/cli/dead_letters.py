@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from projections import settings
-from projections.cli.common import Json, chosen, database_url, print_json
+from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
 from projections.engine import dead_letters, retry
 from projections.engine.connection import connect
 from projections.engine.dead_letters import DeadLetter
 from projections.engine.failures import Kind
+from projections.engine.operations import Deed
 from projections.engine.retry import Retried
 from projections.registry import find
 from projections.settings import ProjectionSettings
@@ -98,6 +99,8 @@ def try_again(
         str | None, typer.Option("--projection", help="All keys of this projection.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All keys of all projections.")] = False,
+    by: By = None,
+    reason: Reason = None,
     json: Json = False,
 ) -> None:
     """Fold what is parked, each key in its order. Exit 1 if anything stays parked."""
@@ -111,7 +114,8 @@ def try_again(
             name = find(projection, values).name if projection else None
             letters = dead_letters.find(connection, name=name)
         keys = dict.fromkeys(map(_key, letters))
-        results = [_retry(connection, values, *key) for key in keys]
+        deed = Deed.of_terminal(by, reason)
+        results = [_retry(connection, values, *key, deed) for key in keys]
     _tell(results, json)
 
 
@@ -132,19 +136,21 @@ def skip(
             connection,
             find(letter.projection_name, values),
             letter,
-            who=by,
-            reason=reason,
+            deed=Deed(by, reason),
             rows_in_memory=values.projection_rows_in_memory,
         )
     _tell([result], json)
 
 
-def _retry(connection: Connection[Any], values: ProjectionSettings, name: str, key: str) -> Retried:
+def _retry(
+    connection: Connection[Any], values: ProjectionSettings, name: str, key: str, deed: Deed
+) -> Retried:
     return retry.retry(
         connection,
         find(name, values),
         key,
         rows_in_memory=values.projection_rows_in_memory,
+        deed=deed,
     )
 
 

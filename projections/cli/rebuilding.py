@@ -11,8 +11,8 @@ from rich.console import Console
 
 from projections import registry, settings
 from projections.cli import reports
-from projections.cli.common import Json, chosen, database_url, print_json
-from projections.engine import past, shadow
+from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
+from projections.engine import operations, past, shadow
 from projections.engine import rebuild as rebuilding
 from projections.engine import rollback as rolling_back
 from projections.engine.builds import Kept
@@ -91,6 +91,8 @@ def rebuild(
     drop: Annotated[
         bool, typer.Option("--drop", help="Remove the schema of that position or time.")
     ] = False,
+    by: By = None,
+    reason: Reason = None,
     json: Json = False,
 ) -> None:
     """Builds a read model anew beside the live one, verifies that both are equal, and swaps.
@@ -121,12 +123,16 @@ def rebuild(
             accept_differences=accept_differences,
             dry_run=dry_run,
             resume=resume,
+            deed=operations.Deed.of_terminal(by, reason),
             json=json,
         )
 
 
 def rollback(
-    name: Annotated[str, typer.Argument(help="The projection.")], json: Json = False
+    name: Annotated[str, typer.Argument(help="The projection.")],
+    by: By = None,
+    reason: Reason = None,
+    json: Json = False,
 ) -> None:
     """Returns to the generation that was live before the last rebuild, and catches up; once more
     returns to the newer one."""
@@ -136,6 +142,7 @@ def rollback(
             database_url(values),
             registry.find(name, values),
             _limits(values),
+            deed=operations.Deed.of_terminal(by, reason),
             on_progress=on_progress,
         )
     reports.show_rolled_back(done, json)
@@ -151,6 +158,7 @@ def _rebuild(
     accept_differences: bool,
     dry_run: bool,
     resume: bool,
+    deed: operations.Deed,
     json: bool,
 ) -> None:
     try:
@@ -162,6 +170,7 @@ def _rebuild(
                 accept_differences=accept_differences,
                 dry_run=dry_run,
                 resume=resume,
+                deed=deed,
                 find=_find(values),
                 on_progress=on_progress,
             )

@@ -1,20 +1,18 @@
 """Pausing projections and letting them go on."""
 
-import getpass
-import socket
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from projections import settings
-from projections.cli.common import Json, chosen, database_url, print_json
+from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
 from projections.engine import control
 from projections.engine.connection import connect
+from projections.engine.operations import Deed
 
 Name = Annotated[str | None, typer.Argument(help="The projection.")]
 All = Annotated[bool, typer.Option("--all", help="Every projection.")]
-By = Annotated[str | None, typer.Option("--by", help="Who asks for it; the login name without it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,23 +25,29 @@ def pause(
     name: Name = None,
     every: All = False,
     by: By = None,
-    reason: Annotated[str | None, typer.Option(help="Why, for those who find it.")] = None,
+    reason: Reason = None,
     json: Json = False,
 ) -> None:
     """Stop at the next batch, wherever the worker runs, until somebody resumes."""
     names = _names(name, every)
     values = settings.load()
     with connect(database_url(values), "projections pause", by_key=False) as connection:
-        paused = control.pause(connection, names, who=by or _login(), reason=reason)
+        paused = control.pause(connection, names, Deed.of_terminal(by, reason))
     _tell(names, paused, "paused", "paused already", json)
 
 
-def resume(name: Name = None, every: All = False, json: Json = False) -> None:
+def resume(
+    name: Name = None,
+    every: All = False,
+    by: By = None,
+    reason: Reason = None,
+    json: Json = False,
+) -> None:
     """Go on where it was paused."""
     names = _names(name, every)
     values = settings.load()
     with connect(database_url(values), "projections resume", by_key=False) as connection:
-        resumed = control.resume(connection, names)
+        resumed = control.resume(connection, names, Deed.of_terminal(by, reason))
     _tell(names, resumed, "resumed", "not paused", json)
 
 
@@ -51,10 +55,6 @@ def _names(name: str | None, every: bool) -> list[str]:
     if (name is None) is not every:
         raise typer.BadParameter("name one projection, or say --all")
     return [projection.name for projection in chosen(name, settings.load())]
-
-
-def _login() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def _tell(names: list[str], changed: list[str], done: str, already: str, json: bool) -> None:

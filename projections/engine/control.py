@@ -9,6 +9,9 @@ from typing import Any
 
 import psycopg
 
+from ledger.domain.operation import ProjectionOperation, ProjectionPaused, ProjectionResumed
+from projections.engine import operations
+from projections.engine.operations import Deed
 from projections.engine.wakeup import CONTROL_CHANNEL
 
 LOCK_TIMEOUT_SECONDS = 15
@@ -27,25 +30,30 @@ _RESUME = """
     WHERE projection_name = ANY(%(names)s) AND status = 'PAUSED' RETURNING projection_name"""
 
 
-def pause(
-    connection: psycopg.Connection[Any], names: list[str], *, who: str, reason: str | None
-) -> list[str]:
+def pause(connection: psycopg.Connection[Any], names: list[str], deed: Deed) -> list[str]:
     """Pauses these projections; returns those that were not paused already."""
-    return _tell(connection, _PAUSE, {"names": names, "who": who, "reason": reason})
+    return _tell(connection, _PAUSE, names, deed, ProjectionPaused)
 
 
-def resume(connection: psycopg.Connection[Any], names: list[str]) -> list[str]:
+def resume(connection: psycopg.Connection[Any], names: list[str], deed: Deed) -> list[str]:
     """Lets them go on; returns those that were paused."""
-    return _tell(connection, _RESUME, {"names": names})
+    return _tell(connection, _RESUME, names, deed, ProjectionResumed)
 
 
 def _tell(
-    connection: psycopg.Connection[Any], statement: str, parameters: dict[str, Any]
+    connection: psycopg.Connection[Any],
+    statement: str,
+    names: list[str],
+    deed: Deed,
+    kind: type[ProjectionOperation],
 ) -> list[str]:
+    parameters = {"names": names, "who": deed.actor, "reason": deed.reason}
     with connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = on")  # it survives a crash
         connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
         changed = sorted(name for (name,) in connection.execute(statement, parameters))
         for name in changed:
             connection.execute("SELECT pg_notify(%s, %s)", [CONTROL_CHANNEL, name])
+        for name in changed:
+            operations.record(connection, deed.as_event(kind, name))
     return changed

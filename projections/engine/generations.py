@@ -15,12 +15,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from projections.engine import rights
 from projections.engine.projection import Projection
 
-READERS = ("ledger_auditor", "ledger_operator", "ledger_user")
-"""Roles that may read the read models."""
-WRITERS = ("ledger_projector",)
-"""Roles that may also write them."""
+READERS = rights.READERS
 
 
 class SqlFilesMissing(Exception):
@@ -97,24 +95,8 @@ def analyze(connection: psycopg.Connection[Any], projection: Projection, schema:
 
 
 def grant(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
-    """Lets the roles that exist read the public tables, and the projector write all."""
-    names = {
-        name
-        for (name,) in connection.execute(
-            "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [[*READERS, *WRITERS]]
-        )
-    }
-    for role in sorted(names):
-        reads_only = role in READERS
-        tables = projection.public_tables if reads_only else projection.tables
-        rights = "SELECT" if reads_only else "SELECT, INSERT, UPDATE, DELETE"
-        _grant(connection, "USAGE ON SCHEMA", [sql.Identifier(schema)], role)
-        _grant(
-            connection,
-            f"{rights} ON",
-            [sql.Identifier(schema, table.name) for table in tables],
-            role,
-        )
+    """Gives the tables to their owner, and everybody their rights on them (rights.py)."""
+    rights.give(connection, projection, schema)
 
 
 def check_views(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
@@ -132,19 +114,13 @@ def check_views(connection: psycopg.Connection[Any], projection: Projection, sch
 def point_views(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
     """Lets the public views show the tables in `schema`. A view that is there keeps its owner,
     its privileges, its options and what is built upon it. Raises ViewNotReplaceable."""
-    roles = [
-        name
-        for (name,) in connection.execute(
-            "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [[*READERS, *WRITERS]]
-        )
-    ]
     for table in projection.public_tables:
         view = sql.Identifier("public", table.name)
         is_new = not columns_of(connection, "public", table.name)
         columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
         replace_view(connection, schema, table.name, columns)
         if is_new:
-            for role in roles:
+            for role in (*READERS, rights.OWNER):
                 _grant(connection, "SELECT ON", [view], role)
 
 

@@ -49,7 +49,8 @@ Key: TypeAlias = Any
 class Table(Generic[R]):
     """A table of a read model. `insert_only` rows are never looked up or changed again;
     `resident` ones are all in memory all the time and need no `keys`: for the few rows that
-    folds look up by what other rows say."""
+    folds look up by what other rows say. A public table without `user_id` shows users nothing
+    unless it is `shared`: its rows are nobody's (rights.py)."""
 
     name: str
     row: type[R]
@@ -57,6 +58,7 @@ class Table(Generic[R]):
     insert_only: bool = False
     private: bool = False
     resident: bool = False
+    shared: bool = False
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 
-from projections.engine import builds, filling, generations, retry, shadow
+from ledger.domain.operation import ProjectionRebuilt
+from projections.engine import builds, filling, generations, operations, retry, shadow
 from projections.engine.build import FoldFailed
 from projections.engine.builds import Kept
 from projections.engine.bulk import BulkFailed, Find
@@ -138,11 +139,13 @@ def rebuild(
     accept_differences: bool = False,
     dry_run: bool = False,
     resume: bool = False,
+    deed: operations.Deed | None = None,
     find: Find | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Report:
-    """Builds the next generation and makes it the live one. Raises RebuildDiffers, Leftover,
-    AlreadyRunning, NotInstalled, FoldFailed, SwapBlocked."""
+    """Builds the next generation and makes it the live one, which the log then tells with who did
+    it and why. Raises RebuildDiffers, Leftover, AlreadyRunning, NotInstalled, FoldFailed,
+    SwapBlocked."""
     (report,) = rebuild_all(
         database_url,
         [projection],
@@ -150,6 +153,7 @@ def rebuild(
         accept_differences=accept_differences,
         dry_run=dry_run,
         resume=resume,
+        deed=deed,
         find=find,
         on_progress=on_progress,
     )
@@ -166,6 +170,7 @@ def rebuild_all(
     accept_differences: bool = False,
     dry_run: bool = False,
     resume: bool = False,
+    deed: operations.Deed | None = None,
     find: Find | None = None,
     on_progress: OnProgress = no_progress,
 ) -> list[Report]:
@@ -173,6 +178,7 @@ def rebuild_all(
     other. `resume`: only those that an interrupted rebuild left. Raises what `rebuild` raises, but
     for RebuildDiffers: such a report has nothing `swapped`."""
     started = time.monotonic()
+    deed = deed or operations.Deed.of_terminal()
     all_begun: list[Begun] = []
     reports = []
     with filling.session(database_url, projections, "rebuild") as connection:
@@ -191,12 +197,7 @@ def rebuild_all(
                 fresh = all_begun[0].shadow(connection, limits, on_progress)
                 report = _built(fresh, started)
                 if not dry_run and (report.equal or accept_differences):
-                    assert fresh.kept is not None
-                    fresh.try_parked()
-                    swapped = swap(fresh, limits.swap_patience_seconds)
-                    retry.retry_all(connection, fresh.projection, limits.rows_in_memory)
-                    report = replace(report, swapped=swapped, generation=fresh.kept.generation)
-                    drop_retired(connection, fresh.projection)
+                    report = _made_live(fresh, report, limits, deed)
                 else:
                     _remove(connection, [all_begun[0]])
                 all_begun.pop(0)
@@ -342,3 +343,26 @@ def _compared(fresh: Shadow, started: float) -> Report:
         seconds,
         parked=len(fresh.left_out.parked),
     )
+
+
+def _made_live(fresh: Shadow, report: Report, limits: Limits, deed: operations.Deed) -> Report:
+    """Swaps the build in, and tries then what the live one had parked."""
+    connection, projection = fresh.connection, fresh.projection
+    assert fresh.kept is not None
+    fresh.try_parked()
+    before = shadow.live(connection, projection)
+    assert report.comparison is not None
+    done = deed.as_event(
+        ProjectionRebuilt,
+        projection.name,
+        generation=fresh.kept.generation,
+        previous_generation=before.generation,
+        code_version=projection.version,
+        previous_code_version=before.code_version,
+        compared_at_position=report.position,
+        differences=report.comparison.difference_count,
+    )
+    swapped = swap(fresh, limits.swap_patience_seconds, done)
+    retry.retry_all(connection, projection, rows_in_memory=limits.rows_in_memory)
+    drop_retired(connection, projection)
+    return replace(report, swapped=swapped, generation=fresh.kept.generation)

@@ -16,11 +16,13 @@ from uuid import UUID
 
 import psycopg
 
-from projections.engine import checkpoint, dead_letters, parking, source
+from ledger.domain.operation import ProjectionEventSkipped, ProjectionEventsRetried
+from projections.engine import checkpoint, dead_letters, operations, parking, source
 from projections.engine.build import Build
 from projections.engine.checkpoint import NotInstalled
 from projections.engine.dead_letters import DeadLetter, HeldBack
 from projections.engine.generations import schema_of
+from projections.engine.operations import Deed
 from projections.engine.parking import Applied
 from projections.engine.projection import Projection
 from projections.engine.wakeup import CONTROL_CHANNEL
@@ -51,16 +53,32 @@ class Retried:
 
 
 def retry(
-    connection: psycopg.Connection[Any], projection: Projection, key: str, *, rows_in_memory: int
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    key: str,
+    *,
+    rows_in_memory: int,
+    deed: Deed | None = None,
 ) -> Retried:
-    """Folds the parked events of the key. Raises OtherCodeVersion, NotInstalled."""
+    """Folds the parked events of the key. `deed`: an operator's, which the log then tells; a
+    rebuild tells of itself. Raises OtherCodeVersion, NotInstalled."""
     with connection.transaction():
         at = _lock(connection, projection)
-        return _retry(connection, projection, at, key, rows_in_memory)
+        result = _retry(connection, projection, at, key, rows_in_memory)
+        if deed is not None:
+            done = deed.as_event(
+                ProjectionEventsRetried,
+                projection.name,
+                partition_key=key,
+                applied=result.applied,
+                remaining=result.remaining,
+            )
+            operations.record(connection, done)
+        return result
 
 
 def retry_all(
-    connection: psycopg.Connection[Any], projection: Projection, rows_in_memory: int
+    connection: psycopg.Connection[Any], projection: Projection, *, rows_in_memory: int
 ) -> list[Retried]:
     """Every parked key of the projection."""
     letters = dead_letters.find(connection, name=projection.name)
@@ -73,17 +91,25 @@ def skip(
     projection: Projection,
     letter: DeadLetter,
     *,
-    who: str,
-    reason: str,
+    deed: Deed,
     rows_in_memory: int,
 ) -> Retried:
     """Leaves the event out for ever, and lets the later ones of its key go on. Raises NotParked,
     OtherCodeVersion, NotInstalled."""
     with connection.transaction():
         at = _lock(connection, projection)
-        if not dead_letters.skip(connection, letter.id, who=who, reason=reason):
+        reason = deed.reason or ""
+        if not dead_letters.skip(connection, letter.id, who=deed.actor, reason=reason):
             raise NotParked(f"{letter.id} is not parked any more")
         result = _retry(connection, projection, at, letter.partition_key, rows_in_memory)
+        done = deed.as_event(
+            ProjectionEventSkipped,
+            projection.name,
+            partition_key=letter.partition_key,
+            event_id=str(letter.event_id),
+            position=letter.position,
+        )
+        operations.record(connection, done)
         return replace(result, stopped=letter.position > at.position)
 
 

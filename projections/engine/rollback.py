@@ -7,7 +7,8 @@ going back twice is going forward.
 
 from dataclasses import dataclass
 
-from projections.engine import builds, dead_letters, filling, shadow
+from ledger.domain.operation import ProjectionRolledBack
+from projections.engine import builds, dead_letters, filling, operations, shadow
 from projections.engine.projection import Projection
 from projections.engine.shadow import Limits, OnProgress, Shadow, no_progress
 from projections.engine.swap import Swapped, swap, swap_as_it_is
@@ -40,9 +41,11 @@ def rollback(
     projection: Projection,
     limits: Limits,
     *,
+    deed: operations.Deed | None = None,
     on_progress: OnProgress = no_progress,
 ) -> RolledBack:
-    """Makes the previous generation the live one. Raises NothingToReturnTo, PreviousNotWhole,
+    """Makes the previous generation the live one, which the log then tells with who did it and
+    why. Raises NothingToReturnTo, PreviousNotWhole,
     AlreadyRunning, NotInstalled, FoldFailed, SwapBlocked."""
     with filling.session(database_url, [projection], "rollback") as connection:
         live = shadow.live(connection, projection)
@@ -53,6 +56,14 @@ def rollback(
                 "A rebuild makes another: ledgerctl projections rebuild " + projection.name
             )
         assert kept.generation is not None
+        done = (deed or operations.Deed.of_terminal()).as_event(
+            ProjectionRolledBack,
+            projection.name,
+            generation=kept.generation,
+            previous_generation=live.generation,
+            code_version=kept.code_version,
+            previous_code_version=live.code_version,
+        )
         if kept.code_version == projection.version:
             if dead_letters.held_back(
                 connection, projection.name, kept.generation, kept.position
@@ -71,9 +82,11 @@ def rollback(
                 on_progress=on_progress,
                 kept=kept,
             )
-            swapped = swap(fresh, limits.swap_patience_seconds)
+            swapped = swap(fresh, limits.swap_patience_seconds, done)
         else:
-            swapped = swap_as_it_is(connection, projection, kept, limits.swap_patience_seconds)
+            swapped = swap_as_it_is(
+                connection, projection, kept, limits.swap_patience_seconds, done
+            )
     return RolledBack(
         projection_name=projection.name,
         generation=kept.generation,

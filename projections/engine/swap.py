@@ -20,7 +20,8 @@ from typing import Any, TypeAlias
 
 import psycopg
 
-from projections.engine import access, builds, dead_letters, generations, shadow
+from ledger.domain.operation import ProjectionOperation
+from projections.engine import access, builds, dead_letters, generations, operations, shadow
 from projections.engine.generations import schema_of
 from projections.engine.projection import Projection
 from projections.engine.shadow import Live, Shadow
@@ -77,8 +78,8 @@ class Swapped:
     tries: int
 
 
-def swap(fresh: Shadow, patience_seconds: float) -> Swapped:
-    """Makes a kept build the live generation. Raises SwapBlocked."""
+def swap(fresh: Shadow, patience_seconds: float, done: ProjectionOperation) -> Swapped:
+    """Makes a kept build the live generation, and says so in the log. Raises SwapBlocked."""
     deadline = time.monotonic() + patience_seconds
     assert fresh.kept is not None
     is_complete = fresh.kept.phase == builds.COMPLETE
@@ -89,9 +90,9 @@ def swap(fresh: Shadow, patience_seconds: float) -> Swapped:
     while True:
         fresh.catch_up()
         tries += 1
-        done = _try(fresh, tries)
-        if done is not None:
-            return done
+        swapped = _try(fresh, tries, done)
+        if swapped is not None:
+            return swapped
         if time.monotonic() > deadline:
             raise _blocked(fresh.projection.name, _readers(fresh))
         time.sleep(RETRY_SECONDS)
@@ -102,6 +103,7 @@ def swap_as_it_is(
     projection: Projection,
     kept: builds.Kept,
     patience_seconds: float,
+    done: ProjectionOperation,
 ) -> Swapped:
     """Makes a generation of other code the live one, at the position where it stands: only that
     code can fold on. Raises SwapBlocked."""
@@ -115,6 +117,7 @@ def swap_as_it_is(
             locked = _point_views(connection, projection, before, kept, back=True)
             if locked is not None:
                 _commit_to(connection, projection, before, kept)
+                operations.record(connection, done)
         if locked is not None:
             now = time.monotonic()
             return Swapped(before, kept.position, now - locked, now - started, tries)
@@ -123,7 +126,7 @@ def swap_as_it_is(
         time.sleep(RETRY_SECONDS)
 
 
-def _try(fresh: Shadow, tries: int) -> Swapped | None:
+def _try(fresh: Shadow, tries: int, done: ProjectionOperation) -> Swapped | None:
     connection, projection = fresh.connection, fresh.projection
     with connection.transaction():
         before = _lock(connection, projection)
@@ -140,6 +143,7 @@ def _try(fresh: Shadow, tries: int) -> Swapped | None:
             dead_letters.carry_over(
                 connection, projection.name, before.generation, fresh.kept.generation
             )
+            operations.record(connection, done)
     if locked is None:
         return None
     now = time.monotonic()

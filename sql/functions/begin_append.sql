@@ -11,7 +11,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('event_store'), 1);
     SELECT e.position, e.recorded_at INTO head, recorded_at
-        FROM event_store AS e ORDER BY e.position DESC LIMIT 1;
+        FROM public.event_store AS e ORDER BY e.position DESC LIMIT 1;
     head := coalesce(head, 0);
     recorded_at := greatest(clock_timestamp(), recorded_at);
     IF event_count > 0 THEN

@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 
 from benchmarks.event_mix import EventMix, append_mix
-from ledger.domain import account, allocation, instrument, order
+from ledger.domain import account, allocation, instrument, operation, order
 from ledger.domain.order_status import OrderStatus
 from tests.projections import log as events
 from tests.projections.log import ACCOUNT, INSTRUMENT, Log
@@ -23,6 +23,7 @@ def append_everything(database_url: str) -> None:
         _account(log)
         _order(log)
         _ends(log)
+        _operations(log)
         log.account(
             account.AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
             account.AccountReactivated(),
@@ -46,6 +47,15 @@ def _instrument(log: Log) -> None:
         instrument.InstrumentDelisted(instrument=INSTRUMENT + "-2"),
         user_id=None,
     )
+
+
+def _operations(log: Log) -> None:
+    for kind in operation.ProjectionOperation.__subclasses__():
+        log.append(
+            operation.stream_id("orders"),
+            kind(projection_name="orders", actor="ada", reason="a test", details={"generation": 2}),
+            user_id=None,
+        )
 
 
 def _account(log: Log) -> None:

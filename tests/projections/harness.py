@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import sql
 
+from ledger.domain import operation
 from ledger.eventstore import reader
 from projections.engine import bulk, checkpoint, generations, lease, source
 from projections.engine.build import Build
@@ -214,6 +215,16 @@ def _batch_with_crash(
         pass
 
 
+def last_to_fold(connection: psycopg.Connection[Any]) -> int:
+    """The last position that some read model may be made of: a rebuild records itself in the log,
+    and nobody is there to move the checkpoints past that."""
+    row = connection.execute(
+        "SELECT max(position) FROM event_store WHERE stream_type <> %s", [operation.STREAM_TYPE]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def check_rebuild(database_url: str, projection: Projection) -> None:
     """To be called with live rows up to the head."""
     limits = Limits(batch_positions=64, rows_in_memory=100)
@@ -222,7 +233,7 @@ def check_rebuild(database_url: str, projection: Projection) -> None:
     with connect(database_url, "test") as connection:
         before = live(connection, projection)
         rows = contents(connection, projection, schema_of(projection.name, before.generation))
-        assert report.position == before.position == reader.head(connection)
+        assert report.position == before.position >= last_to_fold(connection)
         assert rebuild(database_url, projection, limits).equal
         after = live(connection, projection)
         assert after.generation == before.generation + 1

@@ -15,6 +15,7 @@ from projections.engine.build import FoldFailed
 from projections.engine.connection import connect
 from projections.engine.dead_letters import DeadLetter
 from projections.engine.failures import is_poison
+from projections.engine.operations import Deed
 from projections.engine.projection import Projection
 from projections.engine.rebuild import rebuild, verify
 from projections.engine.retry import NotParked
@@ -168,8 +169,7 @@ def test_a_skipped_event_is_left_out_by_rebuilds_too_and_says_by_whom_and_why(
                 connection,
                 orders.PROJECTION,
                 letter,
-                who="olga",
-                reason="the venue took it back",
+                deed=Deed("olga", "the venue took it back"),
                 rows_in_memory=100,
             )
             assert (result.applied, result.remaining) == (1, 0)
@@ -178,8 +178,7 @@ def test_a_skipped_event_is_left_out_by_rebuilds_too_and_says_by_whom_and_why(
                     connection,
                     orders.PROJECTION,
                     letter,
-                    who="olga",
-                    reason="twice",
+                    deed=Deed("olga", "twice"),
                     rows_in_memory=100,
                 )
     assert _rows(database_url, "SELECT status, venue_order_id FROM orders") == [("CANCELLED", None)]
@@ -311,7 +310,7 @@ def test_a_projection_whose_rows_depend_on_each_other_stops_until_the_event_is_s
         assert statuses(database_url)[projection.name].position == letter.position - 1
         with connect(database_url, "test") as connection:
             result = retry.skip(
-                connection, projection, letter, who="olga", reason="a test", rows_in_memory=100
+                connection, projection, letter, deed=Deed("olga", "a test"), rows_in_memory=100
             )
         assert result.stopped
         caught_up(database_url, projection.name)

@@ -13,6 +13,7 @@ from projections import balances, orders
 from projections.engine import builds, checkpoint, control, lease
 from projections.engine.checkpoint import Checkpoint, Fenced
 from projections.engine.connection import connect
+from projections.engine.operations import Deed
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.projections import log as events
@@ -122,17 +123,21 @@ def test_a_pause_holds_at_once_and_a_resume_is_noticed_within_a_second(database_
     ):
         log.account(events.deposited("USDT", "1"))
         caught_up(database_url, "balances")
-        assert control.pause(operator, ["balances"], who="olga", reason="month end") == ["balances"]
-        assert control.pause(operator, ["balances"], who="igor", reason=None) == []
+        assert control.pause(operator, ["balances"], Deed("olga", "month end")) == ["balances"]
+        assert control.pause(operator, ["balances"], Deed("igor")) == []
         log.account(events.deposited("USDT", "2"))
         status = statuses(database_url)["balances"]
-        assert (status.status, status.lag_events, status.owner) == ("PAUSED", 1, None)
+        assert (status.status, status.lag_events, status.owner) == (
+            "PAUSED",
+            2,
+            None,
+        )  # the pause is in the log, too
         assert status.why is not None
         assert status.why.startswith("paused by olga since ")
         assert status.why.endswith(": month end")
         assert status.needs_person
         started = time.monotonic()
-        assert control.resume(operator, ["balances"]) == ["balances"]
+        assert control.resume(operator, ["balances"], Deed("olga")) == ["balances"]
         caught_up(database_url, "balances")
         assert time.monotonic() - started < 1
         status = statuses(database_url)["balances"]
@@ -141,7 +146,7 @@ def test_a_pause_holds_at_once_and_a_resume_is_noticed_within_a_second(database_
 
 def test_a_paused_projection_stays_so_for_every_worker_that_starts(database_url: str) -> None:
     with connect(database_url, "operator") as operator:
-        control.pause(operator, ["balances"], who="olga", reason=None)
+        control.pause(operator, ["balances"], Deed("olga"))
     with opened_log(database_url) as log:
         log.account(events.deposited("USDT", "1"))
         log.order(events.submitted())
@@ -154,7 +159,7 @@ def test_a_paused_projection_stays_so_for_every_worker_that_starts(database_url:
 def test_a_batch_begun_before_a_pause_cannot_be_committed_after_it(database_url: str) -> None:
     with connect(database_url, "worker") as worker, connect(database_url, "operator") as operator:
         claimed = _claimed(worker, "me")
-        control.pause(operator, ["balances"], who="olga", reason=None)
+        control.pause(operator, ["balances"], Deed("olga"))
         with pytest.raises(Fenced):
             checkpoint.advance(worker, claimed, to=9, handled=0, event_id=None, rate=None)
         with pytest.raises(Fenced):

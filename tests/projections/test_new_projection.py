@@ -33,7 +33,7 @@ def volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     """The page's projection, its SQL where read models' SQL is."""
     code = tmp_path / "volumes_of_the_page.py"
     code.write_text(_block("python", "class Volume"), encoding="utf-8")
-    (tmp_path / "volumes.sql").write_text(_block("sql", "TABLE volumes"), encoding="utf-8")
+    (tmp_path / "volumes.sql").write_text(_block("postgresql", "TABLE volumes"), encoding="utf-8")
     (tmp_path / "volumes.indexes.sql").write_text("", encoding="utf-8")
     monkeypatch.setattr(generations, "read_models_directory", lambda: tmp_path)
     spec = importlib.util.spec_from_file_location(code.stem, code)

@@ -120,6 +120,7 @@ def test_readers_may_read_before_and_after_a_rebuild(live_url: str, role: str) -
     for _ in range(2):
         with psycopg.connect(live_url) as connection:
             connection.execute(f"SET ROLE {role}".encode())
+            connection.execute(f"SET app.current_user_id = '{events.USER}'".encode())
             assert connection.execute("SELECT asset FROM balances").fetchall() == [("USDT",)]
         rebuild(live_url, balances.PROJECTION, LIMITS)
 

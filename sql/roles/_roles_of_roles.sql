@@ -1,0 +1,20 @@
+-- Operators rebuild read models, so they may do what the projections do. Whoever migrates owns the
+-- log, makes read models and hands them over; as a member of the roles it can step down to them
+-- (a superuser can anyway).
+DO $$
+DECLARE
+    role text;
+BEGIN
+    IF NOT pg_has_role('ledger_operator', 'ledger_projector', 'MEMBER') THEN
+        GRANT ledger_projector TO ledger_operator;
+    END IF;
+    FOREACH role IN ARRAY ARRAY['ledger_writer', 'ledger_operator', 'ledger_auditor'] LOOP
+        IF NOT pg_has_role(current_user, role, 'USAGE') THEN
+            EXECUTE format('GRANT %I TO %I', role, current_user);
+        END IF;
+    END LOOP;
+EXCEPTION
+    -- Roles belong to the whole server: the migration of another database was faster.
+    WHEN unique_violation THEN NULL;
+END;
+$$;
