@@ -1,5 +1,6 @@
 """A log with every type of event at least once, and a few hundred of the demo's mix."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,8 @@ def append_everything(database_url: str) -> None:
         _account(log)
         _order(log)
         _ends(log)
+        log.now -= timedelta(hours=1)
+        log.account(events.deposited("USDT", "7", "told an hour late"))
         log.account(
             account.AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
             account.AccountReactivated(),

@@ -7,9 +7,11 @@ from types import ModuleType
 
 import typer
 
+from ledger.cli.audit import events, explaining, statement, tracing
+
 app = typer.Typer(no_args_is_help=True, help="Ask history, and prove that nobody altered it.")
 
-_COMMANDS: tuple[ModuleType, ...] = ()
+_COMMANDS: tuple[ModuleType, ...] = (events, tracing, explaining, statement)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _module in _COMMANDS:
