@@ -54,7 +54,6 @@ DEEPEST = 100
 """Nesting that every JSON library takes; events of the ledger have three levels."""
 
 _MAYBE_INEXACT = re.compile(r"[ \[]-?(?:\d+\.|\d{16})").search
-_BEYOND_ONE_UNIT = "\ud800"
 
 
 def jcs(value: Any) -> bytes:
@@ -65,7 +64,7 @@ def jcs(value: Any) -> bytes:
     beyond the basic plane. (A test holds the two together.)
     """
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    if text.isascii() or max(text.decode()) < _BEYOND_ONE_UNIT:
+    if text.isascii() or _in_basic_plane(text.decode()):
         return text
     return rfc8785.dumps(value)
 
@@ -99,6 +98,10 @@ def values(row: Row) -> dict[str, Any]:
         "stream_type": stream_type,
         "user_id": user_id,
     }
+
+
+def _in_basic_plane(text: str) -> bool:
+    return len(text.encode("utf-16-le")) == 2 * len(text)
 
 
 def _integer(text: str | None) -> int | None:

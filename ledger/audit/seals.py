@@ -95,6 +95,7 @@ _COLUMNS = """number, format, first_position, last_position, root, previous_hash
     hash, signature"""
 _LAST = f"SELECT {_COLUMNS} FROM event_seals ORDER BY number DESC LIMIT 1"
 _ALL = f"SELECT {_COLUMNS} FROM event_seals WHERE number >= %s ORDER BY number"
+_NUMBERED = f"SELECT {_COLUMNS} FROM event_seals WHERE number = %s"
 _COVERING = f"""
     SELECT {_COLUMNS} FROM event_seals WHERE last_position >= %s ORDER BY last_position LIMIT 1"""
 _LEAVES = "SELECT leaf_hashes FROM event_seals WHERE number = %s"
@@ -118,6 +119,12 @@ def seal_of(connection: psycopg.Connection[Any], position: int) -> Seal | None:
     """The seal of the block with the position; None when it is not sealed."""
     row = connection.execute(_COVERING, [position]).fetchone()
     return Seal(*row) if row and row[2] <= position else None
+
+
+def numbered(connection: psycopg.Connection[Any], number: int) -> Seal | None:
+    """The seal with the number."""
+    row = connection.execute(_NUMBERED, [number]).fetchone()
+    return Seal(*row) if row else None
 
 
 def all_seals(connection: psycopg.Connection[Any], first_number: int = 1) -> Iterator[Seal]:

@@ -1,4 +1,4 @@
-"""A small history for tests of seals: a few streams, every kind of column value, sealed in blocks."""
+"""A small history for tests of seals: a few streams, all kinds of values, sealed in blocks."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,11 +15,14 @@ from ledger.eventstore.store import NewEvent
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STREAMS = 8
-BLOCK = 16
+BLOCK = 8
 """Events per seal: small, so that a short history has many."""
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC_KEY = KEY.public_key().public_bytes_raw()
-DATA = '{"amount": "12.50", "asset": "BTC", "note": "ä \\"x\\" \\\\ \\t", "deep": [{"a": 1}], "ok": true}'
+DATA = (
+    '{"amount": "12.50", "asset": "BTC", "note": "ä \\"x\\" \\\\ \\t", '
+    '"deep": [{"a": 1}], "ok": true}'
+)
 
 
 def append(connection: psycopg.Connection[Any], count: int) -> list[UUID]:
