@@ -7,9 +7,16 @@ from types import ModuleType
 
 import typer
 
+from ledger.cli.audit import exporting, proving, sealing, verifying
+
 app = typer.Typer(no_args_is_help=True, help="Ask history, and prove that nobody altered it.")
 
-_COMMANDS: tuple[ModuleType, ...] = ()
+_COMMANDS: tuple[ModuleType, ...] = (
+    verifying,
+    sealing,
+    proving,
+    exporting,
+)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _module in _COMMANDS:
