@@ -85,7 +85,7 @@ class Shown:
     def _wait_until_caught_up(self) -> None:
         statement = """SELECT min(last_processed_position)
                            = (SELECT coalesce(max(position), 0) FROM event_store)
-                       FROM event_projections"""
+                       FROM event_projections WHERE projection_name <> 'seals'"""
         deadline = time.monotonic() + CAUGHT_UP_SECONDS
         with psycopg.connect(self._database_url, autocommit=True) as connection:
             while connection.execute(statement).fetchone() != (True,):

@@ -7,11 +7,27 @@ from types import ModuleType
 
 import typer
 
-from ledger.cli.audit import events, explaining, statement, tracing
+from ledger.cli.audit import (
+    events,
+    explaining,
+    proving,
+    sealing,
+    statement,
+    tracing,
+    verifying,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Ask history, and prove that nobody altered it.")
 
-_COMMANDS: tuple[ModuleType, ...] = (events, tracing, explaining, statement)
+_COMMANDS: tuple[ModuleType, ...] = (
+    events,
+    tracing,
+    explaining,
+    statement,
+    verifying,
+    sealing,
+    proving,
+)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _module in _COMMANDS:
