@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -57,6 +58,10 @@ _UNCOMMON_STREAMS = {name.partition(".")[0] for name in EVENT_CLASSES} - {
 
 _ACCOUNTS_OF_USER = """
     SELECT stream_id::text FROM event_store WHERE event_type = 'account.opened' AND user_id = %s"""
+
+
+_cursor_numbers = count(1)
+"""Of cursors, so that several answers can be read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +117,7 @@ def find(
     """The events, streamed. The connection must be in a transaction (`session.reading`)."""
     for part in _parts(connection, events, newest_first):
         statement, parameters = _statement(connection, part, newest_first, limit)
-        with connection.cursor(name="audit_events", binary=True) as cursor:
+        with connection.cursor(name=f"audit_events_{next(_cursor_numbers)}", binary=True) as cursor:
             cursor.itersize = FETCH_ROWS
             with _planning(connection, part):
                 cursor.execute(statement, parameters)
