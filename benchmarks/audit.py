@@ -63,8 +63,9 @@ def main() -> None:
         fill(url, EventMix(accounts=options.accounts), options.events)
         fold_balance_history(url)
         figures = asked(url)
-        fill(other_url, EventMix(accounts=options.accounts), FILLED_BEFORE_APPENDING)
-        figures |= appended(other_url, options.accounts)
+        mix = EventMix(accounts=options.accounts)
+        fill(other_url, mix, FILLED_BEFORE_APPENDING)
+        figures |= appended(other_url, mix)
     report("audit", {"events": options.events, "accounts": options.accounts, **figures})
 
 
@@ -157,8 +158,8 @@ def questions() -> dict[str, Question]:
             lambda e: EventFilter(stream_id=e.stream_id, after=e.position)
         ),
         "type": page(lambda e: EventFilter(event_types=("order.filled",), after=e.position)),
-        "uncommon_type": page(lambda e: EventFilter(event_types=("account.adjusted",))),
-        "aggregate": page(lambda e: EventFilter(stream_type="allocation")),
+        "uncommon_type": page(lambda _: EventFilter(event_types=("account.adjusted",))),
+        "aggregate": page(lambda _: EventFilter(stream_type="allocation")),
         "account": page(lambda e: EventFilter(account_id=e.stream_id, before=e.position)),
         "user": page(lambda e: EventFilter(user_id=e.user_id, after=e.position)),
         "correlation": page(lambda e: EventFilter(correlation_id=e.correlation_id)),
@@ -171,13 +172,13 @@ def questions() -> dict[str, Question]:
             lambda e: EventFilter(occurred_from=e.occurred_at, occurred_to=e.occurred_at + hour)
         ),
         "account_and_payload": page(lambda e: EventFilter(account_id=e.stream_id, where=buys)),
-        "balances_known_at_position": lambda connection, event, newest: balances_at(
+        "balances_known_at_position": lambda connection, event, _: balances_at(
             connection, event.stream_id, Moment(event.position)
         ),
-        "balances_known_at_time": lambda connection, event, newest: balances_at(
+        "balances_known_at_time": lambda connection, event, _: balances_at(
             connection, event.stream_id, Moment(position_at(connection, event.recorded_at))
         ),
-        "balances_effective_at": lambda connection, event, newest: balances_at(
+        "balances_effective_at": lambda connection, event, _: balances_at(
             connection, event.stream_id, Moment(10**12, event.occurred_at)
         ),
     }
@@ -186,7 +187,7 @@ def questions() -> dict[str, Question]:
 # --- appending ------------------------------------------------------------------------
 
 
-def appended(url: str, accounts: int) -> dict[str, float]:
+def appended(url: str, mix: EventMix) -> dict[str, float]:
     """With the audit indexes and without them, in turns."""
     rates: dict[bool, list[float]] = {True: [], False: []}
     work: dict[bool, list[float]] = {True: [], False: []}
@@ -198,7 +199,6 @@ def appended(url: str, accounts: int) -> dict[str, float]:
             ).fetchall()
         ]
         assert len(definitions) == len(AUDIT_INDEXES)
-        mixed = EventMix(accounts=accounts, seed=2)
         backend = psutil.Process(connection.info.backend_pid)
         for _ in range(TURNS):
             for indexed in (False, True):  # it begins with them
@@ -206,7 +206,7 @@ def appended(url: str, accounts: int) -> dict[str, float]:
                     statement = definition if indexed else f"DROP INDEX {name}"
                     connection.execute(statement.encode())
                 connection.execute("CHECKPOINT")
-                rate, worked = append(connection, mixed, backend)
+                rate, worked = append(connection, mix, backend)
                 rates[indexed].append(rate)
                 work[indexed].append(worked)
     return {

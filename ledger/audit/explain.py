@@ -24,6 +24,10 @@ from ledger.domain.money import ZERO, exact
 from ledger.eventstore.reader import RecordedEvent
 
 
+class NoBalance(LookupError):
+    """There is nothing to explain."""
+
+
 @dataclass(frozen=True)
 class Line:
     """A posting, and what is behind it. `sum` is that of its sub-account after it."""
@@ -82,7 +86,7 @@ class Explanation:
         return all(one.equal for one in self.sub_accounts.values())
 
     def lines(self, connection: psycopg.Connection[Any]) -> Iterator[Line]:
-        """Every posting, in position order."""
+        """Every posting, in position order. Raises NoBalance at the end if there was none."""
         events = EventFilter(stream_id=self.account_id, before=self.position + 1)
         for recorded in find(connection, events):
             event = recorded.decoded()
@@ -90,6 +94,12 @@ class Explanation:
                 with exact():
                     lines = self._take(recorded, event)
                 yield from lines
+        if not self.sub_accounts:
+            where = "" if self.sub_account is None else f" in {self.sub_account}"
+            raise NoBalance(
+                f"account {self.account_id} had no {self.asset}{where} up to position "
+                f"{self.position}: check the account, the asset (in capitals) and the sub-account"
+            )
 
     def _take(self, recorded: RecordedEvent, event: AccountEvent) -> list[Line]:
         lines = []

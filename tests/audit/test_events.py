@@ -185,8 +185,9 @@ def test_what_happened_at_another_time_than_its_place_says_is_found(database_url
                     events = EventFilter(occurred_from=begin, occurred_to=end)
                     found = find(connection, events, newest_first=newest_first)
                     expected = connection.execute(
-                        "SELECT position FROM event_store WHERE occurred_at >= coalesce(%s::timestamptz,"
-                        " '-infinity'::timestamptz) AND occurred_at < coalesce(%s::timestamptz, 'infinity')"
+                        "SELECT position FROM event_store"
+                        " WHERE occurred_at >= coalesce(%s, '-infinity'::timestamptz)"
+                        " AND occurred_at < coalesce(%s, 'infinity'::timestamptz)"
                         f" ORDER BY position {'DESC' if newest_first else ''}",
                         (begin, end),
                     ).fetchall()
