@@ -81,8 +81,8 @@ def leaf_hash(row: Row) -> bytes:
 
 def values(row: Row) -> dict[str, Any]:
     """The event as the object whose text is the canonical form."""
-    (position, id_, stream_id, stream_type, event_type, version, data, metadata) = row[:8]
-    (correlation_id, causation_id, user_id, occurred_at, recorded_at) = row[8:]
+    position, id_, stream_id, stream_type, event_type, version, data, metadata, *others = row
+    correlation_id, causation_id, user_id, occurred_at, recorded_at = others
     return {
         "causation_id": causation_id,
         "correlation_id": correlation_id,
@@ -119,7 +119,7 @@ def _json(text: str | None) -> Any:
         return None
     if not text.startswith("{"):
         return [text]
-    if text.count("{") + text.count("[") > DEEPEST and _depth(text) > DEEPEST:
+    if len(text) > 2 * DEEPEST and text.count("{") + text.count("[") > DEEPEST < _depth(text):
         return text
     if _MAYBE_INEXACT(text) and not _exact(text):
         return text

@@ -54,6 +54,7 @@ _ADVANCE = f"""
         processing_rate_per_second = %(rate)s, error_message = NULL,
         status = CASE WHEN owner IS NULL THEN 'STOPPED' ELSE 'RUNNING' END
     WHERE {_MINE} AND last_processed_position = %(position)s"""
+_HOLD = f"SELECT last_processed_position FROM event_projections WHERE {_MINE} FOR UPDATE"
 _HEARTBEAT = f"UPDATE event_projections SET updated_at = clock_timestamp() WHERE {_MINE}"
 _FAIL = f"""
     UPDATE event_projections
@@ -89,6 +90,14 @@ def read_or_begin(connection: psycopg.Connection[Any]) -> Progress:
     progress = read(connection)
     assert progress is not None
     return progress
+
+
+def hold(connection: psycopg.Connection[Any], progress: Progress) -> None:
+    """Keeps the row as it is until the end of the caller's transaction. Raises Fenced if it is not
+    as the caller knows it."""
+    row = connection.execute(_HOLD, vars(progress)).fetchone()
+    if row is None or row[0] != progress.position:
+        raise Fenced(f"the seals are no longer at position {progress.position}, or not for us")
 
 
 def advance(
