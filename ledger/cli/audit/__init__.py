@@ -10,6 +10,7 @@ import typer
 from ledger.cli.audit import (
     events,
     explaining,
+    exporting,
     proving,
     sealing,
     statement,
@@ -27,6 +28,7 @@ _COMMANDS: tuple[ModuleType, ...] = (
     verifying,
     sealing,
     proving,
+    exporting,
 )
 """Modules with a `register(app)`, in the order of the help."""
 
