@@ -121,6 +121,25 @@ class Settings(BaseSettings):
         description="A stream's state is kept after this many further events, so that loading a "
         "long stream reads at most as many. Fewer would write more than they save.",
     )
+    seal_block_events: int = Field(
+        default=1_024,
+        ge=1,
+        le=65_536,
+        description="Most events under one seal. A proof for an event has the logarithm of this in "
+        "hashes, and checking one reads one block; smaller blocks make more seals for nothing.",
+    )
+    seal_block_age_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Seconds after which an event is sealed even if its block is not full. Until "
+        "then nobody can prove that it was not altered; shorter makes more seals when it is quiet.",
+    )
+    seal_key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 private key that seals are signed with, a PEM file made by "
+        "`ledgerctl audit seal --new-key FILE`. Unset: seals are chained but not signed, and only "
+        "a head kept outside shows that all of them were made anew.",
+    )
     outcome_timeout_seconds: float = Field(
         default=5.0,
         gt=0,

@@ -2,7 +2,16 @@
 
 from datetime import timedelta
 
-from projections import accounts, allocations, balances, fills, orders, symbols, transactions
+from projections import (
+    accounts,
+    allocations,
+    balance_history,
+    balances,
+    fills,
+    orders,
+    symbols,
+    transactions,
+)
 from projections.engine.projection import Projection
 from projections.settings import ProjectionSettings
 from projections.snapshots import portfolio_snapshots
@@ -22,6 +31,7 @@ def all_projections(settings: ProjectionSettings) -> tuple[Projection, ...]:
         fills.PROJECTION,
         balances.PROJECTION,
         transactions.PROJECTION,
+        balance_history.PROJECTION,
         portfolio_snapshots(timedelta(seconds=settings.portfolio_snapshot_seconds)),
     )
 

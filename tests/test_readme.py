@@ -86,7 +86,8 @@ class Shown:
         statement = """SELECT projection_name, status, last_processed_position, head
                        FROM event_projections,
                            (SELECT coalesce(max(position), 0) AS head FROM event_store) AS log
-                       WHERE last_processed_position < head AND status <> 'PAUSED'"""
+                       WHERE last_processed_position < head AND status <> 'PAUSED'
+                           AND projection_name <> 'seals'"""
         deadline = time.monotonic() + CAUGHT_UP_SECONDS
         with psycopg.connect(self._database_url, autocommit=True) as connection:
             while behind := connection.execute(statement).fetchall():

@@ -1,18 +1,21 @@
 """ledgerctl query: the read models, as a table for people or as JSON for scripts.
 
 Only the public names are read (views that survive a rebuild), with the columns that they have.
+With --known-at or --effective-at the rows are those of a past moment (ledger/audit/past.py).
 Amounts are plain decimal strings, times ISO 8601 UTC.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
 
 import typer
 
 if TYPE_CHECKING:
+    import psycopg
     from psycopg import sql
 
 FETCH_ROWS = 1_000
@@ -23,6 +26,14 @@ Asset = Annotated[str | None, typer.Option("--asset", help="Only this asset.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")]
 Status = Annotated[str | None, typer.Option("--status", help="Only orders of this status.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")]
+KnownAt = Annotated[
+    str | None,
+    typer.Option("--known-at", help="As it was known at this position of the log, or time."),
+]
+EffectiveAt = Annotated[
+    str | None,
+    typer.Option("--effective-at", help="As it was at this time of the venue, as known now."),
+]
 TABLE_WIDTH = 500
 """Wider than any row: a terminal wraps whole lines, which reads better than cut ids."""
 
@@ -49,42 +60,87 @@ def register(parent: typer.Typer) -> None:
 
 @app.command()
 def balances(
-    account: Account, asset: Asset = None, limit: Limit = None, json: Json = False
+    account: Account,
+    asset: Asset = None,
+    limit: Limit = None,
+    known_at: KnownAt = None,
+    effective_at: EffectiveAt = None,
+    json: Json = False,
 ) -> None:
     """What each sub-account holds, by asset."""
     where = {"account_id": account, "asset": asset}
+    if known_at or effective_at:
+        then = _Then("balances", known_at, effective_at)
+        _print_past(then, {"account_id": account}, {"asset": asset}, limit, json)
+        return
     _print("balances", where, "sub_account, asset", limit, json)
 
 
 @app.command()
 def orders(
-    account: Account, status: Status = None, limit: Limit = None, json: Json = False
+    account: Account,
+    status: Status = None,
+    limit: Limit = None,
+    known_at: KnownAt = None,
+    effective_at: EffectiveAt = None,
+    json: Json = False,
 ) -> None:
     """Orders of an account, newest first."""
-    where = {"account_id": account, "status": _order_status(status)}
+    wanted = _order_status(status)
+    where = {"account_id": account, "status": wanted}
+    if known_at or effective_at:
+        then = _Then("orders", known_at, effective_at)
+        _print_past(then, {"account_id": account}, {"status": wanted}, limit, json)
+        return
     _print("orders", where, "created_at DESC, order_id DESC", limit, json)
 
 
 @app.command()
 def order(
-    order_id: Annotated[UUID, typer.Argument(help="The order's id.")], json: Json = False
+    order_id: Annotated[UUID, typer.Argument(help="The order's id.")],
+    known_at: KnownAt = None,
+    effective_at: EffectiveAt = None,
+    json: Json = False,
 ) -> None:
     """One order."""
+    if known_at or effective_at:
+        then = _Then("orders", known_at, effective_at)
+        _print_past(then, {"order_id": order_id}, {}, None, json)
+        return
     _print("orders", {"order_id": order_id}, "order_id", None, json)
 
 
 @app.command()
-def fills(account: Account, limit: Limit = None, json: Json = False) -> None:
+def fills(
+    account: Account,
+    limit: Limit = None,
+    known_at: KnownAt = None,
+    effective_at: EffectiveAt = None,
+    json: Json = False,
+) -> None:
     """Fills of an account's orders, newest first."""
+    if known_at or effective_at:
+        then = _Then("order_fills", known_at, effective_at)
+        _print_past(then, {"account_id": account}, {}, limit, json)
+        return
     _print("order_fills", {"account_id": account}, "position DESC", limit, json)
 
 
 @app.command()
 def transactions(
-    account: Account, asset: Asset = None, limit: Limit = None, json: Json = False
+    account: Account,
+    asset: Asset = None,
+    limit: Limit = None,
+    known_at: KnownAt = None,
+    effective_at: EffectiveAt = None,
+    json: Json = False,
 ) -> None:
     """Each movement of money, both sides of it, newest first."""
     where = {"account_id": account, "asset": asset}
+    if known_at or effective_at:
+        then = _Then("transactions", known_at, effective_at)
+        _print_past(then, {"account_id": account}, {"asset": asset}, limit, json)
+        return
     _print("transactions", where, "position DESC, line DESC", limit, json)
 
 
@@ -138,6 +194,55 @@ def _print(
             _print_json(names, cursor)
         else:
             _print_table(names, SHOWN[view].split(), cursor)
+
+
+class _Then(NamedTuple):
+    """A read model at a past moment."""
+
+    view: str
+    known_at: str | None
+    effective_at: str | None
+
+
+def _print_past(
+    then: _Then,
+    whose: Mapping[str, UUID],
+    narrowed: Mapping[str, str | None],
+    limit: int | None,
+    json: bool,
+) -> None:
+    """Prints the rows of a past moment, told by the log."""
+    from ledger.audit import past
+    from ledger.audit.moments import InvalidMoment
+    from ledger.audit.session import reading
+    from ledger.services import database
+    from ledger.settings import load
+
+    tell: dict[str, Callable[..., Iterator[past.Row]]] = {
+        "balances": past.balances_at,
+        "orders": past.order_at if "order_id" in whose else past.orders_at,
+        "order_fills": past.fills_at,
+        "transactions": past.transactions_at,
+    }
+    with database(load()) as url, reading(url) as connection:
+        try:
+            moment = past.moment_of(connection, *then)
+        except InvalidMoment as error:
+            raise typer.BadParameter(str(error)) from error
+        names = _columns(connection, then.view)
+        found = tell[then.view](connection, *whose.values(), moment, **narrowed)
+        rows = ([row[name] for name in names] for row in islice(found, limit))
+        if json:
+            _print_json(names, rows)
+        else:
+            _print_table(names, SHOWN[then.view].split(), rows)
+
+
+def _columns(connection: "psycopg.Connection[Any]", view: str) -> list[str]:
+    from psycopg import sql
+
+    cursor = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(sql.Identifier(view)))
+    return [column.name for column in cursor.description or ()]
 
 
 def _statement(view: str, conditions: Iterable[str], order_by: str) -> "sql.Composed":

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     service: Annotated[
-        str, typer.Argument(help="commands, projections, or all of them.", show_default=True)
+        str, typer.Argument(help="commands, projections, seals, or all of them.", show_default=True)
     ] = ALL,
 ) -> None:
     """Run services in the foreground, against the database and the NATS server that are set."""

@@ -59,7 +59,14 @@ class UnusableSubject(ValueError):
 
 
 Callback = Callable[[], Awaitable[None]]
-_RESERVED_REPLIES = ("$", COMMANDS_PREFIX, "ledger.outcomes.", "ledger.events.", "ledger.query.")
+_RESERVED_REPLIES = (
+    "$",
+    COMMANDS_PREFIX,
+    "ledger.outcomes.",
+    "ledger.events.",
+    "ledger.query.",
+    "ledger.seals",
+)
 
 
 async def connect(

@@ -35,13 +35,13 @@ async def test_an_unknown_service_is_answered_with_those_there_are(tmp_path: Pat
     finished = await run("serve", "publisher", cwd=tmp_path, TERM="dumb", COLUMNS="200")
     assert finished.exit_code == 2
     assert "there is no service 'publisher'" in finished.stderr
-    assert "commands, projections, all" in finished.stderr
+    assert "commands, projections, seals, all" in finished.stderr
 
 
 async def test_a_database_without_the_schema_is_refused_with_the_remedy(
     tmp_path: Path, empty_database_url: str, nats_url: str
 ) -> None:
-    for service in ("commands", "projections", "all"):
+    for service in ("commands", "projections", "seals", "all"):
         finished = await run(
             "serve",
             service,

@@ -1,5 +1,6 @@
 """A log with every type of event at least once, and a few hundred of the demo's mix."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,8 @@ def append_everything(database_url: str) -> None:
         _order(log)
         _ends(log)
         _operations(log)
+        log.now -= timedelta(hours=1)
+        log.account(events.deposited("USDT", "7", "told an hour late"))
         log.account(
             account.AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
             account.AccountReactivated(),

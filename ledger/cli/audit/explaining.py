@@ -1,0 +1,167 @@
+"""ledgerctl audit explain: why a balance, or an order, is what it is."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import orjson
+import typer
+
+from ledger.cli.audit.output import Format, plain, write
+
+if TYPE_CHECKING:
+    from ledger.audit.explain import Explanation, Line
+    from ledger.audit.explain_order import OrderExplanation
+
+_LINE = (
+    "position", "recorded_at", "sub_account", "reason", "amount", "sum", "order_id", "trade_id",
+    "event_type", "event_id", "command_type", "command_id", "source",
+)  # fmt: skip
+_STEP = (
+    "position", "occurred_at", "event_type", "status", "cum_qty", "leaves_qty", "held",
+    "held_asset", "trade_id", "late", "command_type", "source", "event_id",
+)  # fmt: skip
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+app = typer.Typer(no_args_is_help=True, help="Why a balance or an order is what it is.")
+
+
+def register(parent: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    parent.add_typer(app, name="explain")
+
+
+@app.command()
+def balance(
+    account: Annotated[UUID, typer.Option("--account", help="The account's id.")],
+    asset: Annotated[str, typer.Option("--asset", help="The asset.")],
+    sub_account: Annotated[str | None, typer.Option(help="Only this sub-account.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="As known at this position or time; else now.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Every posting behind a balance, its subtotals by reason, and whether their sum is the
+    balance to the last unit: exit 1 if it is not."""
+    from ledger.audit.explain import explain_balance
+    from ledger.audit.moments import InvalidMoment, position_of
+    from ledger.audit.session import reading
+    from ledger.services import database
+    from ledger.settings import load
+
+    with database(load()) as url, reading(url) as connection:
+        try:
+            position = None if as_of is None else position_of(connection, as_of)
+        except InvalidMoment as error:
+            raise typer.BadParameter(str(error), param_hint="--as-of") from error
+        found = explain_balance(connection, account, asset, sub_account=sub_account, as_of=position)
+        lines = (_row(line) for line in found.lines(connection))
+        if json:
+            _print_json(found, lines)
+        else:
+            write(lines, _LINE, Format.TABLE, sys.stdout.buffer, _LINE)
+            _print_sums(found)
+    raise typer.Exit(0 if found.equal else 1)
+
+
+@app.command()
+def order(
+    order_id: Annotated[UUID, typer.Argument(help="The order's id.")], json: Json = False
+) -> None:
+    """Every event of an order with what it changed, and whether that is what the order's row
+    says: exit 1 if it is not."""
+    from ledger.audit.explain_order import explain_order
+    from ledger.audit.session import reading
+    from ledger.services import database
+    from ledger.settings import load
+
+    with database(load()) as url, reading(url) as connection:
+        found = explain_order(connection, order_id)
+    if json:
+        _print_order(found)
+    else:
+        steps = (asdict(step) for step in found.steps)
+        write(steps, _STEP, Format.TABLE, sys.stdout.buffer, _STEP)
+        for column, (log, shown) in found.differences.items():
+            typer.echo(f"NOT EQUAL: {column} is {log} by the log, {shown} in orders")
+        if found.equal:
+            typer.echo(f"Equal to the row in orders at position {found.position}.")
+    raise typer.Exit(0 if found.equal else 1)
+
+
+def _row(line: "Line") -> Mapping[str, Any]:
+    return {field.name: getattr(line, field.name) for field in fields(line)}
+
+
+def _print_sums(found: "Explanation") -> None:
+    typer.echo("")
+    for (sub_account, reason), amount in sorted(found.by_reason.items()):
+        count = found.postings[sub_account, reason]
+        typer.echo(f"{sub_account}  {reason}  {plain(amount)} {found.asset} in {count:,} postings")
+    for (sub_account, order_id), amount in sorted(found.holds.items()):
+        typer.echo(f"{sub_account}  locked  {plain(amount)} {found.asset} for order {order_id}")
+    for name, one in sorted(found.sub_accounts.items()):
+        sums = f"total {plain(one.total)}, locked {plain(one.locked)} {found.asset}"
+        said = f"total {plain(one.said_total)}, locked {plain(one.said_locked)}"
+        if one.equal:
+            typer.echo(f"{name}: {sums}: equal to {found.compared_with}")
+        else:
+            typer.echo(f"{name}: {sums} by the log, NOT EQUAL to {found.compared_with}: {said}")
+    typer.echo(f"{'All equal' if found.equal else 'NOT equal'} at position {found.position}.")
+
+
+def _print_json(found: "Explanation", lines: Iterator[Mapping[str, Any]]) -> None:
+    """The postings are written as they come; there may be more than memory."""
+    out = sys.stdout.buffer
+    head = {"account_id": str(found.account_id), "asset": found.asset, "position": found.position}
+    out.write(orjson.dumps(head)[:-1] + b',"postings":')
+    write(lines, _LINE, Format.JSON, out, _LINE)
+    rest = {
+        "by_reason": [
+            {
+                "sub_account": sub_account,
+                "reason": reason,
+                "amount": plain(amount),
+                "postings": found.postings[sub_account, reason],
+            }
+            for (sub_account, reason), amount in sorted(found.by_reason.items())
+        ],
+        "holds": [
+            {"sub_account": sub_account, "order_id": str(order_id), "amount": plain(amount)}
+            for (sub_account, order_id), amount in sorted(found.holds.items())
+        ],
+        "sub_accounts": [
+            {
+                "sub_account": name,
+                "total": plain(one.total),
+                "locked": plain(one.locked),
+                "balance_total": plain(one.said_total),
+                "balance_locked": plain(one.said_locked),
+                "equal": one.equal,
+            }
+            for name, one in sorted(found.sub_accounts.items())
+        ],
+        "compared_with": found.compared_with,
+        "equal": found.equal,
+    }
+    out.write(b"," + orjson.dumps(rest)[1:] + b"\n")
+    out.flush()
+
+
+def _print_order(found: "OrderExplanation") -> None:
+    result = {
+        "order_id": str(found.order_id),
+        "position": found.position,
+        "events": [
+            {name: plain(value) for name, value in asdict(step).items()} for step in found.steps
+        ],
+        "differences": {
+            column: {"log": log, "orders": shown}
+            for column, (log, shown) in found.differences.items()
+        },
+        "equal": found.equal,
+    }
+    typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,88 @@
+"""ledgerctl audit prove, check-proof: proof of one event, for somebody without this ledger."""
+
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command()(prove)
+    app.command("check-proof")(check_proof)
+
+
+def prove(
+    event: Annotated[UUID, typer.Argument(help="The event's id.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Where to write it; - is stdout. Default: EVENT.proof.json."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Tell the file in a JSON object.")] = False,
+) -> None:
+    """Write a proof that an event is in the sealed log, to be checked without this ledger."""
+    import orjson
+    import psycopg
+
+    from ledger.audit import proofs
+    from ledger.services import database
+    from ledger.settings import load
+
+    with database(load()) as url, psycopg.connect(url) as connection:
+        proof = proofs.prove(connection, event)
+    text = proofs.proof_text(proof)
+    if str(output) == "-":
+        typer.echo(text.decode(), nl=False)
+        return
+    path = output or Path(f"{event}.proof.json")
+    path.write_bytes(text)
+    position, number = proof["event"]["position"], proof["seal"]["number"]
+    if json:
+        told = {"file": str(path), "position": position, "seal": number}
+        typer.echo(orjson.dumps(told).decode())
+    else:
+        typer.echo(f"wrote {path}: position {position}, under seal {number}")
+
+
+def check_proof(
+    proof: Annotated[Path, typer.Argument(help="The proof file.")],
+    public_key: Annotated[
+        str | None,
+        typer.Option(
+            "--public-key", help="The sealer's public key: a PEM file or 64 hexadecimal digits."
+        ),
+    ] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option("--head", help="A head kept outside, for seals that are not signed."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check a proof offline: no database, no server. Exit 1 if it does not hold."""
+    import orjson
+
+    from ledger.audit.check_proof import ProofFails, check
+    from ledger.audit.keys import load_public
+    from ledger.audit.seals import from_document
+
+    if public_key is None and head is None:
+        raise typer.BadParameter("give --public-key, or --head with a head kept outside")
+    key = load_public(public_key) if public_key is not None else None
+    kept = from_document(head.read_bytes()).hash if head is not None else None
+    try:
+        document = check(proof.read_bytes(), key, kept)
+    except ProofFails as error:
+        if json:
+            typer.echo(orjson.dumps({"holds": False, "reason": str(error)}).decode())
+        else:
+            typer.echo(f"The proof does not hold: {error}.")
+        raise typer.Exit(1) from None
+    event, seal = document["event"], document["seal"]
+    if json:
+        typer.echo(orjson.dumps({"holds": True, "event": event, "seal": seal}).decode())
+        return
+    typer.echo(
+        f"The proof holds: {event['event_type']} {event['id']} was sealed at position "
+        f"{event['position']}, recorded {event['recorded_at']}, sealed {seal['sealed_at']}."
+    )

@@ -1,0 +1,121 @@
+"""ledgerctl audit seal: seal now, print the head for keeping outside, make a key."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ledger.audit.seals import Seal, Unsealed
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command of this file."""
+    app.command()(seal)
+
+
+def seal(
+    head: Annotated[
+        bool, typer.Option("--head", help="Seal nothing: print the newest seal, to keep outside.")
+    ] = False,
+    new_key: Annotated[
+        Path | None,
+        typer.Option("--new-key", help="Seal nothing: make a key for LEDGER_SEAL_KEY_FILE."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Seal everything appended so far, without waiting for the sealer's next block."""
+    if head and new_key is not None:
+        raise typer.BadParameter("give --head or --new-key, not both")
+    if new_key is not None:
+        _make_key(new_key, json)
+    elif head:
+        _print_head()
+    else:
+        _seal_now(json)
+
+
+def _make_key(path: Path, json: bool) -> None:
+    from ledger.audit.keys import new_key, public_path
+
+    public = new_key(path).hex()
+    if json:
+        _print_json(
+            {
+                "private_key_file": str(path),
+                "public_key_file": str(public_path(path)),
+                "public_key": public,
+            }
+        )
+        return
+    typer.echo(f"private key  {path} (set LEDGER_SEAL_KEY_FILE to it, keep it from auditors)")
+    typer.echo(f"public key   {public_path(path)} (give it to auditors)")
+    typer.echo(f"             {public}")
+
+
+def _print_head() -> None:
+    import psycopg
+
+    from ledger.audit import seals
+    from ledger.services import database
+    from ledger.settings import load
+
+    with database(load()) as url, psycopg.connect(url) as connection:
+        newest = seals.head(connection)
+        waiting = seals.unsealed(connection)
+    if newest is None:
+        typer.echo(f"error: nothing is sealed yet: {_not_sealed(waiting)}.", err=True)
+        raise typer.Exit(1)
+    _print_json(newest.document())
+    typer.echo(_not_sealed(waiting), err=True)
+
+
+def _seal_now(json: bool) -> None:
+    import psycopg
+
+    from ledger.audit import seals
+    from ledger.audit.sealer import options_of, seal_all
+    from ledger.services import database
+    from ledger.settings import load
+
+    settings = load()
+    with database(settings) as url, psycopg.connect(url, autocommit=True) as connection:
+        made = events = 0
+        for new in seal_all(connection, options_of(settings)):
+            made, events = made + 1, events + new.event_count
+        newest = seals.head(connection)
+        waiting = seals.unsealed(connection)
+    if json:
+        _print_json(
+            {
+                "sealed_events": events,
+                "seals": made,
+                "head": newest.document() if newest else None,
+                "unsealed_events": waiting.events,
+                "unsealed_seconds": round(waiting.seconds, 3),
+            }
+        )
+        return
+    typer.echo(f"sealed {events} events in {made} {'seal' if made == 1 else 'seals'}")
+    if newest is not None:
+        typer.echo(describe(newest))
+    typer.echo(_not_sealed(waiting))
+
+
+def describe(newest: "Seal") -> str:
+    """One line about the head."""
+    signed = f"signed with {newest.public_key.hex()}" if newest.public_key else "not signed"
+    return (
+        f"head: seal {newest.number} up to position {newest.last_position}, {signed}, "
+        f"hash {newest.hash.hex()}"
+    )
+
+
+def _not_sealed(waiting: "Unsealed") -> str:
+    return f"not sealed yet: {waiting.events} events, the oldest for {waiting.seconds:.1f} s"
+
+
+def _print_json(result: object) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(result).decode())

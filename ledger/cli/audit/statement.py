@@ -1,0 +1,72 @@
+"""ledgerctl audit statement: what an account had, what moved, and what it had then."""
+
+import sys
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from ledger.cli.audit.output import Format, write
+
+_COLUMNS = (
+    "kind", "sub_account", "asset", "amount", "balance", "reason", "recorded_at", "occurred_at",
+    "order_id", "trade_id", "reference", "position",
+)  # fmt: skip
+
+
+class StatementFormat(StrEnum):
+    TABLE = "table"
+    CSV = "csv"
+    HTML = "html"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command()(statement)
+
+
+def statement(
+    account: Annotated[UUID, typer.Option("--account", help="The account's id.")],
+    begin: Annotated[str, typer.Option("--from", help="First day or moment, UTC.")],
+    end: Annotated[str, typer.Option("--to", help="Up to, without, this day or moment, UTC.")],
+    form: Annotated[
+        StatementFormat, typer.Option("--format", help="How to write it.")
+    ] = StatementFormat.TABLE,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Into this file; else stdout.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
+) -> None:
+    """Opening balances, movements and closing balances of a period; exit 1 if they do not add
+    up. Movements count when they were recorded."""
+    from ledger.audit import statement_page
+    from ledger.audit.moments import InvalidMoment, time_of
+    from ledger.audit.session import reading
+    from ledger.audit.statement import statement as state
+    from ledger.services import database
+    from ledger.settings import load
+
+    try:
+        period = time_of(begin), time_of(end)
+    except InvalidMoment as error:
+        raise typer.BadParameter(str(error)) from error
+    if period[0] >= period[1]:
+        raise typer.BadParameter(f"--from {begin} is not before --to {end}", param_hint="--from")
+    with ExitStack() as stack:
+        connection = stack.enter_context(reading(stack.enter_context(database(load()))))
+        found = state(connection, account, *period)
+        out = sys.stdout.buffer if output is None else stack.enter_context(output.open("wb"))
+        if form is StatementFormat.HTML and not json:
+            for piece in statement_page.page(connection, found):
+                out.write(piece.encode())
+            out.flush()
+        else:
+            rows = (entry._asdict() for entry in found.entries(connection))
+            write(rows, _COLUMNS, Format.JSON if json else Format(form), out, _COLUMNS)
+    if not found.equal:
+        typer.echo("error: the movements do not add up to the closing balances", err=True)
+        raise typer.Exit(1)

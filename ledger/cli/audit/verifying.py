@@ -1,0 +1,193 @@
+"""ledgerctl audit verify: the log against its seals, or an export against the seals it brings."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ledger.audit.verdict import Verdict
+    from ledger.settings import Settings
+
+PublicKey = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--public-key",
+        help="The sealer's public key: a PEM file or 64 hexadecimal digits. Several if it changed.",
+    ),
+]
+Head = Annotated[
+    Path | None, typer.Option("--head", help="A head kept outside (`audit seal --head`).")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command of this file."""
+    app.command()(verify)
+
+
+def verify(
+    first: Annotated[int | None, typer.Option("--from", min=1, help="First position.")] = None,
+    last: Annotated[int | None, typer.Option("--to", min=1, help="Last position.")] = None,
+    head: Head = None,
+    public_key: PublicKey = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Verify an exported directory instead.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check that nobody altered history; exit 1 and say what fits if somebody did."""
+    if first is not None and last is not None and last < first:
+        raise typer.BadParameter(f"--to {last} is before --from {first}")
+    if export is not None:
+        if first is not None or last is not None:
+            raise typer.BadParameter("an export is verified as a whole: leave --from and --to away")
+        verdict, seconds = _verify_export(export, head, public_key or [])
+    else:
+        verdict, seconds = _verify_log(first or 1, last, head, public_key or [])
+    if json:
+        import orjson
+
+        typer.echo(orjson.dumps(_plain(verdict, seconds)).decode())
+    else:
+        _tell(verdict, seconds)
+    raise typer.Exit(0 if verdict.holds else 1)
+
+
+def _verify_log(
+    first: int, last: int | None, head: Path | None, public_keys: list[str]
+) -> "tuple[Verdict, float]":
+    import psycopg
+
+    from ledger.audit.seals import from_document
+    from ledger.audit.verify import verify_database
+    from ledger.eventstore import reader
+    from ledger.services import database
+    from ledger.settings import load
+
+    settings = load()
+    trusted = trusted_keys(settings, public_keys)
+    kept = from_document(head.read_bytes()) if head is not None else None
+    with database(settings) as url:
+        with psycopg.connect(url) as connection:
+            total = min(last or reader.head(connection), reader.head(connection)) - first + 1
+        started = time.monotonic()
+        with progress("verifying", total) as report:
+            verdict = verify_database(
+                url, first=first, last=last, trusted=trusted, kept_head=kept, report=report
+            )
+    return verdict, time.monotonic() - started
+
+
+def _verify_export(
+    directory: Path, head: Path | None, public_keys: list[str]
+) -> "tuple[Verdict, float]":
+    from ledger.audit.seals import from_document
+    from ledger.audit.verify_export import verify_export
+    from ledger.settings import load
+
+    started = time.monotonic()
+    kept = from_document(head.read_bytes()) if head is not None else None
+    with progress("verifying", None) as report:
+        verdict = verify_export(
+            directory,
+            trusted=trusted_keys(load(), public_keys),
+            kept_head=kept,
+            report=report,
+        )
+    return verdict, time.monotonic() - started
+
+
+def trusted_keys(settings: "Settings", given: list[str]) -> list[bytes]:
+    """The public keys that were given; else that of the key which is set, if there is one."""
+    from ledger.audit.keys import load_private, load_public
+
+    if given or settings.seal_key_file is None:
+        return [load_public(key) for key in given]
+    return [load_private(settings.seal_key_file).public_key().public_bytes_raw()]
+
+
+@contextmanager
+def progress(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, with rate and time left; nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(doing, total=total, rate="")
+        started = time.monotonic()
+
+        def report(count: int) -> None:
+            bar.advance(task, count)
+            rate = bar.tasks[0].completed / max(time.monotonic() - started, 1e-6)
+            bar.update(task, rate=f"{rate:,.0f} events/s")
+
+        yield report
+
+
+def _plain(verdict: "Verdict", seconds: float) -> dict[str, Any]:
+    first = verdict.first
+    return {
+        "holds": verdict.holds,
+        "from": verdict.first_position,
+        "to": verdict.last_position,
+        "events": verdict.events,
+        "seals": verdict.seals,
+        "signed_seals": verdict.signed_seals,
+        "public_keys": list(verdict.public_keys),
+        "public_key_given": verdict.key_known,
+        "head": verdict.head.document() if verdict.head else None,
+        "unsealed_events": verdict.unsealed.events,
+        "unsealed_seconds": round(verdict.unsealed.seconds, 3),
+        "seconds": round(seconds, 3),
+        "events_per_s": round(verdict.events / max(seconds, 1e-6)),
+        "first_bad_position": first.position if first else None,
+        "tampering": first.tampering if first else None,
+        "findings": [
+            {"position": one.position, "tampering": one.tampering, "message": one.message}
+            for one in verdict.findings
+        ],
+    }
+
+
+def _tell(verdict: "Verdict", seconds: float) -> None:
+    from ledger.cli.audit.sealing import describe
+
+    typer.echo(
+        f"{verdict.events} events under {verdict.seals} seals checked, positions "
+        f"{verdict.first_position}-{verdict.last_position}, in {seconds:.1f} s"
+    )
+    if verdict.head is not None:
+        typer.echo(describe(verdict.head))
+    if verdict.signed_seals and not verdict.key_known:
+        typer.echo("signatures: by the key in the seals; give --public-key to know whose it is")
+    typer.echo(
+        f"not sealed yet: {verdict.unsealed.events} events, the oldest for "
+        f"{verdict.unsealed.seconds:.1f} s; until they are sealed, changes of them do not show"
+    )
+    for finding in verdict.findings:
+        typer.echo(f"position {finding.position}: {finding.tampering}: {finding.message}")
+    first = verdict.first
+    if first is None:
+        typer.echo("It holds: nothing was altered.")
+    else:
+        typer.echo(f"It does not hold: first bad position {first.position}, {first.tampering}.")
