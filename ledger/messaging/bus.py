@@ -19,6 +19,7 @@ limited (max_deliver): the worker decides when to set a command aside, because t
 only stop delivering it and tell nobody.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -26,6 +27,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
+from ledger.messaging.bulk import take_in_bulk
 from ledger.settings import Settings
 
 COMMANDS_STREAM = "LEDGER_COMMANDS"
@@ -59,6 +61,7 @@ class UnusableSubject(ValueError):
 
 
 Callback = Callable[[], Awaitable[None]]
+_USUAL_INBOX = re.compile(r"_INBOX(?:\.[A-Za-z0-9_-]+)+")
 _RESERVED_REPLIES = ("$", COMMANDS_PREFIX, "ledger.outcomes.", "ledger.events.", "ledger.query.")
 
 
@@ -74,6 +77,7 @@ async def connect(
     several servers, separated by commas."""
 
     connection = Client()
+    take_in_bulk(connection)
     told: set[str] = set()
 
     async def failed(error: Exception) -> None:
@@ -164,6 +168,8 @@ def checked_reply_subject(subject: str) -> str:
     Raises UnusableSubject for what is no subject, and for those with which a sender would have
     the ledger speak to the server, or to itself, in its own name.
     """
+    if len(subject) <= MAX_REPLY_SUBJECT_LENGTH and _USUAL_INBOX.fullmatch(subject):
+        return subject
     if len(subject) > MAX_REPLY_SUBJECT_LENGTH:
         raise UnusableSubject(
             f"has {len(subject)} characters, at most {MAX_REPLY_SUBJECT_LENGTH} are possible"

@@ -9,14 +9,17 @@ MAX_REQUEST_BYTES are requested or waiting, the rest stays with the server.
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from typing import Self
 
 import nats.errors
 import orjson
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import api
+
+from ledger.messaging import bulk
+from ledger.messaging.bulk import Message
 
 REQUEST_SECONDS = 30.0
 """How long the server keeps a request open. It ends earlier when its batch is full, and counts as
@@ -41,21 +44,21 @@ class Pull:
         self._due = 0
         self._request_ends = 0.0
         self._arrived = asyncio.Event()
-        self.waiting: deque[Msg] = deque()
+        self.waiting: deque[Message] = deque()
         """Messages that are here and not taken."""
         self.lost: str | None = None
         """Why nothing will come any more: the consumer is gone, or JetStream is."""
 
     async def __aenter__(self) -> Self:
-        self._subscription = await self._connection.subscribe(self._inbox, cb=self._receive)
+        self._subscription = await bulk.subscribe(self._connection, self._inbox, self._receive)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._subscription is not None:
             with contextlib.suppress(nats.errors.Error):
-                await self._subscription.unsubscribe()
+                await bulk.unsubscribe(self._connection, self._subscription)
 
-    async def take(self, timeout: float) -> list[Msg]:
+    async def take(self, timeout: float) -> list[Message]:
         """The messages that are here, at most a batch; waits for a first one, and returns none
         when none comes in time."""
         await self._request()
@@ -81,19 +84,17 @@ class Pull:
         }
         await self._connection.publish(self._subject, orjson.dumps(request), reply=self._inbox)
 
-    async def _receive(self, message: Msg) -> None:
-        if not message.reply:
-            self._note_end(message.headers or {})
-            return
-        self._due -= 1
-        self.waiting.append(message)
+    def _receive(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if message.reply:
+                self._due -= 1
+                self.waiting.append(message)
+            else:
+                self._note_end(*message.status)
         self._arrived.set()
 
-    def _note_end(self, headers: dict[str, str]) -> None:
+    def _note_end(self, status: str, reason: str) -> None:
         """The server says that the request has ended: by its time, its bytes, or for good."""
         self._due = 0
-        status = headers.get(api.Header.STATUS, "")
-        reason = headers.get(api.Header.DESCRIPTION, "")
         if status not in _TIME_IS_OVER and not any(text in reason for text in _IS_FULL):
             self.lost = reason or f"status {status}"
-            self._arrived.set()

@@ -25,22 +25,23 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import nats.errors
 import psycopg
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from ledger.application import Ledger
 from ledger.commands import FAILED, Command, InvalidCommand, Outcome, parse
 from ledger.database import check_schema
 from ledger.eventstore.store import VersionConflict
 from ledger.logging import bound
-from ledger.messaging import bus, outcomes, unreadable
+from ledger.messaging import bulk, bus, delivery, outcomes, unreadable
 from ledger.messaging.answering import Answering
+from ledger.messaging.bulk import Message
 from ledger.messaging.database import OneConnection
+from ledger.messaging.delivery import Delivery
 from ledger.messaging.pull import Pull
 from ledger.messaging.unreadable import UnreadableMessage
 from ledger.settings import Settings
@@ -56,13 +57,6 @@ get lost."""
 
 _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
-
-
-class Delivery(NamedTuple):
-    """A message and what it says."""
-
-    message: Msg
-    command: Command | InvalidCommand
 
 
 Batch = Sequence[Delivery]
@@ -140,9 +134,8 @@ class CommandWorker:
                 async with pull:
                     _log.info("commands_served", url=self._nats_url)
                     await self._work(connection, pull)
-                for message in pull.waiting:  # somebody else may have them at once
-                    with contextlib.suppress(nats.errors.Error):
-                        await message.nak()
+                with contextlib.suppress(nats.errors.Error):  # somebody else may have them at once
+                    await bulk.send(connection, [delivery.again(one) for one in pull.waiting])
 
     async def _work(self, connection: Client, pull: Pull) -> None:
         """Batch after batch, until stopped or until the connection is another. While one is decided
@@ -160,7 +153,7 @@ class CommandWorker:
             )
             if messages:
                 batch = [self._read(message) for message in messages]
-                async with self._kept_from_redelivery(batch, pull):
+                async with self._kept_from_redelivery(connection, batch, pull):
                     await self._handle(connection, batch, answering)
             elif pull.lost is not None:
                 # A server that ends says so first, and the connection is lost a moment later.
@@ -173,10 +166,11 @@ class CommandWorker:
 
     # --- the steps of a batch -----------------------------------------------------------
 
-    def _read(self, message: Msg) -> Delivery:
+    def _read(self, message: Message) -> Delivery:
         subject = message.subject.removeprefix(bus.COMMANDS_PREFIX)
         limit = self._settings.command_payload_limit_bytes
-        return Delivery(message, parse(message.data, subject=subject, max_bytes=limit))
+        command = parse(message.data, subject=subject, max_bytes=limit)
+        return Delivery(message, command, delivery.tries(message))
 
     async def _handle(self, connection: Client, batch: Batch, answering: Answering) -> None:
         loop = asyncio.get_running_loop()
@@ -196,11 +190,9 @@ class CommandWorker:
 
     async def _decide(self, batch: Batch) -> list[Outcome] | None:
         """One outcome per delivery; None when stopped before there were any."""
-        commands = [delivery.command for delivery in batch]
+        commands = [one.command for one in batch]
         last_tries = frozenset(
-            delivery.command.id
-            for delivery in batch
-            if delivery.command.id is not None and self._is_last_try(delivery)
+            one.command.id for one in batch if self._is_last_try(one) and one.command.id is not None
         )
         try:
             return await self._until_done(lambda: self._ledger.execute(commands, None, last_tries))
@@ -211,8 +203,8 @@ class CommandWorker:
             _log.exception("batch_failed", commands=len(batch))
         # One of them is at fault: each alone, so that the others are not held up.
         outcomes_of_all: list[Outcome] = []
-        for delivery in batch:
-            decided = await self._decide([delivery])
+        for one in batch:
+            decided = await self._decide([one])
             if decided is None:
                 return None
             outcomes_of_all += decided
@@ -222,14 +214,14 @@ class CommandWorker:
         """Keeps the messages whose outcome the inbox does not have. False when stopped."""
         messages = [
             UnreadableMessage(
-                received_at=delivery.message.metadata.timestamp,
-                subject=delivery.message.subject,
+                received_at=delivery.received_at(one.message),
+                subject=one.message.subject,
                 reason=outcome.message or "",
-                body=delivery.message.data,
+                body=one.message.data,
             )
-            for delivery, outcome in zip(batch, decided, strict=True)
+            for one, outcome in zip(batch, decided, strict=True)
             if outcome.command_id is None
-            or (outcome.code == NOT_RECORDED and self._is_last_try(delivery))
+            or (outcome.code == NOT_RECORDED and self._is_last_try(one))
         ]
         if not messages:
             return True
@@ -245,28 +237,28 @@ class CommandWorker:
     async def _answer_all(
         self, connection: Client, batch: Batch, decided: Sequence[Outcome]
     ) -> None:
-        for delivery, outcome in zip(batch, decided, strict=True):
-            await self._answer(connection, delivery, outcome)
-
-    async def _answer(self, connection: Client, delivery: Delivery, outcome: Outcome) -> None:
-        message, command = delivery
-        if self._log_commands or outcome.status == FAILED:
-            _log_outcome(command, outcome, message)
+        """Replies, and acknowledges."""
+        messages: list[bytes] = []
+        for one, outcome in zip(batch, decided, strict=True):
+            if self._log_commands or outcome.status == FAILED:
+                _log_outcome(one, outcome)
+            if outcome.status == FAILED and not self._is_last_try(one):
+                wait = self._settings.command_retry_wait_seconds * 2 ** (one.tries - 1)
+                messages.append(delivery.again(one.message, wait))
+                continue
+            if (reply := _reply(connection, one.message, outcome)) is not None:
+                messages.append(reply)
+            messages.append(delivery.done(one.message))
         try:
-            if outcome.status == FAILED and not self._is_last_try(delivery):
-                tries = message.metadata.num_delivered
-                await message.nak(self._settings.command_retry_wait_seconds * 2 ** (tries - 1))
-                return
-            await _reply(connection, message, outcome)
-            await message.ack()
+            await bulk.send(connection, messages)
         except nats.errors.Error as error:
-            # It stays unacknowledged, comes again and gets the same outcome.
-            _log.warning("outcome_not_sent", command_id=str(command.id), error=str(error))
+            # They stay unacknowledged, come again and get the same outcomes.
+            _log.warning("outcomes_not_sent", commands=len(batch), error=str(error))
 
     # --- patience -----------------------------------------------------------------------
 
-    def _is_last_try(self, delivery: Delivery) -> bool:
-        return delivery.message.metadata.num_delivered >= self._settings.command_max_deliver
+    def _is_last_try(self, one: Delivery) -> bool:
+        return one.tries >= self._settings.command_max_deliver
 
     async def _until_done(self, work: Callable[[], Result]) -> Result | None:
         """The result of `work`, called in a thread until the database is there to do it; None
@@ -285,7 +277,9 @@ class CommandWorker:
             pause = min(2 * pause, self._settings.retry_wait_seconds)
 
     @asynccontextmanager
-    async def _kept_from_redelivery(self, batch: Batch, pull: Pull) -> AsyncIterator[None]:
+    async def _kept_from_redelivery(
+        self, connection: Client, batch: Batch, pull: Pull
+    ) -> AsyncIterator[None]:
         """Inside the block the server knows that the batch is in work, however long it takes,
         and that those that wait behind it will be."""
 
@@ -294,9 +288,9 @@ class CommandWorker:
                 await asyncio.sleep(
                     self._settings.command_ack_wait_seconds / KEEP_ALIVES_PER_ACK_WAIT
                 )
-                for message in [delivery.message for delivery in batch] + list(pull.waiting):
-                    with contextlib.suppress(nats.errors.Error):
-                        await message.in_progress()
+                messages = [one.message for one in batch] + list(pull.waiting)
+                with contextlib.suppress(nats.errors.Error):
+                    await bulk.send(connection, [delivery.in_work(one) for one in messages])
 
         reports = asyncio.create_task(report_for_ever())
         try:
@@ -327,13 +321,16 @@ class CommandWorker:
 _NATS_REMEDY = "check that the NATS server runs with JetStream and that LEDGER_NATS_URL is right"
 
 
-async def _reply(connection: Client, message: Msg, outcome: Outcome) -> None:
-    subject = (message.headers or {}).get(bus.REPLY_TO)
+def _reply(connection: Client, message: Message, outcome: Outcome) -> bytes | None:
+    subject = message.header(bus.REPLY_TO.encode())
     if not subject:
-        return
+        return None
     try:
-        await connection.publish(bus.checked_reply_subject(subject), outcome.to_json())
-    except (bus.UnusableSubject, nats.errors.BadSubjectError, nats.errors.MaxPayloadError) as error:
+        text = outcome.to_json()
+        if len(text) > connection.max_payload:
+            raise bus.UnusableSubject(f"cannot take {len(text)} bytes")
+        return bulk.message(bus.checked_reply_subject(subject), text)
+    except bus.UnusableSubject as error:
         # Nothing that trying again would change: the sender can ask for the outcome.
         _log.warning(
             "outcome_cannot_be_sent",
@@ -341,6 +338,7 @@ async def _reply(connection: Client, message: Msg, outcome: Outcome) -> None:
             subject=subject[: bus.MAX_REPLY_SUBJECT_LENGTH],
             reason=str(error),
         )
+        return None
 
 
 def _unrecorded(command: Command | InvalidCommand, fault: Exception) -> Outcome:
@@ -361,7 +359,8 @@ async def _close(connection: Client) -> None:
         await connection.close()
 
 
-def _log_outcome(command: Command | InvalidCommand, outcome: Outcome, message: Msg) -> None:
+def _log_outcome(one: Delivery, outcome: Outcome) -> None:
+    command = one.command
     with bound(
         command_id=command.id,
         correlation_id=command.correlation_id if isinstance(command, Command) else None,
@@ -376,5 +375,5 @@ def _log_outcome(command: Command | InvalidCommand, outcome: Outcome, message: M
             code=outcome.code,
             reason=outcome.message,
             replayed=outcome.replayed,
-            delivery=message.metadata.num_delivered,
+            delivery=one.tries,
         )
