@@ -48,9 +48,17 @@ def completed(envelope: Mapping[str, Any], source: str) -> dict[str, Any]:
 def encoded(envelope: Mapping[str, Any]) -> bytes:
     """The envelope as JSON. Raises CommandNotSendable."""
     try:
-        return orjson.dumps(_plain(envelope), default=_text, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        return _dumped(envelope)
+    except orjson.JSONEncodeError:
+        pass  # keys that are no plain texts, or mappings that are no dicts, perhaps
+    try:
+        return _dumped(_plain(envelope))
     except (orjson.JSONEncodeError, RecursionError) as error:
         raise CommandNotSendable(f"the command cannot be written as JSON: {error}") from error
+
+
+def _dumped(value: object) -> bytes:
+    return orjson.dumps(value, default=_text, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def nats_subject(subject: object) -> str:
@@ -71,7 +79,7 @@ def data_of(command: CommandData) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """Enumerations as their values: orjson would take them, but not as keys and parts of texts."""
+    """Without enumerations as keys, which orjson does not take, and with plain dicts and lists."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
