@@ -61,6 +61,7 @@ class UnusableSubject(ValueError):
 
 
 Callback = Callable[[], Awaitable[None]]
+_USUAL_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _USUAL_INBOX = re.compile(r"_INBOX(?:\.[A-Za-z0-9_-]+)+")
 _RESERVED_REPLIES = ("$", COMMANDS_PREFIX, "ledger.outcomes.", "ledger.events.", "ledger.query.")
 
@@ -183,7 +184,7 @@ def checked_reply_subject(subject: str) -> str:
 
 def is_subject_token(text: str) -> bool:
     """Whether the text can stand between two dots of a subject."""
-    return (
+    return _USUAL_TOKEN.fullmatch(text) is not None or (
         text.isprintable()
         and bool(text)
         and text not in ("*", ">")

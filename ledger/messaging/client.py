@@ -176,7 +176,7 @@ class LedgerClient:
         await self._room.acquire()
         if self._outbox.has_a_group:  # who sends without a pause must not keep it from going out
             await asyncio.sleep(0)
-        sent = Sent(_uuid_or_none(whole["id"]), subject, body, timeout)
+        sent = Sent(whole["id"], subject, body, timeout)
         self._dispatch(sent)
         return sent
 
@@ -340,10 +340,3 @@ class LedgerClient:
             f"{sent} was not received by the bus at {self._url}: {trouble}. Send it again "
             "with the same id when NATS (with JetStream) and `ledgerctl serve commands` run."
         )
-
-
-def _uuid_or_none(text: object) -> UUID | None:
-    try:
-        return UUID(str(text))
-    except ValueError:
-        return None

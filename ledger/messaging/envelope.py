@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from ledger.command_data import COMMAND_DATA, CommandData, InstrumentCommandData
 from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION
@@ -35,14 +35,19 @@ def subject_of(command_type: object, data: object) -> str:
 
 def completed(envelope: Mapping[str, Any], source: str) -> dict[str, Any]:
     """The envelope with what it lacks: specversion, id, source, subject and time."""
-    defaults: dict[str, Any] = {
+    whole: dict[str, Any] = {
         "specversion": SPECVERSION,
-        "id": str(uuid7()),
+        "id": None,
         "source": source,
-        "subject": subject_of(envelope.get("type"), envelope.get("data")),
+        "subject": None,
         "time": datetime.now(UTC),
+        **envelope,
     }
-    return {**defaults, **envelope}
+    if "id" not in envelope:
+        whole["id"] = str(uuid7())
+    if "subject" not in envelope:
+        whole["subject"] = subject_of(envelope.get("type"), envelope.get("data"))
+    return whole
 
 
 def encoded(envelope: Mapping[str, Any]) -> bytes:

@@ -33,9 +33,9 @@ class Sent:
     The other attributes are the client's.
     """
 
-    def __init__(self, command_id: UUID | None, subject: str, body: bytes, timeout: float) -> None:
+    def __init__(self, given_id: object, subject: str, body: bytes, timeout: float) -> None:
         loop = asyncio.get_running_loop()
-        self.command_id = command_id
+        self._given_id = given_id
         self.subject = subject
         self.body = body
         self.timeout = timeout
@@ -47,6 +47,14 @@ class Sent:
         self.outcome: asyncio.Future[Outcome] = loop.create_future()
         self._receipt: asyncio.Future[None] | None = None
         """Made when somebody waits for it, which few do."""
+
+    @property
+    def command_id(self) -> UUID | None:
+        """None when the sender gave something that is no id."""
+        try:
+            return UUID(str(self._given_id))
+        except ValueError:
+            return None
 
     def __await__(self) -> Generator[Any, None, Outcome]:
         # Shielded: a caller that stops waiting does not end the command for others who wait.
