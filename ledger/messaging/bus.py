@@ -114,16 +114,19 @@ async def connect(
     return connection
 
 
-async def ensure_commands_stream(jetstream: JetStreamContext, settings: Settings) -> None:
-    """Makes the stream of commands if there is none."""
+async def ensure_commands_stream(jetstream: JetStreamContext, settings: Settings) -> int:
+    """Makes the stream of commands if there is none. Returns the number of its partitions."""
+    partitions = settings.command_partitions
     try:
-        await jetstream.stream_info(COMMANDS_STREAM)
+        existing = await jetstream.stream_info(COMMANDS_STREAM)
+        return _partitions(existing.config)
     except NotFoundError:
         await jetstream.add_stream(
             api.StreamConfig(
                 name=COMMANDS_STREAM,
                 description="Commands to the ledger, as CloudEvents",
-                subjects=[COMMANDS_PREFIX + ">"],
+                subjects=[COMMANDS_PREFIX + (">" if partitions == 1 else "*")],
+                subject_transform=None if partitions == 1 else _transform(partitions),
                 retention=api.RetentionPolicy.LIMITS,
                 storage=api.StorageType.FILE,
                 discard=api.DiscardPolicy.NEW,
@@ -131,16 +134,48 @@ async def ensure_commands_stream(jetstream: JetStreamContext, settings: Settings
                 allow_atomic=True,
             )
         )
-        _log.info("stream_created", stream=COMMANDS_STREAM)
+        _log.info("stream_created", stream=COMMANDS_STREAM, partitions=partitions)
+        return partitions
 
 
-async def ensure_commands_consumer(jetstream: JetStreamContext, settings: Settings) -> None:
-    """Makes the worker's consumer, or gives it the settings' limits."""
+def _transform(partitions: int) -> api.SubjectTransform:
+    """Commands are stored under their partition and account; who sends knows nothing of it."""
+    return api.SubjectTransform(
+        src=COMMANDS_PREFIX + "*",
+        dest=f"{COMMANDS_PREFIX}{{{{partition({partitions},1)}}}}.{{{{wildcard(1)}}}}",
+    )
+
+
+def _partitions(stream: api.StreamConfig) -> int:
+    transform = stream.subject_transform
+    found = _PARTITIONS.search(transform.dest) if transform and transform.dest else None
+    return int(found[1]) if found else 1
+
+
+_PARTITIONS = re.compile(r"partition\((\d+),")
+
+
+def consumer_of(partition: int, partitions: int) -> str:
+    return COMMANDS_CONSUMER if partitions == 1 else f"{COMMANDS_CONSUMER}-{partition}"
+
+
+def account_of(subject: str) -> str:
+    """The last token of the subject that a command was sent to, which names its account."""
+    token = subject.removeprefix(COMMANDS_PREFIX)
+    return token.rpartition(".")[2] if token[:1].isdigit() and "." in token else token
+
+
+async def ensure_commands_consumer(
+    jetstream: JetStreamContext, settings: Settings, partition: int, partitions: int
+) -> None:
+    """Makes a partition's consumer, or gives it the settings' limits."""
+    name = consumer_of(partition, partitions)
     await jetstream.add_consumer(
         COMMANDS_STREAM,
         api.ConsumerConfig(
-            name=COMMANDS_CONSUMER,
-            durable_name=COMMANDS_CONSUMER,
+            name=name,
+            durable_name=name,
+            filter_subject=None if partitions == 1 else f"{COMMANDS_PREFIX}{partition}.*",
             deliver_policy=api.DeliverPolicy.ALL,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=settings.command_ack_wait_seconds,
@@ -150,7 +185,9 @@ async def ensure_commands_consumer(jetstream: JetStreamContext, settings: Settin
     )
 
 
-async def deliver_unacknowledged_again(connection: Client, jetstream: JetStreamContext) -> None:
+async def deliver_unacknowledged_again(
+    connection: Client, jetstream: JetStreamContext, consumer: str
+) -> None:
     """Has the server deliver at once, and in order, what a worker or connection that is gone had
     in its hands. An older server does so when the time for its acknowledgement has passed, which
     is later and lets newer commands overtake.
@@ -160,7 +197,7 @@ async def deliver_unacknowledged_again(connection: Client, jetstream: JetStreamC
     """
     version = connection.connected_server_version
     if (version.major, version.minor) >= RESET_SINCE:
-        await jetstream.reset_consumer(COMMANDS_STREAM, COMMANDS_CONSUMER)
+        await jetstream.reset_consumer(COMMANDS_STREAM, consumer)
 
 
 def checked_reply_subject(subject: str) -> str:

@@ -22,10 +22,9 @@ The steps share only the `Batch`, so that they can run side by side for differen
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TypeVar
 
 import nats.errors
 import psycopg
@@ -35,20 +34,17 @@ from nats.aio.client import Client
 from ledger.application import Ledger
 from ledger.commands import FAILED, Command, InvalidCommand, Outcome, parse
 from ledger.database import check_schema
-from ledger.eventstore.store import VersionConflict
-from ledger.logging import bound
 from ledger.messaging import bulk, bus, delivery, outcomes, unreadable
-from ledger.messaging.answering import Answering
+from ledger.messaging.answering import Answering, answers, log_outcome
 from ledger.messaging.bulk import Message
 from ledger.messaging.database import OneConnection
 from ledger.messaging.delivery import Delivery
+from ledger.messaging.leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
+from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
 from ledger.messaging.pull import Pull
 from ledger.messaging.unreadable import UnreadableMessage
 from ledger.settings import Settings
 
-FIRST_RETRY_SECONDS = 0.05
-"""First pause before the database is tried again; each is twice the one before, up to the setting
-retry_wait_seconds."""
 NOT_RECORDED = "NOT_RECORDED"
 """Code of a command that the database refused to record: a fault of ours."""
 KEEP_ALIVES_PER_ACK_WAIT = 3
@@ -56,7 +52,6 @@ KEEP_ALIVES_PER_ACK_WAIT = 3
 get lost."""
 
 _log = structlog.get_logger(__name__)
-Result = TypeVar("Result")
 
 
 Batch = Sequence[Delivery]
@@ -75,8 +70,14 @@ class CommandWorker:
             clock_tolerance=timedelta(seconds=settings.clock_tolerance_seconds),
         )
         self._database = OneConnection(database_url)
+        self._leases = Leases(database_url, settings.command_lease_seconds)
+        self._epochs: dict[int, int] = {}
+        """Our partitions, each with the epoch in which it is ours."""
+        self._stands_by = False
+        self._lease_changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._reconnected = asyncio.Event()
+        self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._log_commands = settings.log_level == "DEBUG"
 
     def stop(self) -> None:
@@ -86,18 +87,23 @@ class CommandWorker:
     async def run(self) -> None:
         """Works until `stop`. Neither input nor the loss of a server ends it. Raises SchemaError
         at the start if the database is not the one this code needs."""
-        with contextlib.closing(self._ledger), contextlib.closing(self._database):
-            await self._until_done(lambda: check_schema(self._database_url))
+        with (
+            contextlib.closing(self._ledger),
+            contextlib.closing(self._database),
+            contextlib.closing(self._leases),
+        ):
+            await self._patience.until_done(lambda: check_schema(self._database_url))
             while not self._stop.is_set():
-                connection = await self._unless_stopped(self._connect())
+                connection = await self._patience.unless_stopped(self._connect())
                 if connection is None:
                     return
                 try:
                     await self._serve(connection)
                 except nats.errors.Error as error:
                     _log.warning("commands_not_served", error=str(error), remedy=_NATS_REMEDY)
-                    await self._pause(self._settings.retry_wait_seconds)
+                    await self._patience.pause(self._settings.retry_wait_seconds)
                 finally:
+                    await self._leave()
                     await _close(connection)
 
     # --- one connection -----------------------------------------------------------------
@@ -118,24 +124,88 @@ class CommandWorker:
         async with outcomes.answering(connection, self._database_url):
             while not self._stop.is_set() and not connection.is_closed:
                 if connection.is_reconnecting:
-                    await self._pause(FIRST_RETRY_SECONDS)
+                    await self._patience.pause(FIRST_RETRY_SECONDS)
                     continue
                 self._reconnected.clear()
                 jetstream = connection.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
-                await bus.ensure_commands_stream(jetstream, self._settings)
-                await bus.ensure_commands_consumer(jetstream, self._settings)
-                await bus.deliver_unacknowledged_again(connection, jetstream)
-                pull = Pull(
-                    connection,
-                    bus.COMMANDS_STREAM,
-                    bus.COMMANDS_CONSUMER,
-                    self._settings.command_batch_size,
-                )
-                async with pull:
-                    _log.info("commands_served", url=self._nats_url)
+                partitions = await bus.ensure_commands_stream(jetstream, self._settings)
+                if not await self._lease(partitions):
+                    continue
+                consumers = [bus.consumer_of(one, partitions) for one in self._epochs]
+                for partition, consumer in zip(self._epochs, consumers, strict=True):
+                    await bus.ensure_commands_consumer(
+                        jetstream, self._settings, partition, partitions
+                    )
+                    await bus.deliver_unacknowledged_again(connection, jetstream, consumer)
+                size = self._settings.command_batch_size
+                pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size)
+                async with pull, self._lease_renewed(partitions):
+                    _log.info(
+                        "commands_served", url=self._nats_url, partitions=sorted(self._epochs)
+                    )
                     await self._work(connection, pull)
                 with contextlib.suppress(nats.errors.Error):  # somebody else may have them at once
                     await bulk.send(connection, [delivery.again(one) for one in pull.waiting])
+
+    # --- leases -------------------------------------------------------------------------
+
+    async def _lease(self, partitions: int) -> bool:
+        """Gives back what others should have, and takes what nobody has. False when that is
+        nothing: another worker is at it, and this one stands by."""
+
+        def renew() -> Share:
+            share = self._leases.renew(partitions)
+            if not share.too_many:
+                return share
+            self._leases.release(share.too_many)
+            return self._leases.renew(partitions)
+
+        share = await self._patience.until_done(renew)
+        self._epochs = {} if share is None else share.ours
+        if not self._epochs:
+            if not self._stands_by:
+                _log.info("standing_by", partitions=partitions)
+            self._stands_by = True
+            await self._patience.pause(RENEW_SECONDS)
+            return False
+        self._stands_by = False
+        return True
+
+    @asynccontextmanager
+    async def _lease_renewed(self, partitions: int) -> AsyncIterator[None]:
+        """Inside the block the worker says that it lives. `_lease_changed` tells that it has other
+        partitions from now on, or should have."""
+        self._lease_changed.clear()
+
+        async def renew_for_ever() -> None:
+            while True:
+                await asyncio.sleep(RENEW_SECONDS)
+                try:
+                    share = await asyncio.to_thread(self._leases.renew, partitions)
+                except psycopg.Error as error:  # a commit would fail too, and is tried again
+                    _log.debug("lease_not_renewed", error=str(error).strip())
+                    continue
+                if share.ours != self._epochs or share.too_many:
+                    self._lease_changed.set()
+
+        renewal = asyncio.create_task(renew_for_ever())
+        try:
+            yield
+        finally:
+            renewal.cancel()
+
+    async def _leave(self) -> None:
+        """What was ours is at once somebody else's to take."""
+        with contextlib.suppress(psycopg.Error):  # it is theirs anyway when our session ends
+            await asyncio.to_thread(self._leases.leave)
+
+    # --- batches ------------------------------------------------------------------------
+
+    @property
+    def _goes_on(self) -> bool:
+        return not any(
+            event.is_set() for event in (self._stop, self._reconnected, self._lease_changed)
+        )
 
     async def _work(self, connection: Client, pull: Pull) -> None:
         """Batch after batch, until stopped or until the connection is another. While one is decided
@@ -144,11 +214,13 @@ class CommandWorker:
             await self._batches(connection, pull, answering)
 
     async def _batches(self, connection: Client, pull: Pull, answering: Answering) -> None:
-        while not (self._stop.is_set() or self._reconnected.is_set() or connection.is_closed):
+        while self._goes_on and not connection.is_closed:
             if connection.is_reconnecting:
-                await self._pause(FIRST_RETRY_SECONDS)  # what is asked for now would come too late
+                await self._patience.pause(
+                    FIRST_RETRY_SECONDS
+                )  # what is asked for now would come too late
                 continue
-            messages = await self._unless_stopped(
+            messages = await self._patience.unless_stopped(
                 pull.take(self._settings.command_fetch_wait_seconds)
             )
             if messages:
@@ -167,7 +239,7 @@ class CommandWorker:
     # --- the steps of a batch -----------------------------------------------------------
 
     def _read(self, message: Message) -> Delivery:
-        subject = message.subject.removeprefix(bus.COMMANDS_PREFIX)
+        subject = bus.account_of(message.subject)
         limit = self._settings.command_payload_limit_bytes
         command = parse(message.data, subject=subject, max_bytes=limit)
         return Delivery(message, command, delivery.tries(message))
@@ -195,7 +267,15 @@ class CommandWorker:
             one.command.id for one in batch if self._is_last_try(one) and one.command.id is not None
         )
         try:
-            return await self._until_done(lambda: self._ledger.execute(commands, None, last_tries))
+            ours = fence(self._leases.worker, self._epochs)
+            return await self._patience.until_done(
+                lambda: self._ledger.execute(commands, None, last_tries, ours)
+            )
+        except LeaseLost as lost:
+            # They come to the worker that has them now, or again to this one.
+            _log.warning("batch_left_to_another", commands=len(batch), reason=str(lost))
+            self._lease_changed.set()
+            return None
         except Exception as fault:  # noqa: BLE001 - whatever it is, the worker goes on
             if len(batch) == 1:
                 _log.exception("command_not_recorded", command_id=str(commands[0].id))
@@ -232,7 +312,7 @@ class CommandWorker:
             self._database.run(lambda opened: unreadable.keep(opened, messages, limit))
             return True
 
-        return await self._until_done(keep) is True
+        return await self._patience.until_done(keep) is True
 
     async def _answer_all(
         self, connection: Client, batch: Batch, decided: Sequence[Outcome]
@@ -241,14 +321,12 @@ class CommandWorker:
         messages: list[bytes] = []
         for one, outcome in zip(batch, decided, strict=True):
             if self._log_commands or outcome.status == FAILED:
-                _log_outcome(one, outcome)
+                log_outcome(one, outcome)
             if outcome.status == FAILED and not self._is_last_try(one):
                 wait = self._settings.command_retry_wait_seconds * 2 ** (one.tries - 1)
                 messages.append(delivery.again(one.message, wait))
-                continue
-            if (reply := _reply(connection, one.message, outcome)) is not None:
-                messages.append(reply)
-            messages.append(delivery.done(one.message))
+            else:
+                messages += answers(connection, one.message, outcome)
         try:
             await bulk.send(connection, messages)
         except nats.errors.Error as error:
@@ -259,22 +337,6 @@ class CommandWorker:
 
     def _is_last_try(self, one: Delivery) -> bool:
         return one.tries >= self._settings.command_max_deliver
-
-    async def _until_done(self, work: Callable[[], Result]) -> Result | None:
-        """The result of `work`, called in a thread until the database is there to do it; None
-        when stopped. Work that may be repeated, that is. Raises what the work itself is at
-        fault for."""
-        pause = FIRST_RETRY_SECONDS
-        while True:
-            try:
-                return await asyncio.to_thread(work)
-            except (psycopg.DataError, psycopg.IntegrityError):
-                raise
-            except (psycopg.Error, VersionConflict) as error:
-                _log.warning("database_away", error=str(error).strip(), next_try_seconds=pause)
-            if await self._pause(pause):
-                return None
-            pause = min(2 * pause, self._settings.retry_wait_seconds)
 
     @asynccontextmanager
     async def _kept_from_redelivery(
@@ -298,47 +360,8 @@ class CommandWorker:
         finally:
             reports.cancel()
 
-    async def _pause(self, seconds: float) -> bool:
-        """Waits; True as soon as the worker is stopped."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        return self._stop.is_set()
-
-    async def _unless_stopped(self, work: Awaitable[Result]) -> Result | None:
-        """The result of `work`; None, and `work` is ended, when the worker is stopped first."""
-        task = asyncio.ensure_future(work)
-        stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if task.done():
-            return task.result()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        return None
-
 
 _NATS_REMEDY = "check that the NATS server runs with JetStream and that LEDGER_NATS_URL is right"
-
-
-def _reply(connection: Client, message: Message, outcome: Outcome) -> bytes | None:
-    subject = message.header(bus.REPLY_TO.encode())
-    if not subject:
-        return None
-    try:
-        text = outcome.to_json()
-        if len(text) > connection.max_payload:
-            raise bus.UnusableSubject(f"cannot take {len(text)} bytes")
-        return bulk.message(bus.checked_reply_subject(subject), text)
-    except bus.UnusableSubject as error:
-        # Nothing that trying again would change: the sender can ask for the outcome.
-        _log.warning(
-            "outcome_cannot_be_sent",
-            command_id=str(outcome.command_id),
-            subject=subject[: bus.MAX_REPLY_SUBJECT_LENGTH],
-            reason=str(error),
-        )
-        return None
 
 
 def _unrecorded(command: Command | InvalidCommand, fault: Exception) -> Outcome:
@@ -357,23 +380,3 @@ async def _close(connection: Client) -> None:
             await connection.flush()
     with contextlib.suppress(nats.errors.Error, OSError):
         await connection.close()
-
-
-def _log_outcome(one: Delivery, outcome: Outcome) -> None:
-    command = one.command
-    with bound(
-        command_id=command.id,
-        correlation_id=command.correlation_id if isinstance(command, Command) else None,
-        stream_id=outcome.events[0].stream_id if outcome.events else None,
-    ):
-        level = _log.error if outcome.status == FAILED else _log.debug
-        level(
-            "command_decided",
-            type=command.type,
-            source=command.source,
-            status=outcome.status,
-            code=outcome.code,
-            reason=outcome.message,
-            replayed=outcome.replayed,
-            delivery=one.tries,
-        )

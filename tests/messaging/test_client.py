@@ -8,11 +8,11 @@ from decimal import Decimal
 import nats
 import orjson
 import pytest
-from nats.aio.msg import Msg
 from uuid_utils.compat import uuid7
 
 from ledger.command_data import Deposit
 from ledger.embedded import EmbeddedNats
+from ledger.messaging.bulk import Message
 from ledger.messaging.bus import OUTCOMES_SUBJECT
 from ledger.messaging.client import (
     CommandNotSendable,
