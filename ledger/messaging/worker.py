@@ -13,6 +13,9 @@ its messages are kept from being delivered again, and the same commands are trie
 After a start, and after the connection to NATS was lost, the server is asked to deliver again what
 was in flight, so commands stay in order and nobody waits for a timeout.
 
+Which partitions of the commands are this worker's is a lease (`leases.py`): each commit checks it,
+and a worker that has none stands by.
+
 A command that fails through a fault of ours (FAILED) is tried again later, a few times, and then
 set aside: its outcome is recorded and answered. Others overtake it meanwhile.
 
