@@ -292,9 +292,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             here.list_instrument()
             accounts = here.open_accounts(options.accounts)
             figures = here.compared(options, accounts)
-            figures["hot_account"] = here.compared(options, here.open_accounts(1))
             half = figures["ours_per_s"] / 2
             figures |= here.latency(half, options.latency_seconds, accounts)
+            figures["hot_account"] = here.compared(options, here.open_accounts(1))
             figures["worker_memory_mib"] = process.memory_info().rss / 2**20
         if options.history:
             figures["history"] = history(path, postgres.url, bus.url, options)
