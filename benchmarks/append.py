@@ -24,6 +24,7 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.harness import migrated_database, peer_environment, quiet, report, take_turns
 from ledger.eventstore import store
+from ledger.eventstore.rows import copy_rows
 from ledger.eventstore.store import NewEvent
 
 GROUP = 500
@@ -111,13 +112,11 @@ def main() -> None:
                 head, recorded_at = store.begin_append(cursor, 0)
             for start in range(0, count, GROUP):
                 group = events[start : start + GROUP]
-                groups.append(
-                    "".join(store.event_lines(group, store.Appended(head + start, recorded_at)))
-                )
+                groups.append(store.event_rows(group, store.Appended(head + start, recorded_at)))
             started = time.perf_counter()
-            for lines in groups:
+            for rows in groups:
                 with connection.transaction(), connection.cursor() as cursor:
-                    store.copy_lines(cursor, store.COPY_EVENTS, [lines])
+                    copy_rows(cursor, store.COPY_EVENTS, rows)
             return _rate(count, started)
 
         def peer_saves() -> float:

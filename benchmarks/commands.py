@@ -1,4 +1,4 @@
-"""Commands from services: `python -m benchmarks.commands [--json] [--orders N] [--accounts N]`.
+"""Commands from services: `python -m benchmarks.commands [--json] [--orders N] [--history N]`.
 
     ours   a load generator in this process sends commands through NATS with `LedgerClient`; a
            worker process decides and commits them; an outcome counts when it is back here
@@ -6,12 +6,16 @@
            (`peer_trading.py`), its aggregate cache on and nothing looked up twice
 
 The mix is an order's life: submit, accept, a partial fill, then the rest filled or cancelled,
-dealt to `--accounts` accounts. Both run on the same cores and the same PostgreSQL, in turns.
+dealt to `--accounts` accounts, and again to one (`hot_account`). Both run on the same cores and the
+same PostgreSQL, in turns. Then commands are sent at half of the rate found, evenly, for
+`--latency-seconds`: `p50_ms` and `p99_ms` are from sending to the outcome.
+
+`--history N` also compares an account with N past events to a fresh one, both cold at first.
+`worker_memory_mib` is the worker's after all of it.
 """
 
 import argparse
 import asyncio
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,18 +26,25 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 from uuid_utils.compat import uuid7
 
 from benchmarks.harness import directory, peer_environment, quiet, report, take_turns
 from benchmarks.peer_trading import PeerTrading
+from ledger.application import Ledger
+from ledger.commands import Command, InvalidCommand, parse
 from ledger.database import migrate
+from ledger.domain.money import exact
 from ledger.embedded import EmbeddedNats, EmbeddedPostgres
-from ledger.messaging.client import LedgerClient
+from ledger.messaging import envelope
+from ledger.messaging.client import LedgerClient, Sent
 
 COMMANDS_PER_ORDER = 4
 PEER_SHARE = 10
 """The peer is timed on a tenth of the orders: rates are compared."""
 READY_TIMEOUT_SECONDS = 60.0
+PAST_GROUP = 5_000
+"""Commands at once when a past is made up."""
 FASTEST_PEER = {
     "AGGREGATE_CACHE_MAXSIZE": "0",  # unlimited
     "AGGREGATE_CACHE_FASTFORWARD": "n",  # it is the only writer
@@ -72,7 +83,7 @@ def order_life(number: int, account_id: UUID) -> Iterator[Message]:
         yield "CancelOrder", account_id, {"order_id": order_id}
 
 
-def setting_up(accounts: list[UUID]) -> Iterator[Message]:
+def listing() -> Iterator[Message]:
     yield (
         "ListInstrument",
         "instruments",
@@ -84,6 +95,9 @@ def setting_up(accounts: list[UUID]) -> Iterator[Message]:
             "step_size": "0.00001",
         },
     )
+
+
+def setting_up(accounts: list[UUID]) -> Iterator[Message]:
     for account_id in accounts:
         yield (
             "OpenAccount",
@@ -125,10 +139,32 @@ async def drive(client: LedgerClient, messages: list[Message]) -> float:
     return rate
 
 
+async def latencies(client: LedgerClient, messages: list[Message], per_s: float) -> list[float]:
+    """Sends at an even rate; the seconds from each command to its outcome."""
+    loop = asyncio.get_running_loop()
+    took: list[float] = []
+    sent: list[Sent] = []
+    started = loop.time()
+    for number, (command, subject, data) in enumerate(messages):
+        due = started + number / per_s
+        if due > loop.time():
+            await asyncio.sleep(due - loop.time())
+        one = await client.send(command, data, account_id=subject)
+
+        def note(_: object, due: float = due) -> None:
+            took.append(loop.time() - due)
+
+        one.outcome.add_done_callback(note)
+        sent.append(one)
+    for one in sent:
+        await one
+    return took
+
+
 @contextmanager
-def worker(database_url: str, nats_url: str, path: Path) -> Iterator[None]:
+def worker(database_url: str, nats_url: str, path: Path) -> Iterator[psutil.Process]:
     with (path / "worker.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = psutil.Popen(
             [Path(sys.executable).with_name("ledgerctl"), "serve", "commands"],
             env={
                 "LEDGER_DATABASE_URL": database_url,
@@ -138,46 +174,131 @@ def worker(database_url: str, nats_url: str, path: Path) -> Iterator[None]:
             stderr=log,
         )
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             process.wait(READY_TIMEOUT_SECONDS)
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    accounts = [uuid7() for _ in range(options.accounts)]
-    with (
-        directory() as path,
-        EmbeddedPostgres(path) as postgres,
-        EmbeddedNats(path) as nats_server,
-        asyncio.Runner() as runner,
-    ):
-        migrate(postgres.url)
-        with worker(postgres.url, nats_server.url, path):
-            client = runner.run(LedgerClient.connect(nats_server.url, source="benchmark"))
-            runner.run(drive(client, list(setting_up(accounts))))
-            peer = PeerTrading(env=peer_environment(postgres.url) | FASTEST_PEER)
-            peer_accounts = [peer.open_account(USER) for _ in accounts]
-            numbers = count(0, options.orders)
-            peer_numbers = count()
+class Scene:
+    """Servers, a worker and a client that sends to it; the peer beside them."""
 
-            def ours() -> float:
-                messages = list(orders_in_rounds(next(numbers), options.orders, accounts))
-                return runner.run(drive(client, messages))
+    def __init__(self, runner: asyncio.Runner, client: LedgerClient, peer: PeerTrading) -> None:
+        self._runner = runner
+        self._client = client
+        self._peer = peer
+        self._numbers = count()
+        self._peer_numbers = count()
 
-            def stock() -> float:
-                return peer_rate(peer, peer_accounts, peer_numbers, options.orders // PEER_SHARE)
+    def list_instrument(self) -> None:
+        self._runner.run(drive(self._client, list(listing())))
 
-            ours_rate, peer_per_s = take_turns(options.turns, ours, stock)
+    def open_accounts(self, accounts: int) -> list[UUID]:
+        opened = [uuid7() for _ in range(accounts)]
+        self._runner.run(drive(self._client, list(setting_up(opened))))
+        return opened
+
+    def messages(self, orders: int, accounts: list[UUID]) -> list[Message]:
+        first = next(self._numbers) * orders
+        return list(orders_in_rounds(first, orders, accounts))
+
+    def ours(self, orders: int, accounts: list[UUID]) -> float:
+        return self._runner.run(drive(self._client, self.messages(orders, accounts)))
+
+    def compared(self, options: argparse.Namespace, accounts: list[UUID]) -> dict[str, Any]:
+        peer_accounts = [self._peer.open_account(USER) for _ in accounts]
+
+        def stock() -> float:
+            orders = options.orders // PEER_SHARE
+            return peer_rate(self._peer, peer_accounts, self._peer_numbers, orders)
+
+        ours_per_s, peer_per_s = take_turns(
+            options.turns, lambda: self.ours(options.orders, accounts), stock
+        )
+        return {
+            "ours_per_s": round(ours_per_s, 2),
+            "peer_per_s": round(peer_per_s, 2),
+            "ratio": round(ours_per_s / peer_per_s, 2),
+            "accounts": len(accounts),
+            "commands": options.orders * COMMANDS_PER_ORDER,
+        }
+
+    def latency(self, per_s: float, seconds: float, accounts: list[UUID]) -> dict[str, Any]:
+        orders = max(1, int(per_s * seconds / COMMANDS_PER_ORDER))
+        messages = self.messages(orders, accounts)
+        took = sorted(self._runner.run(latencies(self._client, messages, per_s)))
+        return {
+            "latency_at_per_s": per_s,
+            "p50_ms": 1000 * took[len(took) // 2],
+            "p99_ms": 1000 * took[len(took) * 99 // 100],
+        }
+
+
+@contextmanager
+def scene(postgres_url: str, nats_url: str) -> Iterator[Scene]:
+    with asyncio.Runner() as runner:
+        client = runner.run(LedgerClient.connect(nats_url, source="benchmark"))
+        peer = PeerTrading(env=peer_environment(postgres_url) | FASTEST_PEER)
+        try:
+            yield Scene(runner, client, peer)
+        finally:
             runner.run(client.close())
             peer.close()
-    return {
-        "ours_per_s": ours_rate,
-        "peer_per_s": peer_per_s,
-        "ratio": ours_rate / peer_per_s,
-        "accounts": options.accounts,
-        "commands": options.orders * COMMANDS_PER_ORDER,
-    }
+
+
+def with_past(database_url: str, events: int) -> UUID:
+    """A new account with so many events, recorded without a bus."""
+    account_id = uuid7()
+    with Ledger(database_url) as ledger, exact():
+        opening, deposit, *_ = list(setting_up([account_id]))
+        messages = [opening, *(deposit for _ in range(events - 1))]
+        for start in range(0, events, PAST_GROUP):
+            group = [_command(one) for one in messages[start : start + PAST_GROUP]]
+            refused = [o for o in ledger.execute(group) if o.status != "ACCEPTED"]
+            if refused:
+                raise SystemExit(f"the past was not accepted: {refused[0]}")
+    return account_id
+
+
+def _command(message: Message) -> Command | InvalidCommand:
+    command, subject, data = message
+    given = {"type": command, "subject": str(subject), "data": data}
+    return parse(envelope.encoded(envelope.completed(given, "benchmark")))
+
+
+def history(path: Path, postgres_url: str, nats_url: str, options: argparse.Namespace) -> Any:
+    """Each in turns on a worker that begins cold."""
+    rates: dict[str, float] = {}
+    with worker(postgres_url, nats_url, path), scene(postgres_url, nats_url) as here:
+        (fresh,) = here.open_accounts(1)
+    aged = with_past(postgres_url, options.history)
+    with worker(postgres_url, nats_url, path), scene(postgres_url, nats_url) as here:
+        rates["aged_per_s"], rates["fresh_per_s"] = take_turns(
+            options.turns,
+            lambda: here.ours(options.orders, [aged]),
+            lambda: here.ours(options.orders, [fresh]),
+        )
+    ratio = rates["aged_per_s"] / rates["fresh_per_s"]
+    return {"past_events": options.history, **rates, "ratio": round(ratio, 3)}
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    with directory() as path, EmbeddedPostgres(path) as postgres, EmbeddedNats(path) as bus:
+        migrate(postgres.url)
+        with (
+            worker(postgres.url, bus.url, path) as process,
+            scene(postgres.url, bus.url) as here,
+        ):
+            here.list_instrument()
+            accounts = here.open_accounts(options.accounts)
+            figures = here.compared(options, accounts)
+            half = figures["ours_per_s"] / 2
+            figures |= here.latency(half, options.latency_seconds, accounts)
+            figures["hot_account"] = here.compared(options, here.open_accounts(1))
+            figures["worker_memory_mib"] = process.memory_info().rss / 2**20
+        if options.history:
+            figures["history"] = history(path, postgres.url, bus.url, options)
+    return figures
 
 
 def peer_rate(
@@ -202,6 +323,8 @@ def main() -> None:
     arguments.add_argument("--orders", type=int, default=5_000)
     arguments.add_argument("--accounts", type=int, default=200)
     arguments.add_argument("--turns", type=int, default=3)
+    arguments.add_argument("--latency-seconds", type=float, default=5.0)
+    arguments.add_argument("--history", type=int, default=0)
     report("commands", measure(arguments.parse_args()))
 
 

@@ -19,7 +19,7 @@ A decision that fails through a fault of ours gives a FAILED outcome and leaves 
 it can be tried again, until the caller says that this was the last try.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -59,6 +59,9 @@ CONNECT_TIMEOUT_SECONDS = 10
 MAX_CONFLICT_RETRIES = 20
 """Times that a batch is decided again because of other writers. Each retry means that somebody
 else committed, so the ledger as a whole moves; past this, something is wrong."""
+
+Fence = Callable[[psycopg.Cursor[Any]], None]
+"""Whether the caller may still decide these commands; raises when not."""
 
 _log = structlog.get_logger(__name__)
 
@@ -103,16 +106,18 @@ class Ledger:
         commands: Sequence[Command | InvalidCommand],
         now: datetime | None = None,
         last_tries: frozenset[UUID] = frozenset(),
+        fence: Fence | None = None,
     ) -> list[Outcome]:
         """One outcome per command, in order, all recorded. FAILED outcomes are recorded only for
-        ids in `last_tries`; the others may be sent again.
+        ids in `last_tries`; the others may be sent again. `fence` is called in the transaction of
+        the commit, under the append lock; what it raises ends the batch with nothing kept.
 
         Raises psycopg.OperationalError when the database cannot be reached or its answer was
         lost, and VersionConflict after `MAX_CONFLICT_RETRIES`; the batch may be given again.
         """
         for attempt in range(1, MAX_CONFLICT_RETRIES + 1):
             try:
-                return self._execute(commands, now or datetime.now(UTC), last_tries)
+                return self._execute(commands, now or datetime.now(UTC), last_tries, fence)
             except VersionConflict as conflict:
                 _log.info("batch_decided_again", attempt=attempt, conflict=str(conflict))
                 self._aggregates.clear()
@@ -137,6 +142,7 @@ class Ledger:
         commands: Sequence[Command | InvalidCommand],
         now: datetime,
         last_tries: frozenset[UUID],
+        fence: Fence | None,
     ) -> list[Outcome]:
         connection = self._connection()
         batch = Batch(commands, inbox.find(connection, [c.id for c in commands if c.id]))
@@ -152,7 +158,7 @@ class Ledger:
                 batch.decided(place, self._decide(connection, command, now))
         to_record = batch.to_record(last_tries)
         if to_record:
-            self._commit(connection, batch, to_record, read)
+            self._commit(connection, batch, to_record, read, fence)
         due = self._aggregates.committed(read)
         if due:
             self._save_snapshots(connection, due)
@@ -188,10 +194,13 @@ class Ledger:
         batch: Batch,
         to_record: list[tuple[int, Decided]],
         read: set[UUID],
+        fence: Fence | None,
     ) -> None:
         events = [event for _, decided in to_record for event in decided.events]
         with connection.transaction(), connection.cursor() as cursor:
             appended = store.begin_append(cursor, len(events))
+            if fence is not None:
+                fence(cursor)
             self._refuse_stale_reads(cursor, appended.head, read)
             store.copy_events(cursor, events, appended)
             inbox.record(cursor, batch.recorded(to_record, appended))
@@ -219,7 +228,10 @@ class Ledger:
         if self._open is None or self._open.closed:
             self._aggregates.clear()
             self._open = psycopg.connect(
-                self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
+                self._url,
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                client_encoding="utf8",  # texts in binary COPY are
             )
             self._known_head = reader.head(self._open)
         return self._open

@@ -53,7 +53,6 @@ class Batch:
 
     def decided(self, place: int, decided: Decided) -> None:
         self._decided[place] = decided
-        self._outcomes[place] = _outcome(decided, None, None)
 
     def to_record(self, last_tries: frozenset[UUID]) -> list[tuple[int, Decided]]:
         """What belongs into the log and the inbox, in order."""
@@ -79,6 +78,9 @@ class Batch:
 
     def outcomes(self) -> list[Outcome]:
         """One per command, in order."""
+        for place, decided in self._decided.items():
+            if place not in self._outcomes:  # it was not recorded
+                self._outcomes[place] = _outcome(decided, None, None)
         return [self._answer(place, command) for place, command in enumerate(self._commands)]
 
     def _answer(self, place: int, command: Message) -> Outcome:
@@ -101,14 +103,16 @@ class Batch:
 def _outcome(decided: Decided, before: int | None, head: int | None) -> Outcome:
     """`before` is the position before the command's first event, `head` that after the batch."""
     events = tuple(
-        EventReference(
-            id=event.id,
-            type=event.event_type,
-            stream_id=event.stream_id,
-            version=event.event_version,
-            position=position,
-        )
-        for position, event in enumerate(decided.events, (before or 0) + 1)
+        [
+            EventReference(
+                id=event.id,
+                type=event.event_type,
+                stream_id=event.stream_id,
+                version=event.event_version,
+                position=position,
+            )
+            for position, event in enumerate(decided.events, (before or 0) + 1)
+        ]
     )
     return Outcome(
         command_id=decided.command.id,
@@ -131,7 +135,7 @@ def _entry(command: Message, outcome: Outcome, appended: Appended) -> InboxEntry
         fingerprint=command.fingerprint,
         status=outcome.status,
         code=outcome.code,
-        outcome=outcome.to_json().decode(),
+        outcome=outcome.to_json(),
         decided_at=appended.recorded_at,
     )
 

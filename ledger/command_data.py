@@ -328,3 +328,6 @@ _MODELS: tuple[type[CommandData], ...] = (
 
 COMMAND_DATA: dict[str, type[CommandData]] = {model.__name__: model for model in _MODELS}
 """The model of each command type."""
+
+TIMED = frozenset(model for model in _MODELS if "occurred_at" in model.model_fields)
+"""The models that may say when it happened."""

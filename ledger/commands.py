@@ -214,9 +214,17 @@ def _uuid(envelope: dict[str, Any], name: str, *, required: bool = False) -> UUI
     if value is None and not required:
         return None
     try:
-        return UUID(value)
+        return _as_uuid(value)
     except (ValueError, TypeError, AttributeError):
         raise _Fault(f"{name} must be a UUID, not {_shown(value)}") from None
+
+
+def _as_uuid(value: Any) -> UUID:
+    """As `UUID` reads it; in the usual form, which is nearly always, by the faster reader."""
+    try:
+        return msgspec.convert(value, UUID)
+    except msgspec.ValidationError:
+        return UUID(value)
 
 
 def _time(value: object) -> datetime | None:
@@ -260,7 +268,7 @@ def _account_id(data: CommandData, subject: str) -> UUID | None:
             raise _Fault(f"commands about instruments have the subject {INSTRUMENTS_SUBJECT!r}")
         return None
     try:
-        account_id = UUID(subject)
+        account_id = _as_uuid(subject)
     except ValueError:
         raise _Fault(f"subject must be the account's id, not {_shown(subject)}") from None
     assert isinstance(data, AccountCommandData)

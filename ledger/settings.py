@@ -58,6 +58,22 @@ class Settings(BaseSettings):
         "share a commit among more commands; beyond some hundreds nothing is won and the first "
         "command of the batch waits for the last.",
     )
+    command_partitions: int = Field(
+        default=1,
+        ge=1,
+        le=1_000,
+        description="Into how many partitions the stream of commands is divided by account, which "
+        "is the most workers that decide at the same time; others stand by. One is the fastest for "
+        "one worker, and one worker takes thousands of commands a second. Used when the stream is "
+        "made; a stream that exists keeps its number.",
+    )
+    command_lease_seconds: float = Field(
+        default=8.0,
+        ge=2.0,
+        description="After so many seconds without a sign of life a worker's partitions are "
+        "another's, so that a vanished machine is replaced within ten. One whose process ended is "
+        "replaced at once.",
+    )
     command_fetch_wait_seconds: float = Field(
         default=1.0,
         gt=0,

@@ -15,6 +15,7 @@ import orjson
 from uuid_utils.compat import uuid7
 
 from ledger.aggregates import Aggregates
+from ledger.command_data import TIMED
 from ledger.commands import Command
 from ledger.domain import account, allocation, instrument, order
 from ledger.domain.account import AccountState
@@ -40,7 +41,9 @@ class Work:
     def set_time(self, now: datetime, tolerance: timedelta) -> None:
         """When it happened: as the data says, else as the message says, else now. Raises
         Rejection for a time that cannot have come yet."""
-        when = getattr(self.command.data, "occurred_at", None) or self.command.time or now
+        data = self.command.data
+        told: datetime | None = getattr(data, "occurred_at", None) if type(data) in TIMED else None
+        when = told or self.command.time or now
         if when > now + tolerance:
             raise Rejection(
                 "OCCURRED_IN_FUTURE",
@@ -165,11 +168,11 @@ class Work:
 
 def _metadata(command: Command) -> str:
     """What the envelope's columns do not say: the command behind the event and who sent it."""
-    metadata = {
-        "command_id": str(command.id),
+    metadata: dict[str, str | UUID] = {
+        "command_id": command.id,
         "command_type": command.type,
         "source": command.source,
     }
     if command.causation_id is not None:
-        metadata["caused_by"] = str(command.causation_id)
+        metadata["caused_by"] = command.causation_id
     return orjson.dumps(metadata).decode()

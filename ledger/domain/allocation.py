@@ -8,6 +8,7 @@ available so that each strategy owns its share. The stream's id is derived from 
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import ClassVar
 from uuid import UUID, uuid5
 
@@ -29,8 +30,11 @@ REBALANCE_PLACES = 8
 What is finer stays in `main`."""
 
 _NAMESPACE = UUID("3f1b5b4e-5d0c-5c0e-9c55-6f6c6c0a7a01")
+MAX_REMEMBERED_IDS = 10_000
+"""Ids of streams that are kept once reckoned: of the accounts in use, some 300 bytes each."""
 
 
+@lru_cache(MAX_REMEMBERED_IDS)
 def stream_id(account_id: UUID) -> UUID:
     """The id of the allocation stream of an account: UUIDv5, the same for ever."""
     return uuid5(_NAMESPACE, str(account_id))

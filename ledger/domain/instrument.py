@@ -5,6 +5,7 @@ An instrument is named `VENUE:SYMBOL`. The stream's id is derived from that (`st
 """
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import ClassVar
 from uuid import UUID, uuid5
 
@@ -18,8 +19,11 @@ STATE_VERSION = 1
 """Shape of `InstrumentState` in snapshots; a change of shape is a new number."""
 
 _NAMESPACE = UUID("3f1b5b4e-5d0c-5c0e-9c55-6f6c6c0a7a02")
+MAX_REMEMBERED_IDS = 10_000
+"""Ids of streams that are kept once reckoned: of the instruments in use, some 300 bytes each."""
 
 
+@lru_cache(MAX_REMEMBERED_IDS)
 def stream_id(instrument: str) -> UUID:
     """The id of an instrument's stream: UUIDv5 of `VENUE:SYMBOL`, the same for ever."""
     return uuid5(_NAMESPACE, instrument)

@@ -18,6 +18,7 @@ from ledger.domain.money import plain
 from ledger.eventstore.upcasters import UPCASTERS
 
 _JSON_NATIVE = (Decimal, UUID)
+_ENCODER = msgspec.json.Encoder()
 
 
 class UnknownEventType(LookupError):
@@ -50,7 +51,14 @@ def _json_default(value: object) -> str:
 
 
 def encode(event: Event) -> bytes:
-    """The payload as JSON bytes."""
+    """The payload as JSON bytes.
+
+    The fast encoder writes a Decimal as Python does, which is plain but for amounts below a
+    millionth or with a power of ten: those have an exponent, `E-` or `E+`, and are written anew.
+    """
+    payload = _ENCODER.encode(event)
+    if b"E-" not in payload and b"E+" not in payload:
+        return payload
     builtins = msgspec.to_builtins(event, builtin_types=_JSON_NATIVE)
     return orjson.dumps(builtins, default=_json_default)
 

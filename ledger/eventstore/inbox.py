@@ -12,11 +12,20 @@ from uuid import UUID
 import psycopg
 from psycopg import errors
 
-from ledger.eventstore.store import NULL, VersionConflict, copy_lines, copy_text
+from ledger.eventstore.rows import (
+    bytes_field,
+    copy_rows,
+    jsonb_field,
+    name_field,
+    text_field,
+    time_field,
+    uuid_field,
+)
+from ledger.eventstore.store import VersionConflict
 
 
 class InboxEntry(NamedTuple):
-    """A decided command. `outcome` is the outcome as JSON text."""
+    """A decided command. `outcome` is the outcome as JSON."""
 
     command_id: UUID
     command_type: str
@@ -26,7 +35,7 @@ class InboxEntry(NamedTuple):
     fingerprint: bytes
     status: str
     code: str | None
-    outcome: str
+    outcome: bytes
     decided_at: datetime
 
 
@@ -35,7 +44,9 @@ _FIND = (
 )
 
 _COPY = """COPY command_inbox (command_id, command_type, subject, source, user_id, fingerprint,
-    status, code, outcome, decided_at) FROM STDIN"""
+    status, code, outcome, decided_at) FROM STDIN WITH (FORMAT binary)"""
+_ROW_HEAD = (10).to_bytes(2)
+"""The number of fields."""
 
 
 def find(
@@ -56,14 +67,25 @@ def record(cursor: psycopg.Cursor[Any], entries: Sequence[InboxEntry]) -> None:
     """
     if not entries:
         return
-    lines = [
-        f"{entry.command_id}\t{copy_text(entry.command_type)}\t{copy_text(entry.subject)}"
-        f"\t{copy_text(entry.source)}\t{entry.user_id or NULL}\t\\\\x{entry.fingerprint.hex()}"
-        f"\t{entry.status}\t{copy_text(entry.code)}\t{copy_text(entry.outcome)}"
-        f"\t{entry.decided_at}\n"
-        for entry in entries
-    ]
     try:
-        copy_lines(cursor, _COPY, lines)
+        copy_rows(cursor, _COPY, [_row(entry) for entry in entries])
     except errors.UniqueViolation as conflict:
         raise VersionConflict(conflict.diag.message_detail or str(conflict)) from conflict
+
+
+def _row(entry: InboxEntry) -> bytes:
+    return b"".join(
+        (
+            _ROW_HEAD,
+            uuid_field(entry.command_id),
+            name_field(entry.command_type),
+            text_field(entry.subject),
+            text_field(entry.source),
+            uuid_field(entry.user_id),
+            bytes_field(entry.fingerprint),
+            name_field(entry.status),
+            text_field(entry.code),
+            jsonb_field(entry.outcome),
+            time_field(entry.decided_at),
+        )
+    )

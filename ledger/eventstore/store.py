@@ -4,7 +4,7 @@ One append is one transaction of its caller:
 
     begin_append()   takes the append lock until commit, tells the head and the time of
                      recording, and queues one NOTIFY             (sql/functions/begin_append.sql)
-    copy_events()    COPY to positions head + 1, head + 2 … in the order given
+    copy_events()    binary COPY to positions head + 1, head + 2 … in the order given
     … whatever must commit together with the events (inbox, tracking) …
     COMMIT           by the caller; readers are woken
 
@@ -15,6 +15,7 @@ and nothing of its transaction is kept.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from struct import Struct
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,6 +23,7 @@ import psycopg
 from psycopg import errors
 
 from ledger.eventstore.reader import COLUMNS, NOTIFY_CHANNEL, RecordedEvent
+from ledger.eventstore.rows import copy_rows, jsonb_field, name_field, time_field, uuid_field
 
 
 class VersionConflict(Exception):
@@ -54,33 +56,17 @@ class Appended(NamedTuple):
 
 COPY_EVENTS = """COPY event_store (position, id, stream_id, stream_type, event_type, event_version,
     event_data, metadata, correlation_id, causation_id, user_id, occurred_at, recorded_at)
-    FROM STDIN"""
+    FROM STDIN WITH (FORMAT binary)"""
 
 _LOAD = f"""
     SELECT {COLUMNS} FROM unnest(%(ids)s::uuid[], %(after)s::integer[]) AS wanted (id_wanted, after)
     JOIN event_store ON stream_id = id_wanted AND event_version > after
     ORDER BY stream_id, event_version"""
 
-NULL = "\\N"
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def copy_text(value: object) -> str:
-    """The value as a field of COPY's text format."""
-    if value is None:
-        return NULL
-    text = str(value)
-    return text.translate(_ESCAPES) if _needs_escape(text) else text
-
-
-def _needs_escape(text: str) -> bool:
-    return "\\" in text or "\n" in text or "\t" in text or "\r" in text
-
-
-def copy_lines(cursor: psycopg.Cursor[Any], statement: str, lines: Iterable[str]) -> None:
-    """Runs a COPY … FROM STDIN with the lines, each ending in a newline."""
-    with cursor.copy(statement) as copy:
-        copy.write("".join(lines))
+_FIELDS = 13
+_BEGINNING = Struct("!hiqi16si16s")
+"""Of a row: the number of fields, position, id, stream."""
+_VERSION = Struct("!ii")
 
 
 def begin_append(cursor: psycopg.Cursor[Any], event_count: int) -> Appended:
@@ -103,20 +89,32 @@ def copy_events(
     if not events:
         return
     try:
-        copy_lines(cursor, COPY_EVENTS, event_lines(events, appended))
+        copy_rows(cursor, COPY_EVENTS, event_rows(events, appended))
     except errors.UniqueViolation as conflict:
         raise VersionConflict(conflict.diag.message_detail or str(conflict)) from conflict
 
 
-def event_lines(events: Sequence[NewEvent], appended: Appended) -> list[str]:
-    """The events as lines of `COPY_EVENTS`."""
-    recorded_at = appended.recorded_at
+def event_rows(events: Iterable[NewEvent], appended: Appended) -> list[bytes]:
+    """The events as rows of `COPY_EVENTS`."""
+    recorded_at = time_field(appended.recorded_at)
     return [
-        f"{position}\t{event.id}\t{event.stream_id}\t{copy_text(event.stream_type)}"
-        f"\t{copy_text(event.event_type)}\t{event.event_version}\t{copy_text(event.data)}"
-        f"\t{copy_text(event.metadata)}\t{event.correlation_id or NULL}"
-        f"\t{event.causation_id or NULL}\t{event.user_id or NULL}"
-        f"\t{event.occurred_at}\t{recorded_at}\n"
+        b"".join(
+            (
+                _BEGINNING.pack(
+                    _FIELDS, 8, position, 16, event.id.bytes, 16, event.stream_id.bytes
+                ),
+                name_field(event.stream_type),
+                name_field(event.event_type),
+                _VERSION.pack(4, event.event_version),
+                jsonb_field(event.data.encode()),
+                jsonb_field(event.metadata.encode()),
+                uuid_field(event.correlation_id),
+                uuid_field(event.causation_id),
+                uuid_field(event.user_id),
+                time_field(event.occurred_at),
+                recorded_at,
+            )
+        )
         for position, event in enumerate(events, appended.head + 1)
     ]
 

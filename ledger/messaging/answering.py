@@ -1,8 +1,19 @@
-"""Answers go out while the next batch is decided."""
+"""Answers, and how they go out while the next batch is decided."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, Self
+
+import structlog
+from nats.aio.client import Client
+
+from ledger.commands import FAILED, Command, Outcome
+from ledger.logging import bound
+from ledger.messaging import bulk, bus, delivery
+from ledger.messaging.bulk import Message
+from ledger.messaging.delivery import Delivery
+
+_log = structlog.get_logger(__name__)
 
 
 class Answering:
@@ -26,3 +37,50 @@ class Answering:
 
     async def __aexit__(self, *_: object) -> None:
         await self._finish()
+
+
+def answers(connection: Client, message: Message, outcome: Outcome) -> list[bytes]:
+    """The outcome to whom it is due, and the acknowledgement to the server."""
+    reply = _reply(connection, message, outcome)
+    done = delivery.done(message)
+    return [done] if reply is None else [reply, done]
+
+
+def _reply(connection: Client, message: Message, outcome: Outcome) -> bytes | None:
+    subject = message.header(bus.REPLY_TO.encode())
+    if not subject:
+        return None
+    try:
+        text = outcome.to_json()
+        if len(text) > connection.max_payload:
+            raise bus.UnusableSubject(f"cannot take {len(text)} bytes")
+        return bulk.message(bus.checked_reply_subject(subject), text)
+    except bus.UnusableSubject as error:
+        # Nothing that trying again would change: the sender can ask for the outcome.
+        _log.warning(
+            "outcome_cannot_be_sent",
+            command_id=str(outcome.command_id),
+            subject=subject[: bus.MAX_REPLY_SUBJECT_LENGTH],
+            reason=str(error),
+        )
+        return None
+
+
+def log_outcome(one: Delivery, outcome: Outcome) -> None:
+    command = one.command
+    with bound(
+        command_id=command.id,
+        correlation_id=command.correlation_id if isinstance(command, Command) else None,
+        stream_id=outcome.events[0].stream_id if outcome.events else None,
+    ):
+        level = _log.error if outcome.status == FAILED else _log.debug
+        level(
+            "command_decided",
+            type=command.type,
+            source=command.source,
+            status=outcome.status,
+            code=outcome.code,
+            reason=outcome.message,
+            replayed=outcome.replayed,
+            delivery=one.tries,
+        )

@@ -19,6 +19,7 @@ limited (max_deliver): the worker decides when to set a command aside, because t
 only stop delivering it and tell nobody.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -26,6 +27,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
+from ledger.messaging.bulk import take_in_bulk
 from ledger.settings import Settings
 
 COMMANDS_STREAM = "LEDGER_COMMANDS"
@@ -67,6 +69,8 @@ _RESERVED_REPLIES = (
     "ledger.query.",
     "ledger.seals",
 )
+_USUAL_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+_USUAL_INBOX = re.compile(r"_INBOX(?:\.[A-Za-z0-9_-]+)+")
 
 
 async def connect(
@@ -81,6 +85,7 @@ async def connect(
     several servers, separated by commas."""
 
     connection = Client()
+    take_in_bulk(connection)
     told: set[str] = set()
 
     async def failed(error: Exception) -> None:
@@ -116,16 +121,19 @@ async def connect(
     return connection
 
 
-async def ensure_commands_stream(jetstream: JetStreamContext, settings: Settings) -> None:
-    """Makes the stream of commands if there is none."""
+async def ensure_commands_stream(jetstream: JetStreamContext, settings: Settings) -> int:
+    """Makes the stream of commands if there is none. Returns the number of its partitions."""
+    partitions = settings.command_partitions
     try:
-        await jetstream.stream_info(COMMANDS_STREAM)
+        existing = await jetstream.stream_info(COMMANDS_STREAM)
+        return _partitions(existing.config)
     except NotFoundError:
         await jetstream.add_stream(
             api.StreamConfig(
                 name=COMMANDS_STREAM,
                 description="Commands to the ledger, as CloudEvents",
-                subjects=[COMMANDS_PREFIX + ">"],
+                subjects=[COMMANDS_PREFIX + (">" if partitions == 1 else "*")],
+                subject_transform=None if partitions == 1 else _transform(partitions),
                 retention=api.RetentionPolicy.LIMITS,
                 storage=api.StorageType.FILE,
                 discard=api.DiscardPolicy.NEW,
@@ -133,16 +141,48 @@ async def ensure_commands_stream(jetstream: JetStreamContext, settings: Settings
                 allow_atomic=True,
             )
         )
-        _log.info("stream_created", stream=COMMANDS_STREAM)
+        _log.info("stream_created", stream=COMMANDS_STREAM, partitions=partitions)
+        return partitions
 
 
-async def ensure_commands_consumer(jetstream: JetStreamContext, settings: Settings) -> None:
-    """Makes the worker's consumer, or gives it the settings' limits."""
+def _transform(partitions: int) -> api.SubjectTransform:
+    """Commands are stored under their partition and account; who sends knows nothing of it."""
+    return api.SubjectTransform(
+        src=COMMANDS_PREFIX + "*",
+        dest=f"{COMMANDS_PREFIX}{{{{partition({partitions},1)}}}}.{{{{wildcard(1)}}}}",
+    )
+
+
+def _partitions(stream: api.StreamConfig) -> int:
+    transform = stream.subject_transform
+    found = _PARTITIONS.search(transform.dest) if transform and transform.dest else None
+    return int(found[1]) if found else 1
+
+
+_PARTITIONS = re.compile(r"partition\((\d+),")
+
+
+def consumer_of(partition: int, partitions: int) -> str:
+    return COMMANDS_CONSUMER if partitions == 1 else f"{COMMANDS_CONSUMER}-{partition}"
+
+
+def account_of(subject: str) -> str:
+    """The last token of the subject that a command was sent to, which names its account."""
+    token = subject.removeprefix(COMMANDS_PREFIX)
+    return token.rpartition(".")[2] if token[:1].isdigit() and "." in token else token
+
+
+async def ensure_commands_consumer(
+    jetstream: JetStreamContext, settings: Settings, partition: int, partitions: int
+) -> None:
+    """Makes a partition's consumer, or gives it the settings' limits."""
+    name = consumer_of(partition, partitions)
     await jetstream.add_consumer(
         COMMANDS_STREAM,
         api.ConsumerConfig(
-            name=COMMANDS_CONSUMER,
-            durable_name=COMMANDS_CONSUMER,
+            name=name,
+            durable_name=name,
+            filter_subject=None if partitions == 1 else f"{COMMANDS_PREFIX}{partition}.*",
             deliver_policy=api.DeliverPolicy.ALL,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=settings.command_ack_wait_seconds,
@@ -152,7 +192,9 @@ async def ensure_commands_consumer(jetstream: JetStreamContext, settings: Settin
     )
 
 
-async def deliver_unacknowledged_again(connection: Client, jetstream: JetStreamContext) -> None:
+async def deliver_unacknowledged_again(
+    connection: Client, jetstream: JetStreamContext, consumer: str
+) -> None:
     """Has the server deliver at once, and in order, what a worker or connection that is gone had
     in its hands. An older server does so when the time for its acknowledgement has passed, which
     is later and lets newer commands overtake.
@@ -162,7 +204,7 @@ async def deliver_unacknowledged_again(connection: Client, jetstream: JetStreamC
     """
     version = connection.connected_server_version
     if (version.major, version.minor) >= RESET_SINCE:
-        await jetstream.reset_consumer(COMMANDS_STREAM, COMMANDS_CONSUMER)
+        await jetstream.reset_consumer(COMMANDS_STREAM, consumer)
 
 
 def checked_reply_subject(subject: str) -> str:
@@ -171,6 +213,8 @@ def checked_reply_subject(subject: str) -> str:
     Raises UnusableSubject for what is no subject, and for those with which a sender would have
     the ledger speak to the server, or to itself, in its own name.
     """
+    if len(subject) <= MAX_REPLY_SUBJECT_LENGTH and _USUAL_INBOX.fullmatch(subject):
+        return subject
     if len(subject) > MAX_REPLY_SUBJECT_LENGTH:
         raise UnusableSubject(
             f"has {len(subject)} characters, at most {MAX_REPLY_SUBJECT_LENGTH} are possible"
@@ -184,7 +228,7 @@ def checked_reply_subject(subject: str) -> str:
 
 def is_subject_token(text: str) -> bool:
     """Whether the text can stand between two dots of a subject."""
-    return (
+    return _USUAL_TOKEN.fullmatch(text) is not None or (
         text.isprintable()
         and bool(text)
         and text not in ("*", ">")

@@ -21,7 +21,7 @@ cannot tell is whether the id was re-used for another content; a direct reply do
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import count
 from types import TracebackType
@@ -33,11 +33,11 @@ import nats.errors
 import orjson
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from ledger.command_data import CommandData
 from ledger.commands import UNKNOWN, Outcome
-from ledger.messaging import bus, envelope
+from ledger.messaging import bulk, bus, envelope
+from ledger.messaging.bulk import Message
 from ledger.messaging.envelope import CommandNotSendable
 from ledger.messaging.outbox import Outbox
 from ledger.messaging.sent import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
@@ -174,7 +174,9 @@ class LedgerClient:
                 f"the command has {len(body)} bytes, the bus takes {self._nats.max_payload}"
             )
         await self._room.acquire()
-        sent = Sent(_uuid_or_none(whole["id"]), subject, body, timeout)
+        if self._outbox.has_a_group:  # who sends without a pause must not keep it from going out
+            await asyncio.sleep(0)
+        sent = Sent(whole["id"], subject, body, timeout)
         self._dispatch(sent)
         return sent
 
@@ -225,7 +227,7 @@ class LedgerClient:
             on_reconnect=self._reconnected,
         )
         self._inbox = self._nats.new_inbox()
-        await self._nats.subscribe(f"{self._inbox}.*.*", cb=self._answered)
+        await bulk.subscribe(self._nats, f"{self._inbox}.*.*", self._answered_many)
         await self._nats.flush()
         self._outbox = Outbox(self._nats, self._inbox)
         self._connected.set()
@@ -240,7 +242,7 @@ class LedgerClient:
     async def _reconnected(self) -> None:
         self._outbox.start_over()
         for token, sent in self._in_flight.items():
-            if not sent.confirmed.done():
+            if not sent.confirmed:
                 self._outbox.put(token, sent)
         self._connected.set()
 
@@ -249,7 +251,9 @@ class LedgerClient:
     def _dispatch(self, sent: Sent) -> None:
         token = str(next(self._tokens))
 
-        def ended(_: asyncio.Future[Outcome]) -> None:
+        def ended(outcome: asyncio.Future[Outcome]) -> None:
+            if not outcome.cancelled():
+                outcome.exception()  # nobody has to await a command: not an error of asyncio
             del self._in_flight[token]
             self._room.release()
 
@@ -260,7 +264,11 @@ class LedgerClient:
             self._outbox.put(token, sent)
         # Otherwise it is published, in its turn, when the connection is there again.
 
-    async def _answered(self, message: Msg) -> None:
+    def _answered_many(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._answered(message)
+
+    def _answered(self, message: Message) -> None:
         _, kind, token = message.subject.rsplit(".", 2)
         if kind == "received":
             self._outbox.answered(token, message.data)
@@ -312,9 +320,7 @@ class LedgerClient:
                     await self._look_after(token, sent)
 
     async def _look_after(self, token: str, sent: Sent) -> None:
-        if (
-            not sent.confirmed.done() or sent.command_id is None
-        ):  # without id it cannot be asked for
+        if not sent.confirmed or sent.command_id is None:  # without id it cannot be asked for
             self._outbox.put(token, sent)
             return
         question = str(sent.command_id).encode()
@@ -324,7 +330,7 @@ class LedgerClient:
             )
 
     def _give_up(self, sent: Sent) -> None:
-        if sent.confirmed.done():
+        if sent.confirmed:
             sent.fail(OutcomeTimeout(sent.command_id, sent.timeout))
         else:
             sent.fail(self._unavailable(sent, sent.trouble))
@@ -334,10 +340,3 @@ class LedgerClient:
             f"{sent} was not received by the bus at {self._url}: {trouble}. Send it again "
             "with the same id when NATS (with JetStream) and `ledgerctl serve commands` run."
         )
-
-
-def _uuid_or_none(text: object) -> UUID | None:
-    try:
-        return UUID(str(text))
-    except ValueError:
-        return None

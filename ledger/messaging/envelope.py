@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from ledger.command_data import COMMAND_DATA, CommandData, InstrumentCommandData
 from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION
@@ -35,22 +35,35 @@ def subject_of(command_type: object, data: object) -> str:
 
 def completed(envelope: Mapping[str, Any], source: str) -> dict[str, Any]:
     """The envelope with what it lacks: specversion, id, source, subject and time."""
-    defaults: dict[str, Any] = {
+    whole: dict[str, Any] = {
         "specversion": SPECVERSION,
-        "id": str(uuid7()),
+        "id": None,
         "source": source,
-        "subject": subject_of(envelope.get("type"), envelope.get("data")),
+        "subject": None,
         "time": datetime.now(UTC),
+        **envelope,
     }
-    return {**defaults, **envelope}
+    if "id" not in envelope:
+        whole["id"] = str(uuid7())
+    if "subject" not in envelope:
+        whole["subject"] = subject_of(envelope.get("type"), envelope.get("data"))
+    return whole
 
 
 def encoded(envelope: Mapping[str, Any]) -> bytes:
     """The envelope as JSON. Raises CommandNotSendable."""
     try:
-        return orjson.dumps(_plain(envelope), default=_text, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        return _dumped(envelope)
+    except orjson.JSONEncodeError:
+        pass  # keys that are no plain texts, or mappings that are no dicts, perhaps
+    try:
+        return _dumped(_plain(envelope))
     except (orjson.JSONEncodeError, RecursionError) as error:
         raise CommandNotSendable(f"the command cannot be written as JSON: {error}") from error
+
+
+def _dumped(value: object) -> bytes:
+    return orjson.dumps(value, default=_text, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def nats_subject(subject: object) -> str:
@@ -71,7 +84,7 @@ def data_of(command: CommandData) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """Enumerations as their values: orjson would take them, but not as keys and parts of texts."""
+    """Without enumerations as keys, which orjson does not take, and with plain dicts and lists."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -23,7 +23,7 @@ import orjson
 import structlog
 from nats.aio.client import Client
 
-from ledger.messaging import bus
+from ledger.messaging import bulk, bus
 from ledger.messaging.sent import Sent
 
 MAX_GROUP = 500
@@ -56,6 +56,11 @@ class Outbox:
         """The command goes out in its turn. `token` ends the subject of its outcome."""
         self._waiting.append((token, sent))
         self._wake.set()
+
+    @property
+    def has_a_group(self) -> bool:
+        """As many as go out at once are waiting."""
+        return len(self._waiting) >= MAX_GROUP
 
     def answered(self, token: str, data: bytes) -> None:
         """The bus confirms or refuses what was published with `token`."""
@@ -102,13 +107,18 @@ class Outbox:
     async def _publish_each(self, group: Sequence[tuple[str, Sent]]) -> None:
         """Each with its own confirmation, which goes to the client. A lone command is waited for,
         so that others can gather behind it; not so where there are no batches to gather for."""
-        for token, sent in group:
-            await self._nats.publish(
-                sent.subject,
-                sent.body,
-                reply=f"{self._replies}.received.{token}",
-                headers={bus.REPLY_TO: self._outcome_subject(token)},
-            )
+        await bulk.send(
+            self._nats,
+            [
+                bulk.message(
+                    sent.subject,
+                    sent.body,
+                    reply=f"{self._replies}.received.{token}",
+                    headers={bus.REPLY_TO: self._outcome_subject(token)},
+                )
+                for token, sent in group
+            ],
+        )
         if self._batches and len(group) == 1:
             with self._answer_to(group[0][0]) as answer:
                 await asyncio.wait([answer], timeout=CONFIRMATION_TIMEOUT_SECONDS)
@@ -117,6 +127,7 @@ class Outbox:
         """False when the bus refused the batch and the commands are still to be published."""
         batch_id = uuid4().hex
         with self._answer_to(batch_id) as answer:
+            messages = []
             for number, (token, sent) in enumerate(group, 1):
                 headers = {
                     bus.REPLY_TO: self._outcome_subject(token),
@@ -127,7 +138,8 @@ class Outbox:
                 if number == len(group):
                     headers["Nats-Batch-Commit"] = "1"
                     reply = f"{self._replies}.received.{batch_id}"
-                await self._nats.publish(sent.subject, sent.body, reply=reply, headers=headers)
+                messages.append(bulk.message(sent.subject, sent.body, reply=reply, headers=headers))
+            await bulk.send(self._nats, messages)
             done, _ = await asyncio.wait([answer], timeout=CONFIRMATION_TIMEOUT_SECONDS)
             # Neither confirmed nor refused, or the connection was lost: the commands are looked
             # after one by one. A copy of one that did arrive has no second effect.

@@ -1,22 +1,26 @@
 """The messages of a pull consumer, as they come: what is there is handed over at once.
 
 The library's own `fetch` waits for a batch to be full or for its time to end, once a first message
-has come late: a second of delay for a lone command. Here one request for a batch is always open,
-so that the next messages arrive while the ones before are in work; never more than a batch and
-MAX_REQUEST_BYTES are requested or waiting, the rest stays with the server.
+has come late: a second of delay for a lone command. Here one request for a batch is always open to
+each consumer, so that the next messages arrive while the ones before are in work; never more than
+a batch and MAX_REQUEST_BYTES of each are requested or waiting, the rest stays with the server.
 """
 
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Sequence
+from functools import partial
 from typing import Self
 
 import nats.errors
 import orjson
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import api
+
+from ledger.messaging import bulk
+from ledger.messaging.bulk import Message
 
 REQUEST_SECONDS = 30.0
 """How long the server keeps a request open. It ends earlier when its batch is full, and counts as
@@ -29,71 +33,87 @@ _TIME_IS_OVER = (api.StatusCode.REQUEST_TIMEOUT, api.StatusCode.NO_MESSAGES)
 _IS_FULL = ("MaxBytes", "Batch Completed")
 
 
-class Pull:
-    """Open requests to a consumer, and what came of them."""
+class _Request:
+    """The open request to one consumer. `due` messages of it are still to come."""
 
-    def __init__(self, connection: Client, stream: str, consumer: str, batch: int) -> None:
+    def __init__(self, subject: str, inbox: str) -> None:
+        self.subject = subject
+        self.inbox = inbox
+        self.due = 0
+        self.ends = 0.0
+
+
+class Pull:
+    """Open requests to consumers, and what came of them."""
+
+    def __init__(
+        self, connection: Client, stream: str, consumers: Sequence[str], batch: int
+    ) -> None:
         self._connection = connection
-        self._subject = f"{api.DEFAULT_PREFIX}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._batch = batch
-        self._inbox = connection.new_inbox()
-        self._subscription: Subscription | None = None
-        self._due = 0
-        self._request_ends = 0.0
+        next_of = f"{api.DEFAULT_PREFIX}.CONSUMER.MSG.NEXT.{stream}"
+        self._requests = [
+            _Request(f"{next_of}.{consumer}", connection.new_inbox()) for consumer in consumers
+        ]
+        self._subscriptions: list[Subscription] = []
         self._arrived = asyncio.Event()
-        self.waiting: deque[Msg] = deque()
+        self.waiting: deque[Message] = deque()
         """Messages that are here and not taken."""
         self.lost: str | None = None
-        """Why nothing will come any more: the consumer is gone, or JetStream is."""
+        """Why nothing will come any more: a consumer is gone, or JetStream is."""
 
     async def __aenter__(self) -> Self:
-        self._subscription = await self._connection.subscribe(self._inbox, cb=self._receive)
+        for request in self._requests:
+            take = partial(self._receive, request)
+            subscription = await bulk.subscribe(self._connection, request.inbox, take)
+            self._subscriptions.append(subscription)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._subscription is not None:
+        for subscription in self._subscriptions:
             with contextlib.suppress(nats.errors.Error):
-                await self._subscription.unsubscribe()
+                await bulk.unsubscribe(self._connection, subscription)
 
-    async def take(self, timeout: float) -> list[Msg]:
+    async def take(self, timeout: float) -> list[Message]:
         """The messages that are here, at most a batch; waits for a first one, and returns none
         when none comes in time."""
-        await self._request()
+        await self._ask()
         if not self.waiting:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), timeout)
         taken = [self.waiting.popleft() for _ in range(min(self._batch, len(self.waiting)))]
-        await self._request()
+        await self._ask()
         return taken
 
-    async def _request(self) -> None:
+    async def _ask(self) -> None:
         now = asyncio.get_running_loop().time()
-        open_still = self._due > 0 and now < self._request_ends + 1
-        if open_still or len(self.waiting) >= self._batch:
-            return
-        self._due = self._batch - len(self.waiting)
-        self._request_ends = now + REQUEST_SECONDS
-        request = {
-            "batch": self._due,
-            "expires": int(REQUEST_SECONDS * 1e9),
-            "max_bytes": max(MAX_REQUEST_BYTES, 2 * self._connection.max_payload),
-        }
-        await self._connection.publish(self._subject, orjson.dumps(request), reply=self._inbox)
+        for request in self._requests:
+            open_still = request.due > 0 and now < request.ends + 1
+            if open_still or len(self.waiting) >= self._batch:
+                continue
+            request.due = self._batch - len(self.waiting)
+            request.ends = now + REQUEST_SECONDS
+            wanted = {
+                "batch": request.due,
+                "expires": int(REQUEST_SECONDS * 1e9),
+                "max_bytes": max(MAX_REQUEST_BYTES, 2 * self._connection.max_payload),
+            }
+            await self._connection.publish(
+                request.subject, orjson.dumps(wanted), reply=request.inbox
+            )
 
-    async def _receive(self, message: Msg) -> None:
-        if not message.reply:
-            self._note_end(message.headers or {})
-            return
-        self._due -= 1
-        self.waiting.append(message)
+    def _receive(self, request: _Request, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if message.reply:
+                request.due -= 1
+                self.waiting.append(message)
+            else:
+                self._note_end(request, *message.status)
         self._arrived.set()
 
-    def _note_end(self, headers: dict[str, str]) -> None:
+    def _note_end(self, request: _Request, status: str, reason: str) -> None:
         """The server says that the request has ended: by its time, its bytes, or for good."""
-        self._due = 0
-        status = headers.get(api.Header.STATUS, "")
-        reason = headers.get(api.Header.DESCRIPTION, "")
+        request.due = 0
         if status not in _TIME_IS_OVER and not any(text in reason for text in _IS_FULL):
             self.lost = reason or f"status {status}"
-            self._arrived.set()

@@ -33,9 +33,9 @@ class Sent:
     The other attributes are the client's.
     """
 
-    def __init__(self, command_id: UUID | None, subject: str, body: bytes, timeout: float) -> None:
+    def __init__(self, given_id: object, subject: str, body: bytes, timeout: float) -> None:
         loop = asyncio.get_running_loop()
-        self.command_id = command_id
+        self._given_id = given_id
         self.subject = subject
         self.body = body
         self.timeout = timeout
@@ -43,10 +43,18 @@ class Sent:
         self.pause = 0.0
         self.next_look = 0.0
         self.trouble = "it did not answer"
-        self.confirmed: asyncio.Future[None] = loop.create_future()
+        self.confirmed = False
         self.outcome: asyncio.Future[Outcome] = loop.create_future()
-        self.confirmed.add_done_callback(_look_at)
-        self.outcome.add_done_callback(_look_at)
+        self._receipt: asyncio.Future[None] | None = None
+        """Made when somebody waits for it, which few do."""
+
+    @property
+    def command_id(self) -> UUID | None:
+        """None when the sender gave something that is no id."""
+        try:
+            return UUID(str(self._given_id))
+        except ValueError:
+            return None
 
     def __await__(self) -> Generator[Any, None, Outcome]:
         # Shielded: a caller that stops waiting does not end the command for others who wait.
@@ -57,7 +65,13 @@ class Sent:
 
     async def received(self) -> None:
         """Returns when the bus has stored the command. Raises LedgerUnavailable."""
-        await asyncio.shield(self.confirmed)
+        if self.confirmed:
+            return
+        if self.outcome.done():
+            self.outcome.result()
+        if self._receipt is None:
+            self._receipt = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._receipt)
 
     def look_in(self, pause: float) -> None:
         """The command is looked after when `pause` has passed without an answer."""
@@ -66,20 +80,15 @@ class Sent:
 
     def confirm(self) -> bool:
         """The bus has it. False if that was known."""
-        known = self.confirmed.done()
-        if not known:
-            self.confirmed.set_result(None)
+        known, self.confirmed = self.confirmed, True
+        if self._receipt is not None and not self._receipt.done():
+            self._receipt.set_result(None)
         return not known
 
     def fail(self, error: Exception) -> None:
         """Tells the error to whoever waits."""
-        if not self.confirmed.done():
-            self.confirmed.set_exception(error)
+        if self._receipt is not None and not self._receipt.done():
+            self._receipt.set_exception(error)
+            self._receipt.exception()
         if not self.outcome.done():
             self.outcome.set_exception(error)
-
-
-def _look_at(future: asyncio.Future[Any]) -> None:
-    """Nobody has to await a command: an error that nobody asks for is not an error of asyncio."""
-    if not future.cancelled():
-        future.exception()

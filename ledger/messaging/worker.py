@@ -13,6 +13,9 @@ its messages are kept from being delivered again, and the same commands are trie
 After a start, and after the connection to NATS was lost, the server is asked to deliver again what
 was in flight, so commands stay in order and nobody waits for a timeout.
 
+Which partitions of the commands are this worker's is a lease (`leases.py`): each commit checks it,
+and a worker that has none stands by.
+
 A command that fails through a fault of ours (FAILED) is tried again later, a few times, and then
 set aside: its outcome is recorded and answered. Others overtake it meanwhile.
 
@@ -22,32 +25,29 @@ The steps share only the `Batch`, so that they can run side by side for differen
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
 
 import nats.errors
 import psycopg
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from ledger.application import Ledger
 from ledger.commands import FAILED, Command, InvalidCommand, Outcome, parse
 from ledger.database import check_schema
-from ledger.eventstore.store import VersionConflict
-from ledger.logging import bound
-from ledger.messaging import bus, outcomes, unreadable
-from ledger.messaging.answering import Answering
+from ledger.messaging import bulk, bus, delivery, outcomes, unreadable
+from ledger.messaging.answering import Answering, answers, log_outcome
+from ledger.messaging.bulk import Message
 from ledger.messaging.database import OneConnection
+from ledger.messaging.delivery import Delivery
+from ledger.messaging.leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
+from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
 from ledger.messaging.pull import Pull
 from ledger.messaging.unreadable import UnreadableMessage
 from ledger.settings import Settings
 
-FIRST_RETRY_SECONDS = 0.05
-"""First pause before the database is tried again; each is twice the one before, up to the setting
-retry_wait_seconds."""
 NOT_RECORDED = "NOT_RECORDED"
 """Code of a command that the database refused to record: a fault of ours."""
 KEEP_ALIVES_PER_ACK_WAIT = 3
@@ -55,14 +55,6 @@ KEEP_ALIVES_PER_ACK_WAIT = 3
 get lost."""
 
 _log = structlog.get_logger(__name__)
-Result = TypeVar("Result")
-
-
-class Delivery(NamedTuple):
-    """A message and what it says."""
-
-    message: Msg
-    command: Command | InvalidCommand
 
 
 Batch = Sequence[Delivery]
@@ -81,8 +73,14 @@ class CommandWorker:
             clock_tolerance=timedelta(seconds=settings.clock_tolerance_seconds),
         )
         self._database = OneConnection(database_url)
+        self._leases = Leases(database_url, settings.command_lease_seconds)
+        self._epochs: dict[int, int] = {}
+        """Our partitions, each with the epoch in which it is ours."""
+        self._stands_by = False
+        self._lease_changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._reconnected = asyncio.Event()
+        self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._log_commands = settings.log_level == "DEBUG"
 
     def stop(self) -> None:
@@ -92,18 +90,23 @@ class CommandWorker:
     async def run(self) -> None:
         """Works until `stop`. Neither input nor the loss of a server ends it. Raises SchemaError
         at the start if the database is not the one this code needs."""
-        with contextlib.closing(self._ledger), contextlib.closing(self._database):
-            await self._until_done(lambda: check_schema(self._database_url))
+        with (
+            contextlib.closing(self._ledger),
+            contextlib.closing(self._database),
+            contextlib.closing(self._leases),
+        ):
+            await self._patience.until_done(lambda: check_schema(self._database_url))
             while not self._stop.is_set():
-                connection = await self._unless_stopped(self._connect())
+                connection = await self._patience.unless_stopped(self._connect())
                 if connection is None:
                     return
                 try:
                     await self._serve(connection)
                 except nats.errors.Error as error:
                     _log.warning("commands_not_served", error=str(error), remedy=_NATS_REMEDY)
-                    await self._pause(self._settings.retry_wait_seconds)
+                    await self._patience.pause(self._settings.retry_wait_seconds)
                 finally:
+                    await self._leave()
                     await _close(connection)
 
     # --- one connection -----------------------------------------------------------------
@@ -124,25 +127,88 @@ class CommandWorker:
         async with outcomes.answering(connection, self._database_url):
             while not self._stop.is_set() and not connection.is_closed:
                 if connection.is_reconnecting:
-                    await self._pause(FIRST_RETRY_SECONDS)
+                    await self._patience.pause(FIRST_RETRY_SECONDS)
                     continue
                 self._reconnected.clear()
                 jetstream = connection.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
-                await bus.ensure_commands_stream(jetstream, self._settings)
-                await bus.ensure_commands_consumer(jetstream, self._settings)
-                await bus.deliver_unacknowledged_again(connection, jetstream)
-                pull = Pull(
-                    connection,
-                    bus.COMMANDS_STREAM,
-                    bus.COMMANDS_CONSUMER,
-                    self._settings.command_batch_size,
-                )
-                async with pull:
-                    _log.info("commands_served", url=self._nats_url)
+                partitions = await bus.ensure_commands_stream(jetstream, self._settings)
+                if not await self._lease(partitions):
+                    continue
+                consumers = [bus.consumer_of(one, partitions) for one in self._epochs]
+                for partition, consumer in zip(self._epochs, consumers, strict=True):
+                    await bus.ensure_commands_consumer(
+                        jetstream, self._settings, partition, partitions
+                    )
+                    await bus.deliver_unacknowledged_again(connection, jetstream, consumer)
+                size = self._settings.command_batch_size
+                pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size)
+                async with pull, self._lease_renewed(partitions):
+                    _log.info(
+                        "commands_served", url=self._nats_url, partitions=sorted(self._epochs)
+                    )
                     await self._work(connection, pull)
-                for message in pull.waiting:  # somebody else may have them at once
-                    with contextlib.suppress(nats.errors.Error):
-                        await message.nak()
+                with contextlib.suppress(nats.errors.Error):  # somebody else may have them at once
+                    await bulk.send(connection, [delivery.again(one) for one in pull.waiting])
+
+    # --- leases -------------------------------------------------------------------------
+
+    async def _lease(self, partitions: int) -> bool:
+        """Gives back what others should have, and takes what nobody has. False when that is
+        nothing: another worker is at it, and this one stands by."""
+
+        def renew() -> Share:
+            share = self._leases.renew(partitions)
+            if not share.too_many:
+                return share
+            self._leases.release(share.too_many)
+            return self._leases.renew(partitions)
+
+        share = await self._patience.until_done(renew)
+        self._epochs = {} if share is None else share.ours
+        if not self._epochs:
+            if not self._stands_by:
+                _log.info("standing_by", partitions=partitions)
+            self._stands_by = True
+            await self._patience.pause(RENEW_SECONDS)
+            return False
+        self._stands_by = False
+        return True
+
+    @asynccontextmanager
+    async def _lease_renewed(self, partitions: int) -> AsyncIterator[None]:
+        """Inside the block the worker says that it lives. `_lease_changed` tells that it has other
+        partitions from now on, or should have."""
+        self._lease_changed.clear()
+
+        async def renew_for_ever() -> None:
+            while True:
+                await asyncio.sleep(RENEW_SECONDS)
+                try:
+                    share = await asyncio.to_thread(self._leases.renew, partitions)
+                except psycopg.Error as error:  # a commit would fail too, and is tried again
+                    _log.debug("lease_not_renewed", error=str(error).strip())
+                    continue
+                if share.ours != self._epochs or share.too_many:
+                    self._lease_changed.set()
+
+        renewal = asyncio.create_task(renew_for_ever())
+        try:
+            yield
+        finally:
+            renewal.cancel()
+
+    async def _leave(self) -> None:
+        """What was ours is at once somebody else's to take."""
+        with contextlib.suppress(psycopg.Error):  # it is theirs anyway when our session ends
+            await asyncio.to_thread(self._leases.leave)
+
+    # --- batches ------------------------------------------------------------------------
+
+    @property
+    def _goes_on(self) -> bool:
+        return not any(
+            event.is_set() for event in (self._stop, self._reconnected, self._lease_changed)
+        )
 
     async def _work(self, connection: Client, pull: Pull) -> None:
         """Batch after batch, until stopped or until the connection is another. While one is decided
@@ -151,16 +217,18 @@ class CommandWorker:
             await self._batches(connection, pull, answering)
 
     async def _batches(self, connection: Client, pull: Pull, answering: Answering) -> None:
-        while not (self._stop.is_set() or self._reconnected.is_set() or connection.is_closed):
+        while self._goes_on and not connection.is_closed:
             if connection.is_reconnecting:
-                await self._pause(FIRST_RETRY_SECONDS)  # what is asked for now would come too late
+                await self._patience.pause(
+                    FIRST_RETRY_SECONDS
+                )  # what is asked for now would come too late
                 continue
-            messages = await self._unless_stopped(
+            messages = await self._patience.unless_stopped(
                 pull.take(self._settings.command_fetch_wait_seconds)
             )
             if messages:
                 batch = [self._read(message) for message in messages]
-                async with self._kept_from_redelivery(batch, pull):
+                async with self._kept_from_redelivery(connection, batch, pull):
                     await self._handle(connection, batch, answering)
             elif pull.lost is not None:
                 # A server that ends says so first, and the connection is lost a moment later.
@@ -173,10 +241,11 @@ class CommandWorker:
 
     # --- the steps of a batch -----------------------------------------------------------
 
-    def _read(self, message: Msg) -> Delivery:
-        subject = message.subject.removeprefix(bus.COMMANDS_PREFIX)
+    def _read(self, message: Message) -> Delivery:
+        subject = bus.account_of(message.subject)
         limit = self._settings.command_payload_limit_bytes
-        return Delivery(message, parse(message.data, subject=subject, max_bytes=limit))
+        command = parse(message.data, subject=subject, max_bytes=limit)
+        return Delivery(message, command, delivery.tries(message))
 
     async def _handle(self, connection: Client, batch: Batch, answering: Answering) -> None:
         loop = asyncio.get_running_loop()
@@ -196,14 +265,20 @@ class CommandWorker:
 
     async def _decide(self, batch: Batch) -> list[Outcome] | None:
         """One outcome per delivery; None when stopped before there were any."""
-        commands = [delivery.command for delivery in batch]
+        commands = [one.command for one in batch]
         last_tries = frozenset(
-            delivery.command.id
-            for delivery in batch
-            if delivery.command.id is not None and self._is_last_try(delivery)
+            one.command.id for one in batch if self._is_last_try(one) and one.command.id is not None
         )
         try:
-            return await self._until_done(lambda: self._ledger.execute(commands, None, last_tries))
+            ours = fence(self._leases.worker, self._epochs)
+            return await self._patience.until_done(
+                lambda: self._ledger.execute(commands, None, last_tries, ours)
+            )
+        except LeaseLost as lost:
+            # They come to the worker that has them now, or again to this one.
+            _log.warning("batch_left_to_another", commands=len(batch), reason=str(lost))
+            self._lease_changed.set()
+            return None
         except Exception as fault:  # noqa: BLE001 - whatever it is, the worker goes on
             if len(batch) == 1:
                 _log.exception("command_not_recorded", command_id=str(commands[0].id))
@@ -211,8 +286,8 @@ class CommandWorker:
             _log.exception("batch_failed", commands=len(batch))
         # One of them is at fault: each alone, so that the others are not held up.
         outcomes_of_all: list[Outcome] = []
-        for delivery in batch:
-            decided = await self._decide([delivery])
+        for one in batch:
+            decided = await self._decide([one])
             if decided is None:
                 return None
             outcomes_of_all += decided
@@ -222,14 +297,14 @@ class CommandWorker:
         """Keeps the messages whose outcome the inbox does not have. False when stopped."""
         messages = [
             UnreadableMessage(
-                received_at=delivery.message.metadata.timestamp,
-                subject=delivery.message.subject,
+                received_at=delivery.received_at(one.message),
+                subject=one.message.subject,
                 reason=outcome.message or "",
-                body=delivery.message.data,
+                body=one.message.data,
             )
-            for delivery, outcome in zip(batch, decided, strict=True)
+            for one, outcome in zip(batch, decided, strict=True)
             if outcome.command_id is None
-            or (outcome.code == NOT_RECORDED and self._is_last_try(delivery))
+            or (outcome.code == NOT_RECORDED and self._is_last_try(one))
         ]
         if not messages:
             return True
@@ -240,52 +315,36 @@ class CommandWorker:
             self._database.run(lambda opened: unreadable.keep(opened, messages, limit))
             return True
 
-        return await self._until_done(keep) is True
+        return await self._patience.until_done(keep) is True
 
     async def _answer_all(
         self, connection: Client, batch: Batch, decided: Sequence[Outcome]
     ) -> None:
-        for delivery, outcome in zip(batch, decided, strict=True):
-            await self._answer(connection, delivery, outcome)
-
-    async def _answer(self, connection: Client, delivery: Delivery, outcome: Outcome) -> None:
-        message, command = delivery
-        if self._log_commands or outcome.status == FAILED:
-            _log_outcome(command, outcome, message)
+        """Replies, and acknowledges."""
+        messages: list[bytes] = []
+        for one, outcome in zip(batch, decided, strict=True):
+            if self._log_commands or outcome.status == FAILED:
+                log_outcome(one, outcome)
+            if outcome.status == FAILED and not self._is_last_try(one):
+                wait = self._settings.command_retry_wait_seconds * 2 ** (one.tries - 1)
+                messages.append(delivery.again(one.message, wait))
+            else:
+                messages += answers(connection, one.message, outcome)
         try:
-            if outcome.status == FAILED and not self._is_last_try(delivery):
-                tries = message.metadata.num_delivered
-                await message.nak(self._settings.command_retry_wait_seconds * 2 ** (tries - 1))
-                return
-            await _reply(connection, message, outcome)
-            await message.ack()
+            await bulk.send(connection, messages)
         except nats.errors.Error as error:
-            # It stays unacknowledged, comes again and gets the same outcome.
-            _log.warning("outcome_not_sent", command_id=str(command.id), error=str(error))
+            # They stay unacknowledged, come again and get the same outcomes.
+            _log.warning("outcomes_not_sent", commands=len(batch), error=str(error))
 
     # --- patience -----------------------------------------------------------------------
 
-    def _is_last_try(self, delivery: Delivery) -> bool:
-        return delivery.message.metadata.num_delivered >= self._settings.command_max_deliver
-
-    async def _until_done(self, work: Callable[[], Result]) -> Result | None:
-        """The result of `work`, called in a thread until the database is there to do it; None
-        when stopped. Work that may be repeated, that is. Raises what the work itself is at
-        fault for."""
-        pause = FIRST_RETRY_SECONDS
-        while True:
-            try:
-                return await asyncio.to_thread(work)
-            except (psycopg.DataError, psycopg.IntegrityError):
-                raise
-            except (psycopg.Error, VersionConflict) as error:
-                _log.warning("database_away", error=str(error).strip(), next_try_seconds=pause)
-            if await self._pause(pause):
-                return None
-            pause = min(2 * pause, self._settings.retry_wait_seconds)
+    def _is_last_try(self, one: Delivery) -> bool:
+        return one.tries >= self._settings.command_max_deliver
 
     @asynccontextmanager
-    async def _kept_from_redelivery(self, batch: Batch, pull: Pull) -> AsyncIterator[None]:
+    async def _kept_from_redelivery(
+        self, connection: Client, batch: Batch, pull: Pull
+    ) -> AsyncIterator[None]:
         """Inside the block the server knows that the batch is in work, however long it takes,
         and that those that wait behind it will be."""
 
@@ -294,9 +353,9 @@ class CommandWorker:
                 await asyncio.sleep(
                     self._settings.command_ack_wait_seconds / KEEP_ALIVES_PER_ACK_WAIT
                 )
-                for message in [delivery.message for delivery in batch] + list(pull.waiting):
-                    with contextlib.suppress(nats.errors.Error):
-                        await message.in_progress()
+                messages = [one.message for one in batch] + list(pull.waiting)
+                with contextlib.suppress(nats.errors.Error):
+                    await bulk.send(connection, [delivery.in_work(one) for one in messages])
 
         reports = asyncio.create_task(report_for_ever())
         try:
@@ -304,43 +363,8 @@ class CommandWorker:
         finally:
             reports.cancel()
 
-    async def _pause(self, seconds: float) -> bool:
-        """Waits; True as soon as the worker is stopped."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        return self._stop.is_set()
-
-    async def _unless_stopped(self, work: Awaitable[Result]) -> Result | None:
-        """The result of `work`; None, and `work` is ended, when the worker is stopped first."""
-        task = asyncio.ensure_future(work)
-        stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if task.done():
-            return task.result()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        return None
-
 
 _NATS_REMEDY = "check that the NATS server runs with JetStream and that LEDGER_NATS_URL is right"
-
-
-async def _reply(connection: Client, message: Msg, outcome: Outcome) -> None:
-    subject = (message.headers or {}).get(bus.REPLY_TO)
-    if not subject:
-        return
-    try:
-        await connection.publish(bus.checked_reply_subject(subject), outcome.to_json())
-    except (bus.UnusableSubject, nats.errors.BadSubjectError, nats.errors.MaxPayloadError) as error:
-        # Nothing that trying again would change: the sender can ask for the outcome.
-        _log.warning(
-            "outcome_cannot_be_sent",
-            command_id=str(outcome.command_id),
-            subject=subject[: bus.MAX_REPLY_SUBJECT_LENGTH],
-            reason=str(error),
-        )
 
 
 def _unrecorded(command: Command | InvalidCommand, fault: Exception) -> Outcome:
@@ -359,22 +383,3 @@ async def _close(connection: Client) -> None:
             await connection.flush()
     with contextlib.suppress(nats.errors.Error, OSError):
         await connection.close()
-
-
-def _log_outcome(command: Command | InvalidCommand, outcome: Outcome, message: Msg) -> None:
-    with bound(
-        command_id=command.id,
-        correlation_id=command.correlation_id if isinstance(command, Command) else None,
-        stream_id=outcome.events[0].stream_id if outcome.events else None,
-    ):
-        level = _log.error if outcome.status == FAILED else _log.debug
-        level(
-            "command_decided",
-            type=command.type,
-            source=command.source,
-            status=outcome.status,
-            code=outcome.code,
-            reason=outcome.message,
-            replayed=outcome.replayed,
-            delivery=message.metadata.num_delivered,
-        )

@@ -8,11 +8,11 @@ from decimal import Decimal
 import nats
 import orjson
 import pytest
-from nats.aio.msg import Msg
 from uuid_utils.compat import uuid7
 
 from ledger.command_data import Deposit
 from ledger.embedded import EmbeddedNats
+from ledger.messaging.bulk import Message
 from ledger.messaging.bus import OUTCOMES_SUBJECT
 from ledger.messaging.client import (
     CommandNotSendable,
@@ -170,11 +170,11 @@ async def test_a_lost_reply_is_made_up_for_by_asking(
     heard = LedgerClient._answered
     lost = []
 
-    async def deaf_to_replies(self: LedgerClient, message: Msg) -> None:
+    def deaf_to_replies(self: LedgerClient, message: Message) -> None:
         if ".outcome." in message.subject:
             lost.append(message)
             return
-        await heard(self, message)
+        heard(self, message)
 
     monkeypatch.setattr(LedgerClient, "_answered", deaf_to_replies)
     async with await client(nats_url, ask_after=0.2) as forgetful:

@@ -1,0 +1,65 @@
+"""A command as the server handed it out, and what the server can be told of it.
+
+Everything about a delivery is in the subject of its acknowledgement, which the server made:
+
+    $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>
+    $JS.ACK.<domain>.<account>.<stream>.<consumer>.<deliveries>. …      newer servers
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import orjson
+
+from ledger.commands import Command, InvalidCommand
+from ledger.messaging import bulk
+from ledger.messaging.bulk import Message
+
+_WORDS_WITHOUT_DOMAIN = 9
+_DELIVERIES_AT, _DELIVERIES_AT_WITH_DOMAIN = 4, 6
+_TIME_AFTER_DELIVERIES = 3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Delivery(NamedTuple):
+    """A message and what it says. `tries` counts its deliveries, with this one."""
+
+    message: Message
+    command: Command | InvalidCommand
+    tries: int
+
+
+def tries(message: Message) -> int:
+    """How often the message was handed out."""
+    words, at = _words(message)
+    return int(words[at])
+
+
+def received_at(message: Message) -> datetime:
+    """When the server received it."""
+    words, at = _words(message)
+    return _EPOCH + timedelta(microseconds=int(words[at + _TIME_AFTER_DELIVERIES]) // 1_000)
+
+
+def _words(message: Message) -> tuple[list[str], int]:
+    words = message.reply.split(".")
+    with_domain = len(words) > _WORDS_WITHOUT_DOMAIN
+    return words, _DELIVERIES_AT_WITH_DOMAIN if with_domain else _DELIVERIES_AT
+
+
+def done(message: Message) -> bytes:
+    """Tells the server that it need not hand the message out again."""
+    return bulk.message(message.reply, b"")
+
+
+def again(message: Message, after_seconds: float = 0.0) -> bytes:
+    """Asks the server to hand the message out again."""
+    if not after_seconds:
+        return bulk.message(message.reply, b"-NAK")
+    delay = orjson.dumps({"delay": int(after_seconds * 1e9)})
+    return bulk.message(message.reply, b"-NAK " + delay)
+
+
+def in_work(message: Message) -> bytes:
+    """Begins the time for the acknowledgement anew."""
+    return bulk.message(message.reply, b"+WPI")
