@@ -1,11 +1,12 @@
 """Whether a service does its work, asked of the service itself and not of its process.
 
-`python -m ledger.readiness commands|projections` exits 0 if it does: the health check of
+`python -m ledger.readiness commands|projections|publisher` exits 0 if it does: the health check of
 containers.
 """
 
 import asyncio
 import sys
+from typing import LiteralString
 from uuid import uuid4
 
 import nats
@@ -42,9 +43,18 @@ async def commands(nats_url: str) -> bool:
 
 def projections(database_url: str) -> bool:
     """Whether every read model has a worker, or was paused by a person."""
-    statement = """SELECT count(*) > 0 AND bool_and(
+    return _holds(database_url, "projection_name <> 'publisher'")
+
+
+def publisher(database_url: str) -> bool:
+    """Whether there is a publisher at work, or a person has paused it."""
+    return _holds(database_url, "projection_name = 'publisher'")
+
+
+def _holds(database_url: str, which: LiteralString) -> bool:
+    statement = f"""SELECT count(*) > 0 AND bool_and(
                        status = 'PAUSED' OR status = 'RUNNING' AND owner IS NOT NULL)
-                   FROM event_projections"""
+                   FROM event_projections WHERE {which}"""
     try:
         with psycopg.connect(
             database_url, autocommit=True, connect_timeout=TIMEOUT_SECONDS
@@ -63,8 +73,10 @@ def main() -> None:
         ready = asyncio.run(commands(services.find_nats(settings)))
     elif sys.argv[1:] == ["projections"]:
         ready = projections(services.find_database(settings))
+    elif sys.argv[1:] == ["publisher"]:
+        ready = publisher(services.find_database(settings))
     else:
-        sys.exit("usage: python -m ledger.readiness commands|projections")
+        sys.exit("usage: python -m ledger.readiness commands|projections|publisher")
     sys.exit(0 if ready else 1)
 
 

@@ -134,6 +134,43 @@ class Settings(BaseSettings):
         "again. The command may still be decided later: its outcome can be asked for any time.",
     )
 
+    event_publish_batch_size: int = Field(
+        default=500,
+        ge=1,
+        le=1_000,
+        description="Most events that the publisher sends as one batch, which the NATS server "
+        "stores and syncs to its disk at once; 1,000 are the server's limit. Beyond some hundreds "
+        "nothing is won, and the first event of the batch waits for the last.",
+    )
+    event_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds after which the publisher looks for events that no notification told "
+        "it of: what a lost notification costs at most.",
+    )
+    publisher_takeover_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Seconds of silence after which another publisher takes over; the one at work "
+        "says five times as often that it is alive. Longer than a hiccup of the database, well "
+        "under the ten seconds in which consumers should notice nothing but a pause.",
+    )
+    event_retention_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="Days that NATS keeps published events: the longest that a consumer may be "
+        "away and still find its place. The event store keeps them for ever; older ones come by "
+        "`ledgerctl publisher replay`. Used when the stream is made; later it is changed with "
+        "`nats stream edit`.",
+    )
+    event_retention_bytes: int = Field(
+        default=4 * 1024**3,
+        ge=1024**2,
+        description="Bytes of published events that NATS keeps, about a kilobyte each; the oldest "
+        "go first. A limit, because events share the disk with the commands, which must always "
+        "find room. Used when the stream is made, like event_retention_days.",
+    )
+
 
 def load() -> Settings:
     """The settings of the environment and `.env`. Raises InvalidSettings."""

@@ -1,13 +1,13 @@
 """ledgerctl serve: one service, or all of them, until a signal asks to end.
 
-The command service is ours; the others come from the entry points "ledger.services". `all` runs
+Commands and publisher are ours; the others come from the entry points "ledger.services". `all` runs
 each in a process of its own, because each can keep a processor busy, and starts again what ends.
 """
 
 import importlib.metadata
 import signal
 import threading
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ledger.settings import Settings
 
 COMMANDS = "commands"
+PUBLISHER = "publisher"
 ALL = "all"
 
 
@@ -25,7 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     service: Annotated[
-        str, typer.Argument(help="commands, projections, or all of them.", show_default=True)
+        str,
+        typer.Argument(help="commands, projections, publisher, or all of them.", show_default=True),
     ] = ALL,
 ) -> None:
     """Run services in the foreground, against the database and the NATS server that are set."""
@@ -44,6 +46,8 @@ def serve(
         _serve_all(settings, names)
     elif service == COMMANDS:
         _serve_commands(settings)
+    elif service == PUBLISHER:
+        _serve_publisher(settings)
     else:
         _serve_plugin(settings, service)
 
@@ -51,22 +55,38 @@ def serve(
 def service_names() -> list[str]:
     """What there is to serve, in the order of starting."""
     plugins = importlib.metadata.entry_points(group="ledger.services")
-    return [COMMANDS, *sorted(plugins.names)]
+    return [COMMANDS, *sorted(plugins.names), PUBLISHER]
 
 
 def _serve_commands(settings: "Settings") -> None:
-    import asyncio
-
     from ledger.messaging.worker import CommandWorker
     from ledger.services import find_database, find_nats
 
-    database_url, nats_url = find_database(settings), find_nats(settings)
+    _run_until_signal(CommandWorker(find_database(settings), find_nats(settings), settings))
+
+
+def _serve_publisher(settings: "Settings") -> None:
+    from ledger.messaging.publisher import Publisher
+    from ledger.services import find_database, find_nats
+
+    _run_until_signal(Publisher(find_database(settings), find_nats(settings), settings))
+
+
+class _Service(Protocol):
+    """What works until it is stopped."""
+
+    def stop(self) -> None: ...
+
+    async def run(self) -> None: ...
+
+
+def _run_until_signal(service: _Service) -> None:
+    import asyncio
 
     async def serve_until_signal() -> None:
-        worker = CommandWorker(database_url, nats_url, settings)
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, worker.stop)
-        await worker.run()
+            asyncio.get_running_loop().add_signal_handler(number, service.stop)
+        await service.run()
 
     asyncio.run(serve_until_signal())
 

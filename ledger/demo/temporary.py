@@ -53,6 +53,8 @@ def _missing(settings: Settings) -> list[str]:
         working.add("commands")
     if settings.database_url and readiness.projections(settings.database_url):
         working.add("projections")
+    if settings.database_url and readiness.publisher(settings.database_url):
+        working.add("publisher")
     return [name for name in SERVICES if name not in working]
 
 

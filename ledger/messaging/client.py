@@ -21,11 +21,11 @@ cannot tell is whether the id was re-used for another content; a direct reply do
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from itertools import count
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 import msgspec
@@ -37,8 +37,9 @@ from nats.aio.msg import Msg
 
 from ledger.command_data import CommandData
 from ledger.commands import UNKNOWN, Outcome
-from ledger.messaging import bus, envelope
+from ledger.messaging import bus, envelope, event_consumer
 from ledger.messaging.envelope import CommandNotSendable
+from ledger.messaging.events import LedgerEvent
 from ledger.messaging.outbox import Outbox
 from ledger.messaging.sent import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
 
@@ -193,6 +194,25 @@ class LedgerClient:
                 "commands` runs and that it reaches its database."
             ) from error
         return Outcome.from_json(answer.data)
+
+    def events(
+        self,
+        *,
+        name: str | None = None,
+        after: int | Literal["now"] | None = None,
+        account_id: UUID | str | None = None,
+        event_type: str | None = None,
+    ) -> AsyncGenerator[LedgerEvent, None]:
+        """The ledger's events in order, without end; see `event_consumer`. With a `name` the place
+        is remembered under it; `after` says where to begin the first time: behind a position, or
+        "now"; else with the oldest that is kept. An event is done when the next is asked for.
+        Raises EventsMissing, EventsTaken, UnreadableEvent."""
+        wanted = event_consumer.EventFilter(account_id, event_type)
+        return event_consumer.Follower(self._nats, wanted, name=name, after=after).events()
+
+    async def forget_events(self, name: str) -> None:
+        """Forgets the place in the events that is remembered under the name."""
+        await event_consumer.forget(self._nats, name)
 
     async def close(self) -> None:
         """Ends the connection. Commands still in flight raise LedgerUnavailable to who waits."""
