@@ -1,7 +1,7 @@
 """Whether a service does its work, asked of the service itself and not of its process.
 
-`python -m ledger.readiness commands|projections|publisher` exits 0 if it does: the health check of
-containers.
+`python -m ledger.readiness commands|projections|publisher|queries` exits 0 if it does: the health
+check of containers.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import nats
 import nats.errors
 import psycopg
 
-from ledger.messaging.bus import OUTCOMES_SUBJECT
+from ledger.messaging.bus import OUTCOMES_SUBJECT, POSITION_OF_SUBJECT
 from ledger.settings import load
 
 TIMEOUT_SECONDS = 2
@@ -22,6 +22,15 @@ TIMEOUT_SECONDS = 2
 
 async def commands(nats_url: str) -> bool:
     """Whether a command service answers: it is asked for a command that nobody ever sent."""
+    return await _answers(nats_url, OUTCOMES_SUBJECT, str(uuid4()).encode())
+
+
+async def queries(nats_url: str) -> bool:
+    """Whether a query service answers: it is asked how far everything is."""
+    return await _answers(nats_url, POSITION_OF_SUBJECT, b"")
+
+
+async def _answers(nats_url: str, subject: str, question: bytes) -> bool:
 
     async def ignore(_: Exception) -> None:
         """A server that is away is an answer, too."""
@@ -33,7 +42,7 @@ async def commands(nats_url: str) -> bool:
     except (nats.errors.Error, OSError):
         return False
     try:
-        await connection.request(OUTCOMES_SUBJECT, str(uuid4()).encode(), timeout=TIMEOUT_SECONDS)
+        await connection.request(subject, question, timeout=TIMEOUT_SECONDS)
     except (nats.errors.Error, TimeoutError):
         return False
     finally:
@@ -75,8 +84,10 @@ def main() -> None:
         ready = projections(services.find_database(settings))
     elif sys.argv[1:] == ["publisher"]:
         ready = publisher(services.find_database(settings))
+    elif sys.argv[1:] == ["queries"]:
+        ready = asyncio.run(queries(services.find_nats(settings)))
     else:
-        sys.exit("usage: python -m ledger.readiness commands|projections|publisher")
+        sys.exit("usage: python -m ledger.readiness commands|projections|publisher|queries")
     sys.exit(0 if ready else 1)
 
 

@@ -171,6 +171,27 @@ class Settings(BaseSettings):
         "find room. Used when the stream is made, like event_retention_days.",
     )
 
+    query_wait_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Longest that a query waits for its min_position. Read models follow within a "
+        "tenth of a second: what takes this long is stopped or rebuilt, and who asks should know.",
+    )
+    query_rows_limit: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Most rows of an answer over NATS, also what a question without limit gets. "
+        "About 700 bytes a row: a thousand stay under the server's usual max_payload of 1 MB.",
+    )
+    query_pool_size: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="Connections to the database of one query service: questions answered at the "
+        "same time. Each takes some milliseconds; more would only share the same processors.",
+    )
+
 
 def load() -> Settings:
     """The settings of the environment and `.env`. Raises InvalidSettings."""

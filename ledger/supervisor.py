@@ -27,7 +27,7 @@ from ledger.embedded import EmbeddedError, EmbeddedNats, EmbeddedPostgres
 from ledger.plugins import migrate_all
 from ledger.settings import Settings
 
-SERVICES = ("commands", "projections", "publisher")
+SERVICES = ("commands", "projections", "publisher", "queries")
 """What `ledgerctl serve` is started with, in the order of starting and of stopping."""
 READY_TIMEOUT_SECONDS = 60.0
 """Services start in a second or two; a slow machine may take more."""
@@ -148,6 +148,7 @@ class Supervisor:
             "commands": lambda: asyncio.run(readiness.commands(self.nats_url)),
             "projections": lambda: readiness.projections(self.database_url),
             "publisher": lambda: readiness.publisher(self.database_url),
+            "queries": lambda: asyncio.run(readiness.queries(self.nats_url)),
         }
         return [
             service.name

@@ -1,19 +1,18 @@
 """ledgerctl query: the read models, as a table for people or as JSON for scripts.
 
-Only the public names are read (views that survive a rebuild), with the columns that they have.
-Amounts are plain decimal strings, times ISO 8601 UTC.
+What is read, and how values are written, is in `ledger.queries`, which the query service shares.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
 if TYPE_CHECKING:
-    from psycopg import sql
+    import psycopg
+
+    from ledger.queries import Question
 
 FETCH_ROWS = 1_000
 """Rows fetched at once: an account may have more than memory."""
@@ -22,7 +21,13 @@ Account = Annotated[UUID, typer.Option("--account", help="The account's id.")]
 Asset = Annotated[str | None, typer.Option("--asset", help="Only this asset.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")]
 Status = Annotated[str | None, typer.Option("--status", help="Only orders of this status.")]
+MinPosition = Annotated[
+    int | None,
+    typer.Option("--min-position", min=0, help="Wait until this position is shown."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")]
+LOOK_SECONDS = 0.01
+"""Pause between two looks at how far a read model is."""
 TABLE_WIDTH = 500
 """Wider than any row: a terminal wraps whole lines, which reads better than cut ids."""
 
@@ -39,6 +44,11 @@ SHOWN = {
 }
 """The columns of the table for people: what fits on a screen. JSON has all of them."""
 
+
+class NotReached(Exception):
+    """A read model does not show the position in time."""
+
+
 app = typer.Typer(no_args_is_help=True, help="Ask the read models.")
 
 
@@ -49,113 +59,148 @@ def register(parent: typer.Typer) -> None:
 
 @app.command()
 def balances(
-    account: Account, asset: Asset = None, limit: Limit = None, json: Json = False
+    account: Account,
+    asset: Asset = None,
+    limit: Limit = None,
+    min_position: MinPosition = None,
+    json: Json = False,
 ) -> None:
     """What each sub-account holds, by asset."""
     where = {"account_id": account, "asset": asset}
-    _print("balances", where, "sub_account, asset", limit, json)
+    _print("BALANCES", where, limit, min_position, json)
 
 
 @app.command()
 def orders(
-    account: Account, status: Status = None, limit: Limit = None, json: Json = False
+    account: Account,
+    status: Status = None,
+    limit: Limit = None,
+    min_position: MinPosition = None,
+    json: Json = False,
 ) -> None:
     """Orders of an account, newest first."""
     where = {"account_id": account, "status": _order_status(status)}
-    _print("orders", where, "created_at DESC, order_id DESC", limit, json)
+    _print("ORDERS", where, limit, min_position, json)
 
 
 @app.command()
 def order(
-    order_id: Annotated[UUID, typer.Argument(help="The order's id.")], json: Json = False
+    order_id: Annotated[UUID, typer.Argument(help="The order's id.")],
+    min_position: MinPosition = None,
+    json: Json = False,
 ) -> None:
     """One order."""
-    _print("orders", {"order_id": order_id}, "order_id", None, json)
+    _print("ORDER", {"order_id": order_id}, None, min_position, json)
 
 
 @app.command()
-def fills(account: Account, limit: Limit = None, json: Json = False) -> None:
+def fills(
+    account: Account, limit: Limit = None, min_position: MinPosition = None, json: Json = False
+) -> None:
     """Fills of an account's orders, newest first."""
-    _print("order_fills", {"account_id": account}, "position DESC", limit, json)
+    _print("FILLS", {"account_id": account}, limit, min_position, json)
 
 
 @app.command()
 def transactions(
-    account: Account, asset: Asset = None, limit: Limit = None, json: Json = False
+    account: Account,
+    asset: Asset = None,
+    limit: Limit = None,
+    min_position: MinPosition = None,
+    json: Json = False,
 ) -> None:
     """Each movement of money, both sides of it, newest first."""
     where = {"account_id": account, "asset": asset}
-    _print("transactions", where, "position DESC, line DESC", limit, json)
+    _print("TRANSACTIONS", where, limit, min_position, json)
 
 
 @app.command()
-def allocations(account: Account, limit: Limit = None, json: Json = False) -> None:
+def allocations(
+    account: Account, limit: Limit = None, min_position: MinPosition = None, json: Json = False
+) -> None:
     """The strategies assigned to an account, and their shares."""
-    _print("user_strategy_assignments", {"account_id": account}, "strategy_id", limit, json)
+    _print("ALLOCATIONS", {"account_id": account}, limit, min_position, json)
 
 
 @app.command()
-def snapshots(account: Account, limit: Limit = None, json: Json = False) -> None:
+def snapshots(
+    account: Account, limit: Limit = None, min_position: MinPosition = None, json: Json = False
+) -> None:
     """What an account was worth over time, newest first."""
-    _print("portfolio_snapshots", {"account_id": account}, '"time" DESC', limit, json)
+    _print("SNAPSHOTS", {"account_id": account}, limit, min_position, json)
 
 
 def _order_status(text: str | None) -> str | None:
-    from ledger.domain.order_status import OrderStatus
+    from ledger.queries import UnknownStatus, order_status
 
-    if text is None:
-        return None
-    status = "CANCELLED" if text.upper() == "CANCELED" else text.upper()
-    known = [str(member.value) for member in OrderStatus]
-    if status not in known:
-        raise typer.BadParameter(
-            f"{text!r} is no order status; there are: {', '.join(known)}", param_hint="--status"
-        )
-    return status
+    try:
+        return None if text is None else order_status(text)
+    except UnknownStatus as error:
+        raise typer.BadParameter(str(error), param_hint="--status") from error
 
 
 def _print(
-    view: str, where: Mapping[str, object], order_by: str, limit: int | None, json: bool
+    name: str,
+    where: Mapping[str, object],
+    limit: int | None,
+    min_position: int | None,
+    json: bool,
 ) -> None:
-    """Prints the view's rows; conditions whose value is None are left out."""
+    """Prints the rows of the question; conditions whose value is None are left out."""
     import psycopg
 
+    from ledger import queries
     from ledger.services import database
     from ledger.settings import load
 
+    settings = load()
+    question: Question = getattr(queries, name)
     conditions = {name: value for name, value in where.items() if value is not None}
-    with (
-        database(load()) as url,
-        psycopg.connect(url) as connection,
-        connection.cursor(name="query") as cursor,
-    ):
-        cursor.itersize = FETCH_ROWS
-        cursor.execute(_statement(view, conditions, order_by), {**conditions, "limit": limit})
-        names = [column.name for column in cursor.description or ()]
-        if json:
-            _print_json(names, cursor)
-        else:
-            _print_table(names, SHOWN[view].split(), cursor)
+    with database(settings) as url, psycopg.connect(url) as connection:
+        if min_position is not None:
+            _wait_for(connection, question.view, min_position, settings.query_wait_seconds)
+        with connection.cursor(name="query") as cursor:
+            cursor.itersize = FETCH_ROWS
+            cursor.execute(queries.statement(question, conditions), {**conditions, "limit": limit})
+            names = [column.name for column in cursor.description or ()]
+            if json:
+                _print_json(names, cursor)
+            else:
+                _print_table(names, SHOWN[question.view].split(), cursor)
 
 
-def _statement(view: str, conditions: Iterable[str], order_by: str) -> "sql.Composed":
-    from psycopg import sql
+def _wait_for(
+    connection: "psycopg.Connection[Any]", read_model: str, position: int, seconds: float
+) -> None:
+    """Returns when the read model has reached the position. Raises NotReached."""
+    import time
 
-    tests = [
-        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
-        for name in conditions
-    ]
-    return sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %(limit)s").format(
-        sql.Identifier(view), sql.SQL(" AND ").join(tests), sql.SQL(order_by)
-    )
+    from ledger.queries import POSITION
+
+    deadline = time.monotonic() + seconds
+    while True:
+        row = connection.execute(POSITION, [read_model]).fetchone()
+        connection.rollback()  # the rows are read in a snapshot that is not older than this
+        reached = row[0] if row else 0
+        if reached >= position:
+            return
+        if time.monotonic() > deadline:
+            raise NotReached(
+                f"{read_model} is at position {reached}, not yet at {position}, after "
+                f"{seconds:g} s. Look at `ledgerctl projections status`, or wait longer "
+                "(LEDGER_QUERY_WAIT_SECONDS)."
+            )
+        time.sleep(LOOK_SECONDS)
 
 
 def _print_json(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     import orjson
 
+    from ledger.queries import plain
+
     before = "["
     for row in rows:
-        values = {name: _plain(value) for name, value in zip(names, row, strict=True)}
+        values = {name: plain(value) for name, value in zip(names, row, strict=True)}
         typer.echo(before + orjson.dumps(values).decode(), nl=False)
         before = ",\n "
     typer.echo("]" if before != "[" else "[]")
@@ -174,15 +219,6 @@ def _print_table(names: Sequence[str], shown: Sequence[str], rows: Iterable[Sequ
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(_plain(value))
+    from ledger.queries import plain
 
-
-def _plain(value: object) -> object:
-    """The value as JSON has it."""
-    from ledger.domain import money
-
-    if isinstance(value, Decimal):
-        return money.shown(value)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return str(value) if isinstance(value, UUID) else value
+    return "" if value is None else str(plain(value))

@@ -1,7 +1,8 @@
 """ledgerctl serve: one service, or all of them, until a signal asks to end.
 
-Commands and publisher are ours; the others come from the entry points "ledger.services". `all` runs
-each in a process of its own, because each can keep a processor busy, and starts again what ends.
+Commands, publisher and queries are ours; the others come from the entry points "ledger.services".
+`all` runs each in a process of its own, because each can keep a processor busy, and starts again
+what ends.
 """
 
 import importlib.metadata
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS = "commands"
 PUBLISHER = "publisher"
+QUERIES = "queries"
 ALL = "all"
 
 
@@ -27,7 +29,9 @@ def register(app: typer.Typer) -> None:
 def serve(
     service: Annotated[
         str,
-        typer.Argument(help="commands, projections, publisher, or all of them.", show_default=True),
+        typer.Argument(
+            help="commands, projections, publisher, queries, or all of them.", show_default=True
+        ),
     ] = ALL,
 ) -> None:
     """Run services in the foreground, against the database and the NATS server that are set."""
@@ -48,6 +52,8 @@ def serve(
         _serve_commands(settings)
     elif service == PUBLISHER:
         _serve_publisher(settings)
+    elif service == QUERIES:
+        _serve_queries(settings)
     else:
         _serve_plugin(settings, service)
 
@@ -55,7 +61,7 @@ def serve(
 def service_names() -> list[str]:
     """What there is to serve, in the order of starting."""
     plugins = importlib.metadata.entry_points(group="ledger.services")
-    return [COMMANDS, *sorted(plugins.names), PUBLISHER]
+    return [COMMANDS, *sorted(plugins.names), PUBLISHER, QUERIES]
 
 
 def _serve_commands(settings: "Settings") -> None:
@@ -70,6 +76,13 @@ def _serve_publisher(settings: "Settings") -> None:
     from ledger.services import find_database, find_nats
 
     _run_until_signal(Publisher(find_database(settings), find_nats(settings), settings))
+
+
+def _serve_queries(settings: "Settings") -> None:
+    from ledger.messaging.query_service import QueryService
+    from ledger.services import find_database, find_nats
+
+    _run_until_signal(QueryService(find_database(settings), find_nats(settings), settings))
 
 
 class _Service(Protocol):

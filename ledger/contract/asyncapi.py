@@ -8,10 +8,36 @@ from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.messaging.bus import COMMANDS_PREFIX, COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
 from ledger.messaging.event_stream import EVENTS_STREAM
 from ledger.messaging.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
+from ledger.messaging.query_service import POSITION_OF, QUERY_PREFIX, QUESTIONS
 
 ASYNCAPI_FILE = "asyncapi.json"
 VERSION = "1.0.0"
 """Of the contract as a whole; a new schema version of any message raises the minor number."""
+
+_ID: Schema = {"type": "string", "format": "uuid"}
+_QUERY: Schema = {
+    "type": "object",
+    "properties": {
+        "account_id": _ID,
+        "order_id": _ID,
+        "asset": {"type": "string"},
+        "status": {"type": "string"},
+        "limit": {"type": "integer", "minimum": 1},
+        "min_position": {"type": "integer", "minimum": 0},
+        "command_id": _ID,
+        "event_id": _ID,
+    },
+    "additionalProperties": False,
+}
+_ANSWER: Schema = {
+    "type": "object",
+    "properties": {
+        "position": {"type": "integer", "minimum": 0},
+        "rows": {"type": "array", "items": {"type": "object"}},
+        "more": {"type": "boolean"},
+    },
+    "required": ["position", "rows", "more"],
+}
 
 
 def document() -> Schema:
@@ -51,6 +77,18 @@ def document() -> Schema:
                 "description": "Asks what became of a command.",
                 "messages": {"Question": {"$ref": "#/components/messages/Question"}},
             },
+            "queries": {
+                "address": f"{QUERY_PREFIX}.{{question}}",
+                "description": "The read models, as a service of the NATS services framework. "
+                "Below each subject, with an account's id as a further token, for that account.",
+                "parameters": {"question": {"enum": [*QUESTIONS, POSITION_OF]}},
+                "messages": {"Query": {"$ref": "#/components/messages/Query"}},
+            },
+            "answers": {
+                "address": None,
+                "description": "The reply subject of the request.",
+                "messages": {"Answer": {"$ref": "#/components/messages/Answer"}},
+            },
             "events": _channel(
                 f"{EVENTS_PREFIX}.{{stream_type}}.{{event}}.{{account_id}}",
                 f"Every event in position order, in the JetStream stream {EVENTS_STREAM}.",
@@ -66,6 +104,11 @@ def document() -> Schema:
             "decideAccountCommand": _operation("receive", "accountCommands", reply=REPLY_TO),
             "decideInstrumentCommand": _operation("receive", "instrumentCommands", reply=REPLY_TO),
             "tellOutcome": _operation("receive", "outcomeQuestions", reply=None),
+            "answerQuery": {
+                "action": "receive",
+                "channel": {"$ref": "#/channels/queries"},
+                "reply": {"channel": {"$ref": "#/channels/answers"}},
+            },
             "publishEvent": _operation("send", "events"),
         },
         "components": {
@@ -76,6 +119,8 @@ def document() -> Schema:
                     "contentType": "application/json",
                     "payload": {"$ref": OUTCOME_FILE},
                 },
+                "Query": {"contentType": "application/json", "payload": _QUERY},
+                "Answer": {"contentType": "application/json", "payload": _ANSWER},
                 "Question": {
                     "contentType": "text/plain",
                     "payload": {"type": "string", "format": "uuid"},

@@ -51,6 +51,8 @@ def _missing(settings: Settings) -> list[str]:
     working = set()
     if settings.nats_url and asyncio.run(readiness.commands(settings.nats_url)):
         working.add("commands")
+    if settings.nats_url and asyncio.run(readiness.queries(settings.nats_url)):
+        working.add("queries")
     if settings.database_url and readiness.projections(settings.database_url):
         working.add("projections")
     if settings.database_url and readiness.publisher(settings.database_url):

@@ -32,6 +32,7 @@ COMMANDS_STREAM = "LEDGER_COMMANDS"
 COMMANDS_PREFIX = "ledger.commands."
 COMMANDS_CONSUMER = "ledger-worker"
 OUTCOMES_SUBJECT = "ledger.outcomes.get"
+POSITION_OF_SUBJECT = "ledger.query.position-of"
 REPLY_TO = "Ledger-Reply-To"
 """Header of a command: the subject its outcome is published to."""
 

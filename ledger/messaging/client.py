@@ -41,6 +41,7 @@ from ledger.messaging import bus, envelope, event_consumer
 from ledger.messaging.envelope import CommandNotSendable
 from ledger.messaging.events import LedgerEvent
 from ledger.messaging.outbox import Outbox
+from ledger.messaging.query_client import Queries
 from ledger.messaging.sent import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
 
 __all__ = ["CommandNotSendable", "LedgerClient", "LedgerUnavailable", "OutcomeTimeout", "Sent"]
@@ -209,6 +210,11 @@ class LedgerClient:
         Raises EventsMissing, EventsTaken, UnreadableEvent."""
         wanted = event_consumer.EventFilter(account_id, event_type)
         return event_consumer.Follower(self._nats, wanted, name=name, after=after).events()
+
+    @property
+    def queries(self) -> Queries:
+        """The read models, to be asked."""
+        return Queries(self._nats)
 
     async def forget_events(self, name: str) -> None:
         """Forgets the place in the events that is remembered under the name."""
