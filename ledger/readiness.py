@@ -14,30 +14,36 @@ import nats.errors
 import psycopg
 
 from ledger.messaging.bus import OUTCOMES_SUBJECT, POSITION_OF_SUBJECT
+from ledger.messaging.security import BusSecurity
 from ledger.settings import load
 
 TIMEOUT_SECONDS = 2
 """A service that works answers in milliseconds."""
 
 
-async def commands(nats_url: str) -> bool:
+async def commands(nats_url: str, security: BusSecurity | None = None) -> bool:
     """Whether a command service answers: it is asked for a command that nobody ever sent."""
-    return await _answers(nats_url, OUTCOMES_SUBJECT, str(uuid4()).encode())
+    return await _answers(nats_url, security, OUTCOMES_SUBJECT, str(uuid4()).encode())
 
 
-async def queries(nats_url: str) -> bool:
+async def queries(nats_url: str, security: BusSecurity | None = None) -> bool:
     """Whether a query service answers: it is asked how far everything is."""
-    return await _answers(nats_url, POSITION_OF_SUBJECT, b"")
+    return await _answers(nats_url, security, POSITION_OF_SUBJECT, b"")
 
 
-async def _answers(nats_url: str, subject: str, question: bytes) -> bool:
-
+async def _answers(
+    nats_url: str, security: BusSecurity | None, subject: str, question: bytes
+) -> bool:
     async def ignore(_: Exception) -> None:
         """A server that is away is an answer, too."""
 
     try:
         connection = await nats.connect(
-            nats_url, allow_reconnect=False, connect_timeout=TIMEOUT_SECONDS, error_cb=ignore
+            nats_url,
+            allow_reconnect=False,
+            connect_timeout=TIMEOUT_SECONDS,
+            error_cb=ignore,
+            **(security.options() if security else {}),
         )
     except (nats.errors.Error, OSError):
         return False
@@ -79,13 +85,13 @@ def main() -> None:
 
     settings = load()
     if sys.argv[1:] == ["commands"]:
-        ready = asyncio.run(commands(services.find_nats(settings)))
+        ready = asyncio.run(commands(services.find_nats(settings), BusSecurity.of(settings)))
     elif sys.argv[1:] == ["projections"]:
         ready = projections(services.find_database(settings))
     elif sys.argv[1:] == ["publisher"]:
         ready = publisher(services.find_database(settings))
     elif sys.argv[1:] == ["queries"]:
-        ready = asyncio.run(queries(services.find_nats(settings)))
+        ready = asyncio.run(queries(services.find_nats(settings), BusSecurity.of(settings)))
     else:
         sys.exit("usage: python -m ledger.readiness commands|projections|publisher|queries")
     sys.exit(0 if ready else 1)

@@ -192,6 +192,47 @@ class Settings(BaseSettings):
         "same time. Each takes some milliseconds; more would only share the same processors.",
     )
 
+    nats_user: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_\-]{1,64}$",
+        description="Our name on a NATS server with users: the beginning of our inboxes, which the "
+        "server keeps others from reading, and of our consumers. As in `ledgerctl bus user "
+        "--name`.",
+    )
+    nats_nkey_seed_file: Path | None = Field(
+        default=None,
+        description="File with the secret nkey that proves who we are to NATS; `ledgerctl bus "
+        "user` makes it. Nobody else may be able to read it.",
+    )
+    nats_tls_ca_file: Path | None = Field(
+        default=None,
+        description="Certificates of the authorities that vouch for the NATS server. With it, or "
+        "with a `tls://` URL, the connection is encrypted and the server must prove its name.",
+    )
+    nats_tls_cert_file: Path | None = Field(
+        default=None,
+        description="Our own certificate for NATS, where the server asks for one.",
+    )
+    nats_tls_key_file: Path | None = Field(
+        default=None,
+        description="The secret key of nats_tls_cert_file. Nobody else may be able to read it.",
+    )
+    database_tls_ca_file: Path | None = Field(
+        default=None,
+        description="Certificates of the authorities that vouch for PostgreSQL. With it the "
+        "connection is encrypted and the server must prove its name (sslmode verify-full), unless "
+        "database_url says otherwise.",
+    )
+    database_tls_cert_file: Path | None = Field(
+        default=None,
+        description="Our own certificate for PostgreSQL, where the server asks for one.",
+    )
+    database_tls_key_file: Path | None = Field(
+        default=None,
+        description="The secret key of database_tls_cert_file. libpq refuses one that others can "
+        "read.",
+    )
+
 
 def load() -> Settings:
     """The settings of the environment and `.env`. Raises InvalidSettings."""

@@ -41,6 +41,7 @@ def replay(
 
     from ledger.logging import configure
     from ledger.messaging.replay import Replayed, UnusablePrefix, checked_prefix
+    from ledger.messaging.security import BusSecurity
     from ledger.services import database, find_nats
     from ledger.settings import load
 
@@ -56,7 +57,9 @@ def replay(
 
         from ledger.messaging.replay import replay as send_again
 
-        connection = await nats.connect(find_nats(settings), allow_reconnect=False)
+        connection = await nats.connect(
+            find_nats(settings), allow_reconnect=False, **BusSecurity.of(settings).options()
+        )
         try:
             with _progress() as progress:
                 return await send_again(

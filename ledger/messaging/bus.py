@@ -26,6 +26,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
+from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 
 COMMANDS_STREAM = "LEDGER_COMMANDS"
@@ -70,9 +71,11 @@ async def connect(
     retry_wait: float,
     on_disconnect: Callback | None = None,
     on_reconnect: Callback | None = None,
+    on_error: Callable[[str], None] | None = None,
+    security: BusSecurity | None = None,
 ) -> Client:
     """A connection that looks for its server for ever, now and whenever it is lost. `url` may name
-    several servers, separated by commas."""
+    several servers, separated by commas. Raises UnusableCredentials."""
 
     connection = Client()
     told: set[str] = set()
@@ -82,6 +85,8 @@ async def connect(
         text = str(error) or type(error).__name__
         tell = _log.debug if text in told else _log.warning
         told.add(text)
+        if on_error is not None:
+            on_error(text)
         tell("nats_error", error=text, url=url, connection=name)
 
     async def disconnected() -> None:
@@ -106,6 +111,7 @@ async def connect(
         error_cb=failed,
         disconnected_cb=disconnected,
         reconnected_cb=reconnected,
+        **(security.options() if security else {}),
     )
     return connection
 

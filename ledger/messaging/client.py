@@ -21,11 +21,11 @@ cannot tell is whether the id was re-used for another content; a direct reply do
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
@@ -37,14 +37,22 @@ from nats.aio.msg import Msg
 
 from ledger.command_data import CommandData
 from ledger.commands import UNKNOWN, Outcome
-from ledger.messaging import bus, envelope, event_consumer
+from ledger.messaging import bus, envelope
+from ledger.messaging.denials import Denials, NotPermitted
 from ledger.messaging.envelope import CommandNotSendable
-from ledger.messaging.events import LedgerEvent
 from ledger.messaging.outbox import Outbox
-from ledger.messaging.query_client import Queries
+from ledger.messaging.reading import Reading
+from ledger.messaging.security import BusSecurity
 from ledger.messaging.sent import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
 
-__all__ = ["CommandNotSendable", "LedgerClient", "LedgerUnavailable", "OutcomeTimeout", "Sent"]
+__all__ = [
+    "CommandNotSendable",
+    "LedgerClient",
+    "LedgerUnavailable",
+    "NotPermitted",
+    "OutcomeTimeout",
+    "Sent",
+]
 
 MAX_IN_FLIGHT = 4_000
 """Commands sent whose outcome is not there yet; `send` waits when there are more. Several batches
@@ -69,7 +77,7 @@ WATCH_INTERVAL_SECONDS = 0.1
 _log = structlog.get_logger(__name__)
 
 
-class LedgerClient:
+class LedgerClient(Reading):
     """One connection; any number of commands in flight. Made by `connect`."""
 
     def __init__(
@@ -84,6 +92,9 @@ class LedgerClient:
         self._tokens = count()
         self._connected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._security: BusSecurity | None = None
+        self._denials = Denials(self._denied)
+        self._error = ""
 
     @classmethod
     async def connect(
@@ -95,17 +106,21 @@ class LedgerClient:
         max_in_flight: int = MAX_IN_FLIGHT,
         ask_after: float = OUTCOME_TIMEOUT_SECONDS,
         connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+        security: BusSecurity | None = None,
     ) -> Self:
         """A client for the service `source`. With a `user_id`, commands are accepted for that
-        user's accounts only. Raises LedgerUnavailable."""
+        user's accounts only. `security` says who we are on a server with users. Raises
+        LedgerUnavailable, UnusableCredentials."""
         client = cls(url, source, user_id, max_in_flight, ask_after)
+        client._security = security
         try:
             async with asyncio.timeout(connect_timeout):
                 await client._open()
         except (TimeoutError, OSError, nats.errors.Error) as error:
+            reason = client._error or str(error) or "timeout"
             raise LedgerUnavailable(
-                f"no NATS server answers at {url}: {str(error) or 'timeout'}. Check the URL "
-                "(LEDGER_NATS_URL) and that the server runs."
+                f"no NATS server answers at {url}: {reason}. Check the URL "
+                "(LEDGER_NATS_URL), the credentials, and that the server runs."
             ) from error
         return client
 
@@ -196,30 +211,6 @@ class LedgerClient:
             ) from error
         return Outcome.from_json(answer.data)
 
-    def events(
-        self,
-        *,
-        name: str | None = None,
-        after: int | Literal["now"] | None = None,
-        account_id: UUID | str | None = None,
-        event_type: str | None = None,
-    ) -> AsyncGenerator[LedgerEvent, None]:
-        """The ledger's events in order, without end; see `event_consumer`. With a `name` the place
-        is remembered under it; `after` says where to begin the first time: behind a position, or
-        "now"; else with the oldest that is kept. An event is done when the next is asked for.
-        Raises EventsMissing, EventsTaken, UnreadableEvent."""
-        wanted = event_consumer.EventFilter(account_id, event_type)
-        return event_consumer.Follower(self._nats, wanted, name=name, after=after).events()
-
-    @property
-    def queries(self) -> Queries:
-        """The read models, to be asked."""
-        return Queries(self._nats)
-
-    async def forget_events(self, name: str) -> None:
-        """Forgets the place in the events that is remembered under the name."""
-        await event_consumer.forget(self._nats, name)
-
     async def close(self) -> None:
         """Ends the connection. Commands still in flight raise LedgerUnavailable to who waits."""
         for task in self._tasks:
@@ -249,6 +240,8 @@ class LedgerClient:
             retry_wait=RECONNECT_WAIT_SECONDS,
             on_disconnect=self._disconnected,
             on_reconnect=self._reconnected,
+            on_error=self._note_error,
+            security=self._security,
         )
         self._inbox = self._nats.new_inbox()
         await self._nats.subscribe(f"{self._inbox}.*.*", cb=self._answered)
@@ -259,6 +252,17 @@ class LedgerClient:
             asyncio.create_task(self._outbox.run()),
             asyncio.create_task(self._watch()),
         ]
+
+    def _note_error(self, error: str) -> None:
+        if error.startswith("nats:") or not self._error:  # what the server says explains the most
+            self._error = error
+        self._denials.note(error)
+
+    def _denied(self, subject: str) -> None:
+        """The server does not take commands there from us: sending them again would not help."""
+        for sent in list(self._in_flight.values()):
+            if sent.subject.lower() == subject:
+                sent.fail(NotPermitted(subject))
 
     async def _disconnected(self) -> None:
         self._connected.clear()

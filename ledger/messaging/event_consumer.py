@@ -17,6 +17,7 @@ something was lost or is in doubt, the consumer is made anew behind the last eve
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 
 from ledger.messaging import bus
+from ledger.messaging.denials import Denials
 from ledger.messaging.event_stream import EVENTS_STREAM, newest_position, sequence_after
 from ledger.messaging.events import EVENTS_PREFIX, POSITION, LedgerEvent, received
 from ledger.messaging.pull import Pull
@@ -48,6 +50,7 @@ UNUSED_SECONDS = 60.0
 AGAIN_SECONDS = 0.5
 """Pause before another try to reach the stream."""
 NOW: Literal["now"] = "now"
+JETSTREAM_REQUESTS = "$JS.API."
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +77,7 @@ class EventFilter:
                 "or 'order' for all of them, and an account's id"
             )
         tokens = [stream_type, event or "*", "*" if account_id is None else str(account_id)]
+        self.of_account = account_id is not None
         self.whole = tokens == ["*", "*", "*"]
         self.subject = f"{EVENTS_PREFIX}.>" if self.whole else ".".join([EVENTS_PREFIX, *tokens])
 
@@ -88,6 +92,7 @@ class Follower:
         *,
         name: str | None,
         after: int | Literal["now"] | None,
+        denials: Denials,
     ) -> None:
         if name is not None and not bus.is_subject_token(name):
             raise ValueError(f"{name!r} cannot be a consumer's name: no blanks, no dots, no * >")
@@ -100,7 +105,10 @@ class Follower:
         self._after = after
         self._position = after if isinstance(after, int) else None
         """Of the last event that is done."""
+        self._since: datetime | None = None
+        """When the last event that is done was published; of one account, where to go on."""
         self._begun = False
+        self._denials = denials
         self._to_acknowledge: Msg | None = None
         self._unacknowledged = 0
 
@@ -108,7 +116,7 @@ class Follower:
         """The events, without end. Raises EventsMissing, EventsTaken, UnreadableEvent."""
         while True:
             try:
-                consumer = await self._begin()
+                consumer = await self._denials.or_denied(JETSTREAM_REQUESTS, self._begin())
                 self._begun = True
                 connections = self._nats.stats["reconnects"]
                 async with Pull(self._nats, EVENTS_STREAM, consumer, EVENTS_REQUESTED) as pull:
@@ -147,11 +155,11 @@ class Follower:
         """The name of a consumer that starts behind the place."""
         self._to_acknowledge, self._unacknowledged = None, 0
         if self._name is None:
-            return (await self._add(await self._first_sequence())).name or ""
+            return (await self._add(await self._first())).name or ""
         try:
             found = await self._jetstream.consumer_info(EVENTS_STREAM, self._name)
         except nats.js.errors.NotFoundError:
-            await self._add(await self._first_sequence())
+            await self._add(await self._first())
             return self._name
         if found.config.filter_subject != self._wanted.subject:
             raise EventsTaken(
@@ -166,7 +174,7 @@ class Follower:
             await self._add(done + 1)
         return self._name
 
-    async def _add(self, first_sequence: int) -> api.ConsumerInfo:
+    async def _add(self, first: int | datetime) -> api.ConsumerInfo:
         durable = self._name is not None
         return await self._jetstream.add_consumer(
             EVENTS_STREAM,
@@ -178,14 +186,25 @@ class Follower:
                 ack_wait=ACK_WAIT_SECONDS if durable else None,
                 max_ack_pending=UNACKNOWLEDGED if durable else None,
                 inactive_threshold=None if durable else UNUSED_SECONDS,
-                deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=first_sequence,
+                deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE
+                if isinstance(first, int)
+                else api.DeliverPolicy.BY_START_TIME,
+                opt_start_seq=first if isinstance(first, int) else None,
+                opt_start_time=first if isinstance(first, datetime) else None,
             ),
         )
 
-    async def _first_sequence(self) -> int:
+    async def _first(self) -> int | datetime:
         """Where to start: behind what is done, else where the caller said. Raises
-        EventsMissing."""
+        EventsMissing.
+
+        Who follows one account may not be allowed to look at the stream, which has those of the
+        others: it starts early enough, by time, and drops what it knows.
+        """
+        if self._wanted.of_account:
+            if self._after == NOW and self._since is None:
+                self._since = datetime.now(UTC)
+            return self._since or 1
         if self._after == NOW and self._position is None:
             self._position = await newest_position(self._jetstream)
         if self._position is None:
@@ -216,6 +235,7 @@ class Follower:
         return self._position is not None and position <= self._position
 
     def _note_done(self, message: Msg) -> None:
+        self._since = message.metadata.timestamp
         self._to_acknowledge = message
         self._unacknowledged += 1
 

@@ -38,6 +38,7 @@ from ledger.messaging import bus, event_stream, publisher_claim
 from ledger.messaging.database import OneConnection
 from ledger.messaging.event_stream import NoRoomForEvents, NotOurStream
 from ledger.messaging.publisher_claim import Claim, Overtaken
+from ledger.messaging.security import BusSecurity
 from ledger.messaging.sender import NotStored, Sender
 from ledger.messaging.wakeup import Wakeup
 from ledger.settings import Settings
@@ -92,6 +93,7 @@ class Publisher:
                     self._nats_url,
                     "ledger-publisher",
                     retry_wait=self._settings.retry_wait_seconds,
+                    security=BusSecurity.of(self._settings),
                 )
             )
             while connection is not None and not self._stop.is_set():

@@ -16,6 +16,7 @@ import orjson
 from nats.aio.client import Client
 from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER
 
+from ledger.messaging.denials import Denials
 from ledger.messaging.query_service import POSITION_OF, QUERY_PREFIX, QueryRefused
 from ledger.messaging.sent import LedgerUnavailable
 
@@ -152,11 +153,12 @@ class Answer(msgspec.Struct, Generic[RowType], frozen=True):
 
 
 class Queries:
-    """The read models, asked over a connection. All methods raise QueryRefused and
-    LedgerUnavailable."""
+    """The read models, asked over a connection. All methods raise QueryRefused, NotPermitted
+    and LedgerUnavailable."""
 
-    def __init__(self, connection: Client) -> None:
+    def __init__(self, connection: Client, denials: Denials) -> None:
         self._nats = connection
+        self._denials = denials
 
     async def balances(
         self, account_id: UUID, *, asset: str | None = None, min_position: int | None = None
@@ -223,11 +225,12 @@ class Queries:
         subject = ".".join([QUERY_PREFIX, name, *([str(account_id)] if account_id else [])])
         body = orjson.dumps({name: value for name, value in asked.items() if value is not None})
         try:
-            answer = await self._nats.request(subject, body, timeout=ANSWER_TIMEOUT_SECONDS)
+            answer = await self._denials.or_denied(
+                subject, self._nats.request(subject, body, timeout=ANSWER_TIMEOUT_SECONDS)
+            )
         except nats.errors.Error as error:
             raise LedgerUnavailable(
-                f"nobody answers on {subject}: {error}. Check that `ledgerctl serve queries` runs "
-                "and that this service may ask for this."
+                f"nobody answers on {subject}: {error}. Check that `ledgerctl serve queries` runs."
             ) from error
         headers = answer.headers or {}
         if ERROR_CODE_HEADER in headers:

@@ -35,6 +35,7 @@ from ledger import queries
 from ledger.database import check_schema
 from ledger.messaging import bus
 from ledger.messaging.reached import Reached
+from ledger.messaging.security import BusSecurity
 from ledger.queries import Question
 from ledger.settings import Settings
 
@@ -98,7 +99,12 @@ class QueryService:
             open=False,
         )
         connecting = asyncio.create_task(
-            bus.connect(self._nats_url, SERVICE_NAME, retry_wait=self._settings.retry_wait_seconds)
+            bus.connect(
+                self._nats_url,
+                SERVICE_NAME,
+                retry_wait=self._settings.retry_wait_seconds,
+                security=BusSecurity.of(self._settings),
+            )
         )
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait((connecting, stopped), return_when=asyncio.FIRST_COMPLETED)

@@ -42,6 +42,7 @@ from ledger.messaging import bus, outcomes, unreadable
 from ledger.messaging.answering import Answering
 from ledger.messaging.database import OneConnection
 from ledger.messaging.pull import Pull
+from ledger.messaging.security import BusSecurity
 from ledger.messaging.unreadable import UnreadableMessage
 from ledger.settings import Settings
 
@@ -115,6 +116,7 @@ class CommandWorker:
             "ledger-worker",
             retry_wait=self._settings.retry_wait_seconds,
             on_reconnect=self._note_reconnection,
+            security=BusSecurity.of(self._settings),
         )
 
     async def _note_reconnection(self) -> None:

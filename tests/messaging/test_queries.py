@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import nats.micro
 import orjson
 import psycopg
 import pytest
-from nats.aio.client import Client
 from uuid_utils.compat import uuid7
 
+from ledger import readiness
 from ledger.messaging.client import LedgerClient
 from ledger.messaging.query_client import (
     BalanceRow,
@@ -24,6 +23,7 @@ from ledger.messaging.query_client import (
     TransactionRow,
 )
 from ledger.messaging.query_service import QueryRefused, QueryService
+from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 from projections.service import serve
 from tests.cli.running import run
@@ -50,26 +50,20 @@ def projections(database_url: str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def running_queries(database_url: str, nats_url: str, **settings: Any) -> AsyncIterator[None]:
+async def running_queries(
+    database_url: str, nats_url: str, security: BusSecurity | None = None, **settings: Any
+) -> AsyncIterator[None]:
     """A query service that answers inside the block."""
     service = QueryService(database_url, nats_url, Settings(**settings))
     running = asyncio.create_task(service.run())
     try:
-        async with connected(nats_url) as connection, asyncio.timeout(ANSWER_SECONDS):
-            while not await _answers(connection):  # noqa: ASYNC110 - it tells nobody that it began
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not await readiness.queries(nats_url, security):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         yield
     finally:
         service.stop()
         await asyncio.wait_for(running, ANSWER_SECONDS)
-
-
-async def _answers(connection: Client) -> bool:
-    try:
-        await connection.request("ledger.query.position-of", b"", timeout=1)
-    except nats.errors.Error:
-        return False
-    return True
 
 
 @pytest.fixture
