@@ -211,7 +211,8 @@ class Settings(BaseSettings):
     )
     nats_tls_cert_file: Path | None = Field(
         default=None,
-        description="Our own certificate for NATS, where the server asks for one.",
+        description="Our own certificate for NATS. Unset, because most servers know their users by "
+        "nkeys and ask for none.",
     )
     nats_tls_key_file: Path | None = Field(
         default=None,
@@ -225,7 +226,8 @@ class Settings(BaseSettings):
     )
     database_tls_cert_file: Path | None = Field(
         default=None,
-        description="Our own certificate for PostgreSQL, where the server asks for one.",
+        description="Our own certificate for PostgreSQL. Unset, because most servers know their users "
+        "by passwords and ask for none.",
     )
     database_tls_key_file: Path | None = Field(
         default=None,

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import orjson
@@ -36,6 +37,8 @@ from tests.messaging.services import (
     rows,
     running_worker,
 )
+
+SOMEBODY = UUID(int=1)
 
 
 @pytest.fixture
@@ -178,16 +181,16 @@ async def test_one_that_waits_for_its_position_holds_up_no_other(
         ("balances", b"{", "not JSON"),
         ("balances", [1], "must be a JSON object"),
         ("balances", {}, "account_id is missing"),
-        ("order", {"account_id": str(uuid7())}, "order_id is missing"),
+        ("order", {"account_id": str(SOMEBODY)}, "order_id is missing"),
         ("balances", {"account_id": "me"}, "must be a UUID"),
-        ("balances", {"account_id": str(uuid7()), "colour": "red"}, "'colour' is unknown here"),
-        ("balances", {"account_id": str(uuid7()), "asset": 1}, "asset must be a text"),
-        ("orders", {"account_id": str(uuid7()), "status": "GONE"}, "no order status"),
-        ("orders", {"account_id": str(uuid7()), "limit": 0}, "limit must be 1 to 1000"),
-        ("orders", {"account_id": str(uuid7()), "min_position": "7"}, "min_position must be"),
-        (f"orders.{uuid7()}", {"account_id": str(uuid7())}, "is not the subject's"),
+        ("balances", {"account_id": str(SOMEBODY), "colour": "red"}, "'colour' is unknown here"),
+        ("balances", {"account_id": str(SOMEBODY), "asset": 1}, "asset must be a text"),
+        ("orders", {"account_id": str(SOMEBODY), "status": "GONE"}, "no order status"),
+        ("orders", {"account_id": str(SOMEBODY), "limit": 0}, "limit must be 1 to 1000"),
+        ("orders", {"account_id": str(SOMEBODY), "min_position": "7"}, "min_position must be"),
+        (f"orders.{SOMEBODY}", {"account_id": str(UUID(int=2))}, "is not the subject's"),
         ("orders.me", {}, "the account in the subject must be a UUID"),
-        (f"position-of.{uuid7()}", {"command_id": str(uuid7())}, "takes one of"),
+        (f"position-of.{SOMEBODY}", {"command_id": str(SOMEBODY)}, "takes one of"),
     ],
 )
 async def test_a_question_that_cannot_be_answered_is_told_why(
