@@ -226,8 +226,8 @@ class Settings(BaseSettings):
     )
     database_tls_cert_file: Path | None = Field(
         default=None,
-        description="Our own certificate for PostgreSQL. Unset, because most servers know their users "
-        "by passwords and ask for none.",
+        description="Our own certificate for PostgreSQL. Unset, because most servers know their "
+        "users by passwords and ask for none.",
     )
     database_tls_key_file: Path | None = Field(
         default=None,
