@@ -6,7 +6,7 @@ field on an order is money lost.
 """
 
 from decimal import Decimal
-from typing import Self
+from typing import ClassVar, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, StrictBool, model_validator
@@ -35,6 +35,9 @@ from ledger.domain.order import LiquiditySide, OrderType, PositionSide, Side, Ti
 
 class CommandData(BaseModel):
     """Base of all command data."""
+
+    schema_version: ClassVar[int] = 1
+    """Of the published schema: a new number where a field goes or takes less than before."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -18,6 +18,7 @@ import psycopg
 
 from ledger import database, services
 from ledger.messaging.bus import COMMANDS_STREAM
+from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 
 OLDEST_NATS = (2, 10)
@@ -160,7 +161,11 @@ async def _nats(url: str, settings: Settings) -> list[Finding]:
         """The error is raised as well."""
 
     connection = await nats.connect(
-        url, allow_reconnect=False, connect_timeout=NATS_TIMEOUT_SECONDS, error_cb=ignore
+        url,
+        allow_reconnect=False,
+        connect_timeout=NATS_TIMEOUT_SECONDS,
+        error_cb=ignore,
+        **BusSecurity.of(settings).options(),
     )
     try:
         return [_nats_server(connection, settings), *await _jetstream(connection)]

@@ -1,7 +1,7 @@
 """Whether a service does its work, asked of the service itself and not of its process.
 
-`python -m ledger.readiness commands|projections|seals` exits 0 if it does: the health check of
-containers.
+`python -m ledger.readiness commands|projections|seals|publisher|queries` exits 0 if it does: the
+health check of containers.
 """
 
 import asyncio
@@ -13,27 +13,42 @@ import nats
 import nats.errors
 import psycopg
 
-from ledger.messaging.bus import OUTCOMES_SUBJECT
+from ledger.messaging.bus import OUTCOMES_SUBJECT, POSITION_OF_SUBJECT
+from ledger.messaging.security import BusSecurity
 from ledger.settings import load
 
 TIMEOUT_SECONDS = 2
 """A service that works answers in milliseconds."""
 
 
-async def commands(nats_url: str) -> bool:
+async def commands(nats_url: str, security: BusSecurity | None = None) -> bool:
     """Whether a command service answers: it is asked for a command that nobody ever sent."""
+    return await _answers(nats_url, security, OUTCOMES_SUBJECT, str(uuid4()).encode())
 
+
+async def queries(nats_url: str, security: BusSecurity | None = None) -> bool:
+    """Whether a query service answers: it is asked how far everything is."""
+    return await _answers(nats_url, security, POSITION_OF_SUBJECT, b"")
+
+
+async def _answers(
+    nats_url: str, security: BusSecurity | None, subject: str, question: bytes
+) -> bool:
     async def ignore(_: Exception) -> None:
         """A server that is away is an answer, too."""
 
     try:
         connection = await nats.connect(
-            nats_url, allow_reconnect=False, connect_timeout=TIMEOUT_SECONDS, error_cb=ignore
+            nats_url,
+            allow_reconnect=False,
+            connect_timeout=TIMEOUT_SECONDS,
+            error_cb=ignore,
+            **(security.options() if security else {}),
         )
     except (nats.errors.Error, OSError):
         return False
     try:
-        await connection.request(OUTCOMES_SUBJECT, str(uuid4()).encode(), timeout=TIMEOUT_SECONDS)
+        await connection.request(subject, question, timeout=TIMEOUT_SECONDS)
     except (nats.errors.Error, TimeoutError):
         return False
     finally:
@@ -43,12 +58,17 @@ async def commands(nats_url: str) -> bool:
 
 def projections(database_url: str) -> bool:
     """Whether every read model has a worker, or was paused by a person."""
-    return _holds(database_url, "projection_name <> 'seals'")
+    return _holds(database_url, "projection_name NOT IN ('seals', 'publisher')")
 
 
 def seals(database_url: str) -> bool:
     """Whether there is a sealer at work, or a person has paused it."""
     return _holds(database_url, "projection_name = 'seals'")
+
+
+def publisher(database_url: str) -> bool:
+    """Whether there is a publisher at work, or a person has paused it."""
+    return _holds(database_url, "projection_name = 'publisher'")
 
 
 def _holds(database_url: str, which: LiteralString) -> bool:
@@ -70,13 +90,17 @@ def main() -> None:
 
     settings = load()
     if sys.argv[1:] == ["commands"]:
-        ready = asyncio.run(commands(services.find_nats(settings)))
+        ready = asyncio.run(commands(services.find_nats(settings), BusSecurity.of(settings)))
     elif sys.argv[1:] == ["projections"]:
         ready = projections(services.find_database(settings))
     elif sys.argv[1:] == ["seals"]:
         ready = seals(services.find_database(settings))
+    elif sys.argv[1:] == ["publisher"]:
+        ready = publisher(services.find_database(settings))
+    elif sys.argv[1:] == ["queries"]:
+        ready = asyncio.run(queries(services.find_nats(settings), BusSecurity.of(settings)))
     else:
-        sys.exit("usage: python -m ledger.readiness commands|projections|seals")
+        sys.exit("usage: python -m ledger.readiness commands|projections|seals|publisher|queries")
     sys.exit(0 if ready else 1)
 
 

@@ -2,6 +2,8 @@
 
     commands      ledger_writer        appends events and outcomes, sees no read model
     projections   ledger_projector     reads the log, writes read models, cannot append
+    seals, publisher                   as projections: they keep a place in the log as well
+    queries       ledger_auditor       reads
     terminal      ledger_operator      `ledgerctl projections`
                   ledger_auditor       `ledgerctl query`, which only reads
 
@@ -25,7 +27,7 @@ PROJECTOR = "ledger_projector"
 AUDITOR = "ledger_auditor"
 OPERATOR = "ledger_operator"
 
-_OF_SERVICE = {"commands": WRITER}
+_OF_SERVICE = {"commands": WRITER, "queries": AUDITOR}
 _OF_OTHER_SERVICES = PROJECTOR
 """Services of other packages read the log and write what they make of it."""
 

@@ -7,6 +7,7 @@ start it for as long as they take when nobody runs it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ledger.data_directory import running_services
 from ledger.settings import Settings
@@ -18,7 +19,26 @@ class NotRunning(Exception):
 
 def find_database(settings: Settings) -> str:
     """URL of the PostgreSQL that is set, or that runs embedded. Raises NotRunning."""
-    return settings.database_url or _running(settings, "postgresql", "LEDGER_DATABASE_URL")
+    return database_url(settings) or _running(settings, "postgresql", "LEDGER_DATABASE_URL")
+
+
+def database_url(settings: Settings) -> str | None:
+    """URL of the PostgreSQL that is set, with the TLS that is set; None if none is."""
+    if settings.database_url is None:
+        return None
+    files = {
+        "sslrootcert": settings.database_tls_ca_file,
+        "sslcert": settings.database_tls_cert_file,
+        "sslkey": settings.database_tls_key_file,
+    }
+    tls = {name: str(file.absolute()) for name, file in files.items() if file is not None}
+    if not tls:
+        return settings.database_url
+    if "sslrootcert" in tls:  # who names an authority wants to know whom it speaks with
+        tls["sslmode"] = "verify-full"
+    parts = urlsplit(settings.database_url)
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit(parts._replace(query=urlencode(tls | given)))
 
 
 def find_nats(settings: Settings) -> str:

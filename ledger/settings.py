@@ -183,6 +183,107 @@ class Settings(BaseSettings):
         "exporters of applications. 0: no metrics.",
     )
 
+    event_publish_batch_size: int = Field(
+        default=500,
+        ge=1,
+        le=1_000,
+        description="Most events that the publisher sends as one batch, which the NATS server "
+        "stores and syncs to its disk at once; 1,000 are the server's limit. Beyond some hundreds "
+        "nothing is won, and the first event of the batch waits for the last.",
+    )
+    event_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds after which the publisher looks for events that no notification told "
+        "it of: what a lost notification costs at most.",
+    )
+    publisher_takeover_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Seconds of silence after which another publisher takes over; the one at work "
+        "says five times as often that it is alive. Longer than a hiccup of the database, well "
+        "under the ten seconds in which consumers should notice nothing but a pause.",
+    )
+    event_retention_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="Days that NATS keeps published events: the longest that a consumer may be "
+        "away and still find its place. The event store keeps them for ever; older ones come by "
+        "`ledgerctl publisher replay`. Used when the stream is made; later it is changed with "
+        "`nats stream edit`.",
+    )
+    event_retention_bytes: int = Field(
+        default=4 * 1024**3,
+        ge=1024**2,
+        description="Bytes of published events that NATS keeps, about a kilobyte each; the oldest "
+        "go first. A limit, because events share the disk with the commands, which must always "
+        "find room. Used when the stream is made, like event_retention_days.",
+    )
+
+    query_wait_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Longest that a query waits for its min_position. Read models follow within a "
+        "tenth of a second: what takes this long is stopped or rebuilt, and who asks should know.",
+    )
+    query_rows_limit: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Most rows of an answer over NATS, also what a question without limit gets. "
+        "About 700 bytes a row: a thousand stay under the server's usual max_payload of 1 MB.",
+    )
+    query_pool_size: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="Connections to the database of one query service: questions answered at the "
+        "same time. Each takes some milliseconds; more would only share the same processors.",
+    )
+
+    nats_user: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_\-]{1,64}$",
+        description="Our name on a NATS server with users: the beginning of our inboxes, which the "
+        "server keeps others from reading, and of our consumers. As in `ledgerctl bus user "
+        "--name`.",
+    )
+    nats_nkey_seed_file: Path | None = Field(
+        default=None,
+        description="File with the secret nkey that proves who we are to NATS; `ledgerctl bus "
+        "user` makes it. Nobody else may be able to read it.",
+    )
+    nats_tls_ca_file: Path | None = Field(
+        default=None,
+        description="Certificates of the authorities that vouch for the NATS server. With it, or "
+        "with a `tls://` URL, the connection is encrypted and the server must prove its name.",
+    )
+    nats_tls_cert_file: Path | None = Field(
+        default=None,
+        description="Our own certificate for NATS. Unset, because most servers know their users by "
+        "nkeys and ask for none.",
+    )
+    nats_tls_key_file: Path | None = Field(
+        default=None,
+        description="The secret key of nats_tls_cert_file. Nobody else may be able to read it.",
+    )
+    database_tls_ca_file: Path | None = Field(
+        default=None,
+        description="Certificates of the authorities that vouch for PostgreSQL. With it the "
+        "connection is encrypted and the server must prove its name (sslmode verify-full), unless "
+        "database_url says otherwise.",
+    )
+    database_tls_cert_file: Path | None = Field(
+        default=None,
+        description="Our own certificate for PostgreSQL. Unset, because most servers know their "
+        "users by passwords and ask for none.",
+    )
+    database_tls_key_file: Path | None = Field(
+        default=None,
+        description="The secret key of database_tls_cert_file. libpq refuses one that others can "
+        "read.",
+    )
+
 
 def load() -> Settings:
     """The settings of the environment and `.env`. Raises InvalidSettings."""

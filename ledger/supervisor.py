@@ -24,10 +24,12 @@ import structlog
 
 from ledger import processes, readiness, roles
 from ledger.embedded import EmbeddedError, EmbeddedNats, EmbeddedPostgres
+from ledger.messaging.security import BusSecurity
 from ledger.plugins import migrate_all
+from ledger.services import database_url
 from ledger.settings import Settings
 
-SERVICES = ("commands", "projections", "seals")
+SERVICES = ("commands", "projections", "seals", "publisher", "queries")
 """What `ledgerctl serve` is started with, in the order of starting and of stopping."""
 READY_TIMEOUT_SECONDS = 60.0
 """Services start in a second or two; a slow machine may take more."""
@@ -59,6 +61,7 @@ class Supervisor:
         log_file: Path | None = None,
     ) -> None:
         self._settings = settings
+        self._security = BusSecurity.of(settings)
         self._services = [_Service(name) for name in services]
         self._servers: list[EmbeddedPostgres | EmbeddedNats] = []
         self._log_file = log_file
@@ -109,7 +112,7 @@ class Supervisor:
 
     def _start(self) -> None:
         directory = self._settings.data_dir
-        self.database_url = self._settings.database_url or self._embedded(
+        self.database_url = database_url(self._settings) or self._embedded(
             EmbeddedPostgres(directory)
         )
         self.nats_url = self._settings.nats_url or self._embedded(EmbeddedNats(directory))
@@ -153,9 +156,11 @@ class Supervisor:
 
     def _not_ready(self) -> list[str]:
         checks = {
-            "commands": lambda: asyncio.run(readiness.commands(self.nats_url)),
+            "commands": lambda: asyncio.run(readiness.commands(self.nats_url, self._security)),
             "projections": lambda: readiness.projections(self.database_url),
             "seals": lambda: readiness.seals(self.database_url),
+            "publisher": lambda: readiness.publisher(self.database_url),
+            "queries": lambda: asyncio.run(readiness.queries(self.nats_url, self._security)),
         }
         return [
             service.name

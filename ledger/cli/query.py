@@ -1,13 +1,10 @@
 """ledgerctl query: the read models, as a table for people or as JSON for scripts.
 
-Only the public names are read (views that survive a rebuild), with the columns that they have.
+What is read, and how values are written, is in `ledger.queries`, which the query service shares.
 With --known-at or --effective-at the rows are those of a past moment (ledger/audit/past.py).
-Amounts are plain decimal strings, times ISO 8601 UTC.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
@@ -16,7 +13,8 @@ import typer
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg import sql
+
+    from ledger.queries import Question
 
 FETCH_ROWS = 1_000
 """Rows fetched at once: an account may have more than memory."""
@@ -25,6 +23,10 @@ Account = Annotated[UUID, typer.Option("--account", help="The account's id.")]
 Asset = Annotated[str | None, typer.Option("--asset", help="Only this asset.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")]
 Status = Annotated[str | None, typer.Option("--status", help="Only orders of this status.")]
+MinPosition = Annotated[
+    int | None,
+    typer.Option("--min-position", min=0, help="Wait until this position is shown."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")]
 KnownAt = Annotated[
     str | None,
@@ -34,6 +36,8 @@ EffectiveAt = Annotated[
     str | None,
     typer.Option("--effective-at", help="As it was at this time of the venue, as known now."),
 ]
+LOOK_SECONDS = 0.01
+"""Pause between two looks at how far a read model is."""
 TABLE_WIDTH = 500
 """Wider than any row: a terminal wraps whole lines, which reads better than cut ids."""
 
@@ -50,6 +54,11 @@ SHOWN = {
 }
 """The columns of the table for people: what fits on a screen. JSON has all of them."""
 
+
+class NotReached(Exception):
+    """A read model does not show the position in time."""
+
+
 app = typer.Typer(no_args_is_help=True, help="Ask the read models.")
 
 
@@ -65,15 +74,13 @@ def balances(
     limit: Limit = None,
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
+    min_position: MinPosition = None,
     json: Json = False,
 ) -> None:
     """What each sub-account holds, by asset."""
     where = {"account_id": account, "asset": asset}
-    if known_at or effective_at:
-        then = _Then("balances", known_at, effective_at)
-        _print_past(then, {"account_id": account}, {"asset": asset}, limit, json)
-        return
-    _print("balances", where, "sub_account, asset", limit, json)
+    then = _Then(known_at, effective_at, min_position)
+    _print("BALANCES", where, then, limit, json)
 
 
 @app.command()
@@ -83,16 +90,12 @@ def orders(
     limit: Limit = None,
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
+    min_position: MinPosition = None,
     json: Json = False,
 ) -> None:
     """Orders of an account, newest first."""
-    wanted = _order_status(status)
-    where = {"account_id": account, "status": wanted}
-    if known_at or effective_at:
-        then = _Then("orders", known_at, effective_at)
-        _print_past(then, {"account_id": account}, {"status": wanted}, limit, json)
-        return
-    _print("orders", where, "created_at DESC, order_id DESC", limit, json)
+    where = {"account_id": account, "status": _order_status(status)}
+    _print("ORDERS", where, _Then(known_at, effective_at, min_position), limit, json)
 
 
 @app.command()
@@ -100,14 +103,12 @@ def order(
     order_id: Annotated[UUID, typer.Argument(help="The order's id.")],
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
+    min_position: MinPosition = None,
     json: Json = False,
 ) -> None:
     """One order."""
-    if known_at or effective_at:
-        then = _Then("orders", known_at, effective_at)
-        _print_past(then, {"order_id": order_id}, {}, None, json)
-        return
-    _print("orders", {"order_id": order_id}, "order_id", None, json)
+    then = _Then(known_at, effective_at, min_position)
+    _print("ORDER", {"order_id": order_id}, then, None, json)
 
 
 @app.command()
@@ -116,14 +117,12 @@ def fills(
     limit: Limit = None,
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
+    min_position: MinPosition = None,
     json: Json = False,
 ) -> None:
     """Fills of an account's orders, newest first."""
-    if known_at or effective_at:
-        then = _Then("order_fills", known_at, effective_at)
-        _print_past(then, {"account_id": account}, {}, limit, json)
-        return
-    _print("order_fills", {"account_id": account}, "position DESC", limit, json)
+    then = _Then(known_at, effective_at, min_position)
+    _print("FILLS", {"account_id": account}, then, limit, json)
 
 
 @app.command()
@@ -133,83 +132,95 @@ def transactions(
     limit: Limit = None,
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
+    min_position: MinPosition = None,
     json: Json = False,
 ) -> None:
     """Each movement of money, both sides of it, newest first."""
     where = {"account_id": account, "asset": asset}
-    if known_at or effective_at:
-        then = _Then("transactions", known_at, effective_at)
-        _print_past(then, {"account_id": account}, {"asset": asset}, limit, json)
-        return
-    _print("transactions", where, "position DESC, line DESC", limit, json)
+    then = _Then(known_at, effective_at, min_position)
+    _print("TRANSACTIONS", where, then, limit, json)
 
 
 @app.command()
-def allocations(account: Account, limit: Limit = None, json: Json = False) -> None:
+def allocations(
+    account: Account, limit: Limit = None, min_position: MinPosition = None, json: Json = False
+) -> None:
     """The strategies assigned to an account, and their shares."""
-    _print("user_strategy_assignments", {"account_id": account}, "strategy_id", limit, json)
+    _print("ALLOCATIONS", {"account_id": account}, _Then(min_position=min_position), limit, json)
 
 
 @app.command()
-def snapshots(account: Account, limit: Limit = None, json: Json = False) -> None:
+def snapshots(
+    account: Account, limit: Limit = None, min_position: MinPosition = None, json: Json = False
+) -> None:
     """What an account was worth over time, newest first."""
-    _print("portfolio_snapshots", {"account_id": account}, '"time" DESC', limit, json)
+    _print("SNAPSHOTS", {"account_id": account}, _Then(min_position=min_position), limit, json)
 
 
 def _order_status(text: str | None) -> str | None:
-    from ledger.domain.order_status import OrderStatus
+    from ledger.queries import UnknownStatus, order_status
 
-    if text is None:
-        return None
-    status = "CANCELLED" if text.upper() == "CANCELED" else text.upper()
-    known = [str(member.value) for member in OrderStatus]
-    if status not in known:
-        raise typer.BadParameter(
-            f"{text!r} is no order status; there are: {', '.join(known)}", param_hint="--status"
-        )
-    return status
+    try:
+        return None if text is None else order_status(text)
+    except UnknownStatus as error:
+        raise typer.BadParameter(str(error), param_hint="--status") from error
+
+
+class _Then(NamedTuple):
+    """As of when the rows are wanted: now, but not before `min_position`; or a past moment."""
+
+    known_at: str | None = None
+    effective_at: str | None = None
+    min_position: int | None = None
 
 
 def _print(
-    view: str, where: Mapping[str, object], order_by: str, limit: int | None, json: bool
+    name: str, where: Mapping[str, object], then: _Then, limit: int | None, json: bool
 ) -> None:
-    """Prints the view's rows; conditions whose value is None are left out."""
+    """Prints the rows of the question; conditions whose value is None are left out."""
+    from ledger import queries
+
+    question: Question = getattr(queries, name)
+    if then.known_at is None and then.effective_at is None:
+        _print_present(question, where, then.min_position, limit, json)
+    elif then.min_position is not None:
+        raise typer.BadParameter("--min-position is about the present: leave out the past moment")
+    else:
+        _print_past(question, where, then, limit, json)
+
+
+def _print_present(
+    question: "Question",
+    where: Mapping[str, object],
+    min_position: int | None,
+    limit: int | None,
+    json: bool,
+) -> None:
     import psycopg
 
+    from ledger import queries
     from ledger.roles import AUDITOR, step_down
     from ledger.services import database
     from ledger.settings import load
 
+    settings = load()
     conditions = {name: value for name, value in where.items() if value is not None}
-    with (
-        database(load()) as url,
-        psycopg.connect(url) as connection,
-        connection.cursor(name="query") as cursor,
-    ):
+    with database(settings) as url, psycopg.connect(url) as connection:
+        if min_position is not None:
+            _wait_for(connection, question.view, min_position, settings.query_wait_seconds)
         step_down(connection, AUDITOR)
-        cursor.itersize = FETCH_ROWS
-        cursor.execute(_statement(view, conditions, order_by), {**conditions, "limit": limit})
-        names = [column.name for column in cursor.description or ()]
-        if json:
-            _print_json(names, cursor)
-        else:
-            _print_table(names, SHOWN[view].split(), cursor)
-
-
-class _Then(NamedTuple):
-    """A read model at a past moment."""
-
-    view: str
-    known_at: str | None
-    effective_at: str | None
+        with connection.cursor(name="query") as cursor:
+            cursor.itersize = FETCH_ROWS
+            cursor.execute(queries.statement(question, conditions), {**conditions, "limit": limit})
+            names = [column.name for column in cursor.description or ()]
+            if json:
+                _print_json(names, cursor)
+            else:
+                _print_table(names, SHOWN[question.view].split(), cursor)
 
 
 def _print_past(
-    then: _Then,
-    whose: Mapping[str, UUID],
-    narrowed: Mapping[str, str | None],
-    limit: int | None,
-    json: bool,
+    question: "Question", where: Mapping[str, object], then: _Then, limit: int | None, json: bool
 ) -> None:
     """Prints the rows of a past moment, told by the log."""
     from ledger.audit import past
@@ -220,22 +231,23 @@ def _print_past(
 
     tell: dict[str, Callable[..., Iterator[past.Row]]] = {
         "balances": past.balances_at,
-        "orders": past.order_at if "order_id" in whose else past.orders_at,
+        "orders": past.order_at if "order_id" in where else past.orders_at,
         "order_fills": past.fills_at,
         "transactions": past.transactions_at,
     }
+    (_, whose), *narrowed = where.items()
     with database(load()) as url, reading(url) as connection:
         try:
-            moment = past.moment_of(connection, *then)
+            moment = past.moment_of(connection, question.view, then.known_at, then.effective_at)
         except InvalidMoment as error:
             raise typer.BadParameter(str(error)) from error
-        names = _columns(connection, then.view)
-        found = tell[then.view](connection, *whose.values(), moment, **narrowed)
+        names = _columns(connection, question.view)
+        found = tell[question.view](connection, whose, moment, **dict(narrowed))
         rows = ([row[name] for name in names] for row in islice(found, limit))
         if json:
             _print_json(names, rows)
         else:
-            _print_table(names, SHOWN[then.view].split(), rows)
+            _print_table(names, SHOWN[question.view].split(), rows)
 
 
 def _columns(connection: "psycopg.Connection[Any]", view: str) -> list[str]:
@@ -245,24 +257,38 @@ def _columns(connection: "psycopg.Connection[Any]", view: str) -> list[str]:
     return [column.name for column in cursor.description or ()]
 
 
-def _statement(view: str, conditions: Iterable[str], order_by: str) -> "sql.Composed":
-    from psycopg import sql
+def _wait_for(
+    connection: "psycopg.Connection[Any]", read_model: str, position: int, seconds: float
+) -> None:
+    """Returns when the read model has reached the position. Raises NotReached."""
+    import time
 
-    tests = [
-        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
-        for name in conditions
-    ]
-    return sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %(limit)s").format(
-        sql.Identifier(view), sql.SQL(" AND ").join(tests), sql.SQL(order_by)
-    )
+    from ledger.queries import POSITION
+
+    deadline = time.monotonic() + seconds
+    while True:
+        row = connection.execute(POSITION, [read_model]).fetchone()
+        connection.rollback()  # the rows are read in a snapshot that is not older than this
+        reached = row[0] if row else 0
+        if reached >= position:
+            return
+        if time.monotonic() > deadline:
+            raise NotReached(
+                f"{read_model} is at position {reached}, not yet at {position}, after "
+                f"{seconds:g} s. Look at `ledgerctl projections status`, or wait longer "
+                "(LEDGER_QUERY_WAIT_SECONDS)."
+            )
+        time.sleep(LOOK_SECONDS)
 
 
 def _print_json(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     import orjson
 
+    from ledger.queries import plain
+
     before = "["
     for row in rows:
-        values = {name: _plain(value) for name, value in zip(names, row, strict=True)}
+        values = {name: plain(value) for name, value in zip(names, row, strict=True)}
         typer.echo(before + orjson.dumps(values).decode(), nl=False)
         before = ",\n "
     typer.echo("]" if before != "[" else "[]")
@@ -281,15 +307,6 @@ def _print_table(names: Sequence[str], shown: Sequence[str], rows: Iterable[Sequ
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(_plain(value))
+    from ledger.queries import plain
 
-
-def _plain(value: object) -> object:
-    """The value as JSON has it."""
-    from ledger.domain import money
-
-    if isinstance(value, Decimal):
-        return money.shown(value)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return str(value) if isinstance(value, UUID) else value
+    return "" if value is None else str(plain(value))

@@ -1,13 +1,15 @@
 """ledgerctl serve: one service, or all of them, until a signal asks to end.
 
-The command service is ours; the others come from the entry points "ledger.services". `all` runs
-each in a process of its own, because each can keep a processor busy, and starts again what ends.
+Commands, publisher and queries are ours; the others come from the entry points "ledger.services".
+`all` runs each in a process of its own, because each can keep a processor busy, and starts again
+what ends.
 """
 
 import importlib.metadata
 import signal
 import threading
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from ledger.settings import Settings
 
 COMMANDS = "commands"
+PUBLISHER = "publisher"
+QUERIES = "queries"
 ALL = "all"
 DATABASE_PAUSE_SECONDS = 1.0
 """Between two looks at whether the database is there; starting one takes longer."""
@@ -27,7 +31,11 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     service: Annotated[
-        str, typer.Argument(help="commands, projections, seals, or all of them.", show_default=True)
+        str,
+        typer.Argument(
+            help="commands, projections, seals, publisher, queries, or all of them.",
+            show_default=True,
+        ),
     ] = ALL,
 ) -> None:
     """Run services in the foreground, against the database and the NATS server that are set."""
@@ -46,6 +54,10 @@ def serve(
         _serve_all(settings, names)
     elif service == COMMANDS:
         _serve_commands(settings)
+    elif service == PUBLISHER:
+        _serve_publisher(settings)
+    elif service == QUERIES:
+        _serve_queries(settings)
     else:
         _serve_plugin(settings, service)
 
@@ -53,26 +65,53 @@ def serve(
 def service_names() -> list[str]:
     """What there is to serve, in the order of starting."""
     plugins = importlib.metadata.entry_points(group="ledger.services")
-    return [COMMANDS, *sorted(plugins.names)]
+    return [COMMANDS, *sorted(plugins.names), PUBLISHER, QUERIES]
 
 
 def _serve_commands(settings: "Settings") -> None:
+    from ledger.messaging.worker import CommandWorker
+
+    _run_until_signal(settings, COMMANDS, CommandWorker)
+
+
+def _serve_publisher(settings: "Settings") -> None:
+    from ledger.messaging.publisher import Publisher
+
+    _run_until_signal(settings, PUBLISHER, Publisher)
+
+
+def _serve_queries(settings: "Settings") -> None:
+    from ledger.messaging.query_service import QueryService
+
+    _run_until_signal(settings, QUERIES, QueryService)
+
+
+class _Service(Protocol):
+    """What works until it is stopped."""
+
+    def stop(self) -> None: ...
+
+    async def run(self) -> None: ...
+
+
+def _run_until_signal(
+    settings: "Settings", name: str, make: "Callable[[str, str, Settings], _Service]"
+) -> None:
     import asyncio
 
     from ledger import metrics
-    from ledger.messaging.worker import CommandWorker
     from ledger.services import find_database, find_nats
 
     found, nats_url = find_database(settings), find_nats(settings)
-    database_url = _as_service(found, COMMANDS, _stop_on_signal())
+    database_url = _as_service(found, name, _stop_on_signal())
     if database_url is None:
         return  # asked to end before the database was there
+    service = make(database_url, nats_url, settings)
 
     async def serve_until_signal() -> None:
-        worker = CommandWorker(database_url, nats_url, settings)
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, worker.stop)
-        await worker.run()
+            asyncio.get_running_loop().add_signal_handler(number, service.stop)
+        await service.run()
 
     with metrics.served(settings):
         asyncio.run(serve_until_signal())

@@ -61,11 +61,15 @@ async def _submit(source: BinaryIO, nats_url: str, settings: "Settings") -> bool
     """Whether each command got an outcome of its own."""
     from ledger.commands import ACCEPTED, REJECTED
     from ledger.messaging.client import MAX_IN_FLIGHT, LedgerClient
+    from ledger.messaging.security import BusSecurity
 
     complete = True
     on_their_way: asyncio.Queue[Sent | Outcome | None] = asyncio.Queue(MAX_IN_FLIGHT)
     client = await LedgerClient.connect(
-        nats_url, source=SOURCE, ask_after=settings.outcome_timeout_seconds
+        nats_url,
+        source=SOURCE,
+        ask_after=settings.outcome_timeout_seconds,
+        security=BusSecurity.of(settings),
     )
     async with client:
         sending = asyncio.create_task(_send_all(source, client, settings, on_their_way))

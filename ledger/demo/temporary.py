@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ledger import readiness
+from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 from ledger.supervisor import SERVICES, Supervisor
 
@@ -49,12 +50,20 @@ def temporary_ledger(settings: Settings) -> Iterator[Running]:
 def _missing(settings: Settings) -> list[str]:
     """The services that nobody runs for the servers that are set."""
     working = set()
-    if settings.nats_url and asyncio.run(readiness.commands(settings.nats_url)):
+    if settings.nats_url and asyncio.run(
+        readiness.commands(settings.nats_url, BusSecurity.of(settings))
+    ):
         working.add("commands")
+    if settings.nats_url and asyncio.run(
+        readiness.queries(settings.nats_url, BusSecurity.of(settings))
+    ):
+        working.add("queries")
     if settings.database_url and readiness.projections(settings.database_url):
         working.add("projections")
     if settings.database_url and readiness.seals(settings.database_url):
         working.add("seals")
+    if settings.database_url and readiness.publisher(settings.database_url):
+        working.add("publisher")
     return [name for name in SERVICES if name not in working]
 
 

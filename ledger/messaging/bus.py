@@ -28,12 +28,14 @@ from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
 from ledger.messaging.bulk import take_in_bulk
+from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 
 COMMANDS_STREAM = "LEDGER_COMMANDS"
 COMMANDS_PREFIX = "ledger.commands."
 COMMANDS_CONSUMER = "ledger-worker"
 OUTCOMES_SUBJECT = "ledger.outcomes.get"
+POSITION_OF_SUBJECT = "ledger.query.position-of"
 REPLY_TO = "Ledger-Reply-To"
 """Header of a command: the subject its outcome is published to."""
 
@@ -80,9 +82,11 @@ async def connect(
     retry_wait: float,
     on_disconnect: Callback | None = None,
     on_reconnect: Callback | None = None,
+    on_error: Callable[[str], None] | None = None,
+    security: BusSecurity | None = None,
 ) -> Client:
     """A connection that looks for its server for ever, now and whenever it is lost. `url` may name
-    several servers, separated by commas."""
+    several servers, separated by commas. Raises UnusableCredentials."""
 
     connection = Client()
     take_in_bulk(connection)
@@ -93,6 +97,8 @@ async def connect(
         text = str(error) or type(error).__name__
         tell = _log.debug if text in told else _log.warning
         told.add(text)
+        if on_error is not None:
+            on_error(text)
         tell("nats_error", error=text, url=url, connection=name)
 
     async def disconnected() -> None:
@@ -117,6 +123,7 @@ async def connect(
         error_cb=failed,
         disconnected_cb=disconnected,
         reconnected_cb=reconnected,
+        **(security.options() if security else {}),
     )
     return connection
 

@@ -38,11 +38,21 @@ from ledger.command_data import CommandData
 from ledger.commands import UNKNOWN, Outcome
 from ledger.messaging import bulk, bus, envelope
 from ledger.messaging.bulk import Message
+from ledger.messaging.denials import Denials, NotPermitted
 from ledger.messaging.envelope import CommandNotSendable
 from ledger.messaging.outbox import Outbox
+from ledger.messaging.reading import Reading
+from ledger.messaging.security import BusSecurity
 from ledger.messaging.sent import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
 
-__all__ = ["CommandNotSendable", "LedgerClient", "LedgerUnavailable", "OutcomeTimeout", "Sent"]
+__all__ = [
+    "CommandNotSendable",
+    "LedgerClient",
+    "LedgerUnavailable",
+    "NotPermitted",
+    "OutcomeTimeout",
+    "Sent",
+]
 
 MAX_IN_FLIGHT = 4_000
 """Commands sent whose outcome is not there yet; `send` waits when there are more. Several batches
@@ -67,7 +77,7 @@ WATCH_INTERVAL_SECONDS = 0.1
 _log = structlog.get_logger(__name__)
 
 
-class LedgerClient:
+class LedgerClient(Reading):
     """One connection; any number of commands in flight. Made by `connect`."""
 
     def __init__(
@@ -82,6 +92,9 @@ class LedgerClient:
         self._tokens = count()
         self._connected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._security: BusSecurity | None = None
+        self._denials = Denials(self._denied)
+        self._error = ""
 
     @classmethod
     async def connect(
@@ -93,17 +106,21 @@ class LedgerClient:
         max_in_flight: int = MAX_IN_FLIGHT,
         ask_after: float = OUTCOME_TIMEOUT_SECONDS,
         connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+        security: BusSecurity | None = None,
     ) -> Self:
         """A client for the service `source`. With a `user_id`, commands are accepted for that
-        user's accounts only. Raises LedgerUnavailable."""
+        user's accounts only. `security` says who we are on a server with users. Raises
+        LedgerUnavailable, UnusableCredentials."""
         client = cls(url, source, user_id, max_in_flight, ask_after)
+        client._security = security
         try:
             async with asyncio.timeout(connect_timeout):
                 await client._open()
         except (TimeoutError, OSError, nats.errors.Error) as error:
+            reason = client._error or str(error) or "timeout"
             raise LedgerUnavailable(
-                f"no NATS server answers at {url}: {str(error) or 'timeout'}. Check the URL "
-                "(LEDGER_NATS_URL) and that the server runs."
+                f"no NATS server answers at {url}: {reason}. Check the URL "
+                "(LEDGER_NATS_URL), the credentials, and that the server runs."
             ) from error
         return client
 
@@ -225,6 +242,8 @@ class LedgerClient:
             retry_wait=RECONNECT_WAIT_SECONDS,
             on_disconnect=self._disconnected,
             on_reconnect=self._reconnected,
+            on_error=self._note_error,
+            security=self._security,
         )
         self._inbox = self._nats.new_inbox()
         await bulk.subscribe(self._nats, f"{self._inbox}.*.*", self._answered_many)
@@ -235,6 +254,17 @@ class LedgerClient:
             asyncio.create_task(self._outbox.run()),
             asyncio.create_task(self._watch()),
         ]
+
+    def _note_error(self, error: str) -> None:
+        if error.startswith("nats:") or not self._error:  # what the server says explains the most
+            self._error = error
+        self._denials.note(error)
+
+    def _denied(self, subject: str) -> None:
+        """The server does not take commands there from us: sending them again would not help."""
+        for sent in list(self._in_flight.values()):
+            if sent.subject.lower() == subject:
+                sent.fail(NotPermitted(subject))
 
     async def _disconnected(self) -> None:
         self._connected.clear()

@@ -1,4 +1,4 @@
-"""A command as the server handed it out, and what the server can be told of it.
+"""A message as the server handed it out, and what the server can be told of it.
 
 Everything about a delivery is in the subject of its acknowledgement, which the server made:
 
@@ -17,12 +17,12 @@ from ledger.messaging.bulk import Message
 
 _WORDS_WITHOUT_DOMAIN = 9
 _DELIVERIES_AT, _DELIVERIES_AT_WITH_DOMAIN = 4, 6
-_TIME_AFTER_DELIVERIES = 3
+_NUMBER_AFTER_DELIVERIES, _TIME_AFTER_DELIVERIES = 2, 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Delivery(NamedTuple):
-    """A message and what it says. `tries` counts its deliveries, with this one."""
+    """A command's message and what it says. `tries` counts its deliveries, with this one."""
 
     message: Message
     command: Command | InvalidCommand
@@ -33,6 +33,12 @@ def tries(message: Message) -> int:
     """How often the message was handed out."""
     words, at = _words(message)
     return int(words[at])
+
+
+def number(message: Message) -> int:
+    """Which message of its consumer it is, counted from 1: a gap tells that one was lost."""
+    words, at = _words(message)
+    return int(words[at + _NUMBER_AFTER_DELIVERIES])
 
 
 def received_at(message: Message) -> datetime:

@@ -45,6 +45,7 @@ from ledger.messaging.delivery import Delivery
 from ledger.messaging.leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
 from ledger.messaging.pull import Pull
+from ledger.messaging.security import BusSecurity
 from ledger.messaging.unreadable import UnreadableMessage
 from ledger.settings import Settings
 
@@ -118,6 +119,7 @@ class CommandWorker:
             "ledger-worker",
             retry_wait=self._settings.retry_wait_seconds,
             on_reconnect=self._note_reconnection,
+            security=BusSecurity.of(self._settings),
         )
 
     async def _note_reconnection(self) -> None:

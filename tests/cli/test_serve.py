@@ -32,16 +32,16 @@ async def test_the_command_service_serves_until_a_signal_and_ends_well(
 
 
 async def test_an_unknown_service_is_answered_with_those_there_are(tmp_path: Path) -> None:
-    finished = await run("serve", "publisher", cwd=tmp_path, TERM="dumb", COLUMNS="200")
+    finished = await run("serve", "dinner", cwd=tmp_path, TERM="dumb", COLUMNS="200")
     assert finished.exit_code == 2
-    assert "there is no service 'publisher'" in finished.stderr
-    assert "commands, projections, seals, all" in finished.stderr
+    assert "there is no service 'dinner'" in finished.stderr
+    assert "commands, projections, seals, publisher, queries, all" in finished.stderr
 
 
 async def test_a_database_without_the_schema_is_refused_with_the_remedy(
     tmp_path: Path, empty_database_url: str, nats_url: str
 ) -> None:
-    for service in ("commands", "projections", "seals", "all"):
+    for service in ("commands", "projections", "seals", "publisher", "queries", "all"):
         finished = await run(
             "serve",
             service,

@@ -1,0 +1,105 @@
+"""ledgerctl publisher: what an operator does with published events."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ledger.messaging.replay import Progress
+
+app = typer.Typer(no_args_is_help=True, help="Events on the bus: send them again.")
+
+
+def register(parent: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    parent.add_typer(app, name="publisher")
+
+
+@app.callback()
+def publisher() -> None:
+    """Events on the bus: send them again."""  # with a callback, one command is a group, too
+
+
+@app.command()
+def replay(
+    from_position: Annotated[
+        int, typer.Option("--from", min=1, help="The first position to send.")
+    ],
+    subject: Annotated[
+        str, typer.Option("--subject", help="Prefix of the subjects, like replay.risk.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Send events again, for a consumer that lost its state: from a position to the head, under a
+    prefix of its own. Published events stay as they are."""
+    import asyncio
+
+    import orjson
+
+    from ledger.logging import configure
+    from ledger.messaging.replay import Replayed, UnusablePrefix, checked_prefix
+    from ledger.messaging.security import BusSecurity
+    from ledger.services import database, find_nats
+    from ledger.settings import load
+
+    settings = load()
+    configure("replay", "WARNING")
+    try:
+        checked_prefix(subject)
+    except UnusablePrefix as error:
+        raise typer.BadParameter(str(error), param_hint="--subject") from error
+
+    async def run() -> Replayed:
+        import nats
+
+        from ledger.messaging.replay import replay as send_again
+
+        connection = await nats.connect(
+            find_nats(settings), allow_reconnect=False, **BusSecurity.of(settings).options()
+        )
+        try:
+            with _progress() as progress:
+                return await send_again(
+                    url,
+                    connection,
+                    from_position=from_position,
+                    prefix=subject,
+                    progress=progress,
+                )
+        finally:
+            await connection.close()
+
+    with database(settings) as url:
+        sent = asyncio.run(run())
+    if json:
+        typer.echo(orjson.dumps(sent._asdict()).decode())
+        return
+    kept = f"stream {sent.stream} keeps them" if sent.stream else "to whoever listened"
+    typer.echo(
+        f"{sent.events} events sent, positions {sent.from_position} to {sent.to_position}, "
+        f"under {subject} ({kept})"
+    )
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """Position, rate and time left, on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("position {task.completed} of {task.total}"),
+        BarColumn(),
+        TextColumn("{task.speed:.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task_id = bar.add_task("replay", total=None)
+        yield lambda reached, target: bar.update(task_id, completed=reached, total=target)

@@ -1,0 +1,167 @@
+"""JSON Schema (2020-12) of every message, made from the models that read and write them.
+
+    commands/<Type>.<version>.json       what a service sends to ledger.commands.…
+    events/<type>.<version>.json         what comes on ledger.events.…
+    outcome.json                         the answer to a command
+    asyncapi.json                        where each of them goes (asyncapi.py)
+
+Each schema is of the whole message, envelope and data. Times, ids and amounts are strings. Commands
+are described as they are best sent (amounts as strings; JSON integers are taken as well) and take
+no other fields; events may get further fields any time, and their readers ignore what they do not
+know.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ledger.command_data import COMMAND_DATA, CommandData, InstrumentCommandData
+from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION, Outcome
+from ledger.domain.event import Event
+from ledger.eventstore.codec import EVENT_CLASSES
+from ledger.messaging.events import SOURCE, schema_name
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+OUTCOME_FILE = "outcome.json"
+STATUSES = ("ACCEPTED", "REJECTED", "FAILED", "UNKNOWN")
+
+Schema = dict[str, Any]
+
+_UUID: Schema = {"type": "string", "format": "uuid"}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+
+
+def all_schemas() -> dict[str, Schema]:
+    """Every schema by its file name, in a fixed order."""
+    commands = {command_file(name): command(name) for name in COMMAND_DATA}
+    events = {event_file(name): event(name) for name in sorted(EVENT_CLASSES)}
+    return commands | events | {OUTCOME_FILE: outcome()}
+
+
+def command_file(name: str) -> str:
+    return f"commands/{name}.{COMMAND_DATA[name].schema_version}.json"
+
+
+def event_file(name: str) -> str:
+    return f"events/{name}.{EVENT_CLASSES[name].schema}.json"
+
+
+def command(name: str) -> Schema:
+    """The message that carries a command."""
+    model = COMMAND_DATA[name]
+    data = model.model_json_schema()
+    subject: Schema = dict(_UUID)
+    if issubclass(model, InstrumentCommandData):
+        subject = {"const": INSTRUMENTS_SUBJECT}
+    return _message(
+        identifier=f"urn:trading-ledger:command:{name}:{model.schema_version}",
+        title=name,
+        description=_description(model) or f"The command {name}.",
+        properties={
+            "specversion": {"const": SPECVERSION},
+            "id": _UUID | {"description": "The command id: new for every command."},
+            "source": {"type": "string", "minLength": 1, "description": "The sending service."},
+            "type": {"const": name},
+            "subject": subject | {"description": "The last token of the NATS subject."},
+            "time": _TIME,
+            "correlationid": _UUID,
+            "causationid": _UUID,
+            "userid": _UUID,
+        },
+        required=["specversion", "id", "source", "type", "subject"],
+        data=data,
+    )
+
+
+def event(name: str) -> Schema:
+    """The message that carries an event."""
+    model = EVENT_CLASSES[name]
+    return _message(
+        identifier=schema_name(name, model.schema),
+        title=name,
+        description=_description(model) or f"The event {name}.",
+        properties={
+            "specversion": {"const": SPECVERSION},
+            "id": _UUID,
+            "source": {"const": SOURCE},
+            "type": {"const": name},
+            "subject": _event_subject(name),
+            "time": _TIME | {"description": "When it happened."},
+            "datacontenttype": {"const": "application/json"},
+            "dataschema": {"const": schema_name(name, model.schema)},
+            "position": {"type": "integer", "minimum": 1, "description": "Place in the log."},
+            "streamtype": {"type": "string"},
+            "streamid": _UUID,
+            "streamversion": {"type": "integer", "minimum": 1},
+            "recordedtime": _TIME | {"description": "When the ledger stored it."},
+            "commandid": _UUID,
+            "correlationid": _UUID,
+            "causationid": _UUID,
+            "userid": _UUID,
+            "traceparent": {"type": "string"},
+        },
+        required=[
+            *("specversion", "id", "source", "type", "subject", "time", "datacontenttype"),
+            *("dataschema", "position", "streamtype", "streamid", "streamversion", "recordedtime"),
+        ],
+        data=_of_struct(model),
+    )
+
+
+def outcome() -> Schema:
+    """The answer to a command."""
+    schema = _of_struct(Outcome)
+    schema["properties"]["status"] = {"enum": list(STATUSES)}
+    described: Schema = {"$schema": DIALECT, "$id": "urn:trading-ledger:outcome:1"} | schema
+    described["title"] = "Outcome"
+    # Written whole, defaults included, whatever the reader may leave out.
+    described["required"] = list(schema["properties"])
+    return described
+
+
+def _message(
+    *,
+    identifier: str,
+    title: str,
+    description: str,
+    properties: Mapping[str, Schema],
+    required: list[str],
+    data: Schema,
+) -> Schema:
+    definitions = data.pop("$defs", None)
+    for told_above in ("title", "description"):
+        data.pop(told_above, None)
+    schema: Schema = {
+        "$schema": DIALECT,
+        "$id": identifier,
+        "title": title,
+        "description": description,
+        "type": "object",
+        "properties": {**properties, "data": data},
+        "required": [*required, "data"],
+    }
+    return schema | ({"$defs": definitions} if definitions else {})
+
+
+def _event_subject(name: str) -> Schema:
+    if name.startswith("instrument."):
+        return {"const": INSTRUMENTS_SUBJECT}
+    return dict(_UUID)
+
+
+def _of_struct(model: type[msgspec.Struct]) -> Schema:
+    """The schema of a struct, its definitions beside it."""
+    generated = msgspec.json.schema(model)
+    definitions = generated["$defs"]
+    for one in definitions.values():
+        if "description" in one:
+            one["description"] = inspect.cleandoc(one["description"])
+    schema: Schema = definitions.pop(generated["$ref"].rpartition("/")[2])
+    return schema | ({"$defs": definitions} if definitions else {})
+
+
+def _description(model: type[CommandData] | type[Event]) -> str:
+    own = vars(model).get("__doc__")
+    return inspect.cleandoc(own) if own else ""
