@@ -108,7 +108,10 @@ _OUTCOME_DECODER = msgspec.json.Decoder(Outcome)
 
 
 class _Fault(Exception):
-    """Why a message is invalid."""
+    """Why a message is invalid, in words that PostgreSQL can store: they may quote the message."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason.replace("\x00", "\\x00"))
 
 
 def parse(

@@ -161,6 +161,12 @@ def test_only_content_decides_whether_two_messages_are_the_same() -> None:
     assert read(first).fingerprint != read(changed).fingerprint
 
 
+def test_a_refusal_that_quotes_the_message_can_be_stored() -> None:
+    told = fault(order_message(account_id="\x00not an id"))
+    assert "\x00" not in told
+    assert r"\x00" in told
+
+
 def test_there_are_all_commands_of_the_contract() -> None:
     assert len(COMMAND_DATA) == 27
 
