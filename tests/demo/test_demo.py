@@ -1,5 +1,6 @@
 """The demo as a person runs it: as a process, with everything that it starts."""
 
+import contextlib
 import json
 import os
 import signal
@@ -34,6 +35,15 @@ def demo(directory: Path, *arguments: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def runs(module: str, directory: Path) -> bool:
+    """Whether a process that has to do with the directory runs the module."""
+    for process in of(directory):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end while we look
+            if module in process.cmdline():
+                return True
+    return False
 
 
 def of(directory: Path) -> list[psutil.Process]:
@@ -75,7 +85,7 @@ def test_every_claim_of_the_demo_holds_and_nothing_is_left(directory: Path) -> N
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_behind(directory: Path, number: signal.Signals) -> None:
     running = demo(directory)
-    wait_until(lambda: any("ledger.demo.exchange" in p.cmdline() for p in of(directory)))
+    wait_until(lambda: runs("ledger.demo.exchange", directory))
     running.send_signal(number)
     output, errors = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 128 + number
