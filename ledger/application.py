@@ -33,7 +33,6 @@ from ledger.batch import Batch, Decided
 from ledger.commands import (
     ACCEPTED,
     FAILED,
-    INVALID_COMMAND,
     REJECTED,
     Command,
     InvalidCommand,
@@ -171,7 +170,7 @@ class Ledger:
         now: datetime,
     ) -> Decided:
         if isinstance(command, InvalidCommand):
-            return Decided(command, REJECTED, INVALID_COMMAND, command.message, [])
+            return Decided(command, REJECTED, command.code, command.message, [])
         work = Work(command, self._aggregates)
         try:
             work.set_time(now, self._clock_tolerance)

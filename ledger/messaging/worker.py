@@ -42,9 +42,11 @@ from ledger.messaging.answering import Answering, answers, log_outcome
 from ledger.messaging.bulk import Message
 from ledger.messaging.database import OneConnection
 from ledger.messaging.delivery import Delivery
+from ledger.messaging.housekeeping import outcomes_forgotten
 from ledger.messaging.leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
 from ledger.messaging.pull import Pull
+from ledger.messaging.rate_limit import RateLimit
 from ledger.messaging.security import BusSecurity
 from ledger.messaging.set_aside import SetAside, is_final
 from ledger.settings import Settings
@@ -82,6 +84,7 @@ class CommandWorker:
         self._stop = asyncio.Event()
         self._reconnected = asyncio.Event()
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
+        self._rate_limit = RateLimit.of(settings)
         self._log_commands = settings.log_level == "DEBUG"
 
     def stop(self) -> None:
@@ -126,7 +129,10 @@ class CommandWorker:
         self._reconnected.set()
 
     async def _serve(self, connection: Client) -> None:
-        async with outcomes.answering(connection, self._database_url):
+        async with (
+            outcomes.answering(connection, self._database_url),
+            outcomes_forgotten(connection, self._database_url, self._settings),
+        ):
             while not self._stop.is_set() and not connection.is_closed:
                 if connection.is_reconnecting:
                     await self._patience.pause(FIRST_RETRY_SECONDS)
@@ -247,6 +253,8 @@ class CommandWorker:
         subject = bus.account_of(message.subject)
         limit = self._settings.command_payload_limit_bytes
         command = parse(message.data, subject=subject, max_bytes=limit)
+        if self._rate_limit is not None:
+            command = self._rate_limit.passed(message, command)
         return Delivery(message, command, delivery.tries(message))
 
     async def _handle(self, connection: Client, batch: Batch, answering: Answering) -> None:

@@ -207,7 +207,7 @@ def test_no_role_can_change_history(database_url: str, role: str) -> None:
                 connection.execute(statement.encode())
 
 
-def test_nothing_runs_with_the_rights_of_its_owner_but_what_operators_do(
+def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
     database_url: str,
 ) -> None:
     with psycopg.connect(database_url) as connection:
@@ -217,7 +217,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_operators_do(
         ).fetchall()
     assert found == [
         (name, ["search_path=pg_catalog, pg_temp"])
-        for name in ("record_operation", "settle_failed_command")
+        for name in ("forget_outcomes", "record_operation", "settle_failed_command")
     ]
 
 
