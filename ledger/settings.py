@@ -194,9 +194,9 @@ class Settings(BaseSettings):
     )
     metrics_host: str = Field(
         default="127.0.0.1",
-        description="Address that a service serves its metrics on (/metrics, for Prometheus). Only "
-        "this machine by default: they tell nobody's balances, but nobody asked outside may know "
-        "how much is traded. In a container: 0.0.0.0.",
+        description="Address that a service serves /metrics (for Prometheus), /health and /ready "
+        "on. Only this machine by default: they tell nobody's balances, but nobody asked outside "
+        "may know how much is traded. In a container: 0.0.0.0.",
     )
     metrics_port: int = Field(
         default=9464,
@@ -204,7 +204,7 @@ class Settings(BaseSettings):
         le=65_526,
         description="First of ten ports; a service takes the first that is free, so that several "
         "services and instances on one machine each have one. Prometheus' usual port for "
-        "exporters of applications. 0: no metrics.",
+        "exporters of applications. 0: neither metrics nor /health and /ready.",
     )
 
     event_publish_batch_size: int = Field(
