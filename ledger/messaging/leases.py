@@ -40,7 +40,7 @@ _BURY = """
     DELETE FROM command_workers AS w
     WHERE w.until < clock_timestamp() OR NOT EXISTS (
         SELECT FROM pg_stat_activity AS a
-        WHERE a.pid = w.session_pid AND a.backend_start = w.session_start)"""
+        WHERE a.pid = w.session_pid AND coalesce(a.backend_start = w.session_start, true))"""
 _COUNT = "SELECT count(*) FROM command_workers"
 _ADD = """
     INSERT INTO command_partitions (partition) SELECT generate_series(0, %s - 1)

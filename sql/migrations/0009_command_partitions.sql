@@ -7,7 +7,7 @@ CREATE TABLE command_workers (
     worker        uuid        NOT NULL,
     until         timestamptz NOT NULL,
     session_pid   integer     NOT NULL,
-    session_start timestamptz NOT NULL,
+    session_start timestamptz,
     CONSTRAINT command_workers_pkey PRIMARY KEY (worker)
 );
 
