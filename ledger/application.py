@@ -28,6 +28,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from ledger import measures
 from ledger.aggregates import Aggregates
 from ledger.batch import Batch, Decided
 from ledger.commands import (
@@ -152,12 +153,13 @@ class Ledger:
         behind = {i for c in readable for i in streams_behind(c, self._aggregates.peek)} - read
         self._aggregates.load(connection, behind)
         read |= behind
-        with exact():
+        with exact(), measures.DECIDE_SECONDS.time():
             for place, command in to_decide:
                 batch.decided(place, self._decide(connection, command, now))
         to_record = batch.to_record(last_tries)
         if to_record:
-            self._commit(connection, batch, to_record, read, fence)
+            with measures.COMMIT_SECONDS.time():
+                self._commit(connection, batch, to_record, read, fence)
         due = self._aggregates.committed(read)
         if due:
             self._save_snapshots(connection, due)

@@ -34,6 +34,7 @@ import psycopg
 import structlog
 from nats.aio.client import Client
 
+from ledger import measures
 from ledger.application import Ledger
 from ledger.commands import FAILED, Command, InvalidCommand, Outcome, parse
 from ledger.database import check_schema
@@ -263,6 +264,8 @@ class CommandWorker:
         decided = await self._decide(batch)
         if decided is None or not await self._keep_aside(batch, decided):
             return
+        measures.batch([one.command for one in batch], decided)
+        measures.REDELIVERED.inc(sum(one.tries > 1 for one in batch))
         await answering.begin(self._answer_all(connection, batch, decided))
         _log.info(
             "batch_committed",
