@@ -44,7 +44,8 @@ MAX_ERRORS_TOLD = 5
 
 class Command(msgspec.Struct, frozen=True, gc=False):
     """A well-formed command. `account_id` is None for commands about instruments; `time` is the
-    sender's, None when it gave none."""
+    sender's, None when it gave none. `traceparent` is its trace context, where that is carried
+    (`messaging/tracing.py`)."""
 
     id: UUID
     type: str
@@ -57,6 +58,7 @@ class Command(msgspec.Struct, frozen=True, gc=False):
     user_id: UUID | None
     fingerprint: bytes
     data: CommandData
+    traceparent: str | None = None
 
 
 class InvalidCommand(msgspec.Struct, frozen=True, gc=False):

@@ -206,6 +206,18 @@ class Settings(BaseSettings):
         "services and instances on one machine each have one. Prometheus' usual port for "
         "exporters of applications. 0: neither metrics nor /health and /ready.",
     )
+    trace_context: bool = Field(
+        default=False,
+        description="Carry the trace context (W3C traceparent) of a command to its events, and "
+        "with them to who follows them. Off, because it is stored with every event for ever.",
+    )
+    otel_traces_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="Where the command service sends its spans (OTLP over HTTP), like "
+        "http://collector:4318/v1/traces; carries the trace context, too. Needs the extra `otel`. "
+        "Unset: no spans.",
+    )
 
     event_publish_batch_size: int = Field(
         default=500,

@@ -50,6 +50,7 @@ from ledger.messaging.pull import Pull
 from ledger.messaging.rate_limit import RateLimit
 from ledger.messaging.security import BusSecurity
 from ledger.messaging.set_aside import SetAside, is_final
+from ledger.messaging.tracing import Tracing
 from ledger.settings import Settings
 
 NOT_RECORDED = "NOT_RECORDED"
@@ -86,6 +87,7 @@ class CommandWorker:
         self._reconnected = asyncio.Event()
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._rate_limit = RateLimit.of(settings)
+        self._tracing = Tracing.of(settings)
         self._log_commands = settings.log_level == "DEBUG"
 
     def stop(self) -> None:
@@ -96,6 +98,7 @@ class CommandWorker:
         """Works until `stop`. Neither input nor the loss of a server ends it. Raises SchemaError
         at the start if the database is not the one this code needs."""
         with (
+            contextlib.closing(self._tracing) if self._tracing else contextlib.nullcontext(),
             contextlib.closing(self._ledger),
             contextlib.closing(self._database),
             contextlib.closing(self._leases),
@@ -256,12 +259,16 @@ class CommandWorker:
         command = parse(message.data, subject=subject, max_bytes=limit)
         if self._rate_limit is not None:
             command = self._rate_limit.passed(message, command)
+        if self._tracing is not None:
+            command = self._tracing.begun(message, command)
         return Delivery(message, command, delivery.tries(message))
 
     async def _handle(self, connection: Client, batch: Batch, answering: Answering) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         decided = await self._decide(batch)
+        if self._tracing is not None:
+            self._tracing.ended(batch, decided)
         if decided is None or not await self._keep_aside(batch, decided):
             return
         measures.batch([one.command for one in batch], decided)
