@@ -14,11 +14,12 @@ only fast when it can sync many at once.
 Copies of a message are not dropped by the server (no `Nats-Msg-Id`): a resend must get its answer,
 and a re-used id its refusal, so both have to reach the worker. The inbox is what makes one effect.
 
-The consumer's limits are the settings', renewed at each start of a worker. Its deliveries are not
+A worker makes its consumer anew whenever it begins on a connection. Its deliveries are not
 limited (max_deliver): the worker decides when to set a command aside, because the server would
 only stop delivering it and tell nobody.
 """
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable
 
@@ -52,8 +53,6 @@ BATCHES_IN_FLIGHT = 4
 """Batches of commands that the server hands out before the first is acknowledged: one in work and
 one ready, for this worker and for another."""
 SECONDS_PER_DAY = 86_400
-RESET_SINCE = (2, 14)
-"""The server version from which a consumer can be told to deliver again at once."""
 
 _log = structlog.get_logger(__name__)
 
@@ -179,39 +178,37 @@ def account_of(subject: str) -> str:
     return token.rpartition(".")[2] if token[:1].isdigit() and "." in token else token
 
 
-async def ensure_commands_consumer(
+async def begin_commands_consumer(
     jetstream: JetStreamContext, settings: Settings, partition: int, partitions: int
 ) -> None:
-    """Makes a partition's consumer, or gives it the settings' limits."""
+    """Makes a partition's consumer anew, to go on behind what is acknowledged.
+
+    Anew, because the one before belongs to another worker or connection: requests that are still
+    open to a worker that hangs would go on getting commands, and the next ones would overtake
+    those; and what was handed out and not acknowledged would come again only after a while, behind
+    newer ones. If we end between the two steps, the next worker gets all that the stream has once
+    more, and the inbox has the answers.
+    """
     name = consumer_of(partition, partitions)
+    acknowledged = 0
+    with contextlib.suppress(NotFoundError):
+        before = await jetstream.consumer_info(COMMANDS_STREAM, name)
+        acknowledged = before.ack_floor.stream_seq if before.ack_floor else 0
+        await jetstream.delete_consumer(COMMANDS_STREAM, name)
     await jetstream.add_consumer(
         COMMANDS_STREAM,
         api.ConsumerConfig(
             name=name,
             durable_name=name,
             filter_subject=None if partitions == 1 else f"{COMMANDS_PREFIX}{partition}.*",
-            deliver_policy=api.DeliverPolicy.ALL,
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=acknowledged + 1,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=settings.command_ack_wait_seconds,
             max_ack_pending=settings.command_batch_size * BATCHES_IN_FLIGHT,
             max_deliver=-1,
         ),
     )
-
-
-async def deliver_unacknowledged_again(
-    connection: Client, jetstream: JetStreamContext, consumer: str
-) -> None:
-    """Has the server deliver at once, and in order, what a worker or connection that is gone had
-    in its hands. An older server does so when the time for its acknowledgement has passed, which
-    is later and lets newer commands overtake.
-
-    Another worker that is at the same commands loses nothing by this: what both decide is
-    recorded once.
-    """
-    version = connection.connected_server_version
-    if (version.major, version.minor) >= RESET_SINCE:
-        await jetstream.reset_consumer(COMMANDS_STREAM, consumer)
 
 
 def checked_reply_subject(subject: str) -> str:

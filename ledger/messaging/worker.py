@@ -147,11 +147,10 @@ class CommandWorker:
                 if not await self._lease(partitions):
                     continue
                 consumers = [bus.consumer_of(one, partitions) for one in self._epochs]
-                for partition, consumer in zip(self._epochs, consumers, strict=True):
-                    await bus.ensure_commands_consumer(
+                for partition in self._epochs:
+                    await bus.begin_commands_consumer(
                         jetstream, self._settings, partition, partitions
                     )
-                    await bus.deliver_unacknowledged_again(connection, jetstream, consumer)
                 size = self._settings.command_batch_size
                 pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size)
                 async with pull, self._lease_renewed(partitions):
