@@ -130,7 +130,16 @@ async def test_a_dismissed_command_stays_failed_even_when_the_fault_is_gone(
             "Deposit", DEPOSIT, account_id=account_id, command_id=command_id
         )
         assert again.status == "FAILED"
-        refused = await dismiss("twice")
+        refused, listed = await asyncio.gather(
+            dismiss("twice"),
+            run(
+                *("commands", "failed", "list", "--all"),
+                cwd=tmp_path,
+                LEDGER_DATABASE_URL=database_url,
+            ),
+        )
+    assert listed.stdout.startswith(f"{command_id}  Deposit of test for {account_id}, failed ")
+    assert "dismissed by olga: sent again under a new id" in listed.stdout
     assert refused.exit_code == 1
     assert "does not wait" in refused.stderr
 

@@ -137,7 +137,9 @@ async def test_nothing_is_forgotten_that_the_stream_could_deliver_again(
 
 
 def test_the_command_service_can_forget_no_young_outcome(database_url: str) -> None:
+    record_old_outcomes(database_url)
     with acting_as(database_url, "ledger_writer") as connection:
+        assert connection.execute("SELECT forget_outcomes('8 days', 10)").fetchone() == (2,)
         with pytest.raises(psycopg.errors.CheckViolation, match="at least a day"):
             connection.execute("SELECT forget_outcomes('23 hours', 10)")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
