@@ -13,7 +13,7 @@ to a stream the batch has read (`application.py`).
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -22,6 +22,7 @@ import msgspec
 import orjson
 import psycopg
 
+from ledger import measures
 from ledger.domain import account, allocation, instrument, order
 from ledger.domain.event import Event, Rejection
 from ledger.domain.money import plain
@@ -78,15 +79,17 @@ class Aggregates:
         self._snapshot_interval = snapshot_interval
         self._streams: OrderedDict[UUID, Stream] = OrderedDict()
 
-    def load(self, connection: psycopg.Connection[Any], stream_ids: Iterable[UUID]) -> None:
+    def load(self, connection: psycopg.Connection[Any], stream_ids: Collection[UUID]) -> None:
         missing: dict[UUID, int] = {}
         for stream_id in stream_ids:
             if stream_id in self._streams:
                 self._streams.move_to_end(stream_id)
             else:
                 missing[stream_id] = 0
+        measures.CACHE_HITS.inc(len(stream_ids) - len(missing))
         if not missing:
             return
+        measures.CACHE_MISSES.inc(len(missing))
         for stream_id, stream in self._read(connection, missing).items():
             self._streams[stream_id] = stream
 

@@ -28,12 +28,12 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from ledger import measures
 from ledger.aggregates import Aggregates
 from ledger.batch import Batch, Decided
 from ledger.commands import (
     ACCEPTED,
     FAILED,
-    INVALID_COMMAND,
     REJECTED,
     Command,
     InvalidCommand,
@@ -153,12 +153,13 @@ class Ledger:
         behind = {i for c in readable for i in streams_behind(c, self._aggregates.peek)} - read
         self._aggregates.load(connection, behind)
         read |= behind
-        with exact():
+        with exact(), measures.DECIDE_SECONDS.time():
             for place, command in to_decide:
                 batch.decided(place, self._decide(connection, command, now))
         to_record = batch.to_record(last_tries)
         if to_record:
-            self._commit(connection, batch, to_record, read, fence)
+            with measures.COMMIT_SECONDS.time():
+                self._commit(connection, batch, to_record, read, fence)
         due = self._aggregates.committed(read)
         if due:
             self._save_snapshots(connection, due)
@@ -171,7 +172,7 @@ class Ledger:
         now: datetime,
     ) -> Decided:
         if isinstance(command, InvalidCommand):
-            return Decided(command, REJECTED, INVALID_COMMAND, command.message, [])
+            return Decided(command, REJECTED, command.code, command.message, [])
         work = Work(command, self._aggregates)
         try:
             work.set_time(now, self._clock_tolerance)

@@ -35,6 +35,7 @@ INSTRUMENTS_SUBJECT = "instruments"
 MAX_COMMAND_BYTES = 65_536
 """Default of the largest message that is decided (`LEDGER_COMMAND_PAYLOAD_LIMIT_BYTES`): the
 largest sensible command is under 4 KiB, and one message must not fill a batch's memory."""
+INVALID_COMMAND = "INVALID_COMMAND"
 MAX_SOURCE_LENGTH = 200
 """Characters of `source` kept."""
 MAX_ERRORS_TOLD = 5
@@ -43,7 +44,8 @@ MAX_ERRORS_TOLD = 5
 
 class Command(msgspec.Struct, frozen=True, gc=False):
     """A well-formed command. `account_id` is None for commands about instruments; `time` is the
-    sender's, None when it gave none."""
+    sender's, None when it gave none. `traceparent` is its trace context, where that is carried
+    (`messaging/tracing.py`)."""
 
     id: UUID
     type: str
@@ -56,11 +58,12 @@ class Command(msgspec.Struct, frozen=True, gc=False):
     user_id: UUID | None
     fingerprint: bytes
     data: CommandData
+    traceparent: str | None = None
 
 
 class InvalidCommand(msgspec.Struct, frozen=True, gc=False):
     """A message that cannot be decided. `id` is None when not even that could be read, and then
-    there is nobody's outcome to keep."""
+    there is nobody's outcome to keep. `code` and `message` say why."""
 
     id: UUID | None
     type: str
@@ -68,6 +71,7 @@ class InvalidCommand(msgspec.Struct, frozen=True, gc=False):
     source: str
     fingerprint: bytes
     message: str
+    code: str = INVALID_COMMAND
 
 
 class EventReference(msgspec.Struct, frozen=True, gc=False):
@@ -102,7 +106,6 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 ACCEPTED, REJECTED, FAILED, UNKNOWN = "ACCEPTED", "REJECTED", "FAILED", "UNKNOWN"
-INVALID_COMMAND = "INVALID_COMMAND"
 
 _OUTCOME_DECODER = msgspec.json.Decoder(Outcome)
 

@@ -1,15 +1,21 @@
-"""The HTTP server of a service: what Prometheus asks for at /metrics.
+"""The HTTP server of a service, for those who watch over it.
 
-Whatever a service or a plugin has registered with the client library's default registry is
-served. Other pages are added to PAGES before the server is started.
+    /metrics   for Prometheus: whatever a service or a plugin has registered with the client
+               library's default registry
+    /health    200 as long as the process answers
+    /ready     200 if the service does its work, 503 if not (ledger/readiness.py)
+
+Other pages are added to PAGES before the server is started.
 
 A service must not fail for its metrics: if no port can be had, it says so in its log and works on.
 """
 
 import errno
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -25,8 +31,22 @@ PORTS = 10
 Page: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """A WSGI application."""
 
-PAGES: dict[str, Page] = {"/metrics": make_wsgi_app()}
-"""What is served, by path."""
+Start: TypeAlias = Callable[[str, list[tuple[str, str]]], Any]
+
+
+def _text(start_response: Start, status: str, text: str) -> list[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{text}\n".encode()]
+
+
+def _health(_: dict[str, Any], start_response: Start) -> list[bytes]:
+    return _text(start_response, "200 OK", "alive")
+
+
+PAGES: dict[str, Page] = {"/metrics": make_wsgi_app(), "/health": _health}
+"""What is served, by path; and /ready."""
+READY_SECONDS = 1.0
+"""How long an answer to /ready holds: whoever asks more often costs the service nothing."""
 
 _log = structlog.get_logger(__name__)
 
@@ -51,10 +71,30 @@ class _Server(ThreadingWSGIServer):
         self.setup_environ()
 
 
+class _Readiness:
+    """The page /ready: asks the service, and remembers for a moment what it said."""
+
+    def __init__(self, ready: Callable[[], bool]) -> None:
+        self._ready = ready
+        self._one_at_a_time = threading.Lock()
+        self._said = False
+        self._holds_until = 0.0
+
+    def __call__(self, _: dict[str, Any], start_response: Start) -> list[bytes]:
+        with self._one_at_a_time:
+            if time.monotonic() >= self._holds_until:
+                self._said = self._ready()
+                self._holds_until = time.monotonic() + READY_SECONDS
+        if self._said:
+            return _text(start_response, "200 OK", "ready")
+        return _text(start_response, "503 Service Unavailable", "not ready: see the log")
+
+
 @contextmanager
-def served(settings: Settings) -> Iterator[str | None]:
-    """Serves PAGES for the length of the block. Gives the URL; None if there is none."""
-    server = _first_free(settings)
+def served(settings: Settings, ready: Callable[[], bool] = lambda: True) -> Iterator[str | None]:
+    """Serves the pages for the length of the block. Gives the URL; None if there is none."""
+    pages: dict[str, Page] = {**PAGES, "/ready": _Readiness(ready)}
+    server = _first_free(settings, pages)
     if server is None:
         yield None
         return
@@ -70,13 +110,14 @@ def served(settings: Settings) -> Iterator[str | None]:
         thread.join()
 
 
-def _first_free(settings: Settings) -> WSGIServer | None:
+def _first_free(settings: Settings, pages: dict[str, Page]) -> WSGIServer | None:
     if settings.metrics_port == 0:
         return None
     ports = range(settings.metrics_port, settings.metrics_port + PORTS)
     for port in ports:
         try:
-            return make_server(settings.metrics_host, port, _page, _Server, _Handler)
+            page = partial(_page, pages)
+            return make_server(settings.metrics_host, port, page, _Server, _Handler)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 _log.warning("metrics_not_served", host=settings.metrics_host, error=str(error))
@@ -89,9 +130,10 @@ def _first_free(settings: Settings) -> WSGIServer | None:
     return None
 
 
-def _page(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    page = PAGES.get(environ.get("PATH_INFO", ""))
+def _page(
+    pages: dict[str, Page], environ: dict[str, Any], start_response: Callable[..., Any]
+) -> Iterable[bytes]:
+    page = pages.get(environ.get("PATH_INFO", ""))
     if page is not None:
         return page(environ, start_response)
-    start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
-    return [f"there is {', '.join(sorted(PAGES))}\n".encode()]
+    return _text(start_response, "404 Not Found", f"there is {', '.join(sorted(pages))}")

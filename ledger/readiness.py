@@ -1,11 +1,14 @@
 """Whether a service does its work, asked of the service itself and not of its process.
 
 `python -m ledger.readiness commands|projections|seals|publisher|queries` exits 0 if it does: the
-health check of containers.
+health check of containers. Over HTTP each service says the same at /ready (ledger/metrics.py).
+
+Services share their work: one that stands by is ready when another works.
 """
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import LiteralString
 from uuid import uuid4
 
@@ -15,7 +18,7 @@ import psycopg
 
 from ledger.messaging.bus import OUTCOMES_SUBJECT, POSITION_OF_SUBJECT
 from ledger.messaging.security import BusSecurity
-from ledger.settings import load
+from ledger.settings import Settings, load
 
 TIMEOUT_SECONDS = 2
 """A service that works answers in milliseconds."""
@@ -82,6 +85,21 @@ def _holds(database_url: str, which: LiteralString) -> bool:
             return connection.execute(statement).fetchone() == (True,)
     except psycopg.Error:
         return False
+
+
+def check_of(
+    service: str, settings: Settings, database_url: str, nats_url: str = ""
+) -> Callable[[], bool]:
+    """What tells whether the service is ready; a service that is not ours is when it runs."""
+    security = BusSecurity.of(settings)
+    checks: dict[str, Callable[[], bool]] = {
+        "commands": lambda: asyncio.run(commands(nats_url, security)),
+        "projections": lambda: projections(database_url),
+        "seals": lambda: seals(database_url),
+        "publisher": lambda: publisher(database_url),
+        "queries": lambda: asyncio.run(queries(nats_url, security)),
+    }
+    return checks.get(service, lambda: True)
 
 
 def main() -> None:

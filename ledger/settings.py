@@ -7,7 +7,7 @@ what it is; docs/settings.md is made from these descriptions (a test compares th
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -119,6 +119,30 @@ class Settings(BaseSettings):
         description="Largest body of a command in bytes. A real command has about 500; what is "
         "larger is refused before it is parsed.",
     )
+    command_rate_per_account_second: float = Field(
+        default=0.0,
+        ge=0,
+        description="Requests of one account that are decided in a second; what is above is "
+        "refused (RATE_LIMITED). Facts, cancels and commands about instruments are never limited. "
+        "0, the default: no limit, because a hot account cannot stop others (batches are taken in "
+        "order of arrival), and what a sensible rate is, only you know. Set it where services do "
+        "not trust each other.",
+    )
+    command_burst_per_account_commands: int = Field(
+        default=200,
+        ge=1,
+        description="Requests of one account that are taken at once before "
+        "command_rate_per_account_second holds: a strategy that replaces its whole book sends "
+        "about as many.",
+    )
+    inbox_retention_days: float | None = Field(
+        default=None,
+        ge=1,
+        description="Days after which outcomes are forgotten, FAILED ones excepted. Unset: never, "
+        "because a command sent again after that would be decided again; an outcome has about half "
+        "a kilobyte. Must be longer than command_retention_days and than what the stream really "
+        "keeps, else nothing is forgotten.",
+    )
     clock_tolerance_seconds: float = Field(
         default=300.0,
         ge=0,
@@ -170,9 +194,9 @@ class Settings(BaseSettings):
     )
     metrics_host: str = Field(
         default="127.0.0.1",
-        description="Address that a service serves its metrics on (/metrics, for Prometheus). Only "
-        "this machine by default: they tell nobody's balances, but nobody asked outside may know "
-        "how much is traded. In a container: 0.0.0.0.",
+        description="Address that a service serves /metrics (for Prometheus), /health and /ready "
+        "on. Only this machine by default: they tell nobody's balances, but nobody asked outside "
+        "may know how much is traded. In a container: 0.0.0.0.",
     )
     metrics_port: int = Field(
         default=9464,
@@ -180,7 +204,19 @@ class Settings(BaseSettings):
         le=65_526,
         description="First of ten ports; a service takes the first that is free, so that several "
         "services and instances on one machine each have one. Prometheus' usual port for "
-        "exporters of applications. 0: no metrics.",
+        "exporters of applications. 0: neither metrics nor /health and /ready.",
+    )
+    trace_context: bool = Field(
+        default=False,
+        description="Carry the trace context (W3C traceparent) of a command to its events, and "
+        "with them to who follows them. Off, because it is stored with every event for ever.",
+    )
+    otel_traces_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="Where the command service sends its spans (OTLP over HTTP), like "
+        "http://collector:4318/v1/traces; carries the trace context, too. Needs the extra `otel`. "
+        "Unset: no spans.",
     )
 
     event_publish_batch_size: int = Field(
@@ -283,6 +319,16 @@ class Settings(BaseSettings):
         description="The secret key of database_tls_cert_file. libpq refuses one that others can "
         "read.",
     )
+
+    @field_validator("inbox_retention_days")
+    @classmethod
+    def _longer_than_the_stream(cls, days: float | None, given: ValidationInfo) -> float | None:
+        kept = given.data.get("command_retention_days")
+        if days is not None and kept is not None and days <= kept:
+            raise ValueError(
+                f"the stream keeps commands for {kept:g} days, and an outcome must be kept longer"
+            )
+        return days
 
 
 def load() -> Settings:

@@ -175,4 +175,6 @@ def _metadata(command: Command) -> str:
     }
     if command.causation_id is not None:
         metadata["caused_by"] = command.causation_id
+    if command.traceparent is not None:
+        metadata["traceparent"] = command.traceparent
     return orjson.dumps(metadata).decode()

@@ -60,6 +60,38 @@ def test_another_path_is_answered_with_those_there_are() -> None:
         refusal.value.close()
 
 
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return refusal.code
+
+
+def test_a_process_can_be_alive_and_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "READY_SECONDS", 0.0)
+    does_its_work = True
+    settings = Settings(metrics_port=free_port())
+    with metrics.served(settings, ready=lambda: does_its_work) as url:
+        assert (status(f"{url}/health"), status(f"{url}/ready")) == (200, 200)
+        does_its_work = False
+        assert (status(f"{url}/health"), status(f"{url}/ready")) == (200, 503)
+
+
+def test_who_asks_often_whether_it_is_ready_costs_the_service_nothing() -> None:
+    asked: list[bool] = []
+
+    def ready() -> bool:
+        asked.append(True)
+        return True
+
+    with metrics.served(Settings(metrics_port=free_port()), ready) as url:
+        for _ in range(20):
+            assert status(f"{url}/ready") == 200
+    assert len(asked) <= 3  # once a second
+
+
 def test_port_0_means_no_metrics() -> None:
     with metrics.served(Settings(metrics_port=0)) as url:
         assert url is None
@@ -102,6 +134,9 @@ async def test_a_projection_service_tells_lag_batches_and_leases(
                     )
                 except OSError:
                     continue
+            for page in ("health", "ready"):
+                url = f"http://127.0.0.1:{port}/{page}"
+                assert await asyncio.to_thread(status, url) == 200
     finally:
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 10) == 0

@@ -13,7 +13,19 @@ from typing import NoReturn
 
 import typer
 
-from ledger.cli import audit, bus, database, demo, publisher, query, schema, serve, submit, up
+from ledger.cli import (
+    audit,
+    bus,
+    commands,
+    database,
+    demo,
+    publisher,
+    query,
+    schema,
+    serve,
+    submit,
+    up,
+)
 from ledger.cli.errors import explain
 
 app = typer.Typer(
@@ -24,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-_COMMANDS = (up, demo, database, serve, submit, query, audit, publisher, schema, bus)
+_COMMANDS = (up, demo, database, serve, submit, query, audit, commands, publisher, schema, bus)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _module in _COMMANDS:

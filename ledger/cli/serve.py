@@ -99,7 +99,7 @@ def _run_until_signal(
 ) -> None:
     import asyncio
 
-    from ledger import metrics
+    from ledger import metrics, readiness
     from ledger.services import find_database, find_nats
 
     found, nats_url = find_database(settings), find_nats(settings)
@@ -113,12 +113,13 @@ def _run_until_signal(
             asyncio.get_running_loop().add_signal_handler(number, service.stop)
         await service.run()
 
-    with metrics.served(settings):
+    ready = readiness.check_of(name, settings, database_url, nats_url)
+    with metrics.served(settings, ready):
         asyncio.run(serve_until_signal())
 
 
 def _serve_plugin(settings: "Settings", name: str) -> None:
-    from ledger import metrics
+    from ledger import metrics, readiness
     from ledger.database import check_schema
     from ledger.roles import as_service
     from ledger.services import find_database
@@ -127,8 +128,9 @@ def _serve_plugin(settings: "Settings", name: str) -> None:
     check_schema(found)
     (entry_point,) = importlib.metadata.entry_points(group="ledger.services", name=name)
     serve_until = entry_point.load()
-    with metrics.served(settings):
-        serve_until(as_service(found, name), stop)
+    database_url = as_service(found, name)
+    with metrics.served(settings, readiness.check_of(name, settings, database_url)):
+        serve_until(database_url, stop)
 
 
 def _serve_all(settings: "Settings", names: list[str]) -> None:

@@ -69,6 +69,7 @@ def command(name: str) -> Schema:
             "correlationid": _UUID,
             "causationid": _UUID,
             "userid": _UUID,
+            "traceparent": {"type": "string", "description": "W3C trace context."},
         },
         required=["specversion", "id", "source", "type", "subject"],
         data=data,

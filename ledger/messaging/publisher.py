@@ -31,6 +31,7 @@ import psycopg
 import structlog
 from nats.aio.client import Client
 
+from ledger import measures
 from ledger.database import check_schema
 from ledger.eventstore import reader
 from ledger.eventstore.reader import RecordedEvent
@@ -84,6 +85,10 @@ class Publisher:
     async def run(self) -> None:
         """Publishes until `stop`. The loss of a server does not end it. Raises SchemaError at
         the start if the database is not the one this code needs."""
+        with measures.publisher(self._database_url):
+            await self._run_until_stopped()
+
+    async def _run_until_stopped(self) -> None:
         await self._until_schema_fits()
         connection: Client | None = None
         listening = asyncio.create_task(self._wakeup.listen())
@@ -245,6 +250,7 @@ class Publisher:
 
     async def _confirm(self, batch: _InFlight, progress: "_Progress") -> None:
         await batch.stored
+        measures.EVENTS_PUBLISHED.inc(len(batch.events))
         end = batch.events[-1]
         rate = progress.rate(len(batch.events))
         progress.claim = await self._run(

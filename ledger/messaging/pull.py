@@ -19,7 +19,8 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.js import api
 
-from ledger.messaging import bulk
+from ledger.measures import WAITING
+from ledger.messaging import bulk, delivery
 from ledger.messaging.bulk import Message
 
 REQUEST_SECONDS = 30.0
@@ -36,7 +37,8 @@ _IS_FULL = ("MaxBytes", "Batch Completed")
 class _Request:
     """The open request to one consumer. `due` messages of it are still to come."""
 
-    def __init__(self, subject: str, inbox: str) -> None:
+    def __init__(self, consumer: str, subject: str, inbox: str) -> None:
+        self.consumer = consumer
         self.subject = subject
         self.inbox = inbox
         self.due = 0
@@ -53,7 +55,8 @@ class Pull:
         self._batch = batch
         next_of = f"{api.DEFAULT_PREFIX}.CONSUMER.MSG.NEXT.{stream}"
         self._requests = [
-            _Request(f"{next_of}.{consumer}", connection.new_inbox()) for consumer in consumers
+            _Request(consumer, f"{next_of}.{consumer}", connection.new_inbox())
+            for consumer in consumers
         ]
         self._subscriptions: list[Subscription] = []
         self._arrived = asyncio.Event()
@@ -73,6 +76,9 @@ class Pull:
         for subscription in self._subscriptions:
             with contextlib.suppress(nats.errors.Error):
                 await bulk.unsubscribe(self._connection, subscription)
+        for request in self._requests:  # another worker's from now on, perhaps
+            with contextlib.suppress(KeyError):
+                WAITING.remove(request.consumer)
 
     async def take(self, timeout: float) -> list[Message]:
         """The messages that are here, at most a batch; waits for a first one, and returns none
@@ -110,6 +116,9 @@ class Pull:
                 self.waiting.append(message)
             else:
                 self._note_end(request, *message.status)
+        newest = next((message for message in reversed(messages) if message.reply), None)
+        if newest is not None:
+            WAITING.labels(request.consumer).set(delivery.still_to_come(newest))
         self._arrived.set()
 
     def _note_end(self, request: _Request, status: str, reason: str) -> None:

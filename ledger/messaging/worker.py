@@ -3,7 +3,7 @@
     take      what is here, up to a batch; a first command at once         (pull.py)
     parse     each message to a Command or InvalidCommand; this never fails
     decide    `Ledger.execute` in a thread: one transaction for all events and outcomes
-    keep      messages without a readable id, in `unreadable_messages`
+    keep      what a person must look at: messages without an id, commands that failed for good
     answer    publish each outcome to its Ledger-Reply-To, then acknowledge; meanwhile the next
               batch is on its way through the steps above
 
@@ -34,19 +34,23 @@ import psycopg
 import structlog
 from nats.aio.client import Client
 
+from ledger import measures
 from ledger.application import Ledger
 from ledger.commands import FAILED, Command, InvalidCommand, Outcome, parse
 from ledger.database import check_schema
-from ledger.messaging import bulk, bus, delivery, outcomes, unreadable
+from ledger.messaging import bulk, bus, delivery, outcomes
 from ledger.messaging.answering import Answering, answers, log_outcome
 from ledger.messaging.bulk import Message
 from ledger.messaging.database import OneConnection
 from ledger.messaging.delivery import Delivery
+from ledger.messaging.housekeeping import outcomes_forgotten
 from ledger.messaging.leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
 from ledger.messaging.pull import Pull
+from ledger.messaging.rate_limit import RateLimit
 from ledger.messaging.security import BusSecurity
-from ledger.messaging.unreadable import UnreadableMessage
+from ledger.messaging.set_aside import SetAside, is_final
+from ledger.messaging.tracing import Tracing
 from ledger.settings import Settings
 
 NOT_RECORDED = "NOT_RECORDED"
@@ -82,6 +86,8 @@ class CommandWorker:
         self._stop = asyncio.Event()
         self._reconnected = asyncio.Event()
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
+        self._rate_limit = RateLimit.of(settings)
+        self._tracing = Tracing.of(settings)
         self._log_commands = settings.log_level == "DEBUG"
 
     def stop(self) -> None:
@@ -92,6 +98,7 @@ class CommandWorker:
         """Works until `stop`. Neither input nor the loss of a server ends it. Raises SchemaError
         at the start if the database is not the one this code needs."""
         with (
+            contextlib.closing(self._tracing) if self._tracing else contextlib.nullcontext(),
             contextlib.closing(self._ledger),
             contextlib.closing(self._database),
             contextlib.closing(self._leases),
@@ -126,7 +133,10 @@ class CommandWorker:
         self._reconnected.set()
 
     async def _serve(self, connection: Client) -> None:
-        async with outcomes.answering(connection, self._database_url):
+        async with (
+            outcomes.answering(connection, self._database_url),
+            outcomes_forgotten(connection, self._database_url, self._settings),
+        ):
             while not self._stop.is_set() and not connection.is_closed:
                 if connection.is_reconnecting:
                     await self._patience.pause(FIRST_RETRY_SECONDS)
@@ -246,14 +256,22 @@ class CommandWorker:
         subject = bus.account_of(message.subject)
         limit = self._settings.command_payload_limit_bytes
         command = parse(message.data, subject=subject, max_bytes=limit)
+        if self._rate_limit is not None:
+            command = self._rate_limit.passed(message, command)
+        if self._tracing is not None:
+            command = self._tracing.begun(message, command)
         return Delivery(message, command, delivery.tries(message))
 
     async def _handle(self, connection: Client, batch: Batch, answering: Answering) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         decided = await self._decide(batch)
-        if decided is None or not await self._keep_unreadable(batch, decided):
+        if self._tracing is not None:
+            self._tracing.ended(batch, decided)
+        if decided is None or not await self._keep_aside(batch, decided):
             return
+        measures.batch([one.command for one in batch], decided)
+        measures.REDELIVERED.inc(sum(one.tries > 1 for one in batch))
         await answering.begin(self._answer_all(connection, batch, decided))
         _log.info(
             "batch_committed",
@@ -294,29 +312,13 @@ class CommandWorker:
             outcomes_of_all += decided
         return outcomes_of_all
 
-    async def _keep_unreadable(self, batch: Batch, decided: Sequence[Outcome]) -> bool:
-        """Keeps the messages whose outcome the inbox does not have. False when stopped."""
-        messages = [
-            UnreadableMessage(
-                received_at=delivery.received_at(one.message),
-                subject=one.message.subject,
-                reason=outcome.message or "",
-                body=one.message.data,
-            )
-            for one, outcome in zip(batch, decided, strict=True)
-            if outcome.command_id is None
-            or (outcome.code == NOT_RECORDED and self._is_last_try(one))
-        ]
-        if not messages:
+    async def _keep_aside(self, batch: Batch, decided: Sequence[Outcome]) -> bool:
+        """Keeps the messages that a person must look at. False when stopped."""
+        aside = SetAside(batch, decided, self._settings)
+        if not aside:
             return True
-        _log.warning("messages_unreadable", messages=len(messages), first=messages[0].reason)
-        limit = self._settings.unreadable_body_limit_bytes
-
-        def keep() -> bool:
-            self._database.run(lambda opened: unreadable.keep(opened, messages, limit))
-            return True
-
-        return await self._patience.until_done(keep) is True
+        keep = self._database.run
+        return await self._patience.until_done(lambda: keep(aside.keep)) is True
 
     async def _answer_all(
         self, connection: Client, batch: Batch, decided: Sequence[Outcome]
@@ -326,7 +328,7 @@ class CommandWorker:
         for one, outcome in zip(batch, decided, strict=True):
             if self._log_commands or outcome.status == FAILED:
                 log_outcome(one, outcome)
-            if outcome.status == FAILED and not self._is_last_try(one):
+            if not is_final(one, outcome, self._settings):
                 wait = self._settings.command_retry_wait_seconds * 2 ** (one.tries - 1)
                 messages.append(delivery.again(one.message, wait))
             else:

@@ -115,7 +115,7 @@ def codes_in(module: Module) -> Iterator[str]:
         place = place_of_code.get(node.func.id)
         if place is not None and len(node.args) > place:
             yield from module.values(node.args[place])
-        if node.func.id == "Outcome":
+        if node.func.id in ("Outcome", "InvalidCommand"):
             for keyword in node.keywords:
                 if keyword.arg == "code":
                     yield from module.values(keyword.value)

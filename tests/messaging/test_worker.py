@@ -111,7 +111,7 @@ async def test_a_command_that_the_database_refuses_is_set_aside_and_spoils_no_ba
         outcomes = [await command for command in sent]
     assert {outcome.code for outcome in outcomes[::2]} == {NOT_RECORDED}
     assert {outcome.status for outcome in outcomes[1::2]} == {"ACCEPTED"}
-    assert count(database_url, "unreadable_messages") == 5
+    assert count(database_url, "failed_commands") == 5
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
         "public.event_store": {"SELECT", "INSERT"},
         "public.command_inbox": {"SELECT", "INSERT"},
         "public.unreadable_messages": {"INSERT"},
+        "public.failed_commands": {"INSERT"},
         "public.aggregate_snapshots": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "public.command_workers": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "public.command_partitions": {"SELECT", "INSERT", "UPDATE", "DELETE"},
@@ -206,15 +207,18 @@ def test_no_role_can_change_history(database_url: str, role: str) -> None:
                 connection.execute(statement.encode())
 
 
-def test_nothing_runs_with_the_rights_of_its_owner_but_the_record_of_operations(
+def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
     database_url: str,
 ) -> None:
     with psycopg.connect(database_url) as connection:
         found = connection.execute(
             """SELECT proname, proconfig FROM pg_proc
-               WHERE prosecdef AND pronamespace = 'public'::regnamespace"""
+               WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY 1"""
         ).fetchall()
-    assert found == [("record_operation", ["search_path=pg_catalog, pg_temp"])]
+    assert found == [
+        (name, ["search_path=pg_catalog, pg_temp"])
+        for name in ("forget_outcomes", "record_operation", "settle_failed_command")
+    ]
 
 
 def test_every_table_of_a_read_model_has_row_level_security(database_url: str) -> None:

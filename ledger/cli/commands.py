@@ -1,0 +1,197 @@
+"""ledgerctl commands failed: commands that the ledger could not decide, settled by an operator."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from ledger.commands import Outcome
+    from ledger.failed import FailedCommand
+
+commands_app = typer.Typer(no_args_is_help=True, help="Commands that need a person.")
+app = typer.Typer(
+    no_args_is_help=True, help="Commands that the ledger could not decide and set aside."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+By = Annotated[str, typer.Option("--by", help="Who decides it; kept.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept.")]
+CommandId = Annotated[UUID, typer.Argument(help="The command's id.")]
+CommandIds = Annotated[list[UUID] | None, typer.Argument(help="Ids of commands.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    parent.add_typer(commands_app, name="commands")
+
+
+@commands_app.callback()
+def commands() -> None:
+    """Commands that need a person."""  # with a callback, one command is a group, too
+
+
+commands_app.add_typer(app, name="failed")
+
+
+@app.command("list")
+def list_failed(
+    settled: Annotated[
+        bool, typer.Option("--all", help="Also those that were retried or dismissed.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """What waits for a decision, the oldest first."""
+    from ledger import failed
+
+    with _database() as connection:
+        found = failed.find(connection, settled=settled)
+    if json:
+        _print_json([_row(one) for one in found])
+        return
+    if not found:
+        typer.echo("no command has failed" if settled else "no failed command waits")
+    for one in found:
+        typer.echo(_line(one))
+
+
+@app.command()
+def show(command_id: CommandId, json: Json = False) -> None:
+    """All failures of one command, what was decided of them, and its message."""
+    from ledger import failed
+
+    with _database() as connection:
+        found = failed.of_command(connection, command_id)
+    if json:
+        _print_json([one.shown() for one in found])
+        return
+    for one in found:
+        for field, value in one.shown().items():
+            if value is not None:
+                typer.echo(f"{field:<13} {value}")
+        typer.echo("")
+
+
+@app.command()
+def retry(
+    by: By,
+    reason: Reason,
+    command_ids: CommandIds = None,
+    every: Annotated[bool, typer.Option("--all", help="All that wait, the oldest first.")] = False,
+    json: Json = False,
+) -> None:
+    """Have commands decided after all, each under its own id, one after the other. Exit 1 if one
+    has no outcome or fails again."""
+    import asyncio
+
+    from ledger.commands import FAILED, UNKNOWN
+    from ledger.logging import configure
+
+    _require(by, reason)
+    if bool(command_ids) == every:
+        raise typer.BadParameter("name the commands by their ids, or say --all")
+    configure("commands", "WARNING")
+    outcomes = asyncio.run(_retry(command_ids, by, reason))
+    if json:
+        import orjson
+
+        _print_json([orjson.loads(outcome.to_json()) for outcome in outcomes])
+    else:
+        for outcome in outcomes:
+            said = ": ".join(text for text in (outcome.code, outcome.message) if text)
+            typer.echo(f"{outcome.command_id} {outcome.status}{said and f' ({said})'}")
+        if not outcomes:
+            typer.echo("no failed command waits")
+    if any(outcome.status in (FAILED, UNKNOWN) for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def dismiss(command_ids: CommandIds, by: By, reason: Reason, json: Json = False) -> None:
+    """Leave commands undecided for ever: their outcome stays FAILED."""
+    from ledger import failed
+    from ledger.failed import DISMISSED
+
+    _require(by, reason)
+    if not command_ids:
+        raise typer.BadParameter("name the commands by their ids")
+    with _database() as connection, connection.transaction():
+        for command_id in command_ids:
+            failed.settle(connection, command_id, "DISMISSED", by=by, reason=reason)
+    if json:
+        _print_json([{"command_id": one, "status": DISMISSED} for one in command_ids])
+        return
+    for command_id in command_ids:
+        typer.echo(f"{command_id} dismissed: FAILED is its outcome")
+
+
+async def _retry(command_ids: "list[UUID] | None", by: str, reason: str) -> "list[Outcome]":
+    import nats
+
+    from ledger import failed
+    from ledger.messaging.retrying import retry as send_again
+    from ledger.messaging.security import BusSecurity
+    from ledger.services import find_nats
+    from ledger.settings import load
+
+    settings = load()
+    bus = await nats.connect(
+        find_nats(settings), allow_reconnect=False, **BusSecurity.of(settings).options()
+    )
+    try:
+        with _database() as connection:
+            ids = command_ids or [one.command_id for one in failed.find(connection)]
+            return [
+                await send_again(
+                    connection,
+                    bus,
+                    command_id,
+                    by=by,
+                    reason=reason,
+                    timeout=settings.outcome_deadline_seconds,
+                )
+                for command_id in ids
+            ]
+    finally:
+        await bus.close()
+
+
+def _require(by: str, reason: str) -> None:
+    if not by.strip() or not reason.strip():
+        raise typer.BadParameter("say who decides it and why: both are kept")
+
+
+@contextmanager
+def _database() -> "Iterator[psycopg.Connection[Any]]":
+    """As an operator, if the login can be one."""
+    from ledger.database import connect
+    from ledger.roles import at_terminal
+    from ledger.services import database
+    from ledger.settings import load
+
+    with database(load()) as url, connect(at_terminal(url)) as connection:
+        yield connection
+
+
+def _row(one: "FailedCommand") -> dict[str, Any]:
+    return {field: value for field, value in one.shown().items() if field != "body"}
+
+
+def _line(one: "FailedCommand") -> str:
+    line = (
+        f"{one.command_id}  {one.command_type} of {one.source} for {one.subject}, failed "
+        f"{one.failed_at:%Y-%m-%d %H:%M:%S%z} after {one.tries} tries: {one.code}: {one.message}"
+    )
+    if one.settled_by is not None:
+        line += f"; {one.status.lower()} by {one.settled_by}: {one.reason}"
+    return line
+
+
+def _print_json(value: object) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode())
