@@ -1,7 +1,7 @@
 """Rebuilding read models: `python -m benchmarks.rebuild [--json] [--events N] [--turns N]`.
 
-    ours    `orders` built anew by the engine from the ledger's log, in as many processes as there
-            are cores: tables made, all events folded, secondary indexes made
+    ours    `orders` built anew by the engine from the ledger's log, in as many processes as a
+            rebuild uses unasked: tables made, all events folded, secondary indexes made
     peer    the same read model by the stock library's ProjectionRunner from the stock log, on the
             same PostgreSQL: the same kinds of events with the same content, into the same kind of
             table without secondary indexes. Its log has nothing but these events; ours has all
@@ -32,6 +32,7 @@ from benchmarks.harness import migrated_database, peer_environment, quiet, repor
 from ledger.domain import order
 from ledger.eventstore import reader
 from projections import orders
+from projections.cli.rebuilding import MOST_PROCESSES
 from projections.engine import bulk, generations, source
 from projections.engine.bulk import BulkLimits, Target
 from projections.engine.connection import connect
@@ -48,7 +49,7 @@ _POSITIONS_PER_ORDER_EVENT = 3
 """More than one event in three of the mix is an order's."""
 _SETTINGS = ProjectionSettings()
 _LIMITS = BulkLimits(
-    processes=os.cpu_count() or 1,
+    processes=min(os.cpu_count() or 1, MOST_PROCESSES),
     batch_positions=_SETTINGS.rebuild_batch_positions,
     rows_in_memory=_SETTINGS.projection_rows_in_memory,
 )

@@ -140,4 +140,5 @@ PROJECTION = Projection(
     tables=(CHECKPOINTS, LATE, CLOCKS),
     folds=dict.fromkeys(MOVING_EVENTS, _moved),
     keys=_keys,
+    by_stream=True,
 )

@@ -45,4 +45,15 @@ def _table(name: str) -> tuple[Projection, Any]:
 
 
 def _recorded(event: RecordedEvent) -> Recorded:
-    return Recorded(*(getattr(event, name) for name in Recorded.__struct_fields__))
+    return Recorded(
+        event.position,
+        event.id,
+        event.stream_id,
+        event.event_type,
+        event.event_version,
+        event.data,
+        str(event.schema),
+        event.user_id,
+        event.occurred_at,
+        event.recorded_at,
+    )

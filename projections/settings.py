@@ -36,16 +36,16 @@ class ProjectionSettings(BaseSettings):
         default=20_000,
         ge=1,
         le=1_000_000,
-        description="Positions of the log in one batch of a rebuild. Nobody reads its rows yet; "
-        "larger batches rewrite fewer rows but hold more events in memory (about 2 KB each).",
+        description="Positions of the log in one batch of a rebuild, of all its processes "
+        "together. Larger batches save little and hold more events in memory (about 2 KB each).",
     )
     rebuild_processes: int | None = Field(
         default=None,
         ge=1,
         le=64,
-        description="Processes that a rebuild or verification of a long log uses; each holds a "
-        "batch and rows of its own in memory. Unset: as many as there are cores, but at most 4, "
-        "which stay below a gigabyte.",
+        description="Processes that a rebuild or verification of a long log uses. They share the "
+        "batch and the rows in memory; each takes some 80 MB beside. Unset: as many as there are "
+        "cores, but at most 4, which stay below a gigabyte.",
     )
     rebuild_swap_patience_seconds: float = Field(
         default=60.0,
@@ -85,7 +85,7 @@ class ProjectionSettings(BaseSettings):
         ge=100,
         description="Rows of one table that a projection keeps in memory before it lets go of "
         "those not used lately (it holds at most twice as many and one batch). 50,000 orders "
-        "take about 60 MB.",
+        "take about 60 MB. The processes of a rebuild share it.",
     )
     portfolio_snapshot_seconds: int = Field(
         default=60,

@@ -115,7 +115,13 @@ _LATE = f"""
         SELECT position FROM late_movements
         WHERE account_id = %(account)s AND occurred_at <= %(effective_at)s
               AND position > %(after)s AND position <= %(known_at)s)"""
-_FOLDED = "SELECT last_processed_position FROM event_projections WHERE projection_name = %s"
+# Where events of the account are parked, the read model has not seen them or any after them.
+_FOLDED = """
+    SELECT least(last_processed_position, (
+        SELECT min(position) - 1 FROM projection_dead_letters AS parked
+        WHERE parked.projection_name = live.projection_name AND parked.generation = live.generation
+              AND parked.status = 'PARKED' AND parked.partition_key = %(account)s::text))
+    FROM event_projections AS live WHERE projection_name = %(projection)s"""
 
 
 def balances_at(
@@ -175,7 +181,7 @@ def _counted(
     yield from _within(_stretch(connection, given, start.version, last), moment)
     if moment.effective_at is None or following is None or following.position >= moment.known_at:
         return
-    row = connection.execute(_FOLDED, (PROJECTION,)).fetchone()
+    row = connection.execute(_FOLDED, given | {"projection": PROJECTION}).fetchone()
     folded = max(row[0] if row else 0, following.position)
     yield from _events(connection, _LATE, given | {"after": following.position})
     if folded < moment.known_at:

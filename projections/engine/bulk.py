@@ -23,6 +23,7 @@ import resource
 import signal
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -39,8 +40,8 @@ from projections.engine.source import Part
 
 WORTH_PROCESSES_POSITIONS = 100_000
 """Below this, starting processes (half a second each) takes longer than they save."""
-PARTS_PER_PROCESS = 2
-"""More parts than processes, so that none is left alone for long with a large last part; each part
+JOBS_PER_PROCESS = 2
+"""More jobs than processes, so that none is left alone for long with a large last one; each part
 costs a look at every event of the log (half a microsecond)."""
 UNWRITTEN_POSITIONS = 500_000
 """Most positions whose rows wait to be written: what an interrupted filling may have to fold
@@ -68,11 +69,22 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class BulkLimits:
-    """`batch_positions` and `rows_in_memory` hold for each of the `processes`."""
+    """`batch_positions` and `rows_in_memory` hold for all `processes` together, so that memory
+    does not grow with the cores, but for what Python takes by itself (some 60 MB each)."""
 
     processes: int
     batch_positions: int
     rows_in_memory: int
+
+    @property
+    def batch_positions_of_each(self) -> int:
+        """Of one process."""
+        return max(self.batch_positions // self.processes, 1)
+
+    @property
+    def rows_in_memory_of_each(self) -> int:
+        """Of one process, for each of its tables."""
+        return max(self.rows_in_memory // self.processes, 1)
 
 
 @dataclass(frozen=True)
@@ -193,9 +205,10 @@ def _jobs(
         else:
             groups.append([target])
     groups.sort(key=lambda group: projections[group[0]].by_stream)
-    jobs = []
+    jobs: list[_Job] = []
     for group in groups:
-        count = processes * PARTS_PER_PROCESS if projections[group[0]].by_stream else 1
+        parts_wanted = max(processes * JOBS_PER_PROCESS - len(jobs), processes)
+        count = parts_wanted if projections[group[0]].by_stream else 1
         positions = begun.get(group[0])
         jobs += [
             _Job(tuple(group), Part(number, len(positions or ()) or count), after, bool(positions))
@@ -287,18 +300,18 @@ def _fold_job(job: _Job) -> _Folded:
                 work.find(target.projection_name),
                 target.schema,
                 connection,
-                rows_in_memory=work.limits.rows_in_memory,
+                rows_in_memory=work.limits.rows_in_memory_of_each,
                 empty=job.after == 0,
             )
             for target in job.targets
         ]
         filling = _Filling(connection, job, builds)
-        for after in range(job.after, work.up_to, work.limits.batch_positions):
+        for after in range(job.after, work.up_to, work.limits.batch_positions_of_each):
             if work.shared.stop.is_set():
                 break
-            up_to = min(after + work.limits.batch_positions, work.up_to)
+            up_to = min(after + work.limits.batch_positions_of_each, work.up_to)
             filling.fold(after, up_to)
-            if up_to == work.up_to or filling.is_due(work.limits.rows_in_memory):
+            if up_to == work.up_to or filling.is_due(work.limits.rows_in_memory_of_each):
                 filling.write()
             with work.shared.positions.get_lock():
                 work.shared.positions.value += up_to - after
@@ -330,8 +343,11 @@ class _Filling:
             part=self._job.part,
         )
         events = decoded(self._builds[0].projection.name, recorded_events)
-        for place, build in enumerate(self._builds):
-            self._folded[place] += build.fold_those_of_its(recorded_events, events)
+        places: defaultdict[str, list[int]] = defaultdict(list)
+        for place, recorded in enumerate(recorded_events):
+            places[recorded.event_type].append(place)
+        for number, build in enumerate(self._builds):
+            self._folded[number] += build.fold_those_of_its(recorded_events, events, places)
         self._position = up_to
 
     def is_due(self, most_rows: int) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from projections.engine.lease import LeaseKeeper, LeaseOptions, owner_name
 from projections.engine.projection import Projection
+from projections.engine.shared_log import SharedLog
 from projections.engine.wakeup import Bell, Listener
 from projections.engine.worker import Worker, WorkerOptions
 
@@ -31,6 +32,7 @@ class Crew:
         self._bell, self._control = Bell(), Bell()
         keeper = LeaseKeeper(database_url, leases, self._stop, owner=owner or owner_name())
         listener = Listener(database_url, self._stop, bell=self._bell, control=self._control)
+        shared_log = SharedLog(self._bell)
         workers = [
             Worker(
                 database_url,
@@ -38,6 +40,7 @@ class Crew:
                 options,
                 keeper=keeper,
                 bell=self._bell,
+                log=shared_log,
                 control=self._control,
                 stop=self._stop,
             )

@@ -1,7 +1,8 @@
 """Reading the log for folds.
 
-A fold needs less of the envelope than an auditor. Ids are the dearest columns to read (half a
-microsecond each), so those that tell causes are left in the database.
+A fold needs less of the envelope than an auditor, so ids that tell causes, and all metadata but
+the schema version, are left in the database. A decoded event stays with its envelope: in a live
+process several workers fold the same one (shared_log.py).
 """
 
 from collections.abc import Sequence
@@ -10,11 +11,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-import orjson
 import psycopg
 
 from ledger.domain.event import Event
-from ledger.eventstore.codec import EVENT_CLASSES, decode
+from ledger.eventstore.codec import decode
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
@@ -27,17 +27,15 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     event_type: str
     event_version: int
     data: str
-    metadata: str
+    schema: str | None
+    """Version of the payload's shape, if it is not the first."""
     user_id: UUID | None
     occurred_at: datetime
     recorded_at: datetime
 
     def decoded(self) -> Event:
         """The domain event. Raises UnknownEventType or UndecodableEvent."""
-        schema = 1
-        if '"schema"' in self.metadata:
-            schema = int(orjson.loads(self.metadata).get("schema", 1))
-        return decode(self.event_type, self.data, schema)
+        return decode(self.event_type, self.data, 1 if self.schema is None else int(self.schema))
 
 
 class Part(NamedTuple):
@@ -50,7 +48,8 @@ class Part(NamedTuple):
 WHOLE = Part(0, 1)
 """All streams."""
 
-_COLUMNS = """position, id, stream_id, event_type, event_version, event_data::text, metadata::text,
+_COLUMNS = """position, id, stream_id, event_type, event_version, event_data::text,
+    metadata ->> 'schema',
     user_id, occurred_at, recorded_at"""
 _READ = f"""
     SELECT {_COLUMNS} FROM event_store
@@ -61,10 +60,9 @@ _READ_PART = _READ.format(
     types="event_type = ANY(%(types)s) "
     "AND abs(uuid_hash(stream_id) %% %(of)s::integer) = %(number)s"
 )
-_READ_UNKNOWN_TOO = _READ.format(
-    types="(event_type = ANY(%(types)s) "
-    "OR stream_type = ANY(%(unknown_of)s) AND event_type <> ALL(%(known)s))"
-)
+_READ_NEXT = f"""
+    SELECT {_COLUMNS}, stream_type FROM event_store
+    WHERE position > %(after)s ORDER BY position LIMIT %(most)s"""
 _READ_AT = f"""
     SELECT {_COLUMNS} FROM event_store WHERE position = ANY(%(positions)s) ORDER BY position"""
 
@@ -76,23 +74,26 @@ def read(
     up_to: int,
     event_types: Sequence[str],
     part: Part = WHOLE,
-    unknown_of: Sequence[str] = (),
 ) -> list[Recorded]:
     """The events of these types with `after` < position <= `up_to`, in order; with `part`, only
     those of its streams. `up_to` must not be beyond the head: positions are gapless and final,
-    so whoever has handled the answer has handled everything up to `up_to`. `unknown_of`: also
-    the events of streams of these types whose own type this code does not know, which may say
-    anything."""
+    so whoever has handled the answer has handled everything up to `up_to`."""
     parameters: dict[str, Any] = {"after": after, "up_to": up_to, "types": list(event_types)}
     with connection.cursor(binary=True) as cursor:
-        if unknown_of:
-            unknown = {"unknown_of": list(unknown_of), "known": list(EVENT_CLASSES)}
-            cursor.execute(_READ_UNKNOWN_TOO, parameters | unknown)
-        elif part == WHOLE:
+        if part == WHOLE:
             cursor.execute(_READ_WHOLE, parameters)
         else:
             cursor.execute(_READ_PART, parameters | part._asdict())
         return [Recorded(*row) for row in cursor]
+
+
+def read_next(
+    connection: psycopg.Connection[Any], *, after: int, most: int
+) -> list[tuple[Any, ...]]:
+    """The next events after a position, at most `most`: the values of a Recorded, and the type of
+    the stream."""
+    with connection.cursor(binary=True) as cursor:
+        return cursor.execute(_READ_NEXT, {"after": after, "most": most}).fetchall()
 
 
 def read_at(connection: psycopg.Connection[Any], positions: Sequence[int]) -> list[Recorded]:

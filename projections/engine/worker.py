@@ -1,8 +1,8 @@
 """The life of one projection's worker.
 
     claim        become the owner by a lease; whoever was is fenced       (lease.py)
-    batch        read events after the checkpoint, fold them, and in one transaction move the
-                 checkpoint and write the rows                            (checkpoint.py, build.py)
+    batch        take the events after the checkpoint (shared_log.py), fold them, and in one
+                 transaction move the checkpoint and write the rows       (checkpoint.py, build.py)
     wait         until a bell rings or the poll interval is over          (wakeup.py)
 
 What can go wrong, and what happens then:
@@ -26,8 +26,7 @@ from typing import Any
 import psycopg
 import structlog
 
-from ledger.eventstore import reader
-from projections.engine import checkpoint, dead_letters, failures, lease, metrics, parking, source
+from projections.engine import checkpoint, dead_letters, failures, lease, metrics, parking
 from projections.engine.backoff import Backoff
 from projections.engine.build import Build
 from projections.engine.checkpoint import Checkpoint, Fenced, NotInstalled
@@ -36,6 +35,7 @@ from projections.engine.dead_letters import HeldBack, NewLetter
 from projections.engine.generations import schema_of
 from projections.engine.lease import LeaseKeeper
 from projections.engine.projection import Projection
+from projections.engine.shared_log import LogReader, SharedLog
 from projections.engine.source import Recorded
 from projections.engine.wakeup import Bell
 from projections.engine.writer import TableMismatch
@@ -43,7 +43,10 @@ from projections.engine.writer import TableMismatch
 _SHARE_OF_LAST_BATCH = 0.2
 """Weight of the last batch in the rate that is shown: a few batches even it out."""
 
-log = structlog.get_logger()
+PACE_SECONDS = 0.02
+"""From the start of a batch to that of the next, unless there is a whole one to catch up with. A
+transaction costs more than the few events in it: at a hundred appends a second, nine workers that
+ran after each one kept both cores of a small machine busy, and were later for it."""
 
 
 class CodeVersionDiffers(Exception):
@@ -65,6 +68,7 @@ class _Work:
     """What an owner has in hand. Dropped whole when anything goes wrong."""
 
     connection: psycopg.Connection[Any]
+    log: LogReader
     claimed: Checkpoint
     build: Build
     held: HeldBack
@@ -82,6 +86,7 @@ class Worker:
         *,
         keeper: LeaseKeeper,
         bell: Bell,
+        log: SharedLog,
         control: Bell,
         stop: threading.Event,
     ) -> None:
@@ -90,9 +95,10 @@ class Worker:
         self._options = options
         self._keeper = keeper
         self._bell = bell
+        self._shared_log = log
         self._control = control
         self._stop = stop
-        self._log = log.bind(projection=projection.name)
+        self._log = structlog.get_logger().bind(projection=projection.name)
         self._backoff = Backoff()
         self._rate: float | None = None
         # Rows that depend on several streams would be wrong without one of their events.
@@ -170,34 +176,34 @@ class Worker:
             raise CodeVersionDiffers(message)
         work = _Work(
             connection,
+            self._shared_log.reader(connection),
             claimed,
             self._open(connection, claimed, empty=claimed.position == 0),
             dead_letters.held_back(connection, self.name, claimed.generation, claimed.position),
         )
-        rings, heard = -1, self._control.rings
+        heard = self._control.rings
         while not self._stop.is_set():
             self._alive()
             if self._control.rings != heard:
                 heard = self._control.rings
                 checkpoint.reread(connection, work.claimed)
-            head = reader.head(connection)
-            if head > work.claimed.position:
-                self._batch(work, head)
+            rings = self._bell.rings  # before reading: what comes after it rings later
+            up_to, events = work.log.read(
+                self._projection, after=work.claimed.position, most=self._options.batch_positions
+            )
+            if up_to > work.claimed.position:
+                soonest = time.monotonic() + PACE_SECONDS
+                whole = up_to - work.claimed.position == self._options.batch_positions
+                self._batch(work, up_to, events)
+                if not whole:
+                    self._stop.wait(max(soonest - time.monotonic(), 0))
             else:
-                rings = self._bell.wait(rings, self._options.poll_seconds)
+                self._bell.wait(rings, self._options.poll_seconds)
 
-    def _batch(self, work: _Work, head: int) -> None:
+    def _batch(self, work: _Work, up_to: int, events: list[Recorded]) -> None:
         """One batch. Whatever it raises, nothing of it is in the database."""
         started = time.monotonic()
         claimed = work.claimed
-        up_to = min(head, claimed.position + self._options.batch_positions)
-        events = source.read(
-            work.connection,
-            after=claimed.position,
-            up_to=up_to,
-            event_types=self._projection.event_types,
-            unknown_of=self._projection.stream_types,
-        )
         to_fold, behind = work.held.sort(events)
         stopped: NewLetter | None = None
         try:

@@ -171,6 +171,36 @@ def test_balances_do_not_wait_for_the_read_model(database_url: str) -> None:
         assert balances_at(connection, ACCOUNTS[0], middle) == expected
 
 
+def test_balances_do_not_lack_what_the_read_model_has_parked(traded_url: str) -> None:
+    """Its checkpoint goes on with other accounts; of this one it knows nothing more."""
+    with psycopg.connect(traded_url) as connection, connection.transaction(force_rollback=True):
+        found = connection.execute(
+            "SELECT account_id, position, occurred_at FROM late_movements ORDER BY position DESC"
+        ).fetchone()
+        assert found is not None
+        account_id, parked, effective_at = found
+        moment = Moment(reader.head(connection), effective_at)
+        expected = balances_at(connection, account_id, moment)
+        for table in ("balance_checkpoints", "late_movements"):
+            connection.execute(
+                sql.SQL("DELETE FROM {} WHERE account_id = %s AND position >= %s").format(
+                    sql.Identifier(table)
+                ),
+                (account_id, parked),
+            )
+        assert balances_at(connection, account_id, moment) != expected
+        connection.execute(
+            """INSERT INTO projection_dead_letters (id, projection_name, generation, partition_key,
+                   position, event_id, event_type, kind, code_version)
+               SELECT gen_random_uuid(), 'balance_history', live.generation, stream_id::text,
+                   events.position, events.id, event_type, 'fold', 1
+               FROM event_store AS events, event_projections AS live
+               WHERE events.position = %s AND live.projection_name = 'balance_history'""",
+            (parked,),
+        )
+        assert balances_at(connection, account_id, moment) == expected
+
+
 def test_an_order_effective_at_a_time_is_as_if_nothing_had_come_late(traded_url: str) -> None:
     """Between two things that happened, what is filled is the sum of the trades until then."""
     with reading(traded_url) as connection:
