@@ -2,10 +2,13 @@
 
     take      what is here, up to a batch; a first command at once         (pull.py)
     parse     each message to a Command or InvalidCommand; this never fails
-    decide    `Ledger.execute` in a thread: one transaction for all events and outcomes
+    decide    `Ledger.decide` in a thread, on the states in memory
+    commit    `Ledger.commit` in a thread: one transaction for all events and outcomes
     keep      messages without a readable id, in `unreadable_messages`
-    answer    publish each outcome to its Ledger-Reply-To, then acknowledge; meanwhile the next
-              batch is on its way through the steps above
+    answer    publish each outcome to its Ledger-Reply-To, then acknowledge
+
+Three batches are on their way at once: one is answered, one commits, one is decided. Each step
+takes them in their order. What was decided on a batch whose commit fails is decided again.
 
 Nothing is answered or acknowledged before the commit. Whatever breaks in between, the messages
 come again and the inbox gives the same outcomes. While the database is away the batch is kept,
@@ -19,13 +22,13 @@ and a worker that has none stands by.
 A command that fails through a fault of ours (FAILED) is tried again later, a few times, and then
 set aside: its outcome is recorded and answered. Others overtake it meanwhile.
 
-The steps share only the `Batch`, so that they can run side by side for different batches.
+The steps share only the `Batch`.
 """
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -34,11 +37,12 @@ import psycopg
 import structlog
 from nats.aio.client import Client
 
-from ledger.application import Ledger
+from ledger.application import Decision, Ledger
 from ledger.commands import FAILED, Command, InvalidCommand, Outcome, parse
 from ledger.database import check_schema
+from ledger.eventstore.store import VersionConflict
 from ledger.messaging import bulk, bus, delivery, outcomes, unreadable
-from ledger.messaging.answering import Answering, answers, log_outcome
+from ledger.messaging.answering import answers, log_outcome
 from ledger.messaging.bulk import Message
 from ledger.messaging.database import OneConnection
 from ledger.messaging.delivery import Delivery
@@ -46,6 +50,7 @@ from ledger.messaging.leases import RENEW_SECONDS, LeaseLost, Leases, Share, fen
 from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
 from ledger.messaging.pull import Pull
 from ledger.messaging.security import BusSecurity
+from ledger.messaging.step import Step
 from ledger.messaging.unreadable import UnreadableMessage
 from ledger.settings import Settings
 
@@ -213,33 +218,35 @@ class CommandWorker:
         )
 
     async def _work(self, connection: Client, pull: Pull) -> None:
-        """Batch after batch, until stopped or until the connection is another. While one is decided
-        and committed, the one before it is answered."""
-        async with Answering() as answering:
-            await self._batches(connection, pull, answering)
-
-    async def _batches(self, connection: Client, pull: Pull, answering: Answering) -> None:
-        while self._goes_on and not connection.is_closed:
-            if connection.is_reconnecting:
-                await self._patience.pause(
-                    FIRST_RETRY_SECONDS
-                )  # what is asked for now would come too late
-                continue
-            messages = await self._patience.unless_stopped(
-                pull.take(self._settings.command_fetch_wait_seconds)
-            )
-            if messages:
-                batch = [self._read(message) for message in messages]
-                async with self._kept_from_redelivery(connection, batch, pull):
-                    await self._handle(connection, batch, answering)
-            elif pull.lost is not None:
-                # A server that ends says so first, and the connection is lost a moment later.
-                _log.warning("consumer_lost", reason=pull.lost)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(
-                        self._reconnected.wait(), self._settings.retry_wait_seconds
+        """Batch after batch, until stopped or until the connection is another."""
+        in_work: deque[Batch] = deque()
+        async with (
+            self._kept_from_redelivery(connection, in_work, pull),
+            Step() as answering,
+            Step() as committing,
+        ):
+            while self._goes_on and not connection.is_closed:
+                if connection.is_reconnecting:  # what is asked for now would come too late
+                    await self._patience.pause(FIRST_RETRY_SECONDS)
+                    continue
+                messages = await self._patience.unless_stopped(
+                    pull.take(self._settings.command_fetch_wait_seconds)
+                )
+                if messages:
+                    batch = [self._read(message) for message in messages]
+                    in_work.append(batch)
+                    decision = await self._decide(batch)
+                    await committing.begin(
+                        self._finish(connection, batch, decision, answering, in_work)
                     )
-                return
+                elif pull.lost is not None:
+                    # A server that ends says so first, and the connection is lost a moment later.
+                    _log.warning("consumer_lost", reason=pull.lost)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(
+                            self._reconnected.wait(), self._settings.retry_wait_seconds
+                        )
+                    return
 
     # --- the steps of a batch -----------------------------------------------------------
 
@@ -249,12 +256,30 @@ class CommandWorker:
         command = parse(message.data, subject=subject, max_bytes=limit)
         return Delivery(message, command, delivery.tries(message))
 
-    async def _handle(self, connection: Client, batch: Batch, answering: Answering) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        decided = await self._decide(batch)
-        if decided is None or not await self._keep_unreadable(batch, decided):
-            return
+    async def _decide(self, batch: Batch) -> Decision | None:
+        """None when that is not possible now: `_commit` has the patience, and asks anew."""
+        commands = [one.command for one in batch]
+        try:
+            return await asyncio.to_thread(self._ledger.decide, commands)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it comes again
+            _log.info("not_decided_ahead", commands=len(batch), error=str(fault).strip())
+            return None
+
+    async def _finish(
+        self,
+        connection: Client,
+        batch: Batch,
+        decision: Decision | None,
+        answering: Step,
+        in_work: deque[Batch],
+    ) -> None:
+        started = asyncio.get_running_loop().time()
+        try:
+            decided = await self._commit(batch, decision)
+            if decided is None or not await self._keep_unreadable(batch, decided):
+                return
+        finally:
+            in_work.popleft()
         await answering.begin(self._answer_all(connection, batch, decided))
         _log.info(
             "batch_committed",
@@ -262,20 +287,26 @@ class CommandWorker:
             events=sum(len(outcome.events) for outcome in decided if not outcome.replayed),
             replayed=sum(outcome.replayed for outcome in decided),
             **Counter(outcome.status.lower() for outcome in decided),
-            seconds=round(loop.time() - started, 4),
+            seconds=round(asyncio.get_running_loop().time() - started, 4),
         )
 
-    async def _decide(self, batch: Batch) -> list[Outcome] | None:
+    async def _commit(self, batch: Batch, decision: Decision | None) -> list[Outcome] | None:
         """One outcome per delivery; None when stopped before there were any."""
         commands = [one.command for one in batch]
         last_tries = frozenset(
             one.command.id for one in batch if self._is_last_try(one) and one.command.id is not None
         )
+        ours = fence(self._leases.worker, self._epochs)
+        first_try = [decision] if decision is not None else []
+
+        def record() -> list[Outcome]:
+            if first_try:
+                with contextlib.suppress(VersionConflict):  # it is decided again
+                    return self._ledger.commit(first_try.pop(), last_tries, ours)
+            return self._ledger.execute(commands, None, last_tries, ours)
+
         try:
-            ours = fence(self._leases.worker, self._epochs)
-            return await self._patience.until_done(
-                lambda: self._ledger.execute(commands, None, last_tries, ours)
-            )
+            return await self._patience.until_done(record)
         except LeaseLost as lost:
             # They come to the worker that has them now, or again to this one.
             _log.warning("batch_left_to_another", commands=len(batch), reason=str(lost))
@@ -289,7 +320,7 @@ class CommandWorker:
         # One of them is at fault: each alone, so that the others are not held up.
         outcomes_of_all: list[Outcome] = []
         for one in batch:
-            decided = await self._decide([one])
+            decided = await self._commit([one], None)
             if decided is None:
                 return None
             outcomes_of_all += decided
@@ -345,17 +376,18 @@ class CommandWorker:
 
     @asynccontextmanager
     async def _kept_from_redelivery(
-        self, connection: Client, batch: Batch, pull: Pull
+        self, connection: Client, in_work: Iterable[Batch], pull: Pull
     ) -> AsyncIterator[None]:
-        """Inside the block the server knows that the batch is in work, however long it takes,
-        and that those that wait behind it will be."""
+        """Inside the block the server knows which batches are in work, however long it takes,
+        and that those that wait behind them will be."""
 
         async def report_for_ever() -> None:
             while True:
                 await asyncio.sleep(
                     self._settings.command_ack_wait_seconds / KEEP_ALIVES_PER_ACK_WAIT
                 )
-                messages = [one.message for one in batch] + list(pull.waiting)
+                messages = [one.message for batch in in_work for one in batch]
+                messages += pull.waiting
                 with contextlib.suppress(nats.errors.Error):
                     await bulk.send(connection, [delivery.in_work(one) for one in messages])
 
