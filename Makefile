@@ -18,6 +18,8 @@ IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 BENCHMARKS := append commands rebuild
 ARGUMENTS ?=
 ROUNDS ?= 50
+MESSAGES ?= 100000
+SEED ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -40,8 +42,9 @@ up: $(INSTALLED) ## Run the ledger in the foreground; data in .ledger, Ctrl-C st
 test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their own
 	@$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGUMENTS)
 
-faults: $(INSTALLED) ## Kill workers and servers at random points, ROUNDS=50 times, and check every row
-	@LEDGER_TEST_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults -s $(ARGUMENTS)
+faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send MESSAGES=100000 of nonsense
+	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \
+	    $(BIN)/python -m pytest tests/faults tests/messaging/test_fuzz.py -s $(ARGUMENTS)
 
 check: $(INSTALLED) ## Lint, format and types, strictly
 	@$(BIN)/ruff check $(CODE)

@@ -30,20 +30,17 @@ _LOCK_NAME = "command_partitions"
 Result = TypeVar("Result")
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext(%s))"
-# The lock is the session's and ends with it. Everybody sees all locks, but only one's own role's
-# sessions. Taken again, it is only counted; a session of ours that still ends may have it for now.
-_IN_SESSION = "SELECT pg_try_advisory_lock(hashtext('command_workers'), hashtext(%s::text))"
 _ALIVE = """
-    INSERT INTO command_workers (worker, until)
-    VALUES (%(worker)s, clock_timestamp() + make_interval(secs => %(lease)s))
-    ON CONFLICT (worker) DO UPDATE SET until = excluded.until"""
+    INSERT INTO command_workers (worker, until, session_pid, session_start)
+    SELECT %(worker)s, clock_timestamp() + make_interval(secs => %(lease)s), pid, backend_start
+    FROM pg_stat_activity WHERE pid = pg_backend_pid()
+    ON CONFLICT (worker) DO UPDATE SET until = excluded.until,
+        session_pid = excluded.session_pid, session_start = excluded.session_start"""
 _BURY = """
     DELETE FROM command_workers AS w
     WHERE w.until < clock_timestamp() OR NOT EXISTS (
-        SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
-        WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.granted
-            AND l.classid::bigint = hashtext('command_workers')::bigint & x'ffffffff'::bigint
-            AND l.objid::bigint = hashtext(w.worker::text)::bigint & x'ffffffff'::bigint)"""
+        SELECT FROM pg_stat_activity AS a
+        WHERE a.pid = w.session_pid AND coalesce(a.backend_start = w.session_start, true))"""
 _COUNT = "SELECT count(*) FROM command_workers"
 _ADD = """
     INSERT INTO command_partitions (partition) SELECT generate_series(0, %s - 1)
@@ -95,7 +92,6 @@ class Leases:
     def _renew(self, connection: psycopg.Connection[Any], partitions: int) -> Share:
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute(_LOCK, (_LOCK_NAME,))
-            cursor.execute(_IN_SESSION, (self.worker,))
             cursor.execute(_ALIVE, {"worker": self.worker, "lease": self._lease_seconds})
             cursor.execute(_BURY)
             living = _number(cursor.execute(_COUNT))

@@ -10,8 +10,11 @@ from projections.cli.common import By, Json, Reason, chosen, database_url, print
 from projections.engine import control
 from projections.engine.connection import connect
 from projections.engine.operations import Deed
+from projections.engine.status import OTHERS
 
-Name = Annotated[str | None, typer.Argument(help="The projection.")]
+Name = Annotated[
+    str | None, typer.Argument(help="The projection, or: publisher, seals.", show_default=False)
+]
 All = Annotated[bool, typer.Option("--all", help="Every projection.")]
 
 
@@ -54,6 +57,8 @@ def resume(
 def _names(name: str | None, every: bool) -> list[str]:
     if (name is None) is not every:
         raise typer.BadParameter("name one projection, or say --all")
+    if name in OTHERS:
+        return [name]
     return [projection.name for projection in chosen(name, settings.load())]
 
 

@@ -20,6 +20,13 @@ CLAIM_PATIENCE_SECONDS = 3.0
 """A worker that there is claims within a second what has no owner."""
 
 
+OTHERS = ("publisher", "seals")
+"""Who else reads the log in order and keeps its place in event_projections. They have no lease: the
+row's updated_at is their sign of life."""
+SILENCE_SECONDS = 15.0
+"""Longer than either of them is silent while all is well."""
+
+
 @dataclass(frozen=True)
 class Rebuild:
     """A build under way beside the live one; not running if it was interrupted."""
@@ -66,6 +73,11 @@ class Status:
     rebuild: Rebuild | None = None
 
     @property
+    def service(self) -> str:
+        """Which service it is the work of."""
+        return self.projection_name if self.projection_name in OTHERS else "projections"
+
+    @property
     def is_owned(self) -> bool:
         return self.owner is not None and (self.lease_seconds_left or 0) > 0
 
@@ -95,12 +107,12 @@ class Status:
             since = f"{self.paused_at:%Y-%m-%d %H:%M:%S %Z}" if self.paused_at else "?"
             return f"paused by {self.paused_by or 'nobody known'} since {since}{reason}"
         if self.owner is None:
-            return "no owner: start `ledgerctl serve projections`"
+            return f"no owner: start `ledgerctl serve {self.service}`"
         if not self.is_owned:
             silent = f"{self.lease_age_seconds:,.0f} s" if self.lease_age_seconds else "long"
             return (
                 f"no owner: {self.owner} has been silent for {silent}, and nobody took over: "
-                "start `ledgerctl serve projections`"
+                f"start `ledgerctl serve {self.service}`"
             )
         if self.blocked_by:
             pids = ", ".join(map(str, self.blocked_by))
@@ -121,8 +133,11 @@ _STATUS = """
         coalesce(greatest(extract(epoch FROM clock_timestamp() - next.recorded_at), 0), 0)::float8
             AS lag_seconds,
         processing_rate_per_second AS rate_per_second, total_events_processed, projection.owner,
-        extract(epoch FROM clock_timestamp() - renewed_at)::float8 AS lease_age_seconds,
-        extract(epoch FROM leased_until - clock_timestamp())::float8 AS lease_seconds_left,
+        extract(epoch FROM clock_timestamp() - coalesce(renewed_at, projection.updated_at)
+            )::float8 AS lease_age_seconds,
+        extract(epoch FROM coalesce(leased_until, projection.updated_at
+            + make_interval(secs => %(silence)s)) - clock_timestamp())::float8
+            AS lease_seconds_left,
         coalesce(changes, 0) AS lease_changes, epoch, generation, projection.code_version,
         parked.keys AS parked_keys, parked.events AS parked_events,
         parked.skipped AS skipped_events, error_count, error_message, paused_by, pause_reason,
@@ -154,7 +169,7 @@ _STATUS = """
 def read(connection: psycopg.Connection[Any]) -> list[Status]:
     """The status of every installed projection, by name."""
     with connection.cursor(row_factory=class_row(Status)) as cursor:
-        rows = cursor.execute(_STATUS).fetchall()
+        rows = cursor.execute(_STATUS, {"silence": SILENCE_SECONDS}).fetchall()
     rebuilds = _rebuilds(connection)
     return [replace(row, rebuild=rebuilds.get(row.projection_name)) for row in rows]
 

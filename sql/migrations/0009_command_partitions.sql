@@ -1,11 +1,13 @@
 -- Who decides which commands. The stream of commands is divided into partitions by account; each
 -- is one worker's at a time, and its commit checks that under a lock (ledger/messaging/leases.py).
 
--- The workers that live: `until` says for how long without a further sign of life. Each also keeps
--- an advisory lock of its session (a process that is killed is known to be gone at once).
+-- The workers that live: `until` says for how long without a further sign of life, the session
+-- that it ends with its connection (a process that is killed is known to be gone at once).
 CREATE TABLE command_workers (
-    worker uuid        NOT NULL,
-    until  timestamptz NOT NULL,
+    worker        uuid        NOT NULL,
+    until         timestamptz NOT NULL,
+    session_pid   integer     NOT NULL,
+    session_start timestamptz,
     CONSTRAINT command_workers_pkey PRIMARY KEY (worker)
 );
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger.audit.explain import Explanation, explain_balance
+from ledger.audit.explain import Explanation, NoBalance, explain_balance
 from ledger.audit.explain_order import explain_order
 from ledger.audit.session import reading
 from ledger.audit.statement import CLOSING, MOVEMENT, OPENING, statement
@@ -46,7 +46,15 @@ def test_every_balance_is_explained_now_and_at_past_positions(traded_url: str) -
                 found = explain_balance(
                     connection, account_id, asset, sub_account=sub_account, as_of=as_of
                 )
-                lines = read_whole(connection, found)
+                try:
+                    lines = read_whole(connection, found)
+                except NoBalance:  # the position was before the first posting of this book
+                    assert not connection.execute(
+                        "SELECT FROM transactions WHERE account_id = %s AND sub_account = %s "
+                        "AND asset = %s AND position <= %s",
+                        (account_id, sub_account, asset, as_of),
+                    ).fetchall()
+                    continue
                 assert found.equal
                 if as_of is None:
                     assert lines[-1].sum == total == sum(line.amount for line in lines)

@@ -37,6 +37,7 @@ def filled_database_url(empty_database_url: str) -> str:
                     0, %s, 'GTC', false, false, 'LEDGER', false, false, %s, %s, 1)""",
                 (order_id, ACCOUNT, status, AT, AT),
             )
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO ledger_auditor")
     return empty_database_url
 
 

@@ -382,4 +382,4 @@ class LedgerMachine(RuleBasedStateMachine):
 # Some 35,000 commands: enough for every event and code to come up many times, in well under a
 # minute.
 TestLedgerMachine = LedgerMachine.TestCase
-TestLedgerMachine.settings = settings(max_examples=600, stateful_step_count=60, deadline=None)
+TestLedgerMachine.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)

@@ -169,4 +169,4 @@ class VenueMachine(RuleBasedStateMachine):
 
 # Some 20,000 facts: enough to meet any three rules in a row, in seconds.
 TestVenueMachine = VenueMachine.TestCase
-TestVenueMachine.settings = settings(max_examples=350, stateful_step_count=60, deadline=None)
+TestVenueMachine.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)

@@ -2,7 +2,8 @@
 
     client ──▶ NATS ──▶ 2 × serve commands ──┐
                  ▲      2 × serve projections ├─▶ proxy ──▶ PostgreSQL
-                 └───── 2 × serve publisher ──┘
+                 └───── 2 × serve publisher ──┤
+                        2 × serve seals ──────┘   (and queries)
 
 Of each service one works and the other stands by, or both share the work. Leases are short, so that
 a run need not wait for them; everything else is as it comes.
@@ -29,8 +30,12 @@ IMPATIENT = {
     "LEDGER_RETRY_WAIT_SECONDS": "0.2",
     "LEDGER_COMMAND_BATCH_SIZE": "50",
     "LEDGER_COMMAND_ACK_WAIT_SECONDS": "3",
-    "LEDGER_PROJECTION_HEARTBEAT_SECONDS": "0.5",
-    "LEDGER_PROJECTION_TAKEOVER_SECONDS": "2",
+    "LEDGER_COMMAND_LEASE_SECONDS": "3",
+    "LEDGER_PROJECTION_LEASE_SECONDS": "2",
+    "LEDGER_PUBLISHER_TAKEOVER_SECONDS": "2",
+    "LEDGER_SEAL_BLOCK_AGE_SECONDS": "1",
+    "LEDGER_EVENT_RETENTION_BYTES": str(256 * 1024 * 1024),  # of a small disk
+    "LEDGER_METRICS_PORT": "0",
 }
 
 

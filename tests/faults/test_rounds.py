@@ -5,7 +5,7 @@
     after it   every command has its outcome, all readers reach the head, and everything in
                `invariants` holds
 
-`make faults ROUNDS=200` is the whole; the suite runs enough rounds for every fault to come once.
+`make faults ROUNDS=200` is the whole, in which every fault comes as often; the suite runs a part.
 What is drawn comes from LEDGER_TEST_SEED and the number of the round, and both are in the message
 of a failure: `make faults SEED=… ROUNDS=…` sends the same commands and injects the same faults.
 (The moment at which a fault hits is the machine's.)
@@ -33,7 +33,7 @@ from tests.faults.system import System
 from tests.faults.workload import DEADLINE_SECONDS, Account, list_instrument
 
 FAULTS_PER_ROUND = 3
-ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", -(-len(FAULTS) // FAULTS_PER_ROUND)))
+ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", "2"))
 SEED = os.environ.get("LEDGER_TEST_SEED") or secrets.token_hex(4)
 ACCOUNTS = 5
 STEPS = 25

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -14,6 +14,7 @@ from tests.projections import log as events
 from tests.projections.log import ACCOUNT, INSTRUMENT, Log
 
 MIXED_EVENTS = 400
+OTHER_ACCOUNT, OTHER_USER = uuid4(), uuid4()
 
 
 def append_everything(database_url: str) -> None:
@@ -25,8 +26,16 @@ def append_everything(database_url: str) -> None:
         _order(log)
         _ends(log)
         _operations(log)
+        log.append(
+            OTHER_ACCOUNT,
+            events.account_opened(user_id=OTHER_USER),
+            events.deposited("USDT", "5"),
+            user_id=OTHER_USER,
+        )
         log.now -= timedelta(hours=1)
-        log.account(events.deposited("USDT", "7", "told an hour late"))
+        late = events.deposited("USDT", "7", "told an hour late")
+        log.account(late)
+        log.append(OTHER_ACCOUNT, late, user_id=OTHER_USER)
         log.account(
             account.AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
             account.AccountReactivated(),

@@ -123,6 +123,8 @@ def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
         "public.command_inbox": {"SELECT", "INSERT"},
         "public.unreadable_messages": {"INSERT"},
         "public.aggregate_snapshots": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+        "public.command_workers": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+        "public.command_partitions": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "public.schema_migrations": {"SELECT"},
     }
 
@@ -158,6 +160,9 @@ def test_monitoring_sees_how_far_everything_is_and_nothing_else(database_url: st
     assert privileges(database_url, "ledger_monitor") == {
         "public.event_store": {"SELECT"},
         "public.event_projections": {"SELECT"},
+        "public.event_seals": {"SELECT"},
+        "public.command_workers": {"SELECT"},
+        "public.command_partitions": {"SELECT"},
         "public.projection_build_parts": {"SELECT"},
         "public.projection_dead_letters": {"SELECT"},
         "public.projection_generations": {"SELECT"},

@@ -13,7 +13,7 @@ from ledger.embedded import EmbeddedPostgres
 from ledger.plugins import migrate_all
 from ledger.roles import with_login
 from ledger.settings import Settings
-from ledger.supervisor import Supervisor
+from ledger.supervisor import SERVICES, Supervisor
 from projections import accounts, balances
 from projections.engine.rebuild import rebuild
 from projections.engine.shadow import Limits
@@ -65,7 +65,7 @@ def test_the_services_of_a_running_ledger_are_no_superusers_and_do_their_work(
                    FROM pg_auth_members WHERE member::regrole::text ~ '^ledger_(com|pro.*s$)'
                    GROUP BY 1"""
             ).fetchall()
-    assert set(sessions) == {("ledger_commands", False), ("ledger_projections", False)}
+    assert set(sessions) == {(f"ledger_{name}", False) for name in SERVICES}
     assert dict(memberships) == {
         "ledger_commands": ["ledger_writer"],
         "ledger_projections": ["ledger_projector"],
