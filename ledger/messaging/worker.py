@@ -28,7 +28,7 @@ The steps share only the `Batch`.
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -49,6 +49,7 @@ from ledger.messaging.delivery import Delivery
 from ledger.messaging.leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
 from ledger.messaging.pull import Pull
+from ledger.messaging.redelivery import kept_from_redelivery
 from ledger.messaging.security import BusSecurity
 from ledger.messaging.step import Step
 from ledger.messaging.unreadable import UnreadableMessage
@@ -56,9 +57,6 @@ from ledger.settings import Settings
 
 NOT_RECORDED = "NOT_RECORDED"
 """Code of a command that the database refused to record: a fault of ours."""
-KEEP_ALIVES_PER_ACK_WAIT = 3
-"""How often a batch in work is reported within the time for its acknowledgement: two reports may
-get lost."""
 
 _log = structlog.get_logger(__name__)
 
@@ -221,7 +219,9 @@ class CommandWorker:
         """Batch after batch, until stopped or until the connection is another."""
         in_work: deque[Batch] = deque()
         async with (
-            self._kept_from_redelivery(connection, in_work, pull),
+            kept_from_redelivery(
+                connection, in_work, pull, self._settings.command_ack_wait_seconds
+            ),
             Step() as answering,
             Step() as committing,
         ):
@@ -373,29 +373,6 @@ class CommandWorker:
 
     def _is_last_try(self, one: Delivery) -> bool:
         return one.tries >= self._settings.command_max_deliver
-
-    @asynccontextmanager
-    async def _kept_from_redelivery(
-        self, connection: Client, in_work: Iterable[Batch], pull: Pull
-    ) -> AsyncIterator[None]:
-        """Inside the block the server knows which batches are in work, however long it takes,
-        and that those that wait behind them will be."""
-
-        async def report_for_ever() -> None:
-            while True:
-                await asyncio.sleep(
-                    self._settings.command_ack_wait_seconds / KEEP_ALIVES_PER_ACK_WAIT
-                )
-                messages = [one.message for batch in in_work for one in batch]
-                messages += pull.waiting
-                with contextlib.suppress(nats.errors.Error):
-                    await bulk.send(connection, [delivery.in_work(one) for one in messages])
-
-        reports = asyncio.create_task(report_for_ever())
-        try:
-            yield
-        finally:
-            reports.cancel()
 
 
 _NATS_REMEDY = "check that the NATS server runs with JetStream and that LEDGER_NATS_URL is right"
