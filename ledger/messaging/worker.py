@@ -17,10 +17,8 @@ After a start, and after the connection to NATS was lost, the server is asked to
 was in flight, so commands stay in order and nobody waits for a timeout.
 
 Which partitions of the commands are this worker's is a lease (`leases.py`): each commit checks it,
-and a worker that has none stands by.
-
-A command that fails through a fault of ours (FAILED) is tried again later, a few times, and then
-set aside: its outcome is recorded and answered. Others overtake it meanwhile.
+and a worker that has none stands by. A command that cannot be decided or recorded is tried again,
+alone if need be, and set aside in the end (`decisions.py`); others overtake it meanwhile.
 
 The steps share only the `Batch`.
 """
@@ -38,13 +36,13 @@ import structlog
 from nats.aio.client import Client
 
 from ledger.application import Decision, Ledger
-from ledger.commands import FAILED, Command, InvalidCommand, Outcome, parse
+from ledger.commands import FAILED, Outcome, parse
 from ledger.database import check_schema
-from ledger.eventstore.store import VersionConflict
 from ledger.messaging import bulk, bus, delivery, outcomes, unreadable
 from ledger.messaging.answering import answers, log_outcome
 from ledger.messaging.bulk import Message
 from ledger.messaging.database import OneConnection
+from ledger.messaging.decisions import NOT_RECORDED, Batch, Decisions
 from ledger.messaging.delivery import Delivery
 from ledger.messaging.leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
@@ -55,13 +53,7 @@ from ledger.messaging.step import Step
 from ledger.messaging.unreadable import UnreadableMessage
 from ledger.settings import Settings
 
-NOT_RECORDED = "NOT_RECORDED"
-"""Code of a command that the database refused to record: a fault of ours."""
-
 _log = structlog.get_logger(__name__)
-
-
-Batch = Sequence[Delivery]
 
 
 class CommandWorker:
@@ -85,6 +77,7 @@ class CommandWorker:
         self._stop = asyncio.Event()
         self._reconnected = asyncio.Event()
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
+        self._decisions = Decisions(self._ledger, self._patience, settings.command_max_deliver)
         self._log_commands = settings.log_level == "DEBUG"
 
     def stop(self) -> None:
@@ -235,7 +228,7 @@ class CommandWorker:
                 if messages:
                     batch = [self._read(message) for message in messages]
                     in_work.append(batch)
-                    decision = await self._decide(batch)
+                    decision = await self._decisions.decide(batch)
                     await committing.begin(
                         self._finish(connection, batch, decision, answering, in_work)
                     )
@@ -256,15 +249,6 @@ class CommandWorker:
         command = parse(message.data, subject=subject, max_bytes=limit)
         return Delivery(message, command, delivery.tries(message))
 
-    async def _decide(self, batch: Batch) -> Decision | None:
-        """None when that is not possible now: `_commit` has the patience, and asks anew."""
-        commands = [one.command for one in batch]
-        try:
-            return await asyncio.to_thread(self._ledger.decide, commands)
-        except Exception as fault:  # noqa: BLE001 - whatever it is, it comes again
-            _log.info("not_decided_ahead", commands=len(batch), error=str(fault).strip())
-            return None
-
     async def _finish(
         self,
         connection: Client,
@@ -275,9 +259,15 @@ class CommandWorker:
     ) -> None:
         started = asyncio.get_running_loop().time()
         try:
-            decided = await self._commit(batch, decision)
+            ours = fence(self._leases.worker, self._epochs)
+            decided = await self._decisions.commit(batch, decision, ours)
             if decided is None or not await self._keep_unreadable(batch, decided):
                 return
+        except LeaseLost as lost:
+            # They come to the worker that has them now, or again to this one.
+            _log.warning("batch_left_to_another", commands=len(batch), reason=str(lost))
+            self._lease_changed.set()
+            return
         finally:
             in_work.popleft()
         await answering.begin(self._answer_all(connection, batch, decided))
@@ -290,42 +280,6 @@ class CommandWorker:
             seconds=round(asyncio.get_running_loop().time() - started, 4),
         )
 
-    async def _commit(self, batch: Batch, decision: Decision | None) -> list[Outcome] | None:
-        """One outcome per delivery; None when stopped before there were any."""
-        commands = [one.command for one in batch]
-        last_tries = frozenset(
-            one.command.id for one in batch if self._is_last_try(one) and one.command.id is not None
-        )
-        ours = fence(self._leases.worker, self._epochs)
-        first_try = [decision] if decision is not None else []
-
-        def record() -> list[Outcome]:
-            if first_try:
-                with contextlib.suppress(VersionConflict):  # it is decided again
-                    return self._ledger.commit(first_try.pop(), last_tries, ours)
-            return self._ledger.execute(commands, None, last_tries, ours)
-
-        try:
-            return await self._patience.until_done(record)
-        except LeaseLost as lost:
-            # They come to the worker that has them now, or again to this one.
-            _log.warning("batch_left_to_another", commands=len(batch), reason=str(lost))
-            self._lease_changed.set()
-            return None
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the worker goes on
-            if len(batch) == 1:
-                _log.exception("command_not_recorded", command_id=str(commands[0].id))
-                return [_unrecorded(commands[0], fault)]
-            _log.exception("batch_failed", commands=len(batch))
-        # One of them is at fault: each alone, so that the others are not held up.
-        outcomes_of_all: list[Outcome] = []
-        for one in batch:
-            decided = await self._commit([one], None)
-            if decided is None:
-                return None
-            outcomes_of_all += decided
-        return outcomes_of_all
-
     async def _keep_unreadable(self, batch: Batch, decided: Sequence[Outcome]) -> bool:
         """Keeps the messages whose outcome the inbox does not have. False when stopped."""
         messages = [
@@ -337,7 +291,7 @@ class CommandWorker:
             )
             for one, outcome in zip(batch, decided, strict=True)
             if outcome.command_id is None
-            or (outcome.code == NOT_RECORDED and self._is_last_try(one))
+            or (outcome.code == NOT_RECORDED and self._decisions.is_last_try(one))
         ]
         if not messages:
             return True
@@ -358,7 +312,7 @@ class CommandWorker:
         for one, outcome in zip(batch, decided, strict=True):
             if self._log_commands or outcome.status == FAILED:
                 log_outcome(one, outcome)
-            if outcome.status == FAILED and not self._is_last_try(one):
+            if outcome.status == FAILED and not self._decisions.is_last_try(one):
                 wait = self._settings.command_retry_wait_seconds * 2 ** (one.tries - 1)
                 messages.append(delivery.again(one.message, wait))
             else:
@@ -369,22 +323,8 @@ class CommandWorker:
             # They stay unacknowledged, come again and get the same outcomes.
             _log.warning("outcomes_not_sent", commands=len(batch), error=str(error))
 
-    # --- patience -----------------------------------------------------------------------
-
-    def _is_last_try(self, one: Delivery) -> bool:
-        return one.tries >= self._settings.command_max_deliver
-
 
 _NATS_REMEDY = "check that the NATS server runs with JetStream and that LEDGER_NATS_URL is right"
-
-
-def _unrecorded(command: Command | InvalidCommand, fault: Exception) -> Outcome:
-    return Outcome(
-        command_id=command.id,
-        status=FAILED,
-        code=NOT_RECORDED,
-        message=f"{type(fault).__name__}: the ledger could not record this; it was set aside",
-    )
 
 
 async def _close(connection: Client) -> None:

@@ -16,7 +16,8 @@ from ledger.database import SchemaOutdated
 from ledger.handlers import decide
 from ledger.messaging.bus import COMMANDS_CONSUMER, COMMANDS_STREAM, REPLY_TO
 from ledger.messaging.client import LedgerClient
-from ledger.messaging.worker import NOT_RECORDED, CommandWorker
+from ledger.messaging.decisions import NOT_RECORDED
+from ledger.messaging.worker import CommandWorker
 from ledger.settings import Settings
 from tests.messaging.services import (
     client,
