@@ -10,17 +10,20 @@ dealt to `--accounts` accounts, and again to one (`hot_account`). Both run on th
 same PostgreSQL, in turns. Then commands are sent at half of the rate found, evenly, for
 `--latency-seconds`: `p50_ms` and `p99_ms` are from sending to the outcome.
 
-`--history N` also compares an account with N past events to a fresh one, both cold at first.
-`worker_memory_mib` is the worker's after all of it.
+`--history N` also compares an account with N past events to a fresh one, on a worker that began
+cold and has loaded both. `worker_memory_mib` is the worker's after all of it; `--memory N` sends N
+more commands, in tenths, and shows it after each.
 """
 
 import argparse
 import asyncio
+import gc
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -42,7 +45,9 @@ from ledger.messaging.client import LedgerClient, Sent
 COMMANDS_PER_ORDER = 4
 PEER_SHARE = 10
 """The peer is timed on a tenth of the orders: rates are compared."""
+GARBAGE_THRESHOLD = 20_000
 READY_TIMEOUT_SECONDS = 60.0
+MEMORY_STEPS = 10
 PAST_GROUP = 5_000
 """Commands at once when a past is made up."""
 FASTEST_PEER = {
@@ -223,6 +228,15 @@ class Scene:
             "commands": options.orders * COMMANDS_PER_ORDER,
         }
 
+    def memory(self, process: psutil.Process, commands: int, accounts: list[UUID]) -> list[float]:
+        """MiB of the worker after each tenth of so many commands."""
+        orders = commands // COMMANDS_PER_ORDER // MEMORY_STEPS
+        used = []
+        for _ in range(MEMORY_STEPS):
+            self.ours(orders, accounts)
+            used.append(round(process.memory_info().rss / 2**20, 1))
+        return used
+
     def latency(self, per_s: float, seconds: float, accounts: list[UUID]) -> dict[str, Any]:
         orders = max(1, int(per_s * seconds / COMMANDS_PER_ORDER))
         messages = self.messages(orders, accounts)
@@ -267,17 +281,15 @@ def _command(message: Message) -> Command | InvalidCommand:
 
 
 def history(path: Path, postgres_url: str, nats_url: str, options: argparse.Namespace) -> Any:
-    """Each in turns on a worker that begins cold."""
-    rates: dict[str, float] = {}
+    """In turns, on a worker that begins cold; a first turn each is not counted."""
     with worker(postgres_url, nats_url, path), scene(postgres_url, nats_url) as here:
         (fresh,) = here.open_accounts(1)
     aged = with_past(postgres_url, options.history)
     with worker(postgres_url, nats_url, path), scene(postgres_url, nats_url) as here:
-        rates["aged_per_s"], rates["fresh_per_s"] = take_turns(
-            options.turns,
-            lambda: here.ours(options.orders, [aged]),
-            lambda: here.ours(options.orders, [fresh]),
-        )
+        accounts = {"aged_per_s": [aged], "fresh_per_s": [fresh]}
+        turns = [partial(here.ours, options.orders, one) for one in accounts.values()]
+        take_turns(1, *turns)
+        rates = dict(zip(accounts, take_turns(options.turns, *turns), strict=True))
     ratio = rates["aged_per_s"] / rates["fresh_per_s"]
     return {"past_events": options.history, **rates, "ratio": round(ratio, 3)}
 
@@ -295,6 +307,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             half = figures["ours_per_s"] / 2
             figures |= here.latency(half, options.latency_seconds, accounts)
             figures["hot_account"] = here.compared(options, here.open_accounts(1))
+            if options.memory:
+                figures["memory_mib"] = here.memory(process, options.memory, accounts)
             figures["worker_memory_mib"] = process.memory_info().rss / 2**20
         if options.history:
             figures["history"] = history(path, postgres.url, bus.url, options)
@@ -318,6 +332,9 @@ def peer_rate(
 
 def main() -> None:
     quiet()
+    # Thousands of outcomes are kept here until the end of a turn; neither side pays for that.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--orders", type=int, default=5_000)
@@ -325,6 +342,7 @@ def main() -> None:
     arguments.add_argument("--turns", type=int, default=3)
     arguments.add_argument("--latency-seconds", type=float, default=5.0)
     arguments.add_argument("--history", type=int, default=0)
+    arguments.add_argument("--memory", type=int, default=0)
     report("commands", measure(arguments.parse_args()))
 
 

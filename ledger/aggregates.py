@@ -5,6 +5,7 @@
     get()       the state of a stream, None before its first event
     record()    evolves the state by an event that was just decided
     restore()   takes back what an abandoned decision recorded
+    committed() tells which records are in the log
     forget()    drops streams that another writer has changed
 
 States are kept from batch to batch, at most `capacity` streams, least recently used dropped
@@ -12,9 +13,10 @@ first. What is here is never trusted beyond the log: the commit checks that nobo
 to a stream the batch has read (`application.py`).
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -28,7 +30,7 @@ from ledger.domain.event import Event, Rejection
 from ledger.domain.money import plain
 from ledger.eventstore import snapshots
 from ledger.eventstore.snapshots import Snapshot
-from ledger.eventstore.store import load_streams
+from ledger.eventstore.store import NewEvent, load_streams
 
 _JSON_NATIVE = (Decimal,)
 
@@ -54,7 +56,7 @@ KINDS: dict[str, _Kind] = {
 
 
 class Stream:
-    """A stream in memory. `pending` are events recorded in this batch, not yet committed."""
+    """A stream in memory. `pending` are events recorded and not known to be committed."""
 
     __slots__ = ("pending", "snapshot_version", "state", "stream_type", "version")
 
@@ -63,7 +65,7 @@ class Stream:
         self.state: Any = None
         self.version = 0
         self.snapshot_version = 0
-        self.pending: list[Event] = []
+        self.pending: deque[Event] = deque()
 
     def evolve(self, stream_id: UUID, event: Event, stream_type: str) -> None:
         self.stream_type = stream_type
@@ -72,7 +74,7 @@ class Stream:
 
 
 class Aggregates:
-    """See the module's text. Not thread-safe: one batch at a time."""
+    """See the module's text. Not thread-safe: one batch is decided at a time."""
 
     def __init__(self, capacity: int, snapshot_interval: int) -> None:
         self._capacity = capacity
@@ -135,24 +137,31 @@ class Aggregates:
         """Undoes the last n records of each of the streams, by reading them anew."""
         for stream_id, count in taken_back.items():
             old = self._streams[stream_id]
-            kept = old.pending[: len(old.pending) - count]
             fresh = self._read(connection, {stream_id: 0})[stream_id]
-            for event in kept:
-                fresh.evolve(stream_id, event, event.type.partition(".")[0])
-            fresh.pending = kept
+            fresh.pending = deque(list(old.pending)[:-count])
+            # A commit beside us may have brought some of them into what was read.
+            first = old.version - len(old.pending) + 1
+            for version, event in enumerate(fresh.pending, first):
+                if version > fresh.version:
+                    fresh.evolve(stream_id, event, event.type.partition(".")[0])
             self._streams[stream_id] = fresh
 
-    def committed(self, stream_ids: Iterable[UUID]) -> list[Snapshot]:
-        """Tells that what was recorded is in the log. Returns the snapshots now due."""
-        due = []
-        for stream_id in stream_ids:
-            stream = self._streams[stream_id]
-            stream.pending.clear()
-            if stream.version - stream.snapshot_version >= self._snapshot_interval:
-                due.append(self._snapshot(stream_id, stream))
-        while len(self._streams) > self._capacity:
-            self._streams.popitem(last=False)
-        return due
+    def committed(self, events: Iterable[NewEvent]) -> None:
+        """Tells that these, the oldest that were recorded, are in the log."""
+        for event in events:
+            self._streams[event.stream_id].pending.popleft()
+        for stream_id in list(islice(self._streams, max(0, len(self._streams) - self._capacity))):
+            if not self._streams[stream_id].pending:
+                del self._streams[stream_id]
+
+    def snapshots_due(self, stream_ids: Iterable[UUID]) -> list[Snapshot]:
+        """To be kept as soon as all that is recorded is in the log."""
+        return [
+            self._snapshot(stream_id, stream)
+            for stream_id in stream_ids
+            if (stream := self._streams[stream_id]).version - stream.snapshot_version
+            >= self._snapshot_interval
+        ]
 
     def _snapshot(self, stream_id: UUID, stream: Stream) -> Snapshot:
         assert stream.stream_type is not None

@@ -15,14 +15,21 @@ decided elsewhere, nothing is kept and the batch is decided again on fresh state
 goes away, even at COMMIT, `execute` raises and the caller calls again with the same commands: the
 inbox then tells which of them are done. Exactly one effect either way.
 
+`execute` is `decide` (1 to 3) and `commit` (4 and 5). A caller that has more to do decides the next
+batch while the one before commits. A decision names the one it follows, and is refused unless that
+was the last one kept: whatever breaks, no batch is kept on states that never were.
+
 A decision that fails through a fault of ours gives a FAILED outcome and leaves no trace, so that
 it can be tried again, until the caller says that this was the last try.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
@@ -63,11 +70,25 @@ else committed, so the ledger as a whole moves; past this, something is wrong.""
 Fence = Callable[[psycopg.Cursor[Any]], None]
 """Whether the caller may still decide these commands; raises when not."""
 
+
+class Decision(NamedTuple):
+    """A batch that is decided and not committed. Its states are those after the decision number
+    `follows`; `seen` counts the reports of other writers' appends that were heeded."""
+
+    batch: Batch
+    number: int
+    follows: int
+    seen: int
+    read: set[UUID]
+    snapshots: list[Snapshot]
+    """Due once it is committed."""
+
+
 _log = structlog.get_logger(__name__)
 
 
 class Ledger:
-    """Decides and records commands on one database connection. Not thread-safe."""
+    """Decides and records commands. One thread may decide while another commits, no more."""
 
     def __init__(
         self,
@@ -79,9 +100,23 @@ class Ledger:
     ) -> None:
         self._url = database_url
         self._clock_tolerance = clock_tolerance
+        self._one_decides = Lock()
         self._aggregates = Aggregates(max_cached_streams, snapshot_interval)
-        self._open: psycopg.Connection[Any] | None = None
-        self._known_head = 0
+        self._reading: psycopg.Connection[Any] | None = None
+        self._writing: psycopg.Connection[Any] | None = None
+        self._numbers = count(1)
+        self._in_flight: deque[Decision] = deque()
+        """Decided, and not known to the states as committed."""
+        self._committed = 0
+        """Number of the last decision that was kept."""
+        self._states_lost = False
+        """A decision was not kept: the states are to be read anew."""
+        self._known_head: int | None = None
+        self._reports: list[tuple[int, set[UUID]]] = []
+        """(number, streams that other writers appended to) of the last commits."""
+        self._report_numbers = count(1)
+        self._heeded = 0
+        """Number of the last report that the states take account of."""
 
     def __enter__(self) -> Self:
         return self
@@ -95,11 +130,12 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection and forgets all state."""
-        self._aggregates.clear()
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        """Closes the connections and forgets all state."""
+        with self._one_decides:
+            self._states_lost = True
+            self._aggregates.clear()
+            _close(self._reading)
+        _close(self._writing)
 
     def execute(
         self,
@@ -117,34 +153,60 @@ class Ledger:
         """
         for attempt in range(1, MAX_CONFLICT_RETRIES + 1):
             try:
-                return self._execute(commands, now or datetime.now(UTC), last_tries, fence)
+                return self.commit(self.decide(commands, now), last_tries, fence)
             except VersionConflict as conflict:
                 _log.info("batch_decided_again", attempt=attempt, conflict=str(conflict))
-                self._aggregates.clear()
-            except BaseException:
-                self.close()
-                raise
         raise VersionConflict(f"other writers kept getting in between, {attempt} times in a row")
 
     def outcome(self, command_id: UUID) -> Outcome | None:
         """The recorded outcome of a command, None when it is not decided."""
-        try:
-            found = inbox.find(self._connection(), [command_id])
-        except BaseException:
-            self.close()
-            raise
+        with self._one_decides:
+            try:
+                found = inbox.find(self._to_read(), [command_id])
+            except BaseException:
+                _close(self._reading)
+                raise
         return Outcome.from_json(found[command_id][1]) if found else None
 
-    # --- the five steps -----------------------------------------------------------------
+    # --- deciding -----------------------------------------------------------------------
 
-    def _execute(
+    def decide(
+        self, commands: Sequence[Command | InvalidCommand], now: datetime | None = None
+    ) -> Decision:
+        """Steps 1 to 3, on the states that the decision before this one left. Nothing is kept
+        before `commit`, which takes decisions in their order. Raises psycopg.Error."""
+        with self._one_decides:
+            try:
+                connection = self._to_read()
+                self._catch_up(connection)
+                return self._decide_all(connection, commands, now or datetime.now(UTC))
+            except BaseException:
+                self._states_lost = True
+                _close(self._reading)
+                raise
+
+    def _catch_up(self, connection: psycopg.Connection[Any]) -> None:
+        """What became of the decisions before, and what other writers did."""
+        if self._states_lost:
+            self._states_lost = False
+            self._aggregates.clear()
+            self._in_flight.clear()
+        if self._known_head is None:
+            self._known_head = reader.head(connection)
+        while self._in_flight and self._in_flight[0].number <= self._committed:
+            self._aggregates.committed(self._in_flight.popleft().batch.events())
+        for number, changed in tuple(self._reports):
+            if number > self._heeded:
+                self._aggregates.forget(changed)
+                self._heeded = number
+
+    def _decide_all(
         self,
+        connection: psycopg.Connection[Any],
         commands: Sequence[Command | InvalidCommand],
         now: datetime,
-        last_tries: frozenset[UUID],
-        fence: Fence | None,
-    ) -> list[Outcome]:
-        connection = self._connection()
+    ) -> Decision:
+        follows = self._in_flight[-1].number if self._in_flight else self._committed
         batch = Batch(commands, inbox.find(connection, [c.id for c in commands if c.id]))
         to_decide = batch.to_decide()
         readable = [c for _, c in to_decide if isinstance(c, Command)]
@@ -156,14 +218,10 @@ class Ledger:
         with exact(), measures.DECIDE_SECONDS.time():
             for place, command in to_decide:
                 batch.decided(place, self._decide(connection, command, now))
-        to_record = batch.to_record(last_tries)
-        if to_record:
-            with measures.COMMIT_SECONDS.time():
-                self._commit(connection, batch, to_record, read, fence)
-        due = self._aggregates.committed(read)
-        if due:
-            self._save_snapshots(connection, due)
-        return batch.outcomes()
+        due = self._aggregates.snapshots_due(read)
+        decision = Decision(batch, next(self._numbers), follows, self._heeded, read, due)
+        self._in_flight.append(decision)
+        return decision
 
     def _decide(
         self,
@@ -189,50 +247,93 @@ class Ledger:
             return Decided(command, REJECTED, work.denied.code, work.denied.message, work.events)
         return Decided(command, ACCEPTED, None, None, work.events)
 
-    def _commit(
+    # --- committing ---------------------------------------------------------------------
+
+    def commit(
         self,
-        connection: psycopg.Connection[Any],
-        batch: Batch,
-        to_record: list[tuple[int, Decided]],
-        read: set[UUID],
-        fence: Fence | None,
+        decision: Decision,
+        last_tries: frozenset[UUID] = frozenset(),
+        fence: Fence | None = None,
+    ) -> list[Outcome]:
+        """Steps 4 and 5; see `execute`. Raises VersionConflict when the batch is to be decided
+        again: others got in between, or a decision before it was not kept."""
+        try:
+            if decision.follows != self._committed:
+                raise VersionConflict("it was decided on a batch that was not kept")
+            to_record = decision.batch.to_record(last_tries)
+            if to_record:
+                with measures.COMMIT_SECONDS.time():
+                    self._record(decision, to_record, fence)
+            self._committed = decision.number
+        except VersionConflict:
+            self._states_lost = True
+            raise
+        except BaseException:
+            self._states_lost = True
+            _close(self._writing)
+            raise
+        if decision.snapshots:
+            self._save_snapshots(decision.snapshots)
+        return decision.batch.outcomes()
+
+    def _record(
+        self, decision: Decision, to_record: list[tuple[int, Decided]], fence: Fence | None
     ) -> None:
         events = [event for _, decided in to_record for event in decided.events]
-        with connection.transaction(), connection.cursor() as cursor:
+        with self._to_write().transaction(), self._to_write().cursor() as cursor:
             appended = store.begin_append(cursor, len(events))
             if fence is not None:
                 fence(cursor)
-            self._refuse_stale_reads(cursor, appended.head, read)
+            self._refuse_stale_reads(cursor, appended.head, decision)
             store.copy_events(cursor, events, appended)
-            inbox.record(cursor, batch.recorded(to_record, appended))
+            inbox.record(cursor, decision.batch.recorded(to_record, appended))
         self._known_head = appended.head + len(events)
 
-    def _save_snapshots(self, connection: psycopg.Connection[Any], due: list[Snapshot]) -> None:
+    def _refuse_stale_reads(
+        self, cursor: psycopg.Cursor[Any], head: int, decision: Decision
+    ) -> None:
+        """Under the append lock: has anybody else appended to what this batch was decided on?"""
+        assert self._known_head is not None
+        if head != self._known_head:
+            changed = store.streams_changed(cursor, after=self._known_head, up_to=head)
+            self._reports.append((next(self._report_numbers), changed))
+            self._known_head = head
+        self._reports = [report for report in self._reports if report[0] > decision.seen]
+        stale = {i for _, changed in self._reports for i in changed & decision.read}
+        if stale:
+            raise VersionConflict(f"{len(stale)} streams were appended to meanwhile")
+
+    def _save_snapshots(self, due: list[Snapshot]) -> None:
         """The batch is committed: a snapshot that cannot be saved costs time later, nothing now."""
         try:
-            snapshots.save(connection, due)
+            snapshots.save(self._to_write(), due)
         except psycopg.Error as error:
             _log.warning("snapshots_not_saved", snapshots=len(due), error=str(error).strip())
-            self.close()
+            _close(self._writing)
 
-    def _refuse_stale_reads(self, cursor: psycopg.Cursor[Any], head: int, read: set[UUID]) -> None:
-        """Under the append lock: has anybody else appended to what this batch was decided on?"""
-        if head == self._known_head:
-            return
-        changed = store.streams_changed(cursor, after=self._known_head, up_to=head)
-        self._known_head = head
-        forgotten = self._aggregates.forget(changed)
-        if forgotten & read:
-            raise VersionConflict(f"{len(forgotten & read)} streams were appended to meanwhile")
+    # --- connections --------------------------------------------------------------------
 
-    def _connection(self) -> psycopg.Connection[Any]:
-        if self._open is None or self._open.closed:
-            self._aggregates.clear()
-            self._open = psycopg.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                client_encoding="utf8",  # texts in binary COPY are
-            )
-            self._known_head = reader.head(self._open)
-        return self._open
+    def _to_read(self) -> psycopg.Connection[Any]:
+        if self._reading is None or self._reading.closed:
+            self._reading = _connected(self._url)
+        return self._reading
+
+    def _to_write(self) -> psycopg.Connection[Any]:
+        if self._writing is None or self._writing.closed:
+            self._writing = _connected(self._url)
+        return self._writing
+
+
+def _connected(database_url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(
+        database_url,
+        autocommit=True,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        client_encoding="utf8",  # texts in binary COPY are
+    )
+
+
+def _close(connection: psycopg.Connection[Any] | None) -> None:
+    """A closed one is replaced when it is needed."""
+    if connection is not None:
+        connection.close()

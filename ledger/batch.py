@@ -6,7 +6,7 @@ when their content differs. A message whose id could not be read is decided on i
 outcome is not recorded: there is no id to record it under.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -53,6 +53,10 @@ class Batch:
 
     def decided(self, place: int, decided: Decided) -> None:
         self._decided[place] = decided
+
+    def events(self) -> Iterator[NewEvent]:
+        """What was decided, in order."""
+        return (event for decided in self._decided.values() for event in decided.events)
 
     def to_record(self, last_tries: frozenset[UUID]) -> list[tuple[int, Decided]]:
         """What belongs into the log and the inbox, in order."""

@@ -69,8 +69,10 @@ def service_names() -> list[str]:
 
 
 def _serve_commands(settings: "Settings") -> None:
+    from ledger import tuning
     from ledger.messaging.worker import CommandWorker
 
+    tuning.for_deciding()
     _run_until_signal(settings, COMMANDS, CommandWorker)
 
 

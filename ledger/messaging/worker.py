@@ -2,10 +2,13 @@
 
     take      what is here, up to a batch; a first command at once         (pull.py)
     parse     each message to a Command or InvalidCommand; this never fails
-    decide    `Ledger.execute` in a thread: one transaction for all events and outcomes
+    decide    `Ledger.decide` in a thread, on the states in memory
+    commit    `Ledger.commit` in a thread: one transaction for all events and outcomes
     keep      what a person must look at: messages without an id, commands that failed for good
-    answer    publish each outcome to its Ledger-Reply-To, then acknowledge; meanwhile the next
-              batch is on its way through the steps above
+    answer    publish each outcome to its Ledger-Reply-To, then acknowledge
+
+Three batches are on their way at once: one is answered, one commits, one is decided. Each step
+takes them in their order. What was decided on a batch whose commit fails is decided again.
 
 Nothing is answered or acknowledged before the commit. Whatever breaks in between, the messages
 come again and the inbox gives the same outcomes. While the database is away the batch is kept,
@@ -14,17 +17,15 @@ After a start, and after the connection to NATS was lost, the server is asked to
 was in flight, so commands stay in order and nobody waits for a timeout.
 
 Which partitions of the commands are this worker's is a lease (`leases.py`): each commit checks it,
-and a worker that has none stands by.
+and a worker that has none stands by. A command that cannot be decided or recorded is tried again,
+alone if need be, and set aside in the end (`decisions.py`); others overtake it meanwhile.
 
-A command that fails through a fault of ours (FAILED) is tried again later, a few times, and then
-set aside: its outcome is recorded and answered. Others overtake it meanwhile.
-
-The steps share only the `Batch`, so that they can run side by side for different batches.
+The steps share only the `Batch`.
 """
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -35,34 +36,28 @@ import structlog
 from nats.aio.client import Client
 
 from ledger import measures
-from ledger.application import Ledger
-from ledger.commands import FAILED, Command, InvalidCommand, Outcome, parse
+from ledger.application import Decision, Ledger
+from ledger.commands import FAILED, Outcome, parse
 from ledger.database import check_schema
 from ledger.messaging import bulk, bus, delivery, outcomes
-from ledger.messaging.answering import Answering, answers, log_outcome
+from ledger.messaging.answering import answers, log_outcome
 from ledger.messaging.bulk import Message
 from ledger.messaging.database import OneConnection
+from ledger.messaging.decisions import Batch, Decisions
 from ledger.messaging.delivery import Delivery
 from ledger.messaging.housekeeping import outcomes_forgotten
 from ledger.messaging.leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
 from ledger.messaging.pull import Pull
 from ledger.messaging.rate_limit import RateLimit
+from ledger.messaging.redelivery import kept_from_redelivery
 from ledger.messaging.security import BusSecurity
 from ledger.messaging.set_aside import SetAside, is_final
+from ledger.messaging.step import Step
 from ledger.messaging.tracing import Tracing
 from ledger.settings import Settings
 
-NOT_RECORDED = "NOT_RECORDED"
-"""Code of a command that the database refused to record: a fault of ours."""
-KEEP_ALIVES_PER_ACK_WAIT = 3
-"""How often a batch in work is reported within the time for its acknowledgement: two reports may
-get lost."""
-
 _log = structlog.get_logger(__name__)
-
-
-Batch = Sequence[Delivery]
 
 
 class CommandWorker:
@@ -88,6 +83,7 @@ class CommandWorker:
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._rate_limit = RateLimit.of(settings)
         self._tracing = Tracing.of(settings)
+        self._decisions = Decisions(self._ledger, self._patience, settings.command_max_deliver)
         self._log_commands = settings.log_level == "DEBUG"
 
     def stop(self) -> None:
@@ -222,33 +218,37 @@ class CommandWorker:
         )
 
     async def _work(self, connection: Client, pull: Pull) -> None:
-        """Batch after batch, until stopped or until the connection is another. While one is decided
-        and committed, the one before it is answered."""
-        async with Answering() as answering:
-            await self._batches(connection, pull, answering)
-
-    async def _batches(self, connection: Client, pull: Pull, answering: Answering) -> None:
-        while self._goes_on and not connection.is_closed:
-            if connection.is_reconnecting:
-                await self._patience.pause(
-                    FIRST_RETRY_SECONDS
-                )  # what is asked for now would come too late
-                continue
-            messages = await self._patience.unless_stopped(
-                pull.take(self._settings.command_fetch_wait_seconds)
-            )
-            if messages:
-                batch = [self._read(message) for message in messages]
-                async with self._kept_from_redelivery(connection, batch, pull):
-                    await self._handle(connection, batch, answering)
-            elif pull.lost is not None:
-                # A server that ends says so first, and the connection is lost a moment later.
-                _log.warning("consumer_lost", reason=pull.lost)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(
-                        self._reconnected.wait(), self._settings.retry_wait_seconds
+        """Batch after batch, until stopped or until the connection is another."""
+        in_work: deque[Batch] = deque()
+        async with (
+            kept_from_redelivery(
+                connection, in_work, pull, self._settings.command_ack_wait_seconds
+            ),
+            Step() as answering,
+            Step() as committing,
+        ):
+            while self._goes_on and not connection.is_closed:
+                if connection.is_reconnecting:  # what is asked for now would come too late
+                    await self._patience.pause(FIRST_RETRY_SECONDS)
+                    continue
+                messages = await self._patience.unless_stopped(
+                    pull.take(self._settings.command_fetch_wait_seconds)
+                )
+                if messages:
+                    batch = [self._read(message) for message in messages]
+                    in_work.append(batch)
+                    decision = await self._decisions.decide(batch)
+                    await committing.begin(
+                        self._finish(connection, batch, decision, answering, in_work)
                     )
-                return
+                elif pull.lost is not None:
+                    # A server that ends says so first, and the connection is lost a moment later.
+                    _log.warning("consumer_lost", reason=pull.lost)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(
+                            self._reconnected.wait(), self._settings.retry_wait_seconds
+                        )
+                    return
 
     # --- the steps of a batch -----------------------------------------------------------
 
@@ -262,14 +262,30 @@ class CommandWorker:
             command = self._tracing.begun(message, command)
         return Delivery(message, command, delivery.tries(message))
 
-    async def _handle(self, connection: Client, batch: Batch, answering: Answering) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        decided = await self._decide(batch)
-        if self._tracing is not None:
-            self._tracing.ended(batch, decided)
-        if decided is None or not await self._keep_aside(batch, decided):
+    async def _finish(
+        self,
+        connection: Client,
+        batch: Batch,
+        decision: Decision | None,
+        answering: Step,
+        in_work: deque[Batch],
+    ) -> None:
+        started = asyncio.get_running_loop().time()
+        decided: list[Outcome] | None = None
+        try:
+            ours = fence(self._leases.worker, self._epochs)
+            decided = await self._decisions.commit(batch, decision, ours)
+            if decided is None or not await self._keep_aside(batch, decided):
+                return
+        except LeaseLost as lost:
+            # They come to the worker that has them now, or again to this one.
+            _log.warning("batch_left_to_another", commands=len(batch), reason=str(lost))
+            self._lease_changed.set()
             return
+        finally:
+            if self._tracing is not None:
+                self._tracing.ended(batch, decided)
+            in_work.popleft()
         measures.batch([one.command for one in batch], decided)
         measures.REDELIVERED.inc(sum(one.tries > 1 for one in batch))
         await answering.begin(self._answer_all(connection, batch, decided))
@@ -279,38 +295,8 @@ class CommandWorker:
             events=sum(len(outcome.events) for outcome in decided if not outcome.replayed),
             replayed=sum(outcome.replayed for outcome in decided),
             **Counter(outcome.status.lower() for outcome in decided),
-            seconds=round(loop.time() - started, 4),
+            seconds=round(asyncio.get_running_loop().time() - started, 4),
         )
-
-    async def _decide(self, batch: Batch) -> list[Outcome] | None:
-        """One outcome per delivery; None when stopped before there were any."""
-        commands = [one.command for one in batch]
-        last_tries = frozenset(
-            one.command.id for one in batch if self._is_last_try(one) and one.command.id is not None
-        )
-        try:
-            ours = fence(self._leases.worker, self._epochs)
-            return await self._patience.until_done(
-                lambda: self._ledger.execute(commands, None, last_tries, ours)
-            )
-        except LeaseLost as lost:
-            # They come to the worker that has them now, or again to this one.
-            _log.warning("batch_left_to_another", commands=len(batch), reason=str(lost))
-            self._lease_changed.set()
-            return None
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the worker goes on
-            if len(batch) == 1:
-                _log.exception("command_not_recorded", command_id=str(commands[0].id))
-                return [_unrecorded(commands[0], fault)]
-            _log.exception("batch_failed", commands=len(batch))
-        # One of them is at fault: each alone, so that the others are not held up.
-        outcomes_of_all: list[Outcome] = []
-        for one in batch:
-            decided = await self._decide([one])
-            if decided is None:
-                return None
-            outcomes_of_all += decided
-        return outcomes_of_all
 
     async def _keep_aside(self, batch: Batch, decided: Sequence[Outcome]) -> bool:
         """Keeps the messages that a person must look at. False when stopped."""
@@ -339,44 +325,8 @@ class CommandWorker:
             # They stay unacknowledged, come again and get the same outcomes.
             _log.warning("outcomes_not_sent", commands=len(batch), error=str(error))
 
-    # --- patience -----------------------------------------------------------------------
-
-    def _is_last_try(self, one: Delivery) -> bool:
-        return one.tries >= self._settings.command_max_deliver
-
-    @asynccontextmanager
-    async def _kept_from_redelivery(
-        self, connection: Client, batch: Batch, pull: Pull
-    ) -> AsyncIterator[None]:
-        """Inside the block the server knows that the batch is in work, however long it takes,
-        and that those that wait behind it will be."""
-
-        async def report_for_ever() -> None:
-            while True:
-                await asyncio.sleep(
-                    self._settings.command_ack_wait_seconds / KEEP_ALIVES_PER_ACK_WAIT
-                )
-                messages = [one.message for one in batch] + list(pull.waiting)
-                with contextlib.suppress(nats.errors.Error):
-                    await bulk.send(connection, [delivery.in_work(one) for one in messages])
-
-        reports = asyncio.create_task(report_for_ever())
-        try:
-            yield
-        finally:
-            reports.cancel()
-
 
 _NATS_REMEDY = "check that the NATS server runs with JetStream and that LEDGER_NATS_URL is right"
-
-
-def _unrecorded(command: Command | InvalidCommand, fault: Exception) -> Outcome:
-    return Outcome(
-        command_id=command.id,
-        status=FAILED,
-        code=NOT_RECORDED,
-        message=f"{type(fault).__name__}: the ledger could not record this; it was set aside",
-    )
 
 
 async def _close(connection: Client) -> None:

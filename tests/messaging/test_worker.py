@@ -10,13 +10,14 @@ import psycopg
 import pytest
 from nats.aio.client import Client
 
-from ledger.application import Ledger
-from ledger.commands import Command, InvalidCommand, Outcome
+from ledger.application import Decision, Ledger
+from ledger.commands import Command, InvalidCommand
 from ledger.database import SchemaOutdated
 from ledger.handlers import decide
 from ledger.messaging.bus import COMMANDS_CONSUMER, COMMANDS_STREAM, REPLY_TO
 from ledger.messaging.client import LedgerClient
-from ledger.messaging.worker import NOT_RECORDED, CommandWorker
+from ledger.messaging.decisions import NOT_RECORDED
+from ledger.messaging.worker import CommandWorker
 from ledger.settings import Settings
 from tests.messaging.services import (
     client,
@@ -88,16 +89,16 @@ async def test_a_lasting_fault_of_ours_is_set_aside_and_holds_up_nobody(
 async def test_a_command_that_the_database_refuses_is_set_aside_and_spoils_no_batch(
     database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute = Ledger.execute
+    decide = Ledger.decide
 
     def refuse(
         self: Ledger, commands: Sequence[Command | InvalidCommand], *arguments: Any
-    ) -> list[Outcome]:
+    ) -> Decision:
         if any(command.type == "DelistInstrument" for command in commands):
             raise psycopg.DataError("this cannot be stored")
-        return execute(self, commands, *arguments)
+        return decide(self, commands, *arguments)
 
-    monkeypatch.setattr(Ledger, "execute", refuse)
+    monkeypatch.setattr(Ledger, "decide", refuse)
     limits = {"command_retry_wait_seconds": 0.05, "command_max_deliver": 2}
     async with (
         running_worker(database_url, nats_url, **limits),
