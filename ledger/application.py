@@ -63,6 +63,10 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 """Default of how far ahead of ours a sender's clock may be. Beyond it the sender's is wrong."""
 CONNECT_TIMEOUT_SECONDS = 10
 """A database that does not take a connection by then is away; the caller tries again."""
+STALLED_COMMIT_SECONDS = 5.0
+"""A commit's statements follow each other within milliseconds. A process that sends none for so
+long hangs or is gone with its machine, and everybody waits for the append lock that it holds: the
+server ends it, and nothing of the batch is kept."""
 MAX_CONFLICT_RETRIES = 20
 """Times that a batch is decided again because of other writers. Each retry means that somebody
 else committed, so the ledger as a whole moves; past this, something is wrong."""
@@ -321,6 +325,10 @@ class Ledger:
     def _to_write(self) -> psycopg.Connection[Any]:
         if self._writing is None or self._writing.closed:
             self._writing = _connected(self._url)
+            self._writing.execute(
+                "SELECT set_config('idle_in_transaction_session_timeout', %s, false)",
+                [f"{STALLED_COMMIT_SECONDS:.3f}s"],
+            )
         return self._writing
 
 

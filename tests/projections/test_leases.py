@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ledger import roles
 from ledger.readiness import projections as projections_ready
 from projections import balances, orders
 from projections.engine import builds, checkpoint, control, lease
@@ -46,16 +47,21 @@ def test_a_released_projection_is_free_at_once(database_url: str) -> None:
         assert _claimed(two, "second").epoch == first.epoch + 1
 
 
+@pytest.mark.parametrize("role", [None, roles.PROJECTOR])
 def test_a_projection_is_free_when_its_lease_is_over_and_the_earlier_owner_is_cut_off(
-    database_url: str,
+    database_url: str, role: str | None
 ) -> None:
-    with connect(database_url, "one") as one, connect(database_url, "two") as two:
+    url = database_url if role is None else roles.acting_as(database_url, role)
+    with connect(url, "one") as one, connect(url, "two") as two:
         _claimed(one, "first")
         one.execute("BEGIN")
         one.execute("SELECT FROM event_projections FOR UPDATE")  # and then it hangs
         assert _claim(two, "second") is None
         two.execute("UPDATE projection_leases SET leased_until = clock_timestamp()")
         assert _claim(two, "second") is not None
+        assert two.execute("SELECT current_user = %s", [role or two.info.user]).fetchone() == (
+            True,
+        )
         with pytest.raises(psycopg.errors.AdminShutdown):
             one.execute("SELECT 1")
 
