@@ -61,7 +61,7 @@ _POSTGRES_SETTINGS = {
 }
 # Commits still reach the operating system: a crash of the server loses nothing, one of the
 # machine does.
-_FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+_FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 _STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 

@@ -20,6 +20,9 @@ COMMANDS = "commands"
 PUBLISHER = "publisher"
 QUERIES = "queries"
 ALL = "all"
+SIGNAL_LOOK_SECONDS = 1.0
+"""The main thread, which alone runs Python's signal handlers, wakes up at least this often: the
+system may hand a signal to another thread, and a wait without end would sleep through it."""
 DATABASE_PAUSE_SECONDS = 1.0
 """Between two looks at whether the database is there; starting one takes longer."""
 
@@ -145,7 +148,8 @@ def _serve_all(settings: "Settings", names: list[str]) -> None:
     found = settings.model_copy(update={"database_url": database_url, "nats_url": nats_url})
     stop = _stop_on_signal()
     with Supervisor(found, services=names):
-        stop.wait()
+        while not stop.wait(SIGNAL_LOOK_SECONDS):
+            pass
 
 
 def _as_service(database_url: str, name: str, stop: threading.Event) -> str | None:

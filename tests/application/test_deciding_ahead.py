@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
+from ledger import application
 from ledger.application import Ledger
 from ledger.commands import Command, InvalidCommand, Outcome
 from ledger.eventstore.store import VersionConflict
@@ -133,3 +134,22 @@ def test_a_refused_command_takes_back_its_own_and_nothing_of_the_batch_before(
     second = ledger.decide([deposit, withdraw(account_id, "60"), withdraw(account_id, "40")])
     assert codes(ledger.commit(first)) == [None]
     assert codes(ledger.commit(second)) == ["INTERNAL_ERROR", "INSUFFICIENT_FUNDS", None]
+
+
+def test_a_writer_that_hangs_in_its_commit_holds_the_others_up_no_longer_than_that(
+    ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "STALLED_COMMIT_SECONDS", 0.2)
+    account_id = account_with(ledger, "100")
+    others: list[Outcome] = []
+
+    def hang(cursor: psycopg.Cursor[Any]) -> None:
+        """With the append lock held, until somebody else has committed."""
+        others.extend(ledger.execute([withdraw(account_id, "40")]))
+        cursor.execute("SELECT 1")
+
+    with Ledger(database_url) as hung:
+        mine = withdraw(account_id, "60")
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            hung.commit(hung.decide([mine]), fence=hang)
+        assert codes([*others, *hung.execute([mine])]) == [None, None]

@@ -10,9 +10,8 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger import application
 from ledger.application import Ledger
-from ledger.commands import Command, InvalidCommand, Outcome
+from ledger.commands import Outcome
 from tests.commands import (
     USER,
     command,
@@ -305,27 +304,6 @@ def test_another_writers_events_are_seen_before_anything_is_decided_on_them(
         ledger.execute([command("Deposit", account_id, asset="USDT", amount="800")])
         [accepted] = other.execute([command("Withdraw", account_id, asset="USDT", amount="900")])
         assert accepted.status == "ACCEPTED"
-
-
-def test_a_writer_that_hangs_in_its_commit_holds_the_others_up_no_longer_than_that(
-    ledger: Ledger, account_id: UUID, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(application, "STALLED_COMMIT_SECONDS", 0.2)
-    others: list[Outcome] = []
-
-    def hang(cursor: psycopg.Cursor[Any]) -> None:
-        """With the append lock held, until somebody else has committed."""
-        others.extend(ledger.execute([deposit()]))
-        cursor.execute("SELECT 1")
-
-    def deposit() -> Command | InvalidCommand:
-        return command("Deposit", account_id, asset="USDT", amount="1")
-
-    with Ledger(database_url) as hung:
-        mine = deposit()
-        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
-            hung.commit(hung.decide([mine]), fence=hang)
-        assert [outcome.status for outcome in (*others, *hung.execute([mine]))] == ["ACCEPTED"] * 2
 
 
 def test_a_fault_of_ours_is_answered_failed_and_can_be_tried_again(

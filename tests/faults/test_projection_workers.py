@@ -182,7 +182,7 @@ def test_a_worker_that_hangs_is_followed_within_ten_seconds_and_steps_back_when_
         append_mix(connection, mix, 2_000)
     first.send(signal.SIGSTOP)
     hung_at = time.monotonic()
-    wait_until(lambda: owners(url) == {second.pid}, "the second to take over")
+    wait_until(lambda: owners(url) == {second.pid}, "the second to take over", second.said)
     took_over = time.monotonic() - hung_at
     assert took_over < TAKEOVER_SECONDS
     sys.stdout.write(f"taken over after {took_over:.1f} s\n")

@@ -33,7 +33,7 @@ from tests.faults.system import System
 from tests.faults.workload import DEADLINE_SECONDS, Account, list_instrument
 
 FAULTS_PER_ROUND = 3
-ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", "1"))
 SEED = os.environ.get("LEDGER_TEST_SEED") or secrets.token_hex(4)
 ACCOUNTS = 5
 STEPS = 25
