@@ -3,7 +3,8 @@
 The library's own `fetch` waits for a batch to be full or for its time to end, once a first message
 has come late: a second of delay for a lone command. Here one request for a batch is always open to
 each consumer, so that the next messages arrive while the ones before are in work; never more than
-a batch and MAX_REQUEST_BYTES of each are requested or waiting, the rest stays with the server.
+a batch and MAX_REQUEST_BYTES of each are requested, and that while less than a batch is waiting.
+The rest stays with the server.
 """
 
 import asyncio
@@ -98,7 +99,7 @@ class Pull:
             open_still = request.due > 0 and now < request.ends + 1
             if open_still or len(self.waiting) >= self._batch:
                 continue
-            request.due = self._batch - len(self.waiting)
+            request.due = self._batch
             request.ends = now + REQUEST_SECONDS
             wanted = {
                 "batch": request.due,
