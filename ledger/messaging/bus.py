@@ -1,4 +1,4 @@
-"""What the ledger has on NATS: subjects, the stream of commands, its consumer, connections.
+"""What the ledger has on NATS: subjects, the stream of commands, its consumers, connections.
 
 LEDGER_COMMANDS keeps what services send until the worker has decided it, and for some days after:
 a database that was restored to an earlier moment gets the commands since then again from here,
@@ -27,6 +27,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
+from uuid_utils.compat import uuid7
 
 from ledger.messaging.bulk import take_in_bulk
 from ledger.messaging.security import BusSecurity
@@ -35,6 +36,7 @@ from ledger.settings import Settings
 COMMANDS_STREAM = "LEDGER_COMMANDS"
 COMMANDS_PREFIX = "ledger.commands."
 COMMANDS_CONSUMER = "ledger-worker"
+"""What the names of the consumers of the commands begin with."""
 OUTCOMES_SUBJECT = "ledger.outcomes.get"
 POSITION_OF_SUBJECT = "ledger.query.position-of"
 REPLY_TO = "Ledger-Reply-To"
@@ -168,8 +170,9 @@ def _partitions(stream: api.StreamConfig) -> int:
 _PARTITIONS = re.compile(r"partition\((\d+),")
 
 
-def consumer_of(partition: int, partitions: int) -> str:
-    return COMMANDS_CONSUMER if partitions == 1 else f"{COMMANDS_CONSUMER}-{partition}"
+def partition_name(consumer: str) -> str:
+    """What the consumers of one partition have in common, one after the other."""
+    return consumer.partition("_")[0]
 
 
 def account_of(subject: str) -> str:
@@ -180,21 +183,24 @@ def account_of(subject: str) -> str:
 
 async def begin_commands_consumer(
     jetstream: JetStreamContext, settings: Settings, partition: int, partitions: int
-) -> None:
-    """Makes a partition's consumer anew, to go on behind what is acknowledged.
+) -> str:
+    """Makes a new consumer for a partition, to go on behind what is acknowledged, and deletes those
+    before it. Returns its name, which no other ever had.
 
-    Anew, because the one before belongs to another worker or connection: requests that are still
-    open to a worker that hangs would go on getting commands, and the next ones would overtake
-    those; and what was handed out and not acknowledged would come again only after a while, behind
-    newer ones. If we end between the two steps, the next worker gets all that the stream has once
-    more, and the inbox has the answers.
+    New, because what was handed out before and not acknowledged would come again only after a
+    while, behind newer commands. And with a name of its own, because a worker that hung or lost its
+    lease may still ask the consumer that it knows: commands that it got from ours would be
+    overtaken by those that we get. If we end between the two steps, the next worker goes on behind
+    whichever of them has acknowledged the most.
     """
-    name = consumer_of(partition, partitions)
-    acknowledged = 0
-    with contextlib.suppress(NotFoundError):
-        before = await jetstream.consumer_info(COMMANDS_STREAM, name)
-        acknowledged = before.ack_floor.stream_seq if before.ack_floor else 0
-        await jetstream.delete_consumer(COMMANDS_STREAM, name)
+    partition_is = COMMANDS_CONSUMER if partitions == 1 else f"{COMMANDS_CONSUMER}-{partition}"
+    before = [
+        one
+        for one in await _consumers(jetstream, COMMANDS_STREAM)
+        if partition_name(one.name) == partition_is
+    ]
+    floors = [one.ack_floor.stream_seq for one in before if one.ack_floor]
+    name = f"{partition_is}_{uuid7().hex}"
     await jetstream.add_consumer(
         COMMANDS_STREAM,
         api.ConsumerConfig(
@@ -202,13 +208,25 @@ async def begin_commands_consumer(
             durable_name=name,
             filter_subject=None if partitions == 1 else f"{COMMANDS_PREFIX}{partition}.*",
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=acknowledged + 1,
+            opt_start_seq=max(floors, default=0) + 1,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=settings.command_ack_wait_seconds,
             max_ack_pending=settings.command_batch_size * BATCHES_IN_FLIGHT,
             max_deliver=-1,
         ),
     )
+    for one in before:
+        with contextlib.suppress(NotFoundError):  # another worker was faster
+            await jetstream.delete_consumer(COMMANDS_STREAM, one.name)
+    return name
+
+
+async def _consumers(jetstream: JetStreamContext, stream: str) -> list[api.ConsumerInfo]:
+    """All of a stream; the server tells some hundred at once."""
+    found: list[api.ConsumerInfo] = []
+    while page := await jetstream.consumers_info(stream, offset=len(found)):
+        found += page
+    return found
 
 
 def checked_reply_subject(subject: str) -> str:

@@ -21,7 +21,7 @@ from nats.aio.subscription import Subscription
 from nats.js import api
 
 from ledger.measures import WAITING
-from ledger.messaging import bulk, delivery
+from ledger.messaging import bulk, bus, delivery
 from ledger.messaging.bulk import Message
 
 REQUEST_SECONDS = 30.0
@@ -79,7 +79,7 @@ class Pull:
                 await bulk.unsubscribe(self._connection, subscription)
         for request in self._requests:  # another worker's from now on, perhaps
             with contextlib.suppress(KeyError):
-                WAITING.remove(request.consumer)
+                WAITING.remove(bus.partition_name(request.consumer))
 
     async def take(self, timeout: float) -> list[Message]:
         """The messages that are here, at most a batch; waits for a first one, and returns none
@@ -119,7 +119,7 @@ class Pull:
                 self._note_end(request, *message.status)
         newest = next((message for message in reversed(messages) if message.reply), None)
         if newest is not None:
-            WAITING.labels(request.consumer).set(delivery.still_to_come(newest))
+            WAITING.labels(bus.partition_name(request.consumer)).set(delivery.still_to_come(newest))
         self._arrived.set()
 
     def _note_end(self, request: _Request, status: str, reason: str) -> None:

@@ -142,11 +142,10 @@ class CommandWorker:
                 partitions = await bus.ensure_commands_stream(jetstream, self._settings)
                 if not await self._lease(partitions):
                     continue
-                consumers = [bus.consumer_of(one, partitions) for one in self._epochs]
-                for partition in self._epochs:
-                    await bus.begin_commands_consumer(
-                        jetstream, self._settings, partition, partitions
-                    )
+                consumers = [
+                    await bus.begin_commands_consumer(jetstream, self._settings, one, partitions)
+                    for one in self._epochs
+                ]
                 size = self._settings.command_batch_size
                 pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size)
                 async with pull, self._lease_renewed(partitions):
@@ -154,8 +153,6 @@ class CommandWorker:
                         "commands_served", url=self._nats_url, partitions=sorted(self._epochs)
                     )
                     await self._work(connection, pull)
-                with contextlib.suppress(nats.errors.Error):  # somebody else may have them at once
-                    await bulk.send(connection, [delivery.again(one) for one in pull.waiting])
 
     # --- leases -------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from ledger.application import Decision, Ledger
 from ledger.commands import Command, InvalidCommand
 from ledger.database import SchemaOutdated
 from ledger.handlers import decide
-from ledger.messaging.bus import COMMANDS_CONSUMER, COMMANDS_STREAM, REPLY_TO
+from ledger.messaging.bus import COMMANDS_STREAM, REPLY_TO
 from ledger.messaging.client import LedgerClient
 from ledger.messaging.decisions import NOT_RECORDED
 from ledger.messaging.worker import CommandWorker
@@ -168,7 +168,7 @@ async def test_everything_decided_is_acknowledged(
             await ledger.send("Deposit", DEPOSIT, account_id=account_id) for _ in range(20)
         ]:
             await command
-    info = await connection.jetstream().consumer_info(COMMANDS_STREAM, COMMANDS_CONSUMER)
+    [info] = await connection.jetstream().consumers_info(COMMANDS_STREAM)
     assert (info.num_pending, info.num_ack_pending) == (0, 0)
 
 
