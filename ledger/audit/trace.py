@@ -176,7 +176,9 @@ def _tree(inbox: dict[UUID, Any], events: Iterable[RecordedEvent]) -> list[Node]
 
 
 def _place(node: Node) -> tuple[datetime, int]:
-    return (node.recorded_at or node.time, node.position or 0)
+    """Commands of one batch were decided at one time; their events tell which came first."""
+    caused = (child.position for child in node.children if child.position)
+    return (node.recorded_at or node.time, node.position or min(caused, default=0))
 
 
 def _command_node(row: Any) -> Node:

@@ -9,7 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from uuid_utils.compat import uuid7
 
+from ledger.application import Ledger
 from ledger.audit.explain import Explanation, NoBalance, explain_balance
 from ledger.audit.explain_order import explain_order
 from ledger.audit.session import reading
@@ -18,6 +20,7 @@ from ledger.audit.statement_page import page
 from ledger.audit.trace import Node, UnknownId, trace
 from ledger.eventstore import reader
 from tests.audit.trading import ACCOUNTS, trade
+from tests.commands import message, open_account, parsed
 from tests.databases import temporary_database
 
 ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", "10"))
@@ -142,6 +145,23 @@ def test_a_trace_goes_from_the_command_to_the_money(traded_url: str) -> None:
         assert positions(of_order.roots) == sorted(positions(of_order.roots))
         with pytest.raises(UnknownId, match="no command, event, order or correlation"):
             trace(connection, root.id.__class__(int=5))
+
+
+def test_commands_of_one_batch_are_traced_in_their_order(database_url: str) -> None:
+    account_id = uuid7()
+    of_one = {"correlationid": str(account_id)}
+    deposits = [
+        parsed(message("Deposit", account_id, asset="USDT", amount="1") | of_one) for _ in range(20)
+    ]
+    deposits.reverse()  # so that their ids do not tell their order
+    with Ledger(database_url) as ledger:
+        ledger.execute([open_account(account_id), *deposits])
+    with reading(database_url) as connection:
+        connection.execute("SET enable_seqscan = off")  # the index has them in another order
+        connection.execute("SET enable_bitmapscan = off")
+        found = trace(connection, account_id)
+    assert [root.id for root in found.roots][-20:] == [deposit.id for deposit in deposits]
+    assert positions(found.roots) == sorted(positions(found.roots))
 
 
 def positions(nodes: list[Node]) -> list[int]:

@@ -47,9 +47,12 @@ class Service:
         self._directory = directory
         self._environment = os.environ | environment
         self._process: subprocess.Popen[bytes] | None = None
+        self._log = directory / f"{name}.log"
+        self._said_before = 0
 
     def start(self) -> None:
-        with (self._directory / f"{self.name}.log").open("ab") as log:
+        with self._log.open("ab") as log:
+            self._said_before = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ledger", "serve", self.name],
                 cwd=self._directory,
@@ -73,12 +76,15 @@ class Service:
         self._process.wait()
 
     def stop(self) -> int:
-        """Asks it to end; its exit code."""
+        """Asks it to end; its exit code. One that had not said a word was still being loaded, and
+        ends by the signal itself."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
         self._process.terminate()
         try:
-            return self._process.wait(STOP_SECONDS)
+            code = self._process.wait(STOP_SECONDS)
+            had_begun = self._log.stat().st_size > self._said_before
+            return 0 if code == -signal.SIGTERM and not had_begun else code
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
