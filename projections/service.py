@@ -19,10 +19,6 @@ SWITCH_SECONDS = 0.0002
 """How long a thread computes before another one that is ready gets its turn. With Python's own
 value, 5 ms, a worker with an answer of the database waits behind several busy ones."""
 
-SIGNAL_LOOK_SECONDS = 1.0
-"""The main thread, which alone runs Python's signal handlers, wakes up at least this often: the
-system may hand a signal to another thread, and a wait without end would sleep through it."""
-
 log = structlog.get_logger()
 
 
@@ -57,8 +53,7 @@ def serve(database_url: str, stop: threading.Event) -> None:
     crew.start()
     log.info("projections.started", projections=len(projections))
     try:
-        while not stop.wait(SIGNAL_LOOK_SECONDS):
-            pass
+        stop.wait()
     finally:
         crew.stop()
         REGISTRY.unregister(collector)

@@ -37,10 +37,7 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def session_directory() -> Iterator[Path]:
     """A directory of this session with a short path, where root's PostgreSQL can go as well."""
-    directory = Path(tempfile.mkdtemp(prefix="ledger-tests-", dir="/tmp"))
-    directory.chmod(0o711)
-    yield directory
-    shutil.rmtree(directory, ignore_errors=True)
+    yield from _directory(Path("/tmp"))
 
 
 @pytest.fixture
@@ -57,7 +54,11 @@ def memory_directory() -> Iterator[Path]:
     ext4 a quarter of a second to make and to remove."""
     memory = Path("/dev/shm")
     roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_BYTES
-    directory = Path(tempfile.mkdtemp(prefix="ledger-tests-", dir=memory if roomy else "/tmp"))
+    yield from _directory(memory if roomy else Path("/tmp"))
+
+
+def _directory(parent: Path) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="ledger-tests-", dir=parent))
     directory.chmod(0o711)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)

@@ -148,8 +148,7 @@ def _serve_all(settings: "Settings", names: list[str]) -> None:
     found = settings.model_copy(update={"database_url": database_url, "nats_url": nats_url})
     stop = _stop_on_signal()
     with Supervisor(found, services=names):
-        while not stop.wait(SIGNAL_LOOK_SECONDS):
-            pass
+        stop.wait()
 
 
 def _as_service(database_url: str, name: str, stop: threading.Event) -> str | None:
@@ -169,8 +168,19 @@ def _as_service(database_url: str, name: str, stop: threading.Event) -> str | No
     return None
 
 
+class _Stop(threading.Event):
+    """Set by a signal, also while the main thread waits for it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(SIGNAL_LOOK_SECONDS):
+            pass
+        return True
+
+
 def _stop_on_signal() -> threading.Event:
-    stop = threading.Event()
+    stop = _Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop

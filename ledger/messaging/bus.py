@@ -195,9 +195,7 @@ async def begin_commands_consumer(
     """
     partition_is = COMMANDS_CONSUMER if partitions == 1 else f"{COMMANDS_CONSUMER}-{partition}"
     before = [
-        one
-        for one in await _consumers(jetstream, COMMANDS_STREAM)
-        if partition_name(one.name) == partition_is
+        one for one in await _consumers(jetstream) if partition_name(one.name) == partition_is
     ]
     floors = [one.ack_floor.stream_seq for one in before if one.ack_floor]
     name = f"{partition_is}_{uuid7().hex}"
@@ -221,10 +219,10 @@ async def begin_commands_consumer(
     return name
 
 
-async def _consumers(jetstream: JetStreamContext, stream: str) -> list[api.ConsumerInfo]:
-    """All of a stream; the server tells some hundred at once."""
+async def _consumers(jetstream: JetStreamContext) -> list[api.ConsumerInfo]:
+    """All of the commands' stream; the server tells some hundred at once."""
     found: list[api.ConsumerInfo] = []
-    while page := await jetstream.consumers_info(stream, offset=len(found)):
+    while page := await jetstream.consumers_info(COMMANDS_STREAM, offset=len(found)):
         found += page
     return found
 

@@ -21,7 +21,7 @@ import contextlib
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
@@ -38,6 +38,7 @@ from ledger.eventstore.reader import RecordedEvent
 from ledger.messaging import bus, event_stream, publisher_claim
 from ledger.messaging.database import OneConnection
 from ledger.messaging.event_stream import NoRoomForEvents, NotOurStream
+from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
 from ledger.messaging.publisher_claim import Claim, Overtaken
 from ledger.messaging.security import BusSecurity
 from ledger.messaging.sender import NotStored, Sender
@@ -49,8 +50,6 @@ BATCHES_IN_FLIGHT = 4
 megabytes."""
 HEARTBEATS_PER_TAKEOVER = 5
 """How often the publisher says that it is alive within the silence that costs it its place."""
-FIRST_RETRY_SECONDS = 0.05
-"""First pause after trouble; each is twice the one before, up to the setting retry_wait_seconds."""
 
 _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
@@ -74,6 +73,7 @@ class Publisher:
         self._database = OneConnection(database_url)
         self._in_use = asyncio.Lock()
         self._stop = asyncio.Event()
+        self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._wakeup = Wakeup(database_url, settings.event_poll_seconds)
         self._pause_seconds = FIRST_RETRY_SECONDS
 
@@ -89,11 +89,11 @@ class Publisher:
             await self._run_until_stopped()
 
     async def _run_until_stopped(self) -> None:
-        await self._until_schema_fits()
+        await self._patience.until_done(lambda: check_schema(self._database_url))
         connection: Client | None = None
         listening = asyncio.create_task(self._wakeup.listen())
         try:
-            connection = await self._unless_stopped(
+            connection = await self._patience.unless_stopped(
                 bus.connect(
                     self._nats_url,
                     "ledger-publisher",
@@ -111,14 +111,6 @@ class Publisher:
                     await connection.close()
             self._database.close()
 
-    async def _until_schema_fits(self) -> None:
-        while not self._stop.is_set():
-            try:
-                await asyncio.to_thread(check_schema, self._database_url)
-                return
-            except psycopg.Error as error:
-                await self._trouble("database_away", error)
-
     # --- the one that publishes ---------------------------------------------------------
 
     async def _claim_and_publish(self, connection: Client) -> None:
@@ -133,13 +125,13 @@ class Publisher:
                 )
             )
             if claim is None:
-                await self._pause(self._heartbeat_seconds)
+                await self._patience.pause(self._heartbeat_seconds)
                 return
             _log.info("publishing", owner=claim.owner, epoch=claim.epoch)
             await self._while_claimed(connection, _Progress(claim))
         except Overtaken as error:
             _log.warning("publisher_steps_back", reason=str(error))
-            await self._pause(self._heartbeat_seconds)
+            await self._patience.pause(self._heartbeat_seconds)
         except psycopg.Error as error:
             await self._trouble("database_away", error)
         finally:
@@ -284,24 +276,8 @@ class Publisher:
 
     async def _trouble(self, what: str, error: Exception) -> None:
         _log.warning(what, error=str(error).strip() or type(error).__name__)
-        await self._pause(self._pause_seconds)
+        await self._patience.pause(self._pause_seconds)
         self._pause_seconds = min(2 * self._pause_seconds, self._settings.retry_wait_seconds)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
-
-    async def _unless_stopped(self, work: Coroutine[Any, Any, Result]) -> Result | None:
-        """The result of `work`; None, and `work` is ended, when the publisher is stopped first."""
-        task = asyncio.create_task(work)
-        stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if task.done():
-            return task.result()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return None
 
 
 class _Progress:

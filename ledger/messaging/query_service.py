@@ -34,6 +34,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from ledger import queries
 from ledger.database import check_schema
 from ledger.messaging import bus
+from ledger.messaging.patience import Patience
 from ledger.messaging.reached import Reached
 from ledger.messaging.security import BusSecurity
 from ledger.queries import Question
@@ -81,6 +82,7 @@ class QueryService:
         self._nats_url = nats_url
         self._settings = settings
         self._stop = asyncio.Event()
+        self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
@@ -90,7 +92,7 @@ class QueryService:
     async def run(self) -> None:
         """Answers until `stop`. Raises SchemaError at the start if the database is not the one
         this code needs."""
-        await self._until_schema_fits()
+        await self._patience.until_done(lambda: check_schema(self._database_url))
         self._pool = AsyncConnectionPool(
             self._database_url,
             min_size=1,
@@ -98,7 +100,7 @@ class QueryService:
             timeout=POOL_TIMEOUT_SECONDS,
             open=False,
         )
-        connecting = asyncio.create_task(
+        connection = await self._patience.unless_stopped(
             bus.connect(
                 self._nats_url,
                 SERVICE_NAME,
@@ -106,13 +108,8 @@ class QueryService:
                 security=BusSecurity.of(self._settings),
             )
         )
-        stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((connecting, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if not connecting.done():
-            connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
+        if connection is None:
             return
-        connection = connecting.result()
         async with self._pool:
             self._reached = Reached(self._pool)
             try:
@@ -120,16 +117,6 @@ class QueryService:
             finally:
                 with contextlib.suppress(nats.errors.Error, OSError):
                     await connection.close()
-
-    async def _until_schema_fits(self) -> None:
-        while not self._stop.is_set():
-            try:
-                await asyncio.to_thread(check_schema, self._database_url)
-                return
-            except psycopg.Error as error:
-                _log.warning("database_away", error=str(error).strip())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._settings.retry_wait_seconds)
 
     async def _serve(self, connection: Client) -> None:
         service = await nats.micro.add_service(
