@@ -21,20 +21,20 @@ import psycopg
 
 from benchmarks.event_mix import EventMix, append_mix
 from benchmarks.harness import directory, quiet, report
-from ledger.audit import payload
-from ledger.audit.balances import balances_at
-from ledger.audit.events import EventFilter, find
-from ledger.audit.moments import Moment, position_at
-from ledger.audit.session import reading
-from ledger.embedded import EmbeddedPostgres
+from ledger.audit.ask import payload
+from ledger.audit.ask.balances import balances_at
+from ledger.audit.ask.events import EventFilter, find
+from ledger.audit.ask.moments import Moment, position_at
+from ledger.audit.ask.session import reading
 from ledger.eventstore import store
 from ledger.eventstore.reader import RecordedEvent
-from ledger.plugins import migrate_all
+from ledger.operate.embedded.servers import EmbeddedPostgres
+from ledger.operate.plugins import migrate_all
 from projections import balance_history
-from projections.engine import source
-from projections.engine.build import Build
+from projections.engine.builds.generations import schema_of
 from projections.engine.connection import connect
-from projections.engine.generations import schema_of
+from projections.engine.live import source
+from projections.engine.live.build import Build
 
 PAGE = 100
 ASKED = 60

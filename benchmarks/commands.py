@@ -34,13 +34,13 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.harness import directory, peer_environment, quiet, report, take_turns
 from benchmarks.peer_trading import PeerTrading
-from ledger.application import Ledger
+from ledger.bus import envelope
+from ledger.client.client import LedgerClient, Sent
 from ledger.commands import Command, InvalidCommand, parse
-from ledger.database import migrate
-from ledger.domain.money import exact
-from ledger.embedded import EmbeddedNats, EmbeddedPostgres
-from ledger.messaging import envelope
-from ledger.messaging.client import LedgerClient, Sent
+from ledger.kernel.money import exact
+from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
+from ledger.operate.schema import migrate
+from ledger.write.ledger import Ledger
 
 COMMANDS_PER_ORDER = 4
 PEER_SHARE = 10

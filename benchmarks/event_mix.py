@@ -25,11 +25,14 @@ from uuid import UUID, uuid5
 
 import psycopg
 
-from ledger.domain import account, allocation, instrument, order
-from ledger.domain.event import Event
-from ledger.domain.money import ZERO, exact
-from ledger.domain.order_status import OrderStatus
 from ledger.eventstore import codec, store
+from ledger.kernel.event import Event
+from ledger.kernel.money import ZERO, exact
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.status import OrderStatus
 
 EVENTS_PER_APPEND = 10_000
 """Enough to make the commit's share small, few enough to keep the lines in the cache."""
@@ -47,7 +50,7 @@ class _Open:
     """An order that is still open."""
 
     id: UUID
-    terms: order.OrderSubmitted
+    terms: order_rules.OrderSubmitted
     filled: Decimal = ZERO
     spent: Decimal = ZERO
     fills: int = 0
@@ -86,7 +89,7 @@ class EventMix:
 
     def _listed(self, base: str, price: Decimal) -> store.NewEvent:
         name = f"{_EXCHANGE}:{base}USDT"
-        event = instrument.InstrumentListed(
+        event = instrument_rules.InstrumentListed(
             instrument=name,
             base_asset=base,
             quote_asset="USDT",
@@ -94,26 +97,28 @@ class EventMix:
             step_size=Decimal("0.001"),
             min_quantity=Decimal("0.001"),
         )
-        return self._new(instrument.stream_id(name), instrument.STREAM_TYPE, event, None)
+        return self._new(
+            instrument_rules.stream_id(name), instrument_rules.STREAM_TYPE, event, None
+        )
 
     def _set_up(self, account_id: UUID) -> Iterator[store.NewEvent]:
         yield self._of_account(
             account_id,
-            account.AccountOpened(
+            account_rules.AccountOpened(
                 user_id=self._users[account_id],
                 exchange=_EXCHANGE,
                 name=f"account {account_id.hex[:6]}",
-                account_type=account.AccountType.CASH,
-                environment=account.Environment.PAPER,
+                account_type=account_rules.AccountType.CASH,
+                environment=account_rules.Environment.PAPER,
                 base_currency="USDT",
             ),
         )
         for strategy_id in _STRATEGIES:
-            assigned = allocation.StrategyAssigned(
+            assigned = allocation_rules.StrategyAssigned(
                 account_id=account_id, strategy_id=strategy_id, allocation_percent=Decimal(50)
             )
-            stream_id = allocation.stream_id(account_id)
-            yield self._new(stream_id, allocation.STREAM_TYPE, assigned, account_id)
+            stream_id = allocation_rules.stream_id(account_id)
+            yield self._new(stream_id, allocation_rules.STREAM_TYPE, assigned, account_id)
         for asset, amount in (
             ("USDT", Decimal(10) ** 9),
             *((m[0], Decimal(10**6)) for m in _MARKETS),
@@ -139,14 +144,14 @@ class EventMix:
 
     def _submit(self, account_id: UUID) -> Iterator[store.NewEvent]:
         base, middle = self._random.choice(_MARKETS)
-        terms = order.OrderSubmitted(
+        terms = order_rules.OrderSubmitted(
             account_id=account_id,
             status=OrderStatus.PENDING,
             instrument=f"{_EXCHANGE}:{base}USDT",
             base_asset=base,
             quote_asset="USDT",
-            side=self._random.choice((order.Side.BUY, order.Side.SELL)),
-            order_type=order.OrderType.LIMIT,
+            side=self._random.choice((order_rules.Side.BUY, order_rules.Side.SELL)),
+            order_type=order_rules.OrderType.LIMIT,
             sub_account=(strategy_id := self._random.choice(_STRATEGIES)),
             strategy_id=strategy_id,
             quantity=Decimal(self._random.randint(1, 300) * 3).scaleb(-3),
@@ -156,7 +161,7 @@ class EventMix:
         )
         opened = _Open(self._id(), terms)
         if self._random.random() < 0.05:
-            denied = order.OrderDenied(
+            denied = order_rules.OrderDenied(
                 **{f: getattr(terms, f) for f in terms.__struct_fields__}
                 | {"status": OrderStatus.REJECTED},
                 code="INSUFFICIENT_FUNDS",
@@ -167,8 +172,10 @@ class EventMix:
         yield self._of_order(opened, terms)
         assert terms.quantity is not None
         hold = self._hold(opened, terms.quantity)
-        yield self._of_account(account_id, account.FundsHeld(order_id=opened.id, holds=(hold,)))
-        accepted = order.OrderAccepted(
+        yield self._of_account(
+            account_id, account_rules.FundsHeld(order_id=opened.id, holds=(hold,))
+        )
+        accepted = order_rules.OrderAccepted(
             account_id=account_id,
             status=OrderStatus.NEW,
             venue_order_id=str(self._random.getrandbits(50)),
@@ -189,7 +196,7 @@ class EventMix:
         trade_id = f"t-{self._random.getrandbits(48):x}"
         yield self._of_order(
             opened,
-            order.OrderFilled(
+            order_rules.OrderFilled(
                 account_id=account_id,
                 status=OrderStatus.FILLED
                 if opened.filled == terms.quantity
@@ -205,7 +212,7 @@ class EventMix:
                 last_px=terms.price,
                 commission=fee,
                 commission_asset=terms.quote_asset,
-                liquidity_side=order.LiquiditySide.MAKER,
+                liquidity_side=order_rules.LiquiditySide.MAKER,
                 cum_qty=opened.filled,
                 cum_quote=opened.spent,
                 avg_px=terms.price,
@@ -214,7 +221,7 @@ class EventMix:
         )
         yield self._of_account(
             account_id,
-            account.TradeSettled(
+            account_rules.TradeSettled(
                 order_id=opened.id,
                 trade_id=trade_id,
                 instrument=terms.instrument,
@@ -228,28 +235,30 @@ class EventMix:
 
     def _cancel(self, account_id: UUID, opened: _Open) -> Iterator[store.NewEvent]:
         assert opened.terms.quantity is not None
-        cancelled = order.OrderCancelled(account_id=account_id, status=OrderStatus.CANCELLED)
+        cancelled = order_rules.OrderCancelled(account_id=account_id, status=OrderStatus.CANCELLED)
         yield self._of_order(opened, cancelled)
         hold = self._hold(opened, opened.filled - opened.terms.quantity)
-        yield self._of_account(account_id, account.FundsReleased(order_id=opened.id, holds=(hold,)))
+        yield self._of_account(
+            account_id, account_rules.FundsReleased(order_id=opened.id, holds=(hold,))
+        )
 
-    def _hold(self, opened: _Open, quantity: Decimal) -> account.HoldChange:
+    def _hold(self, opened: _Open, quantity: Decimal) -> account_rules.HoldChange:
         terms = opened.terms
         assert terms.price is not None
         asset, amount = terms.base_asset, quantity
-        if terms.side is order.Side.BUY:
+        if terms.side is order_rules.Side.BUY:
             asset, amount = terms.quote_asset, quantity * terms.price * (1 + _FEE_RATE)
-        return account.HoldChange(
+        return account_rules.HoldChange(
             order_id=opened.id, sub_account=terms.sub_account, asset=asset, amount=amount
         )
 
     # --- envelopes ---------------------------------------------------------------------
 
-    def _of_order(self, opened: _Open, event: order.OrderEvent) -> store.NewEvent:
-        return self._new(opened.id, order.STREAM_TYPE, event, event.account_id)
+    def _of_order(self, opened: _Open, event: order_rules.OrderEvent) -> store.NewEvent:
+        return self._new(opened.id, order_rules.STREAM_TYPE, event, event.account_id)
 
-    def _of_account(self, account_id: UUID, event: account.AccountEvent) -> store.NewEvent:
-        return self._new(account_id, account.STREAM_TYPE, event, account_id)
+    def _of_account(self, account_id: UUID, event: account_rules.AccountEvent) -> store.NewEvent:
+        return self._new(account_id, account_rules.STREAM_TYPE, event, account_id)
 
     def _new(
         self, stream_id: UUID, stream_type: str, event: Event, account_id: UUID | None
@@ -278,36 +287,38 @@ class EventMix:
         return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | self._random.getrandbits(60))
 
 
-def _deposit(asset: str, amount: Decimal, sub_account: str) -> account.AccountDeposited:
-    reason = account.Reason.DEPOSIT
-    return account.AccountDeposited(
+def _deposit(asset: str, amount: Decimal, sub_account: str) -> account_rules.AccountDeposited:
+    reason = account_rules.Reason.DEPOSIT
+    return account_rules.AccountDeposited(
         asset=asset,
         amount=amount,
         sub_account=sub_account,
         postings=(
-            account.Posting(book=sub_account, asset=asset, amount=amount, reason=reason),
-            account.Posting(book=account.EXTERNAL, asset=asset, amount=-amount, reason=reason),
+            account_rules.Posting(book=sub_account, asset=asset, amount=amount, reason=reason),
+            account_rules.Posting(
+                book=account_rules.EXTERNAL, asset=asset, amount=-amount, reason=reason
+            ),
         ),
     )
 
 
 def _trade(
-    terms: order.OrderSubmitted, quantity: Decimal, fee: Decimal
-) -> tuple[account.Posting, ...]:
+    terms: order_rules.OrderSubmitted, quantity: Decimal, fee: Decimal
+) -> tuple[account_rules.Posting, ...]:
     assert terms.price is not None
-    sign = 1 if terms.side is order.Side.BUY else -1
+    sign = 1 if terms.side is order_rules.Side.BUY else -1
     legs = (
-        (f"venue:{_EXCHANGE}", terms.base_asset, sign * quantity, account.Reason.TRADE),
+        (f"venue:{_EXCHANGE}", terms.base_asset, sign * quantity, account_rules.Reason.TRADE),
         (
             f"venue:{_EXCHANGE}",
             terms.quote_asset,
             -sign * quantity * terms.price,
-            account.Reason.TRADE,
+            account_rules.Reason.TRADE,
         ),
-        (f"fees:{_EXCHANGE}", terms.quote_asset, -fee, account.Reason.FEE),
+        (f"fees:{_EXCHANGE}", terms.quote_asset, -fee, account_rules.Reason.FEE),
     )
     return tuple(
-        account.Posting(book=book, asset=asset, amount=amount, reason=reason)
+        account_rules.Posting(book=book, asset=asset, amount=amount, reason=reason)
         for other, asset, gained, reason in legs
         for book, amount in ((terms.sub_account, gained), (other, -gained))
     )

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ledger.database import migrate
-from ledger.embedded import EmbeddedPostgres
-from ledger.logging import configure
+from ledger.operate.embedded.servers import EmbeddedPostgres
+from ledger.operate.logging import configure
+from ledger.operate.schema import migrate
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
 from eventsourcing.utils import get_topic
 
-from ledger.domain import order
-from projections.engine.source import Recorded
+from ledger.nouns.orders import rules as order_rules
+from projections.engine.live.source import Recorded
 
 TABLE = "peer_orders"
 _EVENTS_PER_INSERT = 100
@@ -69,7 +69,7 @@ class Cancelled(OrderHappened):
     pass
 
 
-def translated(recorded: Recorded, event: order.OrderEvent) -> OrderHappened:
+def translated(recorded: Recorded, event: order_rules.OrderEvent) -> OrderHappened:
     """Our event as one of the peer's."""
     common: dict[str, Any] = {
         "originator_id": recorded.stream_id,
@@ -81,7 +81,7 @@ def translated(recorded: Recorded, event: order.OrderEvent) -> OrderHappened:
         "recorded_at": recorded.recorded_at,
     }
     match event:
-        case order.OrderSubmitted() | order.OrderDenied():
+        case order_rules.OrderSubmitted() | order_rules.OrderDenied():
             return Submitted(
                 **common,
                 instrument=event.instrument,
@@ -93,11 +93,11 @@ def translated(recorded: Recorded, event: order.OrderEvent) -> OrderHappened:
                 time_in_force=event.time_in_force.value,
                 quantity=event.quantity,
                 price=event.price,
-                denied=isinstance(event, order.OrderDenied),
+                denied=isinstance(event, order_rules.OrderDenied),
             )
-        case order.OrderAccepted():
+        case order_rules.OrderAccepted():
             return Accepted(**common, venue_order_id=event.venue_order_id)
-        case order.OrderFilled():
+        case order_rules.OrderFilled():
             return Filled(
                 **common,
                 cum_qty=event.cum_qty,
@@ -107,7 +107,7 @@ def translated(recorded: Recorded, event: order.OrderEvent) -> OrderHappened:
                 commission=event.commission,
                 commission_asset=event.commission_asset,
             )
-        case order.OrderCancelled():
+        case order_rules.OrderCancelled():
             return Cancelled(**common)
     raise TypeError(f"the mix has no {type(event).__name__}")
 

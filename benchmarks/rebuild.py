@@ -29,13 +29,14 @@ import psycopg
 from benchmarks import live, peer_orders
 from benchmarks.event_mix import EventMix, append_mix
 from benchmarks.harness import migrated_database, peer_environment, quiet, report, take_turns
-from ledger.domain import order
 from ledger.eventstore import reader
+from ledger.nouns.orders import rules as order_rules
 from projections import orders
 from projections.cli.rebuilding import MOST_PROCESSES
-from projections.engine import bulk, generations, source
-from projections.engine.bulk import BulkLimits, Target
+from projections.engine.builds import generations, parallel_fill
+from projections.engine.builds.parallel_fill import BulkLimits, Target
 from projections.engine.connection import connect
+from projections.engine.live import source
 from projections.install import install
 from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
@@ -74,8 +75,8 @@ def build(database_url: str, names: Sequence[str]) -> Built:
         for target in targets:
             generations.drop(connection, target.schema)
             generations.create_tables(connection, _find(target.projection_name), target.schema)
-        filled = bulk.fill(database_url, targets, find=_find, up_to=head, limits=_LIMITS)
-    memory = filled.peak_memory_bytes + bulk.peak_memory_bytes()
+        filled = parallel_fill.fill(database_url, targets, find=_find, up_to=head, limits=_LIMITS)
+    memory = filled.peak_memory_bytes + parallel_fill.peak_memory_bytes()
     return Built(sum(filled.events.values()), time.perf_counter() - started, memory / 2**20)
 
 
@@ -98,7 +99,7 @@ def _peer_events(
     events = []
     for recorded in recorded_events:
         event = recorded.decoded()
-        assert isinstance(event, order.OrderEvent)
+        assert isinstance(event, order_rules.OrderEvent)
         events.append(peer_orders.translated(recorded, event))
     return events, recorded_events[-1].position
 

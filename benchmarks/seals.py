@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.append import GROUP, _new_events
 from benchmarks.harness import migrated_database, quiet, report, take_turns
-from ledger.audit.sealer import SealerOptions, seal_all
-from ledger.audit.verify import verify, verify_database
+from ledger.audit.prove.sealer import SealerOptions, seal_all
+from ledger.audit.prove.verify import verify, verify_database
 from ledger.eventstore import store
-from ledger.settings import Settings
+from ledger.operate.settings import Settings
 
 APPENDED_AT_ONCE = 50_000
 """Events of one turn of appending."""

@@ -45,12 +45,12 @@ from examples.bitstamp import (
 )
 from examples.replay_checks import ACCOUNTS, Replayed
 from ledger.cli.errors import explain
+from ledger.client.client import LedgerClient, Sent
 from ledger.demo.interruption import Interrupted, raise_when_interrupted
 from ledger.demo.temporary import temporary_ledger
-from ledger.logging import configure
-from ledger.messaging.client import LedgerClient, Sent
-from ledger.services import NotRunning, find_database, find_nats
-from ledger.settings import Settings, load
+from ledger.operate.logging import configure
+from ledger.operate.servers import NotRunning, find_database, find_nats
+from ledger.operate.settings import Settings, load
 
 SOURCE = "replay-bitstamp"
 MAX_IN_FLIGHT = 4_000

@@ -21,8 +21,8 @@ from examples.bitstamp import (
 )
 from ledger.demo import read_models
 from ledger.demo.proofs import Proof
-from ledger.domain.money import plain
 from ledger.eventstore import reader
+from ledger.kernel.money import plain
 
 ACCOUNTS = 4
 """Accounts that the orders are dealt to."""

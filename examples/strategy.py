@@ -10,8 +10,8 @@ import sys
 from contextlib import aclosing
 from uuid import UUID, uuid4
 
-from ledger.domain.order import OrderFilled, OrderStatus
-from ledger.messaging.client import LedgerClient
+from ledger.client.client import LedgerClient
+from ledger.nouns.orders.rules import OrderFilled, OrderStatus
 
 
 async def trade(ledger: LedgerClient, account_id: UUID) -> None:

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, StrictBool, model_validator
 
-from ledger.command_fields import (
+from ledger.kernel import money
+from ledger.kernel.fields import (
     MAX_FEE_RATE,
     Amount,
     Asset,
@@ -28,9 +29,8 @@ from ledger.command_fields import (
     Time,
     VenueId,
 )
-from ledger.domain import money
-from ledger.domain.account import EXTERNAL, MAIN, AccountType, Environment
-from ledger.domain.order import LiquiditySide, OrderType, PositionSide, Side, TimeInForce
+from ledger.nouns.accounts.rules import EXTERNAL, MAIN, AccountType, Environment
+from ledger.nouns.orders.rules import LiquiditySide, OrderType, PositionSide, Side, TimeInForce
 
 
 class CommandData(BaseModel):

@@ -27,7 +27,7 @@ from ledger.command_data import (
     CommandData,
     InstrumentCommandData,
 )
-from ledger.command_fields import parse_time
+from ledger.kernel.fields import parse_time
 
 SPECVERSION = "1.0"
 INSTRUMENTS_SUBJECT = "instruments"

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from psycopg import sql
 
-from ledger.domain import money
-from ledger.domain.order_status import OrderStatus
+from ledger.kernel import money
+from ledger.nouns.orders.status import OrderStatus
 
 
 class Question(NamedTuple):

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ledger.domain import account
+from ledger.nouns.accounts import rules as account_rules
+from projections.engine.live.rows import RowSet
+from projections.engine.live.source import Recorded
 from projections.engine.projection import Key, Projection, Row, Table
-from projections.engine.rows import RowSet
-from projections.engine.source import Recorded
 
 
 class Account(Row, kw_only=True):
@@ -16,10 +16,10 @@ class Account(Row, kw_only=True):
     user_id: UUID
     exchange: str
     account_name: str
-    account_type: account.AccountType
-    environment: account.Environment
+    account_type: account_rules.AccountType
+    environment: account_rules.Environment
     base_currency: str
-    status: account.AccountStatus
+    status: account_rules.AccountStatus
     status_reason: str | None
     created_at: datetime
     updated_at: datetime
@@ -29,7 +29,7 @@ class Account(Row, kw_only=True):
 ACCOUNTS = Table("accounts", Account, key=("account_id",))
 
 
-def _opened(recorded: Recorded, event: account.AccountOpened, rows: RowSet) -> None:
+def _opened(recorded: Recorded, event: account_rules.AccountOpened, rows: RowSet) -> None:
     rows[ACCOUNTS].insert(
         Account(
             account_id=recorded.stream_id,
@@ -39,7 +39,7 @@ def _opened(recorded: Recorded, event: account.AccountOpened, rows: RowSet) -> N
             account_type=event.account_type,
             environment=event.environment,
             base_currency=event.base_currency,
-            status=account.AccountStatus.ACTIVE,
+            status=account_rules.AccountStatus.ACTIVE,
             status_reason=None,
             created_at=recorded.occurred_at,
             updated_at=recorded.recorded_at,
@@ -50,7 +50,9 @@ def _opened(recorded: Recorded, event: account.AccountOpened, rows: RowSet) -> N
 
 def _status_changed(
     recorded: Recorded,
-    event: account.AccountSuspended | account.AccountReactivated | account.AccountClosed,
+    event: account_rules.AccountSuspended
+    | account_rules.AccountReactivated
+    | account_rules.AccountClosed,
     rows: RowSet,
 ) -> None:
     row = rows[ACCOUNTS].change(recorded.stream_id)
@@ -62,10 +64,10 @@ def _status_changed(
     row.last_position = recorded.position
 
 
-_STATUS: dict[type[account.AccountEvent], account.AccountStatus] = {
-    account.AccountSuspended: account.AccountStatus.SUSPENDED,
-    account.AccountReactivated: account.AccountStatus.ACTIVE,
-    account.AccountClosed: account.AccountStatus.CLOSED,
+_STATUS: dict[type[account_rules.AccountEvent], account_rules.AccountStatus] = {
+    account_rules.AccountSuspended: account_rules.AccountStatus.SUSPENDED,
+    account_rules.AccountReactivated: account_rules.AccountStatus.ACTIVE,
+    account_rules.AccountClosed: account_rules.AccountStatus.CLOSED,
 }
 
 
@@ -78,10 +80,10 @@ PROJECTION = Projection(
     version=1,
     tables=(ACCOUNTS,),
     folds={
-        account.AccountOpened: _opened,
-        account.AccountSuspended: _status_changed,
-        account.AccountReactivated: _status_changed,
-        account.AccountClosed: _status_changed,
+        account_rules.AccountOpened: _opened,
+        account_rules.AccountSuspended: _status_changed,
+        account_rules.AccountReactivated: _status_changed,
+        account_rules.AccountClosed: _status_changed,
     },
     keys=_keys,
     by_stream=True,

@@ -2,7 +2,7 @@
 
 A checkpoint says what all books of an account held after one of its movements, as `balances` says
 it for now. Between two checkpoints lie at most CHECKPOINT_INTERVAL movements, so what was known
-at a position is a checkpoint and a short stretch of the log (ledger/audit/balances.py).
+at a position is a checkpoint and a short stretch of the log (ledger/audit/ask/balances.py).
 
 What was effective at a time is harder: a movement may be recorded long after it happened. So a
 checkpoint also has `latest_occurred_at`, the latest time of the venue among all movements up to
@@ -19,12 +19,12 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.domain import account
-from ledger.domain.money import ZERO
+from ledger.kernel.money import ZERO
+from ledger.nouns.accounts import rules as account_rules
 from projections.balances import MOVING_EVENTS
+from projections.engine.live.rows import RowSet
+from projections.engine.live.source import Recorded
 from projections.engine.projection import Key, Projection, Row, Table
-from projections.engine.rows import RowSet
-from projections.engine.source import Recorded
 
 CHECKPOINT_INTERVAL = 256
 """Movements of an account between checkpoints. A question reads half of them on average, which
@@ -74,7 +74,7 @@ LATE = Table("late_movements", LateMovement, key=("account_id", "position"), ins
 CLOCKS = Table("balance_clocks", Clock, key=("account_id",), private=True)
 
 
-def _moved(recorded: Recorded, event: account.AccountEvent, rows: RowSet) -> None:
+def _moved(recorded: Recorded, event: account_rules.AccountEvent, rows: RowSet) -> None:
     clock = rows[CLOCKS].change(recorded.stream_id)
     if clock is None:
         clock = Clock(recorded.stream_id, 0, recorded.occurred_at, {})

@@ -12,11 +12,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ledger.domain import account
-from ledger.domain.money import ZERO
+from ledger.kernel.money import ZERO
+from ledger.nouns.accounts import rules as account_rules
+from projections.engine.live.rows import RowSet
+from projections.engine.live.source import Recorded
 from projections.engine.projection import Key, Projection, Row, Table
-from projections.engine.rows import RowSet
-from projections.engine.source import Recorded
 
 
 class Balance(Row):
@@ -45,10 +45,10 @@ BALANCES = Table("balances", Balance, key=("account_id", "sub_account", "asset")
 CONTRA_BALANCES = Table("contra_balances", ContraBalance, key=("account_id", "book", "asset"))
 
 
-def _moved(recorded: Recorded, event: account.AccountEvent, rows: RowSet) -> None:
+def _moved(recorded: Recorded, event: account_rules.AccountEvent, rows: RowSet) -> None:
     for posting in event.postings:
         amount = posting.amount
-        if account.is_own_book(posting.book):
+        if account_rules.is_own_book(posting.book):
             balance = _balance(recorded, rows, posting.book, posting.asset)
             balance.total += amount
             balance.available += amount
@@ -102,25 +102,27 @@ def _contra(recorded: Recorded, rows: RowSet, book: str, asset: str) -> ContraBa
     return row
 
 
-def _keys(recorded: Recorded, event: account.AccountEvent) -> Iterator[tuple[Table[Any], Key]]:
+def _keys(
+    recorded: Recorded, event: account_rules.AccountEvent
+) -> Iterator[tuple[Table[Any], Key]]:
     account_id = recorded.stream_id
     for posting in event.postings:
-        table: Table[Any] = BALANCES if account.is_own_book(posting.book) else CONTRA_BALANCES
+        table: Table[Any] = BALANCES if account_rules.is_own_book(posting.book) else CONTRA_BALANCES
         yield table, (account_id, posting.book, posting.asset)
     for hold in event.holds:
         yield BALANCES, (account_id, hold.sub_account, hold.asset)
 
 
-MOVING_EVENTS: Iterable[type[account.AccountEvent]] = (
-    account.AccountDeposited,
-    account.AccountWithdrawn,
-    account.AccountTransferred,
-    account.AccountAdjusted,
-    account.FundsHeld,
-    account.FundsReleased,
-    account.TradeSettled,
-    account.TradeVoided,
-    account.AccountRebalanced,
+MOVING_EVENTS: Iterable[type[account_rules.AccountEvent]] = (
+    account_rules.AccountDeposited,
+    account_rules.AccountWithdrawn,
+    account_rules.AccountTransferred,
+    account_rules.AccountAdjusted,
+    account_rules.FundsHeld,
+    account_rules.FundsReleased,
+    account_rules.TradeSettled,
+    account_rules.TradeVoided,
+    account_rules.AccountRebalanced,
 )
 """Events with postings or holds."""
 

@@ -10,9 +10,10 @@ from typing import Any
 import psycopg
 
 from projections import settings
-from projections.engine import generations, rights, shadow
+from projections.engine.access import rights
+from projections.engine.builds import candidate, generations
+from projections.engine.builds.generations import schema_of
 from projections.engine.connection import connect
-from projections.engine.generations import schema_of
 from projections.engine.projection import Projection
 from projections.registry import all_projections
 
@@ -51,7 +52,7 @@ def _install(connection: psycopg.Connection[Any], projection: Projection) -> Non
 
 def _give_rights(connection: psycopg.Connection[Any], projection: Projection) -> None:
     """To a read model that an older version made without row-level security."""
-    schema = schema_of(projection.name, shadow.live(connection, projection).generation)
+    schema = schema_of(projection.name, candidate.live(connection, projection).generation)
     if rights.are_given(connection, schema):
         return
     rights.give(connection, projection, schema)

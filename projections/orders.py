@@ -15,12 +15,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ledger.domain import order
-from ledger.domain.money import ZERO, plain
-from ledger.domain.order_status import OrderStatus
+from ledger.kernel.money import ZERO, plain
+from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.status import OrderStatus
+from projections.engine.live.rows import RowSet
+from projections.engine.live.source import Recorded
 from projections.engine.projection import Key, Projection, Row, Table
-from projections.engine.rows import RowSet
-from projections.engine.source import Recorded
 
 
 class Order(Row, kw_only=True):
@@ -32,9 +32,9 @@ class Order(Row, kw_only=True):
     venue_order_id: str | None
     client_order_id: str | None
     instrument: str
-    side: order.Side
-    position_side: order.PositionSide | None
-    order_type: order.OrderType
+    side: order_rules.Side
+    position_side: order_rules.PositionSide | None
+    order_type: order_rules.OrderType
     quantity: Decimal
     quote_quantity: Decimal | None
     sized_by_quote: bool
@@ -50,11 +50,11 @@ class Order(Row, kw_only=True):
     commission_asset: str | None
     other_commissions: dict[str, str] | None
     status: OrderStatus
-    time_in_force: order.TimeInForce
+    time_in_force: order_rules.TimeInForce
     reduce_only: bool
     post_only: bool
     iceberg_qty: Decimal | None
-    origin: order.Origin
+    origin: order_rules.Origin
     reject_code: str | None
     reject_reason: str | None
     cancel_reason: str | None
@@ -70,8 +70,8 @@ class Order(Row, kw_only=True):
 ORDERS = Table("orders", Order, key=("order_id",))
 
 
-def _begun(recorded: Recorded, event: order.OrderTerms, rows: RowSet) -> None:
-    denied = event if isinstance(event, order.OrderDenied) else None
+def _begun(recorded: Recorded, event: order_rules.OrderTerms, rows: RowSet) -> None:
+    denied = event if isinstance(event, order_rules.OrderDenied) else None
     quantity = ZERO if event.quantity is None else event.quantity
     rows[ORDERS].insert(
         Order(
@@ -120,19 +120,19 @@ def _begun(recorded: Recorded, event: order.OrderTerms, rows: RowSet) -> None:
     )
 
 
-def _accepted(recorded: Recorded, event: order.OrderAccepted, rows: RowSet) -> None:
+def _accepted(recorded: Recorded, event: order_rules.OrderAccepted, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     row.venue_order_id = event.venue_order_id or row.venue_order_id
 
 
-def _rejected(recorded: Recorded, event: order.OrderRejected, rows: RowSet) -> None:
+def _rejected(recorded: Recorded, event: order_rules.OrderRejected, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     if not event.late:
         row.reject_reason = event.reason
     _settle_quantities(row)
 
 
-def _filled(recorded: Recorded, event: order.OrderFilled, rows: RowSet) -> None:
+def _filled(recorded: Recorded, event: order_rules.OrderFilled, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     if row.filled_at is None or recorded.occurred_at > row.filled_at:
         row.filled_at = recorded.occurred_at
@@ -140,7 +140,7 @@ def _filled(recorded: Recorded, event: order.OrderFilled, rows: RowSet) -> None:
     _charge(row, event.commission_asset, event.commission)
 
 
-def _voided(recorded: Recorded, event: order.OrderFillVoided, rows: RowSet) -> None:
+def _voided(recorded: Recorded, event: order_rules.OrderFillVoided, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     _traded(row, event)
     _charge(row, event.commission_asset, -event.commission)
@@ -149,7 +149,7 @@ def _voided(recorded: Recorded, event: order.OrderFillVoided, rows: RowSet) -> N
 
 
 def _ended(
-    recorded: Recorded, event: order.OrderCancelled | order.OrderExpired, rows: RowSet
+    recorded: Recorded, event: order_rules.OrderCancelled | order_rules.OrderExpired, rows: RowSet
 ) -> None:
     row = _touched(recorded, event, rows)
     if not event.late:
@@ -159,23 +159,23 @@ def _ended(
     _settle_quantities(row)
 
 
-def _cancel_requested(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> None:
+def _cancel_requested(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows).cancel_requested = True
 
 
-def _cancel_rejected(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> None:
+def _cancel_rejected(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows).cancel_requested = False
 
 
-def _replace_requested(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> None:
+def _replace_requested(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows).replace_requested = True
 
 
-def _replace_rejected(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> None:
+def _replace_rejected(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows).replace_requested = False
 
 
-def _replaced(recorded: Recorded, event: order.OrderReplaced, rows: RowSet) -> None:
+def _replaced(recorded: Recorded, event: order_rules.OrderReplaced, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     if event.quantity is not None:
         row.quantity = event.quantity
@@ -187,14 +187,14 @@ def _replaced(recorded: Recorded, event: order.OrderReplaced, rows: RowSet) -> N
     _settle_quantities(row)
 
 
-def _conflicted(recorded: Recorded, event: order.OrderFillConflicted, rows: RowSet) -> None:
+def _conflicted(recorded: Recorded, event: order_rules.OrderFillConflicted, rows: RowSet) -> None:
     _touched(recorded, event, rows)
 
 
 # --- shared ---------------------------------------------------------------------------
 
 
-def _touched(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> Order:
+def _touched(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> Order:
     row = rows[ORDERS].change(recorded.stream_id)
     if row is None:
         raise LookupError(f"order {recorded.stream_id} does not begin with its terms")
@@ -204,7 +204,7 @@ def _touched(recorded: Recorded, event: order.OrderEvent, rows: RowSet) -> Order
     return row
 
 
-def _traded(row: Order, event: order.OrderFilled | order.OrderFillVoided) -> None:
+def _traded(row: Order, event: order_rules.OrderFilled | order_rules.OrderFillVoided) -> None:
     row.filled_quantity = event.cum_qty
     row.cum_quote = event.cum_quote
     row.avg_fill_price = event.avg_px
@@ -245,7 +245,7 @@ def _charge(row: Order, asset: str | None, amount: Decimal) -> None:
 
 
 def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
-    if isinstance(event, order.OrderTerms):
+    if isinstance(event, order_rules.OrderTerms):
         return ()  # its row is new
     return ((ORDERS, recorded.stream_id),)
 
@@ -255,21 +255,21 @@ PROJECTION = Projection(
     version=1,
     tables=(ORDERS,),
     folds={
-        order.OrderSubmitted: _begun,
-        order.OrderDenied: _begun,
-        order.OrderReported: _begun,
-        order.OrderAccepted: _accepted,
-        order.OrderRejected: _rejected,
-        order.OrderFilled: _filled,
-        order.OrderFillVoided: _voided,
-        order.OrderFillConflicted: _conflicted,
-        order.OrderCancelRequested: _cancel_requested,
-        order.OrderCancelRejected: _cancel_rejected,
-        order.OrderCancelled: _ended,
-        order.OrderExpired: _ended,
-        order.OrderReplaceRequested: _replace_requested,
-        order.OrderReplaceRejected: _replace_rejected,
-        order.OrderReplaced: _replaced,
+        order_rules.OrderSubmitted: _begun,
+        order_rules.OrderDenied: _begun,
+        order_rules.OrderReported: _begun,
+        order_rules.OrderAccepted: _accepted,
+        order_rules.OrderRejected: _rejected,
+        order_rules.OrderFilled: _filled,
+        order_rules.OrderFillVoided: _voided,
+        order_rules.OrderFillConflicted: _conflicted,
+        order_rules.OrderCancelRequested: _cancel_requested,
+        order_rules.OrderCancelRejected: _cancel_rejected,
+        order_rules.OrderCancelled: _ended,
+        order_rules.OrderExpired: _ended,
+        order_rules.OrderReplaceRequested: _replace_requested,
+        order_rules.OrderReplaceRejected: _replace_rejected,
+        order_rules.OrderReplaced: _replaced,
     },
     keys=_keys,
     by_stream=True,

@@ -8,8 +8,8 @@ from projections import (
     balance_history,
     balances,
     fills,
+    instruments,
     orders,
-    symbols,
     transactions,
 )
 from projections.engine.projection import Projection
@@ -25,7 +25,7 @@ def all_projections(settings: ProjectionSettings) -> tuple[Projection, ...]:
     """Every projection, in the order of `projections status`."""
     return (
         accounts.PROJECTION,
-        symbols.PROJECTION,
+        instruments.PROJECTION,
         allocations.PROJECTION,
         orders.PROJECTION,
         fills.PROJECTION,

@@ -8,10 +8,10 @@ import structlog
 from prometheus_client import REGISTRY
 
 from projections import settings
-from projections.engine.crew import Crew
 from projections.engine.lease import LeaseOptions
+from projections.engine.live.crew import Crew
+from projections.engine.live.worker import WorkerOptions
 from projections.engine.metrics import StatusCollector
-from projections.engine.worker import WorkerOptions
 from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
 

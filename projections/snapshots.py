@@ -20,13 +20,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ledger.domain import account, order
-from ledger.domain.event import Event
-from ledger.domain.money import ZERO, average
+from ledger.kernel.event import Event
+from ledger.kernel.money import ZERO, average
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.orders import rules as order_rules
 from projections.balances import MOVING_EVENTS
+from projections.engine.live.rows import RowSet
+from projections.engine.live.source import Recorded
 from projections.engine.projection import Fold, Key, Projection, Row, Table
-from projections.engine.rows import RowSet
-from projections.engine.source import Recorded
 
 
 class Snapshot(Row):
@@ -80,7 +81,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def portfolio_snapshots(interval: timedelta) -> Projection:
     """The projection with intervals of this length."""
 
-    def opened(recorded: Recorded, event: account.AccountOpened, rows: RowSet) -> None:
+    def opened(recorded: Recorded, event: account_rules.AccountOpened, rows: RowSet) -> None:
         portfolio = Portfolio(
             recorded.stream_id,
             event.exchange,
@@ -92,7 +93,7 @@ def portfolio_snapshots(interval: timedelta) -> Projection:
         rows[PORTFOLIOS].insert(portfolio)
         _take(recorded, portfolio, rows)
 
-    def moved(recorded: Recorded, event: account.AccountEvent, rows: RowSet) -> None:
+    def moved(recorded: Recorded, event: account_rules.AccountEvent, rows: RowSet) -> None:
         portfolio = rows[PORTFOLIOS].change(recorded.stream_id)
         if portfolio is None:
             raise LookupError(f"account {recorded.stream_id} was never opened")
@@ -100,7 +101,10 @@ def portfolio_snapshots(interval: timedelta) -> Projection:
         portfolio.time = max(portfolio.time, _start(recorded.occurred_at, interval))
         _take(recorded, portfolio, rows)
 
-    folds: dict[type[Event], Fold] = {account.AccountOpened: opened, order.OrderFilled: _traded}
+    folds: dict[type[Event], Fold] = {
+        account_rules.AccountOpened: opened,
+        order_rules.OrderFilled: _traded,
+    }
     return Projection(
         name="portfolio_snapshots",
         version=1,
@@ -114,7 +118,7 @@ def _start(time: datetime, interval: timedelta) -> datetime:
     return _EPOCH + (time - _EPOCH) // interval * interval
 
 
-def _traded(recorded: Recorded, event: order.OrderFilled, rows: RowSet) -> None:
+def _traded(recorded: Recorded, event: order_rules.OrderFilled, rows: RowSet) -> None:
     portfolio = rows[PORTFOLIOS].find(event.account_id)
     if portfolio is None:
         raise LookupError(f"account {event.account_id} was never opened")
@@ -129,9 +133,9 @@ def _traded(recorded: Recorded, event: order.OrderFilled, rows: RowSet) -> None:
         row.traded_at = recorded.occurred_at
 
 
-def _add(balances: dict[str, list[Decimal]], event: account.AccountEvent) -> None:
+def _add(balances: dict[str, list[Decimal]], event: account_rules.AccountEvent) -> None:
     for posting in event.postings:
-        if account.is_own_book(posting.book):
+        if account_rules.is_own_book(posting.book):
             of_asset = balances.setdefault(posting.asset, [ZERO, ZERO])
             of_asset[0] += posting.amount
             of_asset[1] += posting.amount
@@ -188,6 +192,6 @@ def _valued(asset: str, amount: Decimal, portfolio: Portfolio, rows: RowSet) -> 
 
 
 def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
-    if isinstance(event, order.OrderFilled):
+    if isinstance(event, order_rules.OrderFilled):
         return ((PORTFOLIOS, event.account_id),)
     return ((PORTFOLIOS, recorded.stream_id),)

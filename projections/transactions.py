@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ledger.domain import account
-from ledger.domain.order import Side
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.orders.rules import Side
+from projections.engine.live.rows import RowSet
+from projections.engine.live.source import Recorded
 from projections.engine.projection import Key, Projection, Row, Table
-from projections.engine.rows import RowSet
-from projections.engine.source import Recorded
 
 DEBIT = "DEBIT"
 """The book has less after it."""
@@ -31,7 +31,7 @@ class Transaction(Row):
     sub_account: str
     asset: str
     direction: str
-    reason: account.Reason
+    reason: account_rules.Reason
     amount: Decimal
     closing_balance: Decimal
     price: Decimal | None
@@ -55,21 +55,23 @@ BOOKS = Table("transaction_books", Book, key=("account_id", "book", "asset"), pr
 
 
 def _deposited(
-    recorded: Recorded, event: account.AccountDeposited | account.AccountWithdrawn, rows: RowSet
+    recorded: Recorded,
+    event: account_rules.AccountDeposited | account_rules.AccountWithdrawn,
+    rows: RowSet,
 ) -> None:
     _book(recorded, event, rows, reference=event.reference)
 
 
-def _adjusted(recorded: Recorded, event: account.AccountAdjusted, rows: RowSet) -> None:
+def _adjusted(recorded: Recorded, event: account_rules.AccountAdjusted, rows: RowSet) -> None:
     _book(recorded, event, rows, reference=event.reason)
 
 
-def _moved(recorded: Recorded, event: account.AccountEvent, rows: RowSet) -> None:
+def _moved(recorded: Recorded, event: account_rules.AccountEvent, rows: RowSet) -> None:
     _book(recorded, event, rows)
 
 
 def _traded(
-    recorded: Recorded, event: account.TradeSettled | account.TradeVoided, rows: RowSet
+    recorded: Recorded, event: account_rules.TradeSettled | account_rules.TradeVoided, rows: RowSet
 ) -> None:
     _book(
         recorded,
@@ -84,7 +86,7 @@ def _traded(
 
 def _book(
     recorded: Recorded,
-    event: account.AccountEvent,
+    event: account_rules.AccountEvent,
     rows: RowSet,
     *,
     price: Decimal | None = None,
@@ -129,23 +131,25 @@ def _book(
         )
 
 
-def _quote_asset(event: account.TradeSettled | account.TradeVoided) -> str | None:
+def _quote_asset(event: account_rules.TradeSettled | account_rules.TradeVoided) -> str | None:
     """The asset that the price is in: the one that pays in a buy and is paid in a sale."""
-    pays = (event.side is Side.BUY) is isinstance(event, account.TradeSettled)
+    pays = (event.side is Side.BUY) is isinstance(event, account_rules.TradeSettled)
     for posting in event.postings:
         if (
             posting.reason in _TRADES
-            and account.is_own_book(posting.book)
+            and account_rules.is_own_book(posting.book)
             and (posting.amount < 0) is pays
         ):
             return posting.asset
     return None
 
 
-_TRADES = (account.Reason.TRADE, account.Reason.TRADE_VOID)
+_TRADES = (account_rules.Reason.TRADE, account_rules.Reason.TRADE_VOID)
 
 
-def _keys(recorded: Recorded, event: account.AccountEvent) -> Iterator[tuple[Table[Any], Key]]:
+def _keys(
+    recorded: Recorded, event: account_rules.AccountEvent
+) -> Iterator[tuple[Table[Any], Key]]:
     for posting in event.postings:
         yield BOOKS, (recorded.stream_id, posting.book, posting.asset)
 
@@ -155,13 +159,13 @@ PROJECTION = Projection(
     version=1,
     tables=(TRANSACTIONS, BOOKS),
     folds={
-        account.AccountDeposited: _deposited,
-        account.AccountWithdrawn: _deposited,
-        account.AccountTransferred: _moved,
-        account.AccountAdjusted: _adjusted,
-        account.TradeSettled: _traded,
-        account.TradeVoided: _traded,
-        account.AccountRebalanced: _moved,
+        account_rules.AccountDeposited: _deposited,
+        account_rules.AccountWithdrawn: _deposited,
+        account_rules.AccountTransferred: _moved,
+        account_rules.AccountAdjusted: _adjusted,
+        account_rules.TradeSettled: _traded,
+        account_rules.TradeVoided: _traded,
+        account_rules.AccountRebalanced: _moved,
     },
     keys=_keys,
     by_stream=True,

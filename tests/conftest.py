@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import pytest
 
-from ledger.embedded import EmbeddedNats, EmbeddedPostgres
-from ledger.plugins import migrate_all
+from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
+from ledger.operate.plugins import migrate_all
 from tests.databases import create_database, temporary_database
 
 TEMPLATE = "ledger_template"

@@ -7,7 +7,7 @@ import sys
 
 from pydantic_settings import BaseSettings
 
-from ledger.settings import Settings
+from ledger.operate.settings import Settings
 from projections.settings import ProjectionSettings
 
 _BEGINNING = """\

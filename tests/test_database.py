@@ -7,8 +7,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from ledger import database
-from ledger.database import (
+from ledger.operate import schema
+from ledger.operate.schema import (
     DatabaseNewerThanCode,
     MigrationChanged,
     MigrationFailed,
@@ -33,7 +33,7 @@ def with_file(monkeypatch: pytest.MonkeyPatch) -> Callable[[SchemaFile], None]:
 
     def add(file: SchemaFile) -> None:
         files = [known for known in schema_files() if known.name != file.name]
-        monkeypatch.setattr(database, "schema_files", lambda: [*files, file])
+        monkeypatch.setattr(schema, "schema_files", lambda: [*files, file])
 
     return add
 
@@ -66,7 +66,9 @@ def test_a_migration_is_recorded_with_checksum_time_and_who(empty_database_url: 
 
 
 def test_several_processes_at_once_apply_each_file_once(empty_database_url: str) -> None:
-    program = "import sys; from ledger.database import migrate; print(len(migrate(sys.argv[1])))"
+    program = (
+        "import sys; from ledger.operate.schema import migrate; print(len(migrate(sys.argv[1])))"
+    )
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", program, empty_database_url], stdout=subprocess.PIPE, text=True
@@ -80,7 +82,7 @@ def test_several_processes_at_once_apply_each_file_once(empty_database_url: str)
 
 
 def test_two_databases_of_one_server_can_be_migrated_at_once(postgres15_url: str) -> None:
-    program = "import sys; from ledger.database import migrate; migrate(sys.argv[1])"
+    program = "import sys; from ledger.operate.schema import migrate; migrate(sys.argv[1])"
     with temporary_database(postgres15_url) as one, temporary_database(postgres15_url) as two:
         processes = [subprocess.Popen([sys.executable, "-c", program, url]) for url in (one, two)]
         assert [process.wait() for process in processes] == [0, 0]

@@ -16,13 +16,14 @@ import psutil
 import psycopg
 import pytest
 
-from ledger import embedded_programs, embedded_root
-from ledger.data_directory import DataDirectoryInUse, running_services
-from ledger.embedded import EmbeddedError, EmbeddedNats, EmbeddedPostgres
+from ledger.operate.embedded import programs as embedded_programs
+from ledger.operate.embedded import root
+from ledger.operate.embedded.directory import DataDirectoryInUse, running_services
+from ledger.operate.embedded.servers import EmbeddedError, EmbeddedNats, EmbeddedPostgres
 
 OWNER = """
 import sys, time
-from ledger.embedded import EmbeddedNats, EmbeddedPostgres
+from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 with EmbeddedPostgres(sys.argv[1], fast=True) as postgres, EmbeddedNats(sys.argv[1]) as nats:
     print(postgres.pid, nats.pid, flush=True)
     if sys.argv[2] == "fails":
@@ -184,7 +185,7 @@ def test_root_gets_data_and_programs_where_the_servers_account_can_reach_them(
     session_directory: Path, server_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = session_directory / "elsewhere"
-    monkeypatch.setattr(embedded_root, "ROOT_DIRECTORY", elsewhere)
+    monkeypatch.setattr(root, "ROOT_DIRECTORY", elsewhere)
     closed = server_directory / "closed"
     closed.mkdir(mode=0o700)
 
@@ -206,7 +207,7 @@ def test_programs_that_the_servers_account_cannot_reach_are_copied_once(
     session_directory: Path, server_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copies = session_directory / "copies"
-    monkeypatch.setattr(embedded_root, "ROOT_DIRECTORY", copies)
+    monkeypatch.setattr(root, "ROOT_DIRECTORY", copies)
     closed = server_directory / "closed"
     closed.mkdir(mode=0o700)
     package = embedded_programs.postgres().parent.parent

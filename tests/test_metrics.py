@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ledger import metrics
-from ledger.settings import Settings
+from ledger.operate import http
+from ledger.operate.settings import Settings
 from projections.engine.metrics import StatusCollector
 from tests.projections import log as events
 from tests.projections.log import opened_log
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 def test_two_services_on_one_machine_each_have_a_port() -> None:
     settings = Settings(metrics_port=free_port())
-    with metrics.served(settings) as one, metrics.served(settings) as two:
+    with http.served(settings) as one, http.served(settings) as two:
         assert one is not None
         assert two is not None
         assert one != two
@@ -52,7 +52,7 @@ def test_two_services_on_one_machine_each_have_a_port() -> None:
 
 
 def test_another_path_is_answered_with_those_there_are() -> None:
-    with metrics.served(Settings(metrics_port=free_port())) as url:
+    with http.served(Settings(metrics_port=free_port())) as url:
         with pytest.raises(urllib.error.HTTPError) as refusal:
             get(f"{url}/")
         assert refusal.value.code == 404
@@ -70,10 +70,10 @@ def status(url: str) -> int:
 
 
 def test_a_process_can_be_alive_and_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "READY_SECONDS", 0.0)
+    monkeypatch.setattr(http, "READY_SECONDS", 0.0)
     does_its_work = True
     settings = Settings(metrics_port=free_port())
-    with metrics.served(settings, ready=lambda: does_its_work) as url:
+    with http.served(settings, ready=lambda: does_its_work) as url:
         assert (status(f"{url}/health"), status(f"{url}/ready")) == (200, 200)
         does_its_work = False
         assert (status(f"{url}/health"), status(f"{url}/ready")) == (200, 503)
@@ -86,19 +86,19 @@ def test_who_asks_often_whether_it_is_ready_costs_the_service_nothing() -> None:
         asked.append(True)
         return True
 
-    with metrics.served(Settings(metrics_port=free_port()), ready) as url:
+    with http.served(Settings(metrics_port=free_port()), ready) as url:
         for _ in range(20):
             assert status(f"{url}/ready") == 200
     assert len(asked) <= 3  # once a second
 
 
 def test_port_0_means_no_metrics() -> None:
-    with metrics.served(Settings(metrics_port=0)) as url:
+    with http.served(Settings(metrics_port=0)) as url:
         assert url is None
 
 
 def test_a_host_that_is_not_ours_does_not_stop_the_service() -> None:
-    with metrics.served(Settings(metrics_host="192.0.2.1", metrics_port=free_port())) as url:
+    with http.served(Settings(metrics_host="192.0.2.1", metrics_port=free_port())) as url:
         assert url is None
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from ledger import embedded_programs
+from ledger.operate.embedded import programs
 from tests.docs.pages import DOCS, README, ROOT, Step, is_as_told, steps
 
 PAGES = ("auditors.md", "operators.md", "rebuilding.md", "services.md")
@@ -49,7 +49,7 @@ class Shown:
 
     def _outcome(self, step: Step) -> str:
         if step.language == "sql":
-            psql = str(embedded_programs.postgres() / "psql")
+            psql = str(programs.postgres() / "psql")
             return self._run([psql, "-X", self._database_url], step.source).stdout
         if step.language == "python":
             return self._run([sys.executable, "-"], step.source, nats_url=self._nats_url).stdout

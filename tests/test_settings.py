@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
-from ledger.settings import InvalidSettings, Settings, load
+from ledger.operate.settings import InvalidSettings, Settings, load
 from projections.settings import ProjectionSettings
 from tests.settings_page import page
 

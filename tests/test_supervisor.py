@@ -14,9 +14,9 @@ import psutil
 import psycopg
 import pytest
 
-from ledger import readiness
-from ledger.settings import Settings
-from ledger.supervisor import NotReady, Supervisor
+from ledger.operate import readiness
+from ledger.operate.settings import Settings
+from ledger.operate.supervisor import NotReady, Supervisor
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:

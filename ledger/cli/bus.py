@@ -38,7 +38,7 @@ def user(
     told to: nats-server --signal reload."""
     import orjson
 
-    from ledger.messaging import bus_users
+    from ledger.bus import users as bus_users
 
     known = next((one for one in bus_users.ROLES if one == role), None)
     if known is None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from ledger.commands import Outcome
-    from ledger.failed import FailedCommand
+    from ledger.write.failed_commands import FailedCommand
 
 commands_app = typer.Typer(no_args_is_help=True, help="Commands that need a person.")
 app = typer.Typer(
@@ -46,10 +46,10 @@ def list_failed(
     json: Json = False,
 ) -> None:
     """What waits for a decision, the oldest first."""
-    from ledger import failed
+    from ledger.write import failed_commands
 
     with _database() as connection:
-        found = failed.find(connection, settled=settled)
+        found = failed_commands.find(connection, settled=settled)
     if json:
         _print_json([_row(one) for one in found])
         return
@@ -62,10 +62,10 @@ def list_failed(
 @app.command()
 def show(command_id: CommandId, json: Json = False) -> None:
     """All failures of one command, what was decided of them, and its message."""
-    from ledger import failed
+    from ledger.write import failed_commands
 
     with _database() as connection:
-        found = failed.of_command(connection, command_id)
+        found = failed_commands.of_command(connection, command_id)
     if json:
         _print_json([one.shown() for one in found])
         return
@@ -89,7 +89,7 @@ def retry(
     import asyncio
 
     from ledger.commands import FAILED, UNKNOWN
-    from ledger.logging import configure
+    from ledger.operate.logging import configure
 
     _require(by, reason)
     if bool(command_ids) == every:
@@ -113,15 +113,15 @@ def retry(
 @app.command()
 def dismiss(command_ids: CommandIds, by: By, reason: Reason, json: Json = False) -> None:
     """Leave commands undecided for ever: their outcome stays FAILED."""
-    from ledger import failed
-    from ledger.failed import DISMISSED
+    from ledger.write import failed_commands
+    from ledger.write.failed_commands import DISMISSED
 
     _require(by, reason)
     if not command_ids:
         raise typer.BadParameter("name the commands by their ids")
     with _database() as connection, connection.transaction():
         for command_id in command_ids:
-            failed.settle(connection, command_id, "DISMISSED", by=by, reason=reason)
+            failed_commands.settle(connection, command_id, "DISMISSED", by=by, reason=reason)
     if json:
         _print_json([{"command_id": one, "status": DISMISSED} for one in command_ids])
         return
@@ -132,11 +132,11 @@ def dismiss(command_ids: CommandIds, by: By, reason: Reason, json: Json = False)
 async def _retry(command_ids: "list[UUID] | None", by: str, reason: str) -> "list[Outcome]":
     import nats
 
-    from ledger import failed
-    from ledger.messaging.retrying import retry as send_again
-    from ledger.messaging.security import BusSecurity
-    from ledger.services import find_nats
-    from ledger.settings import load
+    from ledger.bus.security import BusSecurity
+    from ledger.operate.servers import find_nats
+    from ledger.operate.settings import load
+    from ledger.programs.operator_retry import retry as send_again
+    from ledger.write import failed_commands
 
     settings = load()
     bus = await nats.connect(
@@ -144,7 +144,7 @@ async def _retry(command_ids: "list[UUID] | None", by: str, reason: str) -> "lis
     )
     try:
         with _database() as connection:
-            ids = command_ids or [one.command_id for one in failed.find(connection)]
+            ids = command_ids or [one.command_id for one in failed_commands.find(connection)]
             return [
                 await send_again(
                     connection,
@@ -168,10 +168,10 @@ def _require(by: str, reason: str) -> None:
 @contextmanager
 def _database() -> "Iterator[psycopg.Connection[Any]]":
     """As an operator, if the login can be one."""
-    from ledger.database import connect
-    from ledger.roles import at_terminal
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.operate.roles import at_terminal
+    from ledger.operate.schema import connect
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     with database(load()) as url, connect(at_terminal(url)) as connection:
         yield connection

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ledger.doctor import Finding
+    from ledger.operate.doctor import Finding
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -21,9 +21,9 @@ def register(app: typer.Typer) -> None:
 
 def migrate(json: Json = False) -> None:
     """Bring the database to this version's schema. Safe to run twice and from two processes."""
-    from ledger.plugins import migrate_all
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.operate.plugins import migrate_all
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     with database(load(), create=True) as url:
         applied = migrate_all(url)
@@ -37,8 +37,8 @@ def migrate(json: Json = False) -> None:
 
 def doctor(json: Json = False) -> None:
     """Check that everything the ledger needs is there; exit 1 if something is not."""
-    from ledger.doctor import Finding, examine
-    from ledger.settings import InvalidSettings, load
+    from ledger.operate.doctor import Finding, examine
+    from ledger.operate.settings import InvalidSettings, load
 
     findings = []
     try:

@@ -27,8 +27,8 @@ def demo(
     from ledger.demo.interruption import Interrupted, raise_when_interrupted
     from ledger.demo.progress import progress
     from ledger.demo.run import run
-    from ledger.logging import configure
-    from ledger.settings import load
+    from ledger.operate.logging import configure
+    from ledger.operate.settings import load
 
     settings = load()
     configure("demo", "ERROR")  # the report tells the rest

@@ -83,9 +83,9 @@ def _mount_plugins(arguments: list[str], stack: ExitStack) -> None:
             ) from error
         app.add_typer(commands, name=entry_point.name)
         if asked is not None and len(arguments) > 1 and "--help" not in arguments:
-            from ledger.roles import at_terminal
-            from ledger.services import database as database_for
-            from ledger.settings import load
+            from ledger.operate.roles import at_terminal
+            from ledger.operate.servers import database as database_for
+            from ledger.operate.settings import load
 
             url = stack.enter_context(database_for(load()))
             os.environ["LEDGER_DATABASE_URL"] = at_terminal(url)

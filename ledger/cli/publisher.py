@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ledger.messaging.replay import Progress
+    from ledger.programs.replay import Progress
 
 app = typer.Typer(no_args_is_help=True, help="Events on the bus: send them again.")
 
@@ -39,11 +39,11 @@ def replay(
 
     import orjson
 
-    from ledger.logging import configure
-    from ledger.messaging.replay import Replayed, UnusablePrefix, checked_prefix
-    from ledger.messaging.security import BusSecurity
-    from ledger.services import database, find_nats
-    from ledger.settings import load
+    from ledger.bus.security import BusSecurity
+    from ledger.operate.logging import configure
+    from ledger.operate.servers import database, find_nats
+    from ledger.operate.settings import load
+    from ledger.programs.replay import Replayed, UnusablePrefix, checked_prefix
 
     settings = load()
     configure("replay", "WARNING")
@@ -55,7 +55,7 @@ def replay(
     async def run() -> Replayed:
         import nats
 
-        from ledger.messaging.replay import replay as send_again
+        from ledger.programs.replay import replay as send_again
 
         connection = await nats.connect(
             find_nats(settings), allow_reconnect=False, **BusSecurity.of(settings).options()

@@ -1,7 +1,7 @@
 """ledgerctl query: the read models, as a table for people or as JSON for scripts.
 
 What is read, and how values are written, is in `ledger.queries`, which the query service shares.
-With --known-at or --effective-at the rows are those of a past moment (ledger/audit/past.py).
+With --known-at or --effective-at the rows are those of a past moment (ledger/audit/ask/past.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -199,9 +199,9 @@ def _print_present(
     import psycopg
 
     from ledger import queries
-    from ledger.roles import AUDITOR, step_down
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.operate.roles import AUDITOR, step_down
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     settings = load()
     conditions = {name: value for name, value in where.items() if value is not None}
@@ -223,11 +223,11 @@ def _print_past(
     question: "Question", where: Mapping[str, object], then: _Then, limit: int | None, json: bool
 ) -> None:
     """Prints the rows of a past moment, told by the log."""
-    from ledger.audit import past
-    from ledger.audit.moments import InvalidMoment
-    from ledger.audit.session import reading
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.audit.ask import past
+    from ledger.audit.ask.moments import InvalidMoment
+    from ledger.audit.ask.session import reading
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     tell: dict[str, Callable[..., Iterator[past.Row]]] = {
         "balances": past.balances_at,

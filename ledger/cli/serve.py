@@ -1,6 +1,6 @@
 """ledgerctl serve: one service, or all of them, until a signal asks to end.
 
-Commands, publisher and queries are ours; the others come from the entry points "ledger.services".
+Commands, publisher and queries are ours; the others come from the entry points "ledger.programs".
 `all` runs each in a process of its own, because each can keep a processor busy, and starts again
 what ends.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 if TYPE_CHECKING:
-    from ledger.settings import Settings
+    from ledger.operate.settings import Settings
 
 COMMANDS = "commands"
 PUBLISHER = "publisher"
@@ -42,8 +42,8 @@ def serve(
     ] = ALL,
 ) -> None:
     """Run services in the foreground, against the database and the NATS server that are set."""
-    from ledger.logging import configure
-    from ledger.settings import load
+    from ledger.operate.logging import configure
+    from ledger.operate.settings import load
 
     names = service_names()
     if service not in (*names, ALL):
@@ -67,26 +67,26 @@ def serve(
 
 def service_names() -> list[str]:
     """What there is to serve, in the order of starting."""
-    plugins = importlib.metadata.entry_points(group="ledger.services")
+    plugins = importlib.metadata.entry_points(group="ledger.programs")
     return [COMMANDS, *sorted(plugins.names), PUBLISHER, QUERIES]
 
 
 def _serve_commands(settings: "Settings") -> None:
-    from ledger import tuning
-    from ledger.messaging.worker import CommandWorker
+    from ledger.operate import interpreter
+    from ledger.programs.commands import CommandWorker
 
-    tuning.for_deciding()
+    interpreter.for_deciding()
     _run_until_signal(settings, COMMANDS, CommandWorker)
 
 
 def _serve_publisher(settings: "Settings") -> None:
-    from ledger.messaging.publisher import Publisher
+    from ledger.programs.publisher import Publisher
 
     _run_until_signal(settings, PUBLISHER, Publisher)
 
 
 def _serve_queries(settings: "Settings") -> None:
-    from ledger.messaging.query_service import QueryService
+    from ledger.programs.queries import QueryService
 
     _run_until_signal(settings, QUERIES, QueryService)
 
@@ -104,8 +104,8 @@ def _run_until_signal(
 ) -> None:
     import asyncio
 
-    from ledger import metrics, readiness
-    from ledger.services import find_database, find_nats
+    from ledger.operate import http, readiness
+    from ledger.operate.servers import find_database, find_nats
 
     found, nats_url = find_database(settings), find_nats(settings)
     database_url = _as_service(found, name, _stop_on_signal())
@@ -119,29 +119,29 @@ def _run_until_signal(
         await service.run()
 
     ready = readiness.check_of(name, settings, database_url, nats_url)
-    with metrics.served(settings, ready):
+    with http.served(settings, ready):
         asyncio.run(serve_until_signal())
 
 
 def _serve_plugin(settings: "Settings", name: str) -> None:
-    from ledger import metrics, readiness
-    from ledger.database import check_schema
-    from ledger.roles import as_service
-    from ledger.services import find_database
+    from ledger.operate import http, readiness
+    from ledger.operate.roles import as_service
+    from ledger.operate.schema import check_schema
+    from ledger.operate.servers import find_database
 
     found, stop = find_database(settings), _stop_on_signal()
     check_schema(found)
-    (entry_point,) = importlib.metadata.entry_points(group="ledger.services", name=name)
+    (entry_point,) = importlib.metadata.entry_points(group="ledger.programs", name=name)
     serve_until = entry_point.load()
     database_url = as_service(found, name)
-    with metrics.served(settings, readiness.check_of(name, settings, database_url)):
+    with http.served(settings, readiness.check_of(name, settings, database_url)):
         serve_until(database_url, stop)
 
 
 def _serve_all(settings: "Settings", names: list[str]) -> None:
-    from ledger.database import check_schema
-    from ledger.services import find_database, find_nats
-    from ledger.supervisor import Supervisor
+    from ledger.operate.schema import check_schema
+    from ledger.operate.servers import find_database, find_nats
+    from ledger.operate.supervisor import Supervisor
 
     database_url, nats_url = find_database(settings), find_nats(settings)
     check_schema(database_url)
@@ -157,7 +157,7 @@ def _as_service(database_url: str, name: str, stop: threading.Event) -> str | No
     import psycopg
     import structlog
 
-    from ledger.roles import as_service
+    from ledger.operate.roles import as_service
 
     while not stop.is_set():
         try:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 if TYPE_CHECKING:
+    from ledger.client.client import LedgerClient
+    from ledger.client.submission import Sent
     from ledger.commands import Outcome
-    from ledger.messaging.client import LedgerClient
-    from ledger.messaging.sent import Sent
-    from ledger.settings import Settings
+    from ledger.operate.settings import Settings
 
 SOURCE = "ledgerctl"
 """The sending service, where a line names none."""
@@ -47,9 +47,9 @@ def submit(
     A line is a CloudEvent, or just {"type": …, "data": …}. Exit 0 when each command got its
     outcome, accepted or rejected; 1 when one could not be submitted, failed, or has none yet.
     """
-    from ledger.logging import configure
-    from ledger.services import find_nats
-    from ledger.settings import load
+    from ledger.operate.logging import configure
+    from ledger.operate.servers import find_nats
+    from ledger.operate.settings import load
 
     settings = load()
     configure("submit", "ERROR")  # what goes wrong is in the outcomes
@@ -59,9 +59,9 @@ def submit(
 
 async def _submit(source: BinaryIO, nats_url: str, settings: "Settings") -> bool:
     """Whether each command got an outcome of its own."""
+    from ledger.bus.security import BusSecurity
+    from ledger.client.client import MAX_IN_FLIGHT, LedgerClient
     from ledger.commands import ACCEPTED, REJECTED
-    from ledger.messaging.client import MAX_IN_FLIGHT, LedgerClient
-    from ledger.messaging.security import BusSecurity
 
     complete = True
     on_their_way: asyncio.Queue[Sent | Outcome | None] = asyncio.Queue(MAX_IN_FLIGHT)
@@ -109,7 +109,7 @@ async def _sent(
 ) -> "Sent | Outcome":
     import orjson
 
-    from ledger.messaging.client import CommandNotSendable
+    from ledger.client.client import CommandNotSendable
 
     try:
         message = orjson.loads(line)
@@ -125,8 +125,8 @@ async def _sent(
 
 
 async def _outcome_of(command: "Sent | Outcome") -> "Outcome":
+    from ledger.client.client import LedgerUnavailable, OutcomeTimeout
     from ledger.commands import UNKNOWN, Outcome
-    from ledger.messaging.client import LedgerUnavailable, OutcomeTimeout
 
     if isinstance(command, Outcome):
         return command

@@ -22,9 +22,9 @@ def up(
     ] = False,
 ) -> None:
     """Run embedded services, command service and projections in the foreground, until Ctrl-C."""
-    from ledger.logging import configure
-    from ledger.settings import load
-    from ledger.supervisor import Supervisor
+    from ledger.operate.logging import configure
+    from ledger.operate.settings import load
+    from ledger.operate.supervisor import Supervisor
 
     settings = load()
     configure("up", settings.log_level)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from ledger.bus.connection import COMMANDS_PREFIX, COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
+from ledger.bus.event_stream import EVENTS_STREAM
+from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
 from ledger.command_data import COMMAND_DATA, InstrumentCommandData
 from ledger.contract.schemas import OUTCOME_FILE, Schema, command_file, event_file
 from ledger.eventstore.codec import EVENT_CLASSES
-from ledger.messaging.bus import COMMANDS_PREFIX, COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
-from ledger.messaging.event_stream import EVENTS_STREAM
-from ledger.messaging.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
-from ledger.messaging.query_service import POSITION_OF, QUERY_PREFIX, QUESTIONS
+from ledger.programs.queries import POSITION_OF, QUERY_PREFIX, QUESTIONS
 
 ASYNCAPI_FILE = "asyncapi.json"
 VERSION = "1.0.0"

@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
+from ledger.bus.events import SOURCE, schema_name
 from ledger.command_data import COMMAND_DATA, CommandData, InstrumentCommandData
 from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION, Outcome
-from ledger.domain.event import Event
 from ledger.eventstore.codec import EVENT_CLASSES
-from ledger.messaging.events import SOURCE, schema_name
+from ledger.kernel.event import Event
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OUTCOME_FILE = "outcome.json"

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ledger.demo.proofs import Proof, added
 from ledger.demo.sender import Tally
-from ledger.domain.money import plain, shown
+from ledger.kernel.money import plain, shown
 
 WIDTH = 96
 """Columns of the report's text."""

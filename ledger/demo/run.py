@@ -23,14 +23,14 @@ import msgspec
 import psycopg
 from uuid_utils.compat import uuid7
 
-from ledger import processes
 from ledger.demo import plan, proofs, read_models, report
 from ledger.demo.progress import Progress
 from ledger.demo.sender import Tally
 from ledger.demo.service import source_of
 from ledger.demo.temporary import Running, temporary_ledger
 from ledger.eventstore import reader
-from ledger.settings import Settings
+from ledger.operate import processes
+from ledger.operate.settings import Settings
 
 SECONDS_PER_COMMAND = 0.02
 """After so much time per planned command, and `LEAST_SECONDS`, the demo is stuck: fifty commands

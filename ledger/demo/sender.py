@@ -15,8 +15,8 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
+from ledger.client.client import LedgerClient, Sent
 from ledger.commands import INSTRUMENTS_SUBJECT, Outcome
-from ledger.messaging.client import LedgerClient, Sent
 
 RESEND_EVERY = 10
 

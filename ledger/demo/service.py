@@ -17,10 +17,10 @@ import orjson
 import structlog
 from nats.aio.client import Client
 
+from ledger.client.client import LedgerClient, LedgerUnavailable, OutcomeTimeout
 from ledger.commands import Outcome
 from ledger.demo.sender import Sender
-from ledger.logging import configure
-from ledger.messaging.client import LedgerClient, LedgerUnavailable, OutcomeTimeout
+from ledger.operate.logging import configure
 
 ANSWER_TIMEOUT_SECONDS = 60.0
 """How long one service waits for another: as long as the other may wait for the ledger."""

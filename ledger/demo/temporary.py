@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger import readiness
-from ledger.messaging.security import BusSecurity
-from ledger.settings import Settings
-from ledger.supervisor import SERVICES, Supervisor
+from ledger.bus.security import BusSecurity
+from ledger.operate import readiness
+from ledger.operate.settings import Settings
+from ledger.operate.supervisor import SERVICES, Supervisor
 
 
 class Running(NamedTuple):

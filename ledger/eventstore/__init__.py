@@ -9,6 +9,6 @@ recorder.py, factory.py  the same table for the `eventsourcing` library:
                          PERSISTENCE_MODULE=ledger.eventstore
 """
 
-from ledger.eventstore.factory import LedgerFactory
+from ledger.eventstore.library.factory import LedgerFactory
 
 __all__ = ["LedgerFactory"]

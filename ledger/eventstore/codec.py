@@ -12,10 +12,14 @@ from uuid import UUID
 import msgspec
 import orjson
 
-from ledger.domain import account, allocation, instrument, operation, order
-from ledger.domain.event import Event
-from ledger.domain.money import plain
 from ledger.eventstore.upcasters import UPCASTERS
+from ledger.kernel.event import Event
+from ledger.kernel.money import plain
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.projections import events as projection_events
 
 _JSON_NATIVE = (Decimal, UUID)
 _ENCODER = msgspec.json.Encoder()
@@ -31,7 +35,13 @@ class UndecodableEvent(ValueError):
 
 def _event_classes() -> dict[str, type[Event]]:
     found: dict[str, type[Event]] = {}
-    for module in (account, allocation, instrument, operation, order):
+    for module in (
+        account_rules,
+        allocation_rules,
+        instrument_rules,
+        projection_events,
+        order_rules,
+    ):
         for member in vars(module).values():
             if isinstance(member, type) and issubclass(member, Event) and "type" in vars(member):
                 found[member.type] = member

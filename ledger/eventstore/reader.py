@@ -9,8 +9,8 @@ import msgspec
 import orjson
 import psycopg
 
-from ledger.domain.event import Event
 from ledger.eventstore.codec import decode
+from ledger.kernel.event import Event
 
 NOTIFY_CHANNEL = "ledger_events"
 """Told once per append transaction; the payload is the head position, as text."""

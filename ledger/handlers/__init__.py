@@ -15,9 +15,15 @@ from uuid import UUID
 
 from ledger import command_data as c
 from ledger.commands import Command
-from ledger.domain import allocation, instrument, order
-from ledger.handlers import accounts, allocations, instruments, order_facts, order_requests
-from ledger.work import Work
+from ledger.nouns.accounts import handlers as account_handlers
+from ledger.nouns.allocations import handlers as allocation_handlers
+from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.instruments import handlers as instrument_handlers
+from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.orders import fact_handlers as order_fact_handlers
+from ledger.nouns.orders import handlers as order_handlers
+from ledger.nouns.orders import rules as order_rules
+from ledger.write.unit_of_work import Work
 
 
 def decide(work: Work) -> None:
@@ -30,17 +36,17 @@ def streams_of(command: Command) -> Iterator[UUID]:
     """The streams that deciding the command may look at."""
     data = command.data
     if isinstance(data, c.InstrumentCommandData):
-        yield instrument.stream_id(data.instrument)
+        yield instrument_rules.stream_id(data.instrument)
         return
     assert command.account_id is not None
     yield command.account_id
     if isinstance(data, c.OrderCommandData):
         yield data.order_id
         if isinstance(data, c.SubmitOrder | c.OrderFactData) and data.instrument is not None:
-            yield instrument.stream_id(data.instrument)
+            yield instrument_rules.stream_id(data.instrument)
         if not isinstance(data, c.SubmitOrder) or data.strategy_id is None:
             return
-    yield allocation.stream_id(command.account_id)
+    yield allocation_rules.stream_id(command.account_id)
 
 
 def streams_behind(command: Command, state_of: Callable[[UUID], Any]) -> Iterator[UUID]:
@@ -48,36 +54,36 @@ def streams_behind(command: Command, state_of: Callable[[UUID], Any]) -> Iterato
     instrument its order is for."""
     if isinstance(command.data, c.RequestReplace):
         state = state_of(command.data.order_id)
-        if isinstance(state, order.OrderState):
-            yield instrument.stream_id(state.instrument)
+        if isinstance(state, order_rules.OrderState):
+            yield instrument_rules.stream_id(state.instrument)
 
 
 _HANDLERS: dict[type[c.CommandData], Callable[[Work, Any], None]] = {
-    c.OpenAccount: accounts.open_account,
-    c.Deposit: accounts.deposit,
-    c.Withdraw: accounts.withdraw,
-    c.Transfer: accounts.transfer,
-    c.AdjustBalance: accounts.adjust_balance,
-    c.SuspendAccount: accounts.suspend_account,
-    c.ReactivateAccount: accounts.reactivate_account,
-    c.CloseAccount: accounts.close_account,
-    c.SubmitOrder: order_requests.submit_order,
-    c.RequestCancel: order_requests.request_cancel,
-    c.RequestReplace: order_requests.request_replace,
-    c.AcceptOrder: order_facts.accept_order,
-    c.RejectOrder: order_facts.reject_order,
-    c.RecordFill: order_facts.record_fill,
-    c.VoidFill: order_facts.void_fill,
-    c.CancelOrder: order_facts.cancel_order,
-    c.RejectCancel: order_facts.reject_cancel,
-    c.ReplaceOrder: order_facts.replace_order,
-    c.RejectReplace: order_facts.reject_replace,
-    c.ExpireOrder: order_facts.expire_order,
-    c.AssignStrategy: allocations.assign_strategy,
-    c.ChangeAllocation: allocations.change_allocation,
-    c.DeactivateStrategy: allocations.deactivate_strategy,
-    c.RebalanceAllocations: allocations.rebalance_allocations,
-    c.ListInstrument: instruments.list_instrument,
-    c.UpdateInstrument: instruments.update_instrument,
-    c.DelistInstrument: instruments.delist_instrument,
+    c.OpenAccount: account_handlers.open_account,
+    c.Deposit: account_handlers.deposit,
+    c.Withdraw: account_handlers.withdraw,
+    c.Transfer: account_handlers.transfer,
+    c.AdjustBalance: account_handlers.adjust_balance,
+    c.SuspendAccount: account_handlers.suspend_account,
+    c.ReactivateAccount: account_handlers.reactivate_account,
+    c.CloseAccount: account_handlers.close_account,
+    c.SubmitOrder: order_handlers.submit_order,
+    c.RequestCancel: order_handlers.request_cancel,
+    c.RequestReplace: order_handlers.request_replace,
+    c.AcceptOrder: order_fact_handlers.accept_order,
+    c.RejectOrder: order_fact_handlers.reject_order,
+    c.RecordFill: order_fact_handlers.record_fill,
+    c.VoidFill: order_fact_handlers.void_fill,
+    c.CancelOrder: order_fact_handlers.cancel_order,
+    c.RejectCancel: order_fact_handlers.reject_cancel,
+    c.ReplaceOrder: order_fact_handlers.replace_order,
+    c.RejectReplace: order_fact_handlers.reject_replace,
+    c.ExpireOrder: order_fact_handlers.expire_order,
+    c.AssignStrategy: allocation_handlers.assign_strategy,
+    c.ChangeAllocation: allocation_handlers.change_allocation,
+    c.DeactivateStrategy: allocation_handlers.deactivate_strategy,
+    c.RebalanceAllocations: allocation_handlers.rebalance_allocations,
+    c.ListInstrument: instrument_handlers.list_instrument,
+    c.UpdateInstrument: instrument_handlers.update_instrument,
+    c.DelistInstrument: instrument_handlers.delist_instrument,
 }

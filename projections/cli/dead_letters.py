@@ -12,12 +12,12 @@ from rich.table import Table
 
 from projections import settings
 from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
-from projections.engine import dead_letters, retry
 from projections.engine.connection import connect
-from projections.engine.dead_letters import DeadLetter
-from projections.engine.failures import Kind
-from projections.engine.operations import Deed
-from projections.engine.retry import Retried
+from projections.engine.letters import dead_letters, retry
+from projections.engine.letters.dead_letters import DeadLetter
+from projections.engine.letters.failures import Kind
+from projections.engine.letters.retry import Retried
+from projections.engine.operator_events import Deed
 from projections.registry import find
 from projections.settings import ProjectionSettings
 

@@ -12,14 +12,15 @@ from rich.console import Console
 from projections import registry, settings
 from projections.cli import reports
 from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
-from projections.engine import operations, past, shadow
-from projections.engine import rebuild as rebuilding
-from projections.engine import rollback as rolling_back
-from projections.engine.builds import Kept
+from projections.engine import operator_events
+from projections.engine.builds import candidate, past
+from projections.engine.builds import rebuild as rebuilding
+from projections.engine.builds import rollback as rolling_back
+from projections.engine.builds.catalogue import Kept
+from projections.engine.builds.past import Past
+from projections.engine.builds.rebuild import RebuildDiffers
 from projections.engine.connection import connect
-from projections.engine.past import Past
 from projections.engine.projection import Projection
-from projections.engine.rebuild import RebuildDiffers
 from projections.settings import ProjectionSettings
 
 MOST_PROCESSES = 4
@@ -123,7 +124,7 @@ def rebuild(
             accept_differences=accept_differences,
             dry_run=dry_run,
             resume=resume,
-            deed=operations.Deed.of_terminal(by, reason),
+            deed=operator_events.Deed.of_terminal(by, reason),
             json=json,
         )
 
@@ -142,7 +143,7 @@ def rollback(
             database_url(values),
             registry.find(name, values),
             _limits(values),
-            deed=operations.Deed.of_terminal(by, reason),
+            deed=operator_events.Deed.of_terminal(by, reason),
             on_progress=on_progress,
         )
     reports.show_rolled_back(done, json)
@@ -158,7 +159,7 @@ def _rebuild(
     accept_differences: bool,
     dry_run: bool,
     resume: bool,
-    deed: operations.Deed,
+    deed: operator_events.Deed,
     json: bool,
 ) -> None:
     try:
@@ -276,8 +277,8 @@ def _show_removed(removed: Sequence[Kept], json: bool) -> None:
 # --- shared ---------------------------------------------------------------------------
 
 
-def _limits(values: ProjectionSettings) -> shadow.Limits:
-    return shadow.Limits(
+def _limits(values: ProjectionSettings) -> candidate.Limits:
+    return candidate.Limits(
         batch_positions=values.rebuild_batch_positions,
         rows_in_memory=values.projection_rows_in_memory,
         processes=values.rebuild_processes or min(os.cpu_count() or 1, MOST_PROCESSES),

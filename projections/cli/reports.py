@@ -9,22 +9,22 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from projections.cli.common import print_json
-from projections.engine import builds, shadow
-from projections.engine.compare import Difference
-from projections.engine.rebuild import Report
-from projections.engine.rollback import RolledBack
-from projections.engine.swap import Swapped
+from projections.engine.builds import candidate, catalogue
+from projections.engine.builds.compare import Difference
+from projections.engine.builds.rebuild import Report
+from projections.engine.builds.rollback import RolledBack
+from projections.engine.builds.swap import Swapped
 
 _NOW = {
-    builds.INDEXING: "making indexes of",
-    builds.COMPARING: "comparing",
-    builds.SWAPPING: "swapping",
+    catalogue.INDEXING: "making indexes of",
+    catalogue.COMPARING: "comparing",
+    catalogue.SWAPPING: "swapping",
 }
 """What a build is at when it is not folding."""
 
 
 @contextmanager
-def progress_of(doing: str) -> Iterator[shadow.OnProgress]:
+def progress_of(doing: str) -> Iterator[candidate.OnProgress]:
     """A bar with position, rate and time left on a terminal; nothing elsewhere."""
     columns = (
         TextColumn("{task.description}"),
@@ -36,7 +36,7 @@ def progress_of(doing: str) -> Iterator[shadow.OnProgress]:
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(doing, total=0, rate=0.0)
 
-        def show(progress: shadow.Progress) -> None:
+        def show(progress: candidate.Progress) -> None:
             bar.update(
                 task,
                 description=f"{_NOW.get(progress.phase, doing)} {progress.projection_name}",

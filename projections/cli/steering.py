@@ -7,9 +7,9 @@ from rich.console import Console
 
 from projections import settings
 from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
-from projections.engine import control
+from projections.engine import pause as control
 from projections.engine.connection import connect
-from projections.engine.operations import Deed
+from projections.engine.operator_events import Deed
 from projections.engine.status import OTHERS
 
 Name = Annotated[

@@ -113,8 +113,8 @@ def claim(
         with connection.transaction():
             # A claim must not be lost with the server, or an older owner could come back to life.
             connection.execute("SET LOCAL synchronous_commit = on")
-            # As the login itself: the role that a service works as (ledger/roles.py) may neither
-            # see since when a session of that login is there, nor end it.
+            # As the login itself: the role that a service works as (ledger/operate/roles.py) may
+            # neither see since when a session of that login is there, nor end it.
             connection.execute("SET LOCAL ROLE NONE")
             connection.execute(f"SET LOCAL lock_timeout = '{CLAIM_LOCK_TIMEOUT_SECONDS}s'")
             connection.execute(_ENSURE, parameters)

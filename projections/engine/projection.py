@@ -31,8 +31,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from ledger.domain.event import Event
-from projections.engine.source import Recorded
+from ledger.kernel.event import Event
+from projections.engine.live.source import Recorded
 
 
 class Row(msgspec.Struct, array_like=True, gc=False):

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from projections.engine import builds
+from projections.engine.builds import catalogue
 
 LOCK_PATIENCE_SECONDS = 10.0
 """A wait for a lock that is over by then is nobody's business."""
@@ -183,5 +183,5 @@ def _rebuilds(connection: psycopg.Connection[Any]) -> dict[str, Rebuild]:
             kept.rate_per_second,
             is_running=kept.running,
         )
-        for kept in builds.listed(connection, purpose=builds.NEXT)
+        for kept in catalogue.listed(connection, purpose=catalogue.NEXT)
     }

@@ -1,6 +1,6 @@
 -- About where in the log things happened at a time: occurred_at rises with position, nearly, so
 -- halving finds a place before which nearly all is earlier. What is earlier or later than its place
--- says must be looked for beside it (ledger/audit/events.py).
+-- says must be looked for beside it (ledger/audit/ask/events.py).
 CREATE OR REPLACE FUNCTION position_near(moment timestamptz) RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$
 DECLARE

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from ledger.application import Ledger
+from ledger.write.ledger import Ledger
 from tests.commands import command, list_instrument, open_account, submit_order
 
 

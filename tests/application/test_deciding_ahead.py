@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger import application
-from ledger.application import Ledger
 from ledger.commands import Command, InvalidCommand, Outcome
 from ledger.eventstore.store import VersionConflict
+from ledger.write import ledger as application
+from ledger.write.ledger import Ledger
 from tests.commands import command, list_instrument, open_account
 
 
@@ -128,7 +128,7 @@ def test_a_refused_command_takes_back_its_own_and_nothing_of_the_batch_before(
 
     account_id = account_with(ledger, "100")
     ledger.execute([list_instrument()])
-    monkeypatch.setattr("ledger.application.decide", fail_afterwards)
+    monkeypatch.setattr("ledger.write.ledger.decide", fail_afterwards)
     first = ledger.decide([withdraw(account_id, "60")])
     deposit = command("Deposit", account_id, asset="USDT", amount="1000")
     second = ledger.decide([deposit, withdraw(account_id, "60"), withdraw(account_id, "40")])

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger.application import Ledger
 from ledger.commands import Outcome
+from ledger.write.ledger import Ledger
 from tests.commands import (
     USER,
     command,
@@ -309,11 +309,11 @@ def test_another_writers_events_are_seen_before_anything_is_decided_on_them(
 def test_a_fault_of_ours_is_answered_failed_and_can_be_tried_again(
     ledger: Ledger, account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ledger.domain import account
+    from ledger.nouns.accounts import rules as account_rules
 
     deposit = command("Deposit", account_id, asset="BTC", amount="1")
     with monkeypatch.context() as broken:
-        broken.setattr(account, "deposit", lambda *_, **__: 1 / 0)
+        broken.setattr(account_rules, "deposit", lambda *_, **__: 1 / 0)
         [failed] = ledger.execute([deposit])
         assert (failed.status, failed.code) == ("FAILED", "INTERNAL_ERROR")
         assert ledger.outcome(deposit.id) is None
@@ -324,10 +324,10 @@ def test_a_fault_of_ours_is_answered_failed_and_can_be_tried_again(
 def test_a_fault_on_the_last_try_is_kept(
     ledger: Ledger, account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ledger.domain import account
+    from ledger.nouns.accounts import rules as account_rules
 
     deposit = command("Deposit", account_id, asset="BTC", amount="1")
-    monkeypatch.setattr(account, "deposit", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(account_rules, "deposit", lambda *_, **__: 1 / 0)
     ledger.execute([deposit], last_tries=frozenset({deposit.id}))
     kept = ledger.outcome(deposit.id)
     assert kept is not None

@@ -8,8 +8,8 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from uuid_utils.compat import uuid7
 
-from ledger.audit.sealer import SealerOptions, seal_all
-from ledger.audit.seals import Seal
+from ledger.audit.prove.sealer import SealerOptions, seal_all
+from ledger.audit.prove.seals import Seal
 from ledger.eventstore import store
 from ledger.eventstore.store import NewEvent
 

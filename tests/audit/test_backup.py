@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger import embedded_programs
-from ledger.audit import seals
-from ledger.audit.verify import verify
-from ledger.embedded import EmbeddedPostgres
-from ledger.embedded_programs import ProgramMissing
-from ledger.plugins import migrate_all
+from ledger.audit.prove import seals
+from ledger.audit.prove.verify import verify
+from ledger.operate.embedded import programs as embedded_programs
+from ledger.operate.embedded.programs import ProgramMissing
+from ledger.operate.embedded.servers import EmbeddedPostgres
+from ledger.operate.plugins import migrate_all
 from projections.service import serve
 from tests.audit import history
 from tests.cli.running import run

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from benchmarks.event_mix import EventMix, append_mix
-from ledger.audit import payload
-from ledger.audit.events import COMMON_TYPES, EventFilter, find, plan
-from ledger.audit.session import reading
+from ledger.audit.ask import payload
+from ledger.audit.ask.events import COMMON_TYPES, EventFilter, find, plan
+from ledger.audit.ask.session import reading
 from ledger.eventstore.reader import RecordedEvent
 from tests.databases import temporary_database
 

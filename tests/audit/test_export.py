@@ -14,13 +14,14 @@ import psycopg
 import pyarrow.parquet
 import pytest
 
-from ledger.audit import beancount, seals
-from ledger.audit.export import export
-from ledger.audit.export_files import CannotExport, Format
-from ledger.audit.keys import UnusableKey, load_private, load_public, new_key
-from ledger.audit.verdict import Finding
-from ledger.audit.verify_export import UnreadableExport, verify_export
-from ledger.domain import money
+from ledger.audit.export import beancount
+from ledger.audit.export.export import export
+from ledger.audit.export.files import CannotExport, Format
+from ledger.audit.export.verify import UnreadableExport, verify_export
+from ledger.audit.prove import seals
+from ledger.audit.prove.keys import UnusableKey, load_private, load_public, new_key
+from ledger.audit.prove.verdict import Finding
+from ledger.kernel import money
 from tests.audit import history
 from tests.projections import log as logs
 

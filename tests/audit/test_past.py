@@ -14,15 +14,16 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from ledger.audit import past
-from ledger.audit.balances import balances_at
-from ledger.audit.moments import InvalidMoment, Moment, position_of
-from ledger.audit.session import reading
+from ledger.audit.ask import past
+from ledger.audit.ask.balances import balances_at
+from ledger.audit.ask.moments import InvalidMoment, Moment, position_of
+from ledger.audit.ask.session import reading
 from ledger.eventstore import reader
 from projections import balance_history
-from projections.engine import generations, source
-from projections.engine.build import Build
+from projections.engine.builds import generations
 from projections.engine.connection import connect
+from projections.engine.live import source
+from projections.engine.live.build import Build
 from projections.registry import find
 from projections.settings import ProjectionSettings
 from tests.audit.trading import ACCOUNTS, START, trade

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.audit import seals
-from ledger.audit.check_proof import ProofFails, check
-from ledger.audit.merkle import path, root
-from ledger.audit.proofs import CannotProve, proof_text, prove
+from ledger.audit.prove import seals
+from ledger.audit.prove.check_proof import ProofFails, check
+from ledger.audit.prove.merkle import path, root
+from ledger.audit.prove.proofs import CannotProve, proof_text, prove
 from tests.audit import history
 
 
@@ -51,7 +51,7 @@ def test_a_proof_checks_after_ten_thousand_further_events(
     # As its own program, without anything of the ledger.
     alone = subprocess.run(
         [
-            *(sys.executable, "-m", "ledger.audit.check_proof", str(file)),
+            *(sys.executable, "-m", "ledger.audit.prove.check_proof", str(file)),
             *("--public-key", history.PUBLIC_KEY.hex()),
         ],
         capture_output=True,

@@ -10,11 +10,12 @@ import nats
 import psycopg
 import pytest
 
-from ledger.audit import progress, seal_service, seals
-from ledger.audit.progress import Fenced
-from ledger.audit.sealer import CannotSeal, Sealer, SealerOptions, seal_all, seal_block
-from ledger.audit.seals import Seal
-from ledger.audit.verify import verify
+from ledger.audit.prove import sealer_lease, seals
+from ledger.audit.prove.sealer import CannotSeal, Sealer, SealerOptions, seal_all, seal_block
+from ledger.audit.prove.sealer_lease import Fenced
+from ledger.audit.prove.seals import Seal
+from ledger.audit.prove.verify import verify
+from ledger.programs import seals as seal_service
 from tests.audit import history
 
 BY_COUNT = SealerOptions(block_events=8, block_age_seconds=3600, key=history.KEY)
@@ -89,7 +90,7 @@ def test_of_several_sealers_one_works_and_another_goes_on_when_it_ends(
     database_url: str, connection: psycopg.Connection[Any]
 ) -> None:
     with sealing(database_url, BY_COUNT) as later:
-        wait_until(lambda: progress.read(connection) is not None)
+        wait_until(lambda: sealer_lease.read(connection) is not None)
         with sealing(database_url, BY_COUNT) as waits:
             history.append(connection, 16)
             wait_until(lambda: len(later) == 2)
@@ -105,7 +106,7 @@ def test_a_person_can_seal_beside_the_service(
 ) -> None:
     with sealing(database_url, BY_COUNT) as told:
         history.append(connection, 3)
-        wait_until(lambda: progress.read(connection) is not None)
+        wait_until(lambda: sealer_lease.read(connection) is not None)
         assert [seal.last_position for seal in seal_all(connection, BY_COUNT)] == [3]
         history.append(connection, 8)
         wait_until(lambda: len(told) == 1)
@@ -114,11 +115,11 @@ def test_a_person_can_seal_beside_the_service(
 
 def test_a_sealer_that_was_overtaken_seals_nothing(connection: psycopg.Connection[Any]) -> None:
     history.append(connection, 16)
-    first = progress.claim(connection, "first")
+    first = sealer_lease.claim(connection, "first")
     assert first is not None
-    assert progress.claim(connection, "second") is None, "the first one is alive"
+    assert sealer_lease.claim(connection, "second") is None, "the first one is alive"
     connection.execute("UPDATE event_projections SET updated_at = '-infinity'")
-    second = progress.claim(connection, "second")
+    second = sealer_lease.claim(connection, "second")
     assert second is not None
     with pytest.raises(Fenced):
         seal_block(connection, first, BY_COUNT)
@@ -128,11 +129,11 @@ def test_a_sealer_that_was_overtaken_seals_nothing(connection: psycopg.Connectio
 
 def test_a_paused_sealer_seals_nothing(connection: psycopg.Connection[Any]) -> None:
     history.append(connection, 8)
-    progress.read_or_begin(connection)
+    sealer_lease.read_or_begin(connection)
     connection.execute("UPDATE event_projections SET status = 'PAUSED'")
     with pytest.raises(Fenced):
         list(seal_all(connection, BY_COUNT))
-    assert progress.claim(connection, "anybody") is None
+    assert sealer_lease.claim(connection, "anybody") is None
     assert seals.head(connection) is None
 
 

@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
-from ledger.application import Ledger
 from ledger.commands import Command
+from ledger.write.ledger import Ledger
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.commands import command, list_instrument, open_account, submit_order

@@ -21,9 +21,9 @@ _processes = get_context("forkserver")
 _processes.set_forkserver_preload(
     [  # what most runs import
         "ledger.cli.main",
-        "ledger.messaging.client",
-        "ledger.messaging.query_client",
-        "ledger.audit.verify",
+        "ledger.client.client",
+        "ledger.client.questions",
+        "ledger.audit.prove.verify",
         "ledger.audit.export",
         "projections.cli",
     ]

@@ -9,12 +9,13 @@ import orjson
 import psycopg
 import pytest
 
-from ledger import failed, roles
-from ledger.failed import FailedMessage, NotSettled
+from ledger.client.client import LedgerClient
 from ledger.handlers import decide
-from ledger.messaging.client import LedgerClient
+from ledger.operate import roles
+from ledger.write import failed_commands
+from ledger.write.failed_commands import FailedMessage, NotSettled
 from tests.cli.running import Finished, run
-from tests.messaging.services import client, open_account, rows, running_worker
+from tests.programs.services import client, open_account, rows, running_worker
 from tests.roles.acting import acting_as, login_of
 
 LIMITS = {"command_retry_wait_seconds": 0.01, "command_max_deliver": 2}
@@ -28,7 +29,7 @@ class Fault:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.corrected = False
-        monkeypatch.setattr("ledger.application.decide", self._decide)
+        monkeypatch.setattr("ledger.write.ledger.decide", self._decide)
 
     def _decide(self, work: Any) -> None:
         if getattr(work.command.data, "reference", None) == "fails" and not self.corrected:
@@ -146,7 +147,7 @@ async def test_a_dismissed_command_stays_failed_even_when_the_fault_is_gone(
 
 def keep_one(database_url: str) -> None:
     with acting_as(database_url, "ledger_writer") as connection:
-        failed.keep(
+        failed_commands.keep(
             connection,
             [
                 FailedMessage(
@@ -171,7 +172,7 @@ def test_a_message_that_comes_again_after_a_crash_is_kept_once(database_url: str
     keep_one(database_url)
     keep_one(database_url)
     with psycopg.connect(database_url) as connection:
-        assert len(failed.find(connection)) == 1
+        assert len(failed_commands.find(connection)) == 1
 
 
 def test_a_command_that_could_not_be_recorded_has_an_outcome_once_it_is_dismissed(
@@ -179,7 +180,9 @@ def test_a_command_that_could_not_be_recorded_has_an_outcome_once_it_is_dismisse
 ) -> None:
     keep_one(database_url)
     with login_of(database_url, "ledger_operator") as login, psycopg.connect(login) as connection:
-        failed.settle(connection, COMMAND_ID, "DISMISSED", by="olga", reason="it is obsolete")
+        failed_commands.settle(
+            connection, COMMAND_ID, "DISMISSED", by="olga", reason="it is obsolete"
+        )
     found = rows(database_url, "SELECT status, code, outcome->>'status' FROM command_inbox")
     assert found == [("FAILED", "NOT_RECORDED", "FAILED")]
     settled = rows(database_url, "SELECT status, settled_by, reason, login FROM failed_commands")
@@ -188,22 +191,24 @@ def test_a_command_that_could_not_be_recorded_has_an_outcome_once_it_is_dismisse
 
 
 @pytest.mark.parametrize("deed", ["RETRIED", "DISMISSED"])
-def test_no_outcome_but_failed_is_ever_taken_away(database_url: str, deed: failed.Deed) -> None:
+def test_no_outcome_but_failed_is_ever_taken_away(
+    database_url: str, deed: failed_commands.Deed
+) -> None:
     keep_one(database_url)
     record_outcome(database_url, "ACCEPTED")
     url = roles.at_terminal(database_url)
     with psycopg.connect(url) as connection:
         with pytest.raises(NotSettled, match="decided meanwhile: it is ACCEPTED"):
-            failed.settle(connection, COMMAND_ID, deed, by="olga", reason="r")
+            failed_commands.settle(connection, COMMAND_ID, deed, by="olga", reason="r")
         connection.rollback()
-        assert failed.find(connection) == []  # nothing is left to do for a person
+        assert failed_commands.find(connection) == []  # nothing is left to do for a person
     assert rows(database_url, "SELECT status FROM command_inbox") == [("ACCEPTED",)]
 
 
 def test_who_and_why_are_required(database_url: str) -> None:
     keep_one(database_url)
     with psycopg.connect(database_url) as connection, pytest.raises(NotSettled, match="is kept"):
-        failed.settle(connection, COMMAND_ID, "RETRIED", by=" ", reason="r")
+        failed_commands.settle(connection, COMMAND_ID, "RETRIED", by=" ", reason="r")
 
 
 def test_an_operator_cannot_take_outcomes_away_otherwise(database_url: str) -> None:

@@ -6,8 +6,8 @@ import orjson
 from nats.js import api
 
 from tests.cli.running import run
-from tests.messaging.publishing import Log, connected
-from tests.messaging.services import ANSWER_SECONDS
+from tests.programs.publishing import Log, connected
+from tests.programs.services import ANSWER_SECONDS
 
 
 async def test_events_are_sent_again_in_order_below_another_subject(

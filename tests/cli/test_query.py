@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger.database import sql_directory
+from ledger.operate.schema import sql_directory
 from tests.cli.running import Finished, run
 
 ACCOUNT, ORDER = uuid7(), uuid7()

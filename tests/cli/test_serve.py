@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import run
-from tests.messaging.services import answering, client
+from tests.programs.services import answering, client
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

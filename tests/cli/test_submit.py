@@ -11,7 +11,7 @@ import orjson
 from uuid_utils.compat import uuid7
 
 from tests.cli.running import Finished, run
-from tests.messaging.services import message, running_worker
+from tests.programs.services import message, running_worker
 
 
 def lines(*commands: object) -> bytes:

@@ -18,7 +18,7 @@ from ledger.contract.compatibility import breaks, kind_of
 from ledger.contract.export import ContractBroken, export, files
 from tests.cli.running import run
 from tests.docs.pages import DOCS, ROOT
-from tests.messaging.publishing import Log, in_stream, published_up_to, running_publisher
+from tests.programs.publishing import Log, in_stream, published_up_to, running_publisher
 
 COMMITTED = DOCS / "schemas"
 ALL = schemas.all_schemas()

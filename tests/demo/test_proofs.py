@@ -7,10 +7,10 @@ from uuid import UUID
 import psycopg
 from uuid_utils.compat import uuid7
 
-from ledger.application import Ledger
 from ledger.demo.proofs import Proof, answered, one_effect_each, one_outcome_each, prove
 from ledger.demo.read_models import Verification
 from ledger.demo.sender import Resent, Tally
+from ledger.write.ledger import Ledger
 from tests.commands import command, open_account
 
 EQUAL = Verification(equal=True, projections=1, rows=1, differences=0)

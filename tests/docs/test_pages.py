@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.settings import Settings
+from ledger.operate.settings import Settings
 from projections.settings import ProjectionSettings
 from tests.docs.pages import ROOT, all_pages
 

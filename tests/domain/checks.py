@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 import orjson
 
-from ledger.domain import order
 from ledger.eventstore import codec
+from ledger.nouns.orders import rules as order_rules
 from tests.domain.desk import EVOLVE, Desk
 
 ENDED = {"FILLED", "CANCELLED", "REJECTED", "EXPIRED"}
@@ -21,14 +21,16 @@ def check_event_quantities(desk: Desk) -> None:
     quantity: dict[UUID, Decimal | None] = {}
     filled: dict[UUID, Decimal] = defaultdict(Decimal)
     for _, stream_id, event in desk.log:
-        if isinstance(event, order.OrderTerms):
+        if isinstance(event, order_rules.OrderTerms):
             quantity[stream_id] = event.quantity
-        if isinstance(event, order.OrderReplaced):
+        if isinstance(event, order_rules.OrderReplaced):
             quantity[stream_id] = event.quantity
-        if isinstance(event, order.OrderFilled | order.OrderFillVoided):
+        if isinstance(event, order_rules.OrderFilled | order_rules.OrderFillVoided):
             filled[stream_id] = event.cum_qty
             assert event.avg_px is None or event.cum_qty > 0
-        if isinstance(event, order.OrderFilled | order.OrderFillVoided | order.OrderReplaced):
+        if isinstance(
+            event, order_rules.OrderFilled | order_rules.OrderFillVoided | order_rules.OrderReplaced
+        ):
             whole = quantity[stream_id]
             if whole is None:
                 assert event.leaves_qty == (0 if event.status in ENDED else None)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.domain.money import exact
+from ledger.kernel.money import exact
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from ledger.domain import account, allocation, instrument, order
-from ledger.domain.event import Event, Rejection
+from ledger.kernel.event import Event, Rejection
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.orders import rules as order_rules
 
 EVOLVE: dict[str, Callable[[Any, Event, UUID], Any]] = {
-    module.STREAM_TYPE: module.evolve for module in (account, allocation, instrument, order)
+    module.STREAM_TYPE: module.evolve
+    for module in (account_rules, allocation_rules, instrument_rules, order_rules)
 }
 
 
@@ -23,44 +27,44 @@ class Desk:
 
     # --- account, allocation, instrument ------------------------------------------------
 
-    def open_account(self, account_type: account.AccountType) -> UUID:
+    def open_account(self, account_type: account_rules.AccountType) -> UUID:
         account_id = uuid4()
-        events = account.open_account(
+        events = account_rules.open_account(
             self.states.get(account_id),
             account_id=account_id,
             user_id=uuid4(),
             exchange="BINANCE",
             name="trading",
             account_type=account_type,
-            environment=account.Environment.PAPER,
+            environment=account_rules.Environment.PAPER,
             base_currency="USDT",
         )
-        self._record(account, account_id, events)
+        self._record(account_rules, account_id, events)
         self.accounts.append(account_id)
         return account_id
 
     def of_account(self, account_id: UUID, decision: Callable[..., Any], **given: Any) -> None:
-        if decision is account.transfer:
-            known = allocation.sub_accounts(self.allocations(account_id))
+        if decision is account_rules.transfer:
+            known = allocation_rules.sub_accounts(self.allocations(account_id))
             given["known_sub_accounts"] = known
-        self._record(account, account_id, decision(self.states[account_id], **given))
+        self._record(account_rules, account_id, decision(self.states[account_id], **given))
 
     def allocate(self, account_id: UUID, decision: Callable[..., Any], **given: Any) -> None:
-        account.check_not_closed(self.states[account_id])
+        account_rules.check_not_closed(self.states[account_id])
         events = decision(self.allocations(account_id), account_id=account_id, **given)
-        self._record(allocation, allocation.stream_id(account_id), events)
+        self._record(allocation_rules, allocation_rules.stream_id(account_id), events)
 
     def rebalance(self, account_id: UUID) -> None:
-        told, moved = allocation.rebalance(
+        told, moved = allocation_rules.rebalance(
             self.allocations(account_id), account_state=self.states[account_id]
         )
-        self._record(allocation, allocation.stream_id(account_id), told)
-        self._record(account, account_id, moved)
+        self._record(allocation_rules, allocation_rules.stream_id(account_id), told)
+        self._record(account_rules, account_id, moved)
 
     def of_instrument(self, name: str, decision: Callable[..., Any], **given: Any) -> None:
-        stream_id = instrument.stream_id(name)
+        stream_id = instrument_rules.stream_id(name)
         events = decision(self.states.get(stream_id), **given)
-        self._record(instrument, stream_id, events)
+        self._record(instrument_rules, stream_id, events)
 
     # --- orders -------------------------------------------------------------------------
 
@@ -70,7 +74,7 @@ class Desk:
         try:
             events = self._check_and_submit(order_id, terms)
         except Rejection as rejection:
-            events = order.deny(
+            events = order_rules.deny(
                 self.states.get(order_id),
                 order_id=order_id,
                 code=rejection.code,
@@ -82,100 +86,102 @@ class Desk:
         self._begin_order(order_id, events)
         self._keep_hold(order_id)
 
-    def _check_and_submit(self, order_id: UUID, terms: order.Terms) -> tuple[Event, ...]:
+    def _check_and_submit(self, order_id: UUID, terms: order_rules.Terms) -> tuple[Event, ...]:
         account_id, strategy_id = terms["account_id"], terms.get("strategy_id")
         funds = self.states[account_id]
-        account.check_order(funds, instrument=terms["instrument"])
-        allocation.check_order(
+        account_rules.check_order(funds, instrument=terms["instrument"])
+        allocation_rules.check_order(
             self.allocations(account_id), account_id=account_id, strategy_id=strategy_id
         )
-        is_market = terms["order_type"] is order.OrderType.MARKET
-        instrument.check_order(
-            self.states[instrument.stream_id(terms["instrument"])],
+        is_market = terms["order_type"] is order_rules.OrderType.MARKET
+        instrument_rules.check_order(
+            self.states[instrument_rules.stream_id(terms["instrument"])],
             quantity=terms.get("quantity"),
             price=None if is_market else terms.get("price"),
             stop_price=terms.get("stop_price"),
         )
-        events = order.submit(self.states.get(order_id), order_id=order_id, **terms)
-        to_be = order.evolve(None, events[0], order_id)
-        account.hold(
+        events = order_rules.submit(self.states.get(order_id), order_id=order_id, **terms)
+        to_be = order_rules.evolve(None, events[0], order_id)
+        account_rules.hold(
             funds,
             order_id=order_id,
             sub_account=to_be.sub_account,
-            asset=order.hold_asset(to_be),
-            amount=order.hold_required(to_be),
+            asset=order_rules.hold_asset(to_be),
+            amount=order_rules.hold_required(to_be),
         )
         return events
 
     def report(self, account_id: UUID, order_id: UUID, **asked: Any) -> None:
-        self._begin_order(order_id, order.report(**self._terms(account_id, **asked)))
+        self._begin_order(order_id, order_rules.report(**self._terms(account_id, **asked)))
         self._keep_hold(order_id)
 
     def of_order(self, order_id: UUID, decision: Callable[..., Any], **given: Any) -> int:
         """A request or fact other than trades. Returns how many events it caused."""
         state = self.states[order_id]
         events = decision(state, **given)
-        if decision is order.request_replace:
-            account.check_active(self.states[state.account_id])
-            account.check_hold(
+        if decision is order_rules.request_replace:
+            account_rules.check_active(self.states[state.account_id])
+            account_rules.check_hold(
                 self.states[state.account_id],
                 order_id=order_id,
                 sub_account=state.sub_account,
-                asset=order.hold_asset(state),
-                required=order.hold_if_replaced(state, **given),
+                asset=order_rules.hold_asset(state),
+                required=order_rules.hold_if_replaced(state, **given),
             )
-        self._record(order, order_id, events)
+        self._record(order_rules, order_id, events)
         return len(events) + self._keep_hold(order_id)
 
     def trade(self, order_id: UUID, decision: Callable[..., Any], **given: Any) -> int:
         """A fill or a void. Returns how many events it caused."""
         state = self.states[order_id]
         events = decision(state, **given)
-        self._record(order, order_id, events)
-        if not events or isinstance(events[0], order.OrderFillConflicted):
+        self._record(order_rules, order_id, events)
+        if not events or isinstance(events[0], order_rules.OrderFillConflicted):
             return len(events)
-        settled = (account.settle if decision is order.fill else account.void_trade)(
+        settled = (
+            account_rules.settle if decision is order_rules.fill else account_rules.void_trade
+        )(
             self.states[state.account_id],
             order_id=order_id,
             execution=events[0],
-            hold_required=order.hold_required(state),
+            hold_required=order_rules.hold_required(state),
         )
-        self._record(account, state.account_id, settled)
+        self._record(account_rules, state.account_id, settled)
         return len(events) + len(settled)
 
     # --- shared -------------------------------------------------------------------------
 
-    def allocations(self, account_id: UUID) -> allocation.AllocationState | None:
-        return self.states.get(allocation.stream_id(account_id))
+    def allocations(self, account_id: UUID) -> allocation_rules.AllocationState | None:
+        return self.states.get(allocation_rules.stream_id(account_id))
 
     def _terms(
         self, account_id: UUID, instrument_name: str, strategy_id: str | None = None, **asked: Any
-    ) -> order.Terms:
-        listed = self.states[instrument.stream_id(instrument_name)]
+    ) -> order_rules.Terms:
+        listed = self.states[instrument_rules.stream_id(instrument_name)]
         return {
             "account_id": account_id,
             "instrument": instrument_name,
             "base_asset": listed.base_asset,
             "quote_asset": listed.quote_asset,
-            "sub_account": allocation.sub_account_of(strategy_id),
+            "sub_account": allocation_rules.sub_account_of(strategy_id),
             "strategy_id": strategy_id,
             **asked,  # type: ignore[typeddict-item]
         }
 
     def _begin_order(self, order_id: UUID, events: tuple[Event, ...]) -> None:
-        self._record(order, order_id, events)
+        self._record(order_rules, order_id, events)
         self.orders.append(order_id)
 
     def _keep_hold(self, order_id: UUID) -> int:
         state = self.states[order_id]
-        events = account.set_hold(
+        events = account_rules.set_hold(
             self.states[state.account_id],
             order_id=order_id,
             sub_account=state.sub_account,
-            asset=order.hold_asset(state),
-            required=order.hold_required(state),
+            asset=order_rules.hold_asset(state),
+            required=order_rules.hold_required(state),
         )
-        self._record(account, state.account_id, events)
+        self._record(account_rules, state.account_id, events)
         return len(events)
 
     def _record(self, module: Any, stream_id: UUID, events: tuple[Event, ...]) -> None:
@@ -190,7 +196,7 @@ def available(desk: Desk) -> dict[tuple[UUID, str, str], Decimal]:
     return {
         (account_id, sub_account, asset): balance.available
         for account_id in desk.accounts
-        if desk.states[account_id].account_type is account.AccountType.CASH
+        if desk.states[account_id].account_type is account_rules.AccountType.CASH
         for sub_account, assets in desk.states[account_id].balances.items()
         for asset, balance in assets.items()
     }

@@ -5,8 +5,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ledger.domain import account, allocation, money, order
-from ledger.domain.order import OrderType, Side, TimeInForce
+from ledger.kernel import money
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.rules import OrderType, Side, TimeInForce
 from tests.domain.folded import D
 
 Decision = Callable[..., Any]
@@ -14,13 +17,23 @@ Decision = Callable[..., Any]
 INSTRUMENTS = {"BINANCE:BTCUSDT": "BTC", "BINANCE:ETHUSDT": "ETH", "KRAKEN:BTCUSDT": "BTC"}
 STRATEGIES = ("alpha", "beta", "gamma")
 STATUS_REQUESTS: list[Decision] = [
-    *(account.suspend, account.close),
-    *(account.reactivate, account.reactivate, account.reactivate),  # or little else happens
+    *(account_rules.suspend, account_rules.close),
+    *(
+        account_rules.reactivate,
+        account_rules.reactivate,
+        account_rules.reactivate,
+    ),  # or little else happens
 ]
-SHARE_REQUESTS: list[Decision] = [allocation.assign, allocation.change]
+SHARE_REQUESTS: list[Decision] = [allocation_rules.assign, allocation_rules.change]
 FACTS: list[Decision] = [
-    *(order.accept, order.accept, order.reject, order.cancel, order.expire),
-    *(order.reject_cancel, order.reject_replace),
+    *(
+        order_rules.accept,
+        order_rules.accept,
+        order_rules.reject,
+        order_rules.cancel,
+        order_rules.expire,
+    ),
+    *(order_rules.reject_cancel, order_rules.reject_replace),
 ]
 
 amounts = st.sampled_from([D("0.00000001"), D("0.5"), D(1), D("12.345"), D(100), D(5000)])
@@ -72,7 +85,7 @@ def listing(name: str) -> dict[str, Any]:
     }
 
 
-def content(trade_id: str, trade: order.Trade) -> dict[str, Any]:
+def content(trade_id: str, trade: order_rules.Trade) -> dict[str, Any]:
     return {
         "trade_id": trade_id,
         "last_qty": trade.last_qty,

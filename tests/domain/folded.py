@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from ledger.domain import account, order
-from ledger.domain.event import Event, Rejection
+from ledger.kernel.event import Event, Rejection
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.orders import rules as order_rules
 
 D = Decimal
 BTCUSDT = "BINANCE:BTCUSDT"
@@ -18,29 +19,29 @@ class FoldedOrder:
     """An order and all that was decided about it. Terms are those of a LIMIT BUY of 1 at 100
     unless given."""
 
-    def __init__(self, *, begin: Callable[..., Any] = order.submit, **terms: Any) -> None:
+    def __init__(self, *, begin: Callable[..., Any] = order_rules.submit, **terms: Any) -> None:
         self.id = uuid4()
         self.account_id = uuid4()
         self.events: list[Event] = []
-        self._state: order.OrderState | None = None
+        self._state: order_rules.OrderState | None = None
         chosen: dict[str, Any] = {
             "account_id": self.account_id,
             "instrument": BTCUSDT,
             "base_asset": "BTC",
             "quote_asset": "USDT",
-            "side": order.Side.BUY,
-            "order_type": order.OrderType.LIMIT,
+            "side": order_rules.Side.BUY,
+            "order_type": order_rules.OrderType.LIMIT,
             "sub_account": "main",
             "quantity": D(1),
             "price": D(100),
         } | terms
-        if begin is order.report:
-            self._fold(order.report(**chosen))
+        if begin is order_rules.report:
+            self._fold(order_rules.report(**chosen))
         else:
             self._fold(begin(None, order_id=self.id, **chosen))
 
     @property
-    def state(self) -> order.OrderState:
+    def state(self) -> order_rules.OrderState:
         assert self._state is not None
         return self._state
 
@@ -57,12 +58,12 @@ class FoldedOrder:
 
     def fill(self, trade_id: str, last_qty: str, last_px: str = "100", **more: Any) -> Any:
         return self.tell(
-            order.fill, trade_id=trade_id, last_qty=D(last_qty), last_px=D(last_px), **more
+            order_rules.fill, trade_id=trade_id, last_qty=D(last_qty), last_px=D(last_px), **more
         )
 
     def _fold(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            self._state = order.evolve(self._state, event, self.id)
+            self._state = order_rules.evolve(self._state, event, self.id)
             self.events.append(event)
 
 
@@ -70,27 +71,29 @@ class FoldedAccount:
     """An account on BINANCE and all that was decided about it."""
 
     def __init__(
-        self, account_type: account.AccountType = account.AccountType.CASH, **deposits: str
+        self,
+        account_type: account_rules.AccountType = account_rules.AccountType.CASH,
+        **deposits: str,
     ) -> None:
         self.id = uuid4()
         self.events: list[Event] = []
-        self._state: account.AccountState | None = None
-        opened = account.open_account(
+        self._state: account_rules.AccountState | None = None
+        opened = account_rules.open_account(
             None,
             account_id=self.id,
             user_id=uuid4(),
             exchange="BINANCE",
             name="trading",
             account_type=account_type,
-            environment=account.Environment.LIVE,
+            environment=account_rules.Environment.LIVE,
             base_currency="USDT",
         )
         self._fold(opened)
         for asset, amount in deposits.items():
-            self.tell(account.deposit, asset=asset, amount=D(amount))
+            self.tell(account_rules.deposit, asset=asset, amount=D(amount))
 
     @property
-    def state(self) -> account.AccountState:
+    def state(self) -> account_rules.AccountState:
         assert self._state is not None
         return self._state
 
@@ -103,7 +106,7 @@ class FoldedAccount:
 
     def hold(self, order_id: UUID, asset: str, amount: str) -> Any:
         return self.tell(
-            account.hold, order_id=order_id, sub_account="main", asset=asset, amount=D(amount)
+            account_rules.hold, order_id=order_id, sub_account="main", asset=asset, amount=D(amount)
         )
 
     def available(self, asset: str, sub_account: str = "main") -> Decimal:
@@ -117,7 +120,7 @@ class FoldedAccount:
 
     def _fold(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            self._state = account.evolve(self._state, event, self.id)
+            self._state = account_rules.evolve(self._state, event, self.id)
             self.events.append(event)
 
 

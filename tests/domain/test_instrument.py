@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from ledger.domain import instrument
-from ledger.domain.event import Event
+from ledger.kernel.event import Event
+from ledger.nouns.instruments import rules as instrument_rules
 from tests.domain.folded import BTCUSDT, D, refused
 
 TERMS: dict[str, Any] = {
@@ -24,11 +24,11 @@ TERMS: dict[str, Any] = {
 class FoldedInstrument:
     def __init__(self, **terms: Any) -> None:
         self.state: Any = None
-        self.tell(instrument.list_instrument, **(TERMS | terms))
+        self.tell(instrument_rules.list_instrument, **(TERMS | terms))
 
     def tell(self, decision: Callable[..., tuple[Event, ...]], **arguments: Any) -> Any:
         (event,) = decision(self.state, **arguments)
-        self.state = instrument.evolve(self.state, event, uuid4())
+        self.state = instrument_rules.evolve(self.state, event, uuid4())
         return event
 
 
@@ -44,20 +44,22 @@ class FoldedInstrument:
     ],
 )
 def test_an_order_off_the_grid_is_refused(code: str, asked: dict[str, Any]) -> None:
-    message = refused(code, instrument.check_order, FoldedInstrument().state, **asked)
+    message = refused(code, instrument_rules.check_order, FoldedInstrument().state, **asked)
     assert BTCUSDT in message
 
 
 def test_an_order_on_the_grid_is_fine_however_it_is_written() -> None:
     state = FoldedInstrument().state
-    instrument.check_order(state, quantity=D("0.0100"), price=D("100.1000"), stop_price=D("100.05"))
-    instrument.check_order(state, quantity=D(100), price=None)
-    instrument.check_order(state)
+    instrument_rules.check_order(
+        state, quantity=D("0.0100"), price=D("100.1000"), stop_price=D("100.05")
+    )
+    instrument_rules.check_order(state, quantity=D(100), price=None)
+    instrument_rules.check_order(state)
 
 
 def test_without_a_most_any_quantity_is_fine() -> None:
     state = FoldedInstrument(max_quantity=None).state
-    instrument.check_order(state, quantity=D("99999999999999999999.001"))
+    instrument_rules.check_order(state, quantity=D("99999999999999999999.001"))
 
 
 def test_without_a_least_one_step_is_the_least() -> None:
@@ -66,45 +68,45 @@ def test_without_a_least_one_step_is_the_least() -> None:
 
 def test_a_delisted_instrument_takes_no_orders_and_no_updates() -> None:
     made = FoldedInstrument()
-    made.tell(instrument.delist_instrument, reason="merged")
+    made.tell(instrument_rules.delist_instrument, reason="merged")
     for decision in (
-        instrument.check_order,
-        instrument.update_instrument,
-        instrument.delist_instrument,
+        instrument_rules.check_order,
+        instrument_rules.update_instrument,
+        instrument_rules.delist_instrument,
     ):
         refused("INSTRUMENT_DELISTED", decision, made.state)
 
 
 def test_an_instrument_is_listed_once_and_again_after_it_was_delisted() -> None:
     made = FoldedInstrument()
-    refused("INSTRUMENT_ALREADY_LISTED", instrument.list_instrument, made.state, **TERMS)
-    made.tell(instrument.delist_instrument)
-    made.tell(instrument.list_instrument, **TERMS)
-    instrument.check_order(made.state, price=D(100))
+    refused("INSTRUMENT_ALREADY_LISTED", instrument_rules.list_instrument, made.state, **TERMS)
+    made.tell(instrument_rules.delist_instrument)
+    made.tell(instrument_rules.list_instrument, **TERMS)
+    instrument_rules.check_order(made.state, price=D(100))
 
 
 def test_a_name_never_stands_for_other_assets() -> None:
     made = FoldedInstrument()
-    made.tell(instrument.delist_instrument)
+    made.tell(instrument_rules.delist_instrument)
     refused(
         "INSTRUMENT_ASSETS_FIXED",
-        instrument.list_instrument,
+        instrument_rules.list_instrument,
         made.state,
         **(TERMS | {"base_asset": "BCH"}),
     )
 
 
 def test_an_update_is_recorded_whole_and_what_is_not_given_stays() -> None:
-    event = FoldedInstrument().tell(instrument.update_instrument, tick_size=D("0.1"))
+    event = FoldedInstrument().tell(instrument_rules.update_instrument, tick_size=D("0.1"))
     assert (event.tick_size, event.step_size, event.max_quantity) == (D("0.1"), D("0.001"), 100)
 
 
 def test_the_most_is_not_below_the_least() -> None:
     refused("INVALID_COMMAND", FoldedInstrument, max_quantity=D("0.001"))
     made = FoldedInstrument()
-    refused("INVALID_COMMAND", made.tell, instrument.update_instrument, min_quantity=D(101))
+    refused("INVALID_COMMAND", made.tell, instrument_rules.update_instrument, min_quantity=D(101))
 
 
 def test_the_stream_of_an_instrument_is_the_same_for_ever() -> None:
-    assert str(instrument.stream_id(BTCUSDT)) == str(instrument.stream_id(BTCUSDT))
-    assert instrument.stream_id(BTCUSDT) != instrument.stream_id("KRAKEN:BTCUSDT")
+    assert str(instrument_rules.stream_id(BTCUSDT)) == str(instrument_rules.stream_id(BTCUSDT))
+    assert instrument_rules.stream_id(BTCUSDT) != instrument_rules.stream_id("KRAKEN:BTCUSDT")

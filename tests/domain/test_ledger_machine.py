@@ -15,10 +15,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ledger.domain import account, allocation, instrument, money, order
-from ledger.domain.account import AccountType
-from ledger.domain.event import Rejection
-from ledger.domain.order import OrderType, Side
+from ledger.kernel import money
+from ledger.kernel.event import Rejection
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts.rules import AccountType
+from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.rules import OrderType, Side
 from tests.domain.checks import ENDED, check_event_quantities, check_folding
 from tests.domain.desk import Desk, available
 from tests.domain.drawn import (
@@ -56,15 +60,17 @@ class LedgerMachine(RuleBasedStateMachine):
             for account_type in AccountType:
                 account_id = self.desk.open_account(account_type)
                 for asset in ("USDT", "BTC"):
-                    self.desk.of_account(account_id, account.deposit, asset=asset, amount=deposited)
+                    self.desk.of_account(
+                        account_id, account_rules.deposit, asset=asset, amount=deposited
+                    )
                 self.desk.allocate(
                     account_id,
-                    allocation.assign,
+                    allocation_rules.assign,
                     strategy_id="alpha",
                     allocation_percent=D(40),
                 )
             for name in INSTRUMENTS:
-                self.desk.of_instrument(name, instrument.list_instrument, **listing(name))
+                self.desk.of_instrument(name, instrument_rules.list_instrument, **listing(name))
 
     # --- carrying out -------------------------------------------------------------------
 
@@ -93,7 +99,7 @@ class LedgerMachine(RuleBasedStateMachine):
         among = open_orders if open_orders and place % 3 else self.desk.orders
         return among[place // 3 % len(among)]
 
-    def _trade(self, order_id: UUID, place: int) -> tuple[str, order.Trade] | None:
+    def _trade(self, order_id: UUID, place: int) -> tuple[str, order_rules.Trade] | None:
         trades = list(self.desk.states[order_id].trades.items())
         return trades[place % len(trades)] if trades else None
 
@@ -101,7 +107,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(place=places, asset=assets, amount=amounts, sub_account=sub_accounts)
     def deposit(self, place: int, **given: Any) -> None:
-        assert self.fact(self.desk.of_account, self._account(place), account.deposit, **given) == 1
+        assert (
+            self.fact(self.desk.of_account, self._account(place), account_rules.deposit, **given)
+            == 1
+        )
 
     @rule(
         place=places, asset=assets, amount=amounts, sign=st.sampled_from([1, -1]), sub=sub_accounts
@@ -110,13 +119,13 @@ class LedgerMachine(RuleBasedStateMachine):
         given = {"asset": asset, "amount": amount * sign, "sub_account": sub}
         told = {"reason": "statement", "actor": "ops"}
         done = self.fact(
-            self.desk.of_account, self._account(place), account.adjust, **given, **told
+            self.desk.of_account, self._account(place), account_rules.adjust, **given, **told
         )
         assert done == 1
 
     @rule(place=places, asset=assets, amount=amounts, sub_account=sub_accounts)
     def withdraw(self, place: int, **given: Any) -> None:
-        self.request(self.desk.of_account, self._account(place), account.withdraw, **given)
+        self.request(self.desk.of_account, self._account(place), account_rules.withdraw, **given)
 
     @rule(
         place=places,
@@ -126,7 +135,7 @@ class LedgerMachine(RuleBasedStateMachine):
         to_sub_account=sub_accounts,
     )
     def transfer(self, place: int, **given: Any) -> None:
-        self.request(self.desk.of_account, self._account(place), account.transfer, **given)
+        self.request(self.desk.of_account, self._account(place), account_rules.transfer, **given)
 
     @rule(
         place=places,
@@ -143,8 +152,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 for asset, balance in balances.items():
                     given = {"asset": asset, "amount": -balance.total, "sub_account": sub_account}
                     told = {"reason": "swept", "actor": "ops"}
-                    self.desk.of_account(account_id, account.adjust, **given, **told)
-        self.request(self.desk.of_account, account_id, account.close)
+                    self.desk.of_account(account_id, account_rules.adjust, **given, **told)
+        self.request(self.desk.of_account, account_id, account_rules.close)
 
     # --- allocations and instruments ----------------------------------------------------
 
@@ -166,7 +175,9 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(place=places, strategy_id=strategy_ids)
     def deactivate(self, place: int, strategy_id: str) -> None:
         account_id = self._account(place)
-        self.request(self.desk.allocate, account_id, allocation.deactivate, strategy_id=strategy_id)
+        self.request(
+            self.desk.allocate, account_id, allocation_rules.deactivate, strategy_id=strategy_id
+        )
 
     @rule(place=places)
     def rebalance(self, place: int) -> None:
@@ -174,15 +185,17 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(list(INSTRUMENTS)), tick_size=st.sampled_from([D("0.01"), D("0.5")]))
     def update_instrument(self, name: str, tick_size: Decimal) -> None:
-        decision = instrument.update_instrument
+        decision = instrument_rules.update_instrument
         self.request(self.desk.of_instrument, name, decision, tick_size=tick_size)
 
     @rule(name=st.sampled_from(list(INSTRUMENTS)))
     def delist_or_list_again(self, name: str) -> None:
-        if self.desk.states[instrument.stream_id(name)].delisted:
-            self.request(self.desk.of_instrument, name, instrument.list_instrument, **listing(name))
+        if self.desk.states[instrument_rules.stream_id(name)].delisted:
+            self.request(
+                self.desk.of_instrument, name, instrument_rules.list_instrument, **listing(name)
+            )
         else:
-            self.request(self.desk.of_instrument, name, instrument.delist_instrument)
+            self.request(self.desk.of_instrument, name, instrument_rules.delist_instrument)
 
     # --- orders -------------------------------------------------------------------------
 
@@ -218,17 +231,17 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.desk.orders)
     @rule(place=places, quantity=st.none() | quantities, price=st.none() | prices)
     def replace(self, place: int, **given: Any) -> None:
-        assert self.fact(self.desk.of_order, self._order(place), order.replace, **given) >= 1
+        assert self.fact(self.desk.of_order, self._order(place), order_rules.replace, **given) >= 1
 
     @precondition(lambda self: self.desk.orders)
     @rule(place=places)
     def request_cancel(self, place: int) -> None:
-        self.request(self.desk.of_order, self._order(place), order.request_cancel)
+        self.request(self.desk.of_order, self._order(place), order_rules.request_cancel)
 
     @precondition(lambda self: self.desk.orders)
     @rule(place=places, quantity=st.none() | quantities, price=st.none() | prices)
     def request_replace(self, place: int, **given: Any) -> None:
-        self.request(self.desk.of_order, self._order(place), order.request_replace, **given)
+        self.request(self.desk.of_order, self._order(place), order_rules.request_replace, **given)
 
     # --- trades -------------------------------------------------------------------------
 
@@ -243,7 +256,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def fill(self, place: int, **given: Any) -> None:
         trade_id = str(uuid4())
         done = self.fact(
-            self.desk.trade, self._order(place), order.fill, trade_id=trade_id, **given
+            self.desk.trade, self._order(place), order_rules.fill, trade_id=trade_id, **given
         )
         assert done == 2
 
@@ -253,7 +266,8 @@ class LedgerMachine(RuleBasedStateMachine):
         known = self._trade(self._order(place), other)
         if known is not None:
             assert (
-                self.fact(self.desk.trade, self._order(place), order.fill, **content(*known)) == 0
+                self.fact(self.desk.trade, self._order(place), order_rules.fill, **content(*known))
+                == 0
             )
 
     @precondition(lambda self: self.desk.orders)
@@ -262,7 +276,7 @@ class LedgerMachine(RuleBasedStateMachine):
         known = self._trade(self._order(place), other)
         if known is not None:
             given = content(*known) | {"last_px": known[1].last_px + 1}
-            assert self.fact(self.desk.trade, self._order(place), order.fill, **given) == 1
+            assert self.fact(self.desk.trade, self._order(place), order_rules.fill, **given) == 1
 
     @precondition(lambda self: self.desk.orders)
     @rule(place=places, other=places)
@@ -271,7 +285,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if known is not None:
             events = 0 if known[1].voided else 2
             given = {"trade_id": known[0]}
-            done = self.fact(self.desk.trade, self._order(place), order.void_fill, **given)
+            done = self.fact(self.desk.trade, self._order(place), order_rules.void_fill, **given)
             assert done == events
 
     # --- what always holds --------------------------------------------------------------
@@ -279,7 +293,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _book(self) -> None:
         """Carries new postings into the machine's own books. Each event's sum to zero."""
         for _, stream_id, event in self.desk.log[self.booked :]:
-            if isinstance(event, account.AccountEvent):
+            if isinstance(event, account_rules.AccountEvent):
                 sums: dict[str, Decimal] = defaultdict(Decimal)
                 for posting in event.postings:
                     sums[posting.asset] += posting.amount
@@ -319,7 +333,7 @@ class LedgerMachine(RuleBasedStateMachine):
             for order_id in self.desk.orders:
                 state = self.desk.states[order_id]
                 held = self.desk.states[state.account_id].held(order_id)
-                assert held == order.hold_required(state)
+                assert held == order_rules.hold_required(state)
                 assert held == 0 or state.status not in ENDED
 
     @invariant()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain import money
+from ledger.kernel import money
 from tests.domain.folded import D
 
 AMOUNTS = st.builds(

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from ledger.domain.order_status import TRANSITIONS, Happening, OrderStatus
+from ledger.nouns.orders.status import TRANSITIONS, Happening, OrderStatus
 
 
 @pytest.mark.parametrize(("status", "happening"), list(product(OrderStatus, Happening)))

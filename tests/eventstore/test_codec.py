@@ -7,14 +7,6 @@ import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger.domain.account import (
-    AccountDeposited,
-    AccountOpened,
-    AccountType,
-    Environment,
-    Posting,
-    Reason,
-)
 from ledger.eventstore.codec import (
     EVENT_CLASSES,
     UndecodableEvent,
@@ -23,6 +15,14 @@ from ledger.eventstore.codec import (
     encode,
 )
 from ledger.eventstore.upcasters import UPCASTERS
+from ledger.nouns.accounts.rules import (
+    AccountDeposited,
+    AccountOpened,
+    AccountType,
+    Environment,
+    Posting,
+    Reason,
+)
 
 USER = uuid7()
 DEPOSITED = AccountDeposited(

@@ -29,7 +29,7 @@ from eventsourcing.tests import persistence as cases
 from eventsourcing.utils import Environment
 
 from ledger.eventstore import LedgerFactory
-from ledger.eventstore.recorder import (
+from ledger.eventstore.library.recorder import (
     LedgerAggregateRecorder,
     LedgerApplicationRecorder,
     LedgerProcessRecorder,

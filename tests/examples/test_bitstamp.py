@@ -20,10 +20,10 @@ from examples.bitstamp import (
     read_row,
     refusals,
 )
-from ledger.domain import order
-from ledger.domain.event import Event
-from ledger.domain.money import exact
-from ledger.domain.order import OrderState, OrderType, Side
+from ledger.kernel.event import Event
+from ledger.kernel.money import exact
+from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.rules import OrderState, OrderType, Side
 
 BEGIN = datetime(2020, 2, 2, tzinfo=UTC)
 ACCOUNT = UUID("018f0000-0000-7000-8000-0000000000aa")
@@ -211,7 +211,7 @@ def folded(told: list[Message]) -> tuple[OrderState | None, dict[str, int]]:
 
 
 def begun(data: dict[str, str], *, external: bool) -> tuple[Event, ...]:
-    terms: order.Terms = {
+    terms: order_rules.Terms = {
         "account_id": ACCOUNT,
         "instrument": "X:BTCUSD",
         "base_asset": "BTC",
@@ -222,20 +222,24 @@ def begun(data: dict[str, str], *, external: bool) -> tuple[Event, ...]:
         "quantity": Decimal(data["quantity"]),
         "price": Decimal(data["price"]),
     }
-    return order.report(**terms) if external else order.submit(None, order_id=ACCOUNT, **terms)
+    return (
+        order_rules.report(**terms)
+        if external
+        else order_rules.submit(None, order_id=ACCOUNT, **terms)
+    )
 
 
 def follows(state: OrderState, message: Message) -> tuple[Event, ...]:
     data = message.data
     match message.type:
         case "AcceptOrder":
-            return order.accept(state)
+            return order_rules.accept(state)
         case "CancelOrder":
-            return order.cancel(state)
+            return order_rules.cancel(state)
         case "ReplaceOrder":
-            return order.replace(state, price=Decimal(data["price"]))
+            return order_rules.replace(state, price=Decimal(data["price"]))
         case "RecordFill":
-            return order.fill(
+            return order_rules.fill(
                 state,
                 trade_id=data["trade_id"],
                 last_qty=Decimal(data["last_qty"]),
@@ -247,7 +251,7 @@ def follows(state: OrderState, message: Message) -> tuple[Event, ...]:
 
 def evolved(state: OrderState | None, events: tuple[Event, ...]) -> OrderState:
     for event in events:
-        state = order.evolve(state, event, uuid5(ACCOUNT, "7"))
+        state = order_rules.evolve(state, event, uuid5(ACCOUNT, "7"))
     assert state is not None
     return state
 

@@ -13,12 +13,12 @@ from uuid import UUID
 import orjson
 import pytest
 
-from ledger.messaging.client import LedgerClient
-from ledger.messaging.events import received
+from ledger.bus.events import received
+from ledger.client.client import LedgerClient
 from tests.docs.pages import ROOT
-from tests.messaging.publishing import running_publisher
-from tests.messaging.services import ANSWER_SECONDS, client, open_account, running_worker
-from tests.messaging.test_queries import projections, running_queries
+from tests.programs.publishing import running_publisher
+from tests.programs.services import ANSWER_SECONDS, client, open_account, running_worker
+from tests.programs.test_queries import projections, running_queries
 
 __all__ = ["projections"]  # a fixture
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from random import Random
 
-from ledger.messaging.client import LedgerClient, LedgerUnavailable
+from ledger.client.client import LedgerClient, LedgerUnavailable
 from tests.faults.books import Books
 from tests.faults.proxy import Lost
 from tests.faults.system import System

@@ -16,7 +16,7 @@ import psycopg
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import api
 
-from ledger.messaging.bus import COMMANDS_STREAM
+from ledger.bus.connection import COMMANDS_STREAM
 from tests.cli.running import run
 from tests.faults.books import Books
 from tests.faults.system import System

@@ -19,8 +19,8 @@ from pathlib import Path
 from random import Random
 
 from ledger.cli.serve import service_names
-from ledger.embedded import EmbeddedNats, EmbeddedPostgres
-from ledger.plugins import migrate_all
+from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
+from ledger.operate.plugins import migrate_all
 from tests.faults.disk import SmallDisk
 from tests.faults.proxy import CommitProxy
 

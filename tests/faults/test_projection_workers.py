@@ -18,10 +18,10 @@ import psycopg
 import pytest
 
 from benchmarks.event_mix import EventMix, append_mix
-from ledger.embedded import EmbeddedPostgres
-from ledger.plugins import migrate_all
-from projections.engine import rebuild
-from projections.engine.shadow import Limits
+from ledger.operate.embedded.servers import EmbeddedPostgres
+from ledger.operate.plugins import migrate_all
+from projections.engine.builds import rebuild
+from projections.engine.builds.candidate import Limits
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.projections.workers import caught_up, statuses, wait_until

@@ -24,7 +24,7 @@ from random import Random
 import nats
 import pytest
 
-from ledger.messaging.client import LedgerClient
+from ledger.client.client import LedgerClient
 from tests.faults.books import Books
 from tests.faults.disk import SmallDisk
 from tests.faults.faults import FAULTS, Fault, Scene, possible

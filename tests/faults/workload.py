@@ -20,9 +20,9 @@ from uuid import UUID
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
+from ledger.bus import envelope
+from ledger.client.client import LedgerClient, LedgerUnavailable, Sent
 from ledger.commands import UNKNOWN
-from ledger.messaging import envelope
-from ledger.messaging.client import LedgerClient, LedgerUnavailable, Sent
 from tests.faults.books import Books, Command, Effect
 
 INSTRUMENT = "BINANCE:BTCUSDT"

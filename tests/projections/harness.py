@@ -13,15 +13,17 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import sql
 
-from ledger.domain import operation
 from ledger.eventstore import reader
-from projections.engine import bulk, checkpoint, generations, lease, source
-from projections.engine.build import Build
+from ledger.nouns.projections import events as projection_events
+from projections.engine import checkpoint, lease
+from projections.engine.builds import generations, parallel_fill
+from projections.engine.builds.candidate import Limits, live
+from projections.engine.builds.generations import schema_of
+from projections.engine.builds.rebuild import rebuild, verify
 from projections.engine.connection import connect
-from projections.engine.generations import schema_of
+from projections.engine.live import source
+from projections.engine.live.build import Build
 from projections.engine.projection import Projection
-from projections.engine.rebuild import rebuild, verify
-from projections.engine.shadow import Limits, live
 
 Contents: TypeAlias = dict[str, list[str]]
 
@@ -120,23 +122,27 @@ def check_parts(database_url: str, projection: Projection, *, parts: int = 3) ->
 
 
 def check_bulk_fill(
-    database_url: str, projections: Sequence[Projection], find: bulk.Find, *, processes: int = 2
+    database_url: str,
+    projections: Sequence[Projection],
+    find: parallel_fill.Find,
+    *,
+    processes: int = 2,
 ) -> None:
     """Filled by several processes at once. `find` gives the projections in these, too."""
     with connect(database_url, "test", by_key=False) as connection:
         expected = {
             p.name: folded(connection, p, cycle([10**9]), keep_rows=True) for p in projections
         }
-        targets = [bulk.Target(p.name, f"{p.name}_test") for p in projections]
+        targets = [parallel_fill.Target(p.name, f"{p.name}_test") for p in projections]
         for projection, target in zip(projections, targets, strict=True):
             generations.create_tables(connection, projection, target.schema)
-        progress: list[bulk.Progress] = []
-        filled = bulk.fill(
+        progress: list[parallel_fill.Progress] = []
+        filled = parallel_fill.fill(
             database_url,
             targets,
             find=find,
             up_to=reader.head(connection),
-            limits=bulk.BulkLimits(processes, batch_positions=11, rows_in_memory=30),
+            limits=parallel_fill.BulkLimits(processes, batch_positions=11, rows_in_memory=30),
             on_progress=progress.append,
         )
         assert progress[-1].done == progress[-1].total
@@ -219,7 +225,8 @@ def last_to_fold(connection: psycopg.Connection[Any]) -> int:
     """The last position that some read model may be made of: a rebuild records itself in the log,
     and nobody is there to move the checkpoints past that."""
     row = connection.execute(
-        "SELECT max(position) FROM event_store WHERE stream_type <> %s", [operation.STREAM_TYPE]
+        "SELECT max(position) FROM event_store WHERE stream_type <> %s",
+        [projection_events.STREAM_TYPE],
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -9,10 +9,12 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from ledger.domain import account, allocation, order
-from ledger.domain.event import Event
-from ledger.domain.order_status import OrderStatus
 from ledger.eventstore import codec, store
+from ledger.kernel.event import Event
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.status import OrderStatus
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ACCOUNT = UUID("0190a000-0000-7000-8000-00000000000a")
@@ -69,7 +71,7 @@ class Log:
         return self.append(order_id, *events)
 
     def allocation(self, *events: Event) -> int:
-        return self.append(allocation.stream_id(ACCOUNT), *events)
+        return self.append(allocation_rules.stream_id(ACCOUNT), *events)
 
 
 @contextmanager
@@ -81,32 +83,34 @@ def opened_log(database_url: str) -> Iterator[Log]:
 # --- events with defaults --------------------------------------------------------------
 
 
-def account_opened(**changes: Any) -> account.AccountOpened:
+def account_opened(**changes: Any) -> account_rules.AccountOpened:
     fields: dict[str, Any] = {
         "user_id": USER,
         "exchange": "BINANCE",
         "name": "main account",
-        "account_type": account.AccountType.CASH,
-        "environment": account.Environment.LIVE,
+        "account_type": account_rules.AccountType.CASH,
+        "environment": account_rules.Environment.LIVE,
         "base_currency": "USDT",
     }
-    return account.AccountOpened(**fields | changes)
+    return account_rules.AccountOpened(**fields | changes)
 
 
 def posting(
-    book: str, asset: str, amount: str, reason: account.Reason = account.Reason.DEPOSIT
-) -> account.Posting:
-    return account.Posting(book=book, asset=asset, amount=Decimal(amount), reason=reason)
+    book: str, asset: str, amount: str, reason: account_rules.Reason = account_rules.Reason.DEPOSIT
+) -> account_rules.Posting:
+    return account_rules.Posting(book=book, asset=asset, amount=Decimal(amount), reason=reason)
 
 
-def hold(asset: str, amount: str, order_id: UUID = ORDER) -> account.HoldChange:
-    return account.HoldChange(
+def hold(asset: str, amount: str, order_id: UUID = ORDER) -> account_rules.HoldChange:
+    return account_rules.HoldChange(
         order_id=order_id, sub_account="main", asset=asset, amount=Decimal(amount)
     )
 
 
-def deposited(asset: str, amount: str, reference: str | None = None) -> account.AccountDeposited:
-    return account.AccountDeposited(
+def deposited(
+    asset: str, amount: str, reference: str | None = None
+) -> account_rules.AccountDeposited:
+    return account_rules.AccountDeposited(
         asset=asset,
         amount=Decimal(amount),
         sub_account="main",
@@ -116,24 +120,36 @@ def deposited(asset: str, amount: str, reference: str | None = None) -> account.
 
 
 def settled(
-    quantity: str, price: str, *, side: order.Side = order.Side.BUY, fee: str = "0", **changes: Any
-) -> account.TradeSettled:
+    quantity: str,
+    price: str,
+    *,
+    side: order_rules.Side = order_rules.Side.BUY,
+    fee: str = "0",
+    **changes: Any,
+) -> account_rules.TradeSettled:
     """A trade at `quantity` x `price` in BTC and USDT."""
-    return account.TradeSettled(**_trade(quantity, price, side, fee, void=False) | changes)
+    return account_rules.TradeSettled(**_trade(quantity, price, side, fee, void=False) | changes)
 
 
 def trade_voided(
-    quantity: str, price: str, *, side: order.Side = order.Side.BUY, fee: str = "0", **changes: Any
-) -> account.TradeVoided:
-    return account.TradeVoided(**_trade(quantity, price, side, fee, void=True) | changes)
+    quantity: str,
+    price: str,
+    *,
+    side: order_rules.Side = order_rules.Side.BUY,
+    fee: str = "0",
+    **changes: Any,
+) -> account_rules.TradeVoided:
+    return account_rules.TradeVoided(**_trade(quantity, price, side, fee, void=True) | changes)
 
 
-def _trade(quantity: str, price: str, side: order.Side, fee: str, *, void: bool) -> dict[str, Any]:
-    base = Decimal(quantity) * (1 if (side is order.Side.BUY) is not void else -1)
+def _trade(
+    quantity: str, price: str, side: order_rules.Side, fee: str, *, void: bool
+) -> dict[str, Any]:
+    base = Decimal(quantity) * (1 if (side is order_rules.Side.BUY) is not void else -1)
     quote = -base * Decimal(price)
     charged = -Decimal(fee) if not void else Decimal(fee)
-    traded = account.Reason.TRADE_VOID if void else account.Reason.TRADE
-    paid = account.Reason.FEE_VOID if void else account.Reason.FEE
+    traded = account_rules.Reason.TRADE_VOID if void else account_rules.Reason.TRADE
+    paid = account_rules.Reason.FEE_VOID if void else account_rules.Reason.FEE
     legs = (
         ("venue:BINANCE", "BTC", base, traded),
         ("venue:BINANCE", "USDT", quote, traded),
@@ -155,13 +171,13 @@ def _trade(quantity: str, price: str, side: order.Side, fee: str, *, void: bool)
     }
 
 
-def submitted(**changes: Any) -> order.OrderSubmitted:
-    return order.OrderSubmitted(**_terms() | changes)
+def submitted(**changes: Any) -> order_rules.OrderSubmitted:
+    return order_rules.OrderSubmitted(**_terms() | changes)
 
 
-def denied(**changes: Any) -> order.OrderDenied:
+def denied(**changes: Any) -> order_rules.OrderDenied:
     refused = {"status": OrderStatus.REJECTED, "code": "INSUFFICIENT_FUNDS", "reason": "too little"}
-    return order.OrderDenied(**_terms() | refused | changes)
+    return order_rules.OrderDenied(**_terms() | refused | changes)
 
 
 def _terms() -> dict[str, Any]:
@@ -171,34 +187,34 @@ def _terms() -> dict[str, Any]:
         "instrument": INSTRUMENT,
         "base_asset": "BTC",
         "quote_asset": "USDT",
-        "side": order.Side.BUY,
-        "order_type": order.OrderType.LIMIT,
+        "side": order_rules.Side.BUY,
+        "order_type": order_rules.OrderType.LIMIT,
         "sub_account": "main",
         "quantity": Decimal(10),
         "price": Decimal(100),
     }
 
 
-def accepted(**changes: Any) -> order.OrderAccepted:
+def accepted(**changes: Any) -> order_rules.OrderAccepted:
     fields: dict[str, Any] = {
         "account_id": ACCOUNT,
         "status": OrderStatus.NEW,
         "venue_order_id": "v-1",
     }
-    return order.OrderAccepted(**fields | changes)
+    return order_rules.OrderAccepted(**fields | changes)
 
 
 def filled(
     quantity: str, price: str = "100", *, cum: str, status: str = "PARTIALLY_FILLED", **changes: Any
-) -> order.OrderFilled:
+) -> order_rules.OrderFilled:
     """A trade after which `cum` is filled."""
-    return order.OrderFilled(**_execution(quantity, price, cum, status) | changes)
+    return order_rules.OrderFilled(**_execution(quantity, price, cum, status) | changes)
 
 
 def fill_voided(
     quantity: str, price: str = "100", *, cum: str, status: str = "PARTIALLY_FILLED", **changes: Any
-) -> order.OrderFillVoided:
-    return order.OrderFillVoided(**_execution(quantity, price, cum, status) | changes)
+) -> order_rules.OrderFillVoided:
+    return order_rules.OrderFillVoided(**_execution(quantity, price, cum, status) | changes)
 
 
 def _execution(quantity: str, price: str, cum: str, status: str) -> dict[str, Any]:
@@ -209,7 +225,7 @@ def _execution(quantity: str, price: str, cum: str, status: str) -> dict[str, An
         "instrument": INSTRUMENT,
         "base_asset": "BTC",
         "quote_asset": "USDT",
-        "side": order.Side.BUY,
+        "side": order_rules.Side.BUY,
         "sub_account": "main",
         "last_qty": Decimal(quantity),
         "last_px": Decimal(price),
@@ -219,6 +235,6 @@ def _execution(quantity: str, price: str, cum: str, status: str) -> dict[str, An
     }
 
 
-def cancelled(**changes: Any) -> order.OrderCancelled:
+def cancelled(**changes: Any) -> order_rules.OrderCancelled:
     fields: dict[str, Any] = {"account_id": ACCOUNT, "status": OrderStatus.CANCELLED}
-    return order.OrderCancelled(**fields | changes)
+    return order_rules.OrderCancelled(**fields | changes)

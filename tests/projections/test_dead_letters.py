@@ -8,19 +8,19 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ledger.domain import order
+from ledger.nouns.orders import rules as order_rules
 from projections import balances, orders
-from projections.engine import dead_letters, retry
-from projections.engine.build import FoldFailed
+from projections.engine.builds.candidate import Limits
+from projections.engine.builds.rebuild import rebuild, verify
+from projections.engine.builds.rollback import PreviousNotWhole, rollback
 from projections.engine.connection import connect
-from projections.engine.dead_letters import DeadLetter
-from projections.engine.failures import is_poison
-from projections.engine.operations import Deed
+from projections.engine.letters import dead_letters, retry
+from projections.engine.letters.dead_letters import DeadLetter
+from projections.engine.letters.failures import is_poison
+from projections.engine.letters.retry import NotParked
+from projections.engine.live.build import FoldFailed
+from projections.engine.operator_events import Deed
 from projections.engine.projection import Projection
-from projections.engine.rebuild import rebuild, verify
-from projections.engine.retry import NotParked
-from projections.engine.rollback import PreviousNotWhole, rollback
-from projections.engine.shadow import Limits
 from projections.registry import find
 from projections.settings import ProjectionSettings
 from tests.projections import harness
@@ -41,14 +41,14 @@ RECORDED = (
 
 def _with_a_mistake(projection: Projection = orders.PROJECTION) -> Projection:
     """Code that cannot handle the acceptance of one order."""
-    right = projection.folds[order.OrderAccepted]
+    right = projection.folds[order_rules.OrderAccepted]
 
     def wrong(recorded: Any, event: Any, rows: Any) -> None:
         if recorded.stream_id == POISONED:
             raise ZeroDivisionError("a mistake in the code")
         right(recorded, event, rows)
 
-    return replace(projection, folds={**projection.folds, order.OrderAccepted: wrong})
+    return replace(projection, folds={**projection.folds, order_rules.OrderAccepted: wrong})
 
 
 def _append_orders(log: Log, count: int) -> int:

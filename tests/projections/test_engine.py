@@ -6,18 +6,19 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger.domain import account
-from ledger.embedded import EmbeddedPostgres
-from ledger.plugins import migrate_all
-from projections import balances, symbols
-from projections.engine import checkpoint, lease, source
-from projections.engine.build import Build
+from ledger.nouns.accounts import rules as account_rules
+from ledger.operate.embedded.servers import EmbeddedPostgres
+from ledger.operate.plugins import migrate_all
+from projections import balances, instruments
+from projections.engine import checkpoint, lease
 from projections.engine.checkpoint import Fenced, NotInstalled
 from projections.engine.connection import connect
+from projections.engine.live import source
+from projections.engine.live.build import Build
+from projections.engine.live.rows import DuplicateRow, Rows, RowSet, UndeclaredKey
+from projections.engine.live.source import Recorded
+from projections.engine.live.writer import TableMismatch, copy_lines
 from projections.engine.projection import Key, Projection, Row, Table
-from projections.engine.rows import DuplicateRow, Rows, RowSet, UndeclaredKey
-from projections.engine.source import Recorded
-from projections.engine.writer import TableMismatch, copy_lines
 from tests.projections import log as events
 from tests.projections.log import opened_log
 from tests.projections.workers import caught_up, running, statuses, wait_until
@@ -92,7 +93,7 @@ def test_a_projection_that_is_not_installed_is_named_with_the_remedy(database_ur
 def test_the_checkpoint_passes_events_that_the_projection_does_not_fold(database_url: str) -> None:
     with opened_log(database_url) as log:
         head = log.account(events.account_opened(), events.deposited("USDT", "5"))
-    with running(database_url, [symbols.PROJECTION]):
+    with running(database_url, [instruments.PROJECTION]):
         caught_up(database_url, "symbols")
         status = statuses(database_url)["symbols"]
     assert (status.position, status.total_events_processed) == (head, 0)
@@ -257,7 +258,11 @@ def test_rows_that_do_not_fit_their_table_are_refused_with_both_column_lists(
         return ()
 
     wrong = Projection(
-        "balances", 1, (Table("balances", Thing, key=("name",)),), {account.FundsHeld: fold}, keys
+        "balances",
+        1,
+        (Table("balances", Thing, key=("name",)),),
+        {account_rules.FundsHeld: fold},
+        keys,
     )
     with (
         connect(database_url, "test") as connection,

@@ -16,11 +16,9 @@ from typer.testing import CliRunner
 from benchmarks.event_mix import EventMix, append_mix
 from projections import orders, registry
 from projections.cli import app
-from projections.engine import builds, shadow
-from projections.engine.build import FoldFailed
-from projections.engine.bulk import BulkFailed
-from projections.engine.connection import connect
-from projections.engine.rebuild import (
+from projections.engine.builds import candidate, catalogue
+from projections.engine.builds.parallel_fill import BulkFailed
+from projections.engine.builds.rebuild import (
     Leftover,
     NothingToResume,
     clean,
@@ -29,12 +27,14 @@ from projections.engine.rebuild import (
     verify,
     verify_all,
 )
+from projections.engine.connection import connect
+from projections.engine.live.build import FoldFailed
 from projections.settings import ProjectionSettings
 from tests.projections.workers import caught_up, running, wait_until
 
 EVENTS = 2_000
-ONE_PROCESS = shadow.Limits(batch_positions=100, rows_in_memory=1000)
-SEVERAL = shadow.Limits(
+ONE_PROCESS = candidate.Limits(batch_positions=100, rows_in_memory=1000)
+SEVERAL = candidate.Limits(
     batch_positions=20, rows_in_memory=1000, processes=2, worth_processes_positions=1
 )
 FIND = partial(registry.find, settings=ProjectionSettings())
@@ -60,9 +60,9 @@ def live_url(database_url: str) -> str:
     return database_url
 
 
-def _left(database_url: str) -> dict[str, builds.Kept]:
+def _left(database_url: str) -> dict[str, catalogue.Kept]:
     with connect(database_url, "test") as connection:
-        return {kept.projection_name: kept for kept in builds.listed(connection)}
+        return {kept.projection_name: kept for kept in catalogue.listed(connection)}
 
 
 def _schemas(database_url: str) -> set[str]:
@@ -90,7 +90,7 @@ def _kill_in_the_middle(database_url: str, processes: int) -> None:
         victim.wait()
 
 
-def _interrupt(progress: shadow.Progress) -> NoReturn:
+def _interrupt(progress: candidate.Progress) -> NoReturn:
     raise KeyboardInterrupt
 
 
@@ -103,13 +103,13 @@ def test_a_rebuild_that_was_killed_goes_on_from_where_it_was(live_url: str, proc
         rebuild_all(live_url, PROJECTIONS, ONE_PROCESS)
     first: dict[str, int] = {}
 
-    def note(progress: shadow.Progress) -> None:
+    def note(progress: candidate.Progress) -> None:
         first.setdefault(progress.projection_name, progress.position)
 
     reports = rebuild_all(live_url, PROJECTIONS, SEVERAL, resume=True, find=FIND, on_progress=note)
     assert [report.equal for report in reports] == [True] * len(PROJECTIONS)
     assert max(first.values()) > 0
-    assert all(kept.purpose == builds.PREVIOUS for kept in _left(live_url).values())
+    assert all(kept.purpose == catalogue.PREVIOUS for kept in _left(live_url).values())
     assert all(report.equal for report in verify_all(live_url, PROJECTIONS, ONE_PROCESS))
     with psycopg.connect(live_url) as connection:
         counts = connection.execute(
@@ -164,7 +164,7 @@ def test_a_dry_run_leaves_nothing_even_when_it_is_interrupted(live_url: str) -> 
     ("limits", "error"), [(ONE_PROCESS, FoldFailed), (SEVERAL, BulkFailed)], ids=["one", "several"]
 )
 def test_an_event_that_does_not_fold_stops_a_rebuild_and_leaves_nothing(
-    live_url: str, limits: shadow.Limits, error: type[Exception]
+    live_url: str, limits: candidate.Limits, error: type[Exception]
 ) -> None:
     with psycopg.connect(live_url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")  # history cannot be changed
@@ -220,14 +220,14 @@ def test_the_command_that_is_interrupted_says_how_to_go_on(
     live_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEDGER_DATABASE_URL", live_url)
-    monkeypatch.setattr(shadow.Shadow, "enter", _interrupt_at)
+    monkeypatch.setattr(candidate.Shadow, "enter", _interrupt_at)
     result = CliRunner().invoke(app, ["rebuild", "orders"])
     assert result.exit_code == 130
     assert "orders --resume" in result.stderr
     assert "orders --clean" in result.stderr
 
 
-def _interrupt_at(self: shadow.Shadow, phase: str) -> NoReturn:
+def _interrupt_at(self: candidate.Shadow, phase: str) -> NoReturn:
     raise KeyboardInterrupt
 
 
@@ -235,7 +235,7 @@ def test_verify_still_works_beside_what_was_left(live_url: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         rebuild(live_url, orders.PROJECTION, ONE_PROCESS, on_progress=_interrupt)
     assert verify(live_url, orders.PROJECTION, ONE_PROCESS).equal
-    assert _left(live_url)["orders"].purpose == builds.NEXT
+    assert _left(live_url)["orders"].purpose == catalogue.NEXT
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger import roles
-from ledger.readiness import projections as projections_ready
+from ledger.operate import roles
+from ledger.operate.readiness import projections as projections_ready
 from projections import balances, orders
-from projections.engine import builds, checkpoint, control, lease
+from projections.engine import checkpoint, lease
+from projections.engine import pause as control
+from projections.engine.builds import catalogue
 from projections.engine.checkpoint import Checkpoint, Fenced
 from projections.engine.connection import connect
-from projections.engine.operations import Deed
+from projections.engine.operator_events import Deed
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.projections import log as events
@@ -224,7 +226,7 @@ def test_status_tells_rate_and_time_to_catch_up(database_url: str) -> None:
 
 def test_status_tells_how_far_a_rebuild_is(database_url: str) -> None:
     with connect(database_url, "test") as connection:
-        builds.begin(connection, orders.PROJECTION, 2, target=70)
+        catalogue.begin(connection, orders.PROJECTION, 2, target=70)
     told = statuses(database_url)["orders"].rebuild
     assert told is not None
     assert (told.phase, told.target_position, told.is_running) == ("FOLDING", 70, False)

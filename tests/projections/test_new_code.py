@@ -9,20 +9,20 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger.domain import account
-from projections.engine import generations, shadow
+from ledger.nouns.accounts import rules as account_rules
+from projections.engine.builds import candidate, generations
+from projections.engine.builds.rebuild import RebuildDiffers, rebuild
+from projections.engine.builds.rollback import rollback
 from projections.engine.connection import connect
+from projections.engine.live.rows import RowSet
+from projections.engine.live.source import Recorded
 from projections.engine.projection import Projection, Row, Table
-from projections.engine.rebuild import RebuildDiffers, rebuild
-from projections.engine.rollback import rollback
-from projections.engine.rows import RowSet
-from projections.engine.source import Recorded
 from projections.install import _install
 from tests.projections import log as events
 from tests.projections.log import opened_log
 from tests.projections.workers import caught_up, running, statuses
 
-LIMITS = shadow.Limits(batch_positions=100, rows_in_memory=100)
+LIMITS = candidate.Limits(batch_positions=100, rows_in_memory=100)
 SQL = "CREATE TABLE deposits (asset text PRIMARY KEY, total numeric NOT NULL"
 
 
@@ -41,7 +41,7 @@ def _projection(version: int, row: type[Row], *first: Any) -> Projection:
     """Sums the deposits of each asset; `first` are further columns of a new row."""
     table = Table("deposits", row, key=("asset",))
 
-    def deposited(recorded: Recorded, event: account.AccountDeposited, rows: RowSet) -> None:
+    def deposited(recorded: Recorded, event: account_rules.AccountDeposited, rows: RowSet) -> None:
         found: Any = rows[table].change(event.asset)
         if found is None:
             rows[table].insert(row(event.asset, event.amount, *first))
@@ -54,7 +54,7 @@ def _projection(version: int, row: type[Row], *first: Any) -> Projection:
         name="deposits",
         version=version,
         tables=(table,),
-        folds={account.AccountDeposited: deposited},
+        folds={account_rules.AccountDeposited: deposited},
         keys=lambda recorded, event: [(table, event.asset)],
     )
 

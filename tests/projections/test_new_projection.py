@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from projections import install
-from projections.engine import generations
+from projections.engine.builds import generations
 from projections.engine.connection import connect
 from projections.engine.projection import Projection
 from tests.projections import harness

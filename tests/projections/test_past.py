@@ -14,20 +14,21 @@ from typer.testing import CliRunner
 from benchmarks.event_mix import EventMix, append_mix
 from projections import balances, orders, registry
 from projections.cli import app
-from projections.engine import builds, generations, past, shadow, source
-from projections.engine.build import Build
-from projections.engine.builds import SchemaTaken
+from projections.engine.builds import candidate, catalogue, generations, past
+from projections.engine.builds.catalogue import SchemaTaken
+from projections.engine.builds.past import NoSuchPosition
+from projections.engine.builds.rebuild import Leftover
 from projections.engine.connection import connect
-from projections.engine.past import NoSuchPosition
+from projections.engine.live import source
+from projections.engine.live.build import Build
 from projections.engine.projection import Projection
-from projections.engine.rebuild import Leftover
 from projections.settings import ProjectionSettings
 from tests.projections import harness
 
 EVENTS = 400
 POSITION = 250
-LIMITS = shadow.Limits(batch_positions=60, rows_in_memory=1000)
-SEVERAL = shadow.Limits(
+LIMITS = candidate.Limits(batch_positions=60, rows_in_memory=1000)
+SEVERAL = candidate.Limits(
     batch_positions=60, rows_in_memory=1000, processes=2, worth_processes_positions=1
 )
 FIND = partial(registry.find, settings=ProjectionSettings())
@@ -55,7 +56,7 @@ def _folded_to(
 
 
 @pytest.mark.parametrize("limits", [LIMITS, SEVERAL], ids=["one process", "several"])
-def test_the_past_is_what_a_fold_to_there_gives(log_url: str, limits: shadow.Limits) -> None:
+def test_the_past_is_what_a_fold_to_there_gives(log_url: str, limits: candidate.Limits) -> None:
     built = past.look(log_url, BOTH, POSITION, limits, find=FIND)
     with connect(log_url, "test") as connection:
         for projection in BOTH:
@@ -103,11 +104,11 @@ def test_the_schema_goes_with_the_last_read_model_in_it(log_url: str) -> None:
     past.drop(log_url, BOTH, POSITION)
     with psycopg.connect(log_url) as connection:
         assert connection.execute("SELECT to_regnamespace('past_250')").fetchone() == (None,)
-        assert builds.listed(connection) == []
+        assert catalogue.listed(connection) == []
 
 
 def test_an_interrupted_look_at_the_past_is_resumed_or_dropped(log_url: str) -> None:
-    def interrupt(progress: shadow.Progress) -> NoReturn:
+    def interrupt(progress: candidate.Progress) -> NoReturn:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -158,4 +159,4 @@ def test_the_command_builds_says_how_to_query_and_drops(
         if not removed["removed"]:
             break
     with psycopg.connect(log_url) as connection:
-        assert builds.listed(connection) == []
+        assert catalogue.listed(connection) == []

@@ -9,14 +9,14 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from ledger.plugins import migrate_all
+from ledger.operate.plugins import migrate_all
 from projections import balances, orders
 from projections.cli import app
-from projections.engine import generations, shadow
+from projections.engine.builds import candidate, generations
+from projections.engine.builds.candidate import AlreadyRunning
+from projections.engine.builds.rebuild import RebuildDiffers, rebuild, verify
 from projections.engine.connection import connect
 from projections.engine.projection import Row, Table
-from projections.engine.rebuild import RebuildDiffers, rebuild, verify
-from projections.engine.shadow import AlreadyRunning
 from projections.install import install
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
@@ -26,7 +26,7 @@ from tests.projections.everything import append_everything
 from tests.projections.log import opened_log
 from tests.projections.workers import caught_up, running, statuses
 
-LIMITS = shadow.Limits(batch_positions=100, rows_in_memory=100)
+LIMITS = candidate.Limits(batch_positions=100, rows_in_memory=100)
 
 
 @pytest.fixture
@@ -128,10 +128,10 @@ def test_readers_may_read_before_and_after_a_rebuild(live_url: str, role: str) -
 def test_two_rebuilds_of_one_projection_do_not_meet(
     live_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shadow, "LOCK_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(candidate, "LOCK_PATIENCE_SECONDS", 0.1)
     with (
         connect(live_url, "test") as connection,
-        shadow.only_one(connection, balances.PROJECTION),
+        candidate.only_one(connection, balances.PROJECTION),
         pytest.raises(AlreadyRunning, match="balances"),
     ):
         rebuild(live_url, balances.PROJECTION, LIMITS)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from projections import balances, symbols
-from projections.engine import shared_log
+from projections import balances, instruments
 from projections.engine.connection import connect
-from projections.engine.shared_log import SharedLog
+from projections.engine.live import shared_log
+from projections.engine.live.shared_log import SharedLog
 from projections.engine.wakeup import Bell
 from tests.projections import log as events
 from tests.projections.log import Log, opened_log
@@ -35,7 +35,7 @@ def test_what_one_worker_read_and_decoded_the_others_take(database_url: str) -> 
             connection.execute("ALTER TABLE event_store RENAME TO hidden")
             try:
                 assert second.read(balances.PROJECTION, after=0, most=100) == (up_to, of_one)
-                assert second.read(symbols.PROJECTION, after=0, most=100) == (up_to, [])
+                assert second.read(instruments.PROJECTION, after=0, most=100) == (up_to, [])
                 _, of_other = second.read(balances.PROJECTION, after=0, most=100)
             finally:
                 connection.execute("ALTER TABLE hidden RENAME TO event_store")

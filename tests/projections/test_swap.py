@@ -11,15 +11,15 @@ import pytest
 
 from benchmarks.event_mix import EventMix, append_mix
 from projections import balances, orders
-from projections.engine import shadow
-from projections.engine.rebuild import rebuild, verify
-from projections.engine.rollback import NothingToReturnTo, rollback
-from projections.engine.swap import SwapBlocked, Swapped
+from projections.engine.builds import candidate
+from projections.engine.builds.rebuild import rebuild, verify
+from projections.engine.builds.rollback import NothingToReturnTo, rollback
+from projections.engine.builds.swap import SwapBlocked, Swapped
 from tests.projections import log as events
 from tests.projections.log import opened_log
 from tests.projections.workers import caught_up, running, wait_until
 
-LIMITS = shadow.Limits(batch_positions=200, rows_in_memory=1000)
+LIMITS = candidate.Limits(batch_positions=200, rows_in_memory=1000)
 LONGEST_LOCK_SECONDS = 0.2
 READERS = 2
 
@@ -310,7 +310,7 @@ def test_a_right_that_was_taken_away_does_not_come_back_with_an_earlier_generati
 def test_a_build_that_is_not_live_yet_is_nobody_elses_to_read(live_url: str, role: str) -> None:
     tried: list[str] = []
 
-    def look(progress: shadow.Progress) -> None:
+    def look(progress: candidate.Progress) -> None:
         if progress.phase == "COMPARING":
             for reader in (role, "ledger_user"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):

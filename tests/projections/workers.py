@@ -8,10 +8,10 @@ from dataclasses import replace
 import psycopg
 
 from projections.engine import status
-from projections.engine.crew import Crew
 from projections.engine.lease import LeaseOptions
+from projections.engine.live.crew import Crew
+from projections.engine.live.worker import WorkerOptions
 from projections.engine.projection import Projection
-from projections.engine.worker import WorkerOptions
 
 OPTIONS = WorkerOptions(batch_positions=50, rows_in_memory=100, poll_seconds=0.05)
 LEASES = LeaseOptions(lease_seconds=0.6, hang_seconds=30)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 
-from ledger.roles import with_login
+from ledger.operate.roles import with_login
 
 ROLES = (
     "ledger_writer",

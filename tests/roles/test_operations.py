@@ -8,20 +8,24 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from ledger import roles
-from ledger.application import Ledger
-from ledger.domain import operation
-from ledger.domain.operation import ProjectionEventSkipped, ProjectionPaused, ProjectionRebuilt
 from ledger.eventstore import reader
 from ledger.eventstore.reader import RecordedEvent
-from ledger.plugins import migrate_all
+from ledger.nouns.projections import events as projection_events
+from ledger.nouns.projections.events import (
+    ProjectionEventSkipped,
+    ProjectionPaused,
+    ProjectionRebuilt,
+)
+from ledger.operate import roles
+from ledger.operate.plugins import migrate_all
+from ledger.write.ledger import Ledger
 from projections import balances
-from projections.engine import control, operations
+from projections.engine import operator_events, pause
+from projections.engine.builds.candidate import Limits
+from projections.engine.builds.rebuild import rebuild
+from projections.engine.builds.rollback import rollback
 from projections.engine.connection import connect
-from projections.engine.operations import Deed
-from projections.engine.rebuild import rebuild
-from projections.engine.rollback import rollback
-from projections.engine.shadow import Limits
+from projections.engine.operator_events import Deed
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.commands import command, open_account
@@ -54,14 +58,17 @@ def test_a_rebuild_is_in_the_log_with_actor_reason_time_and_login(database_url: 
     assert done.details["generation"] == 2
     assert done.details["differences"] == 0
     assert first.event_type == "projection.rebuilt"
-    assert (first.stream_type, first.stream_id) == ("projection", operation.stream_id("balances"))
+    assert (first.stream_type, first.stream_id) == (
+        "projection",
+        projection_events.stream_id("balances"),
+    )
     assert login.split("//")[1].startswith(orjson.loads(first.metadata)["login"])
     assert first.occurred_at == first.recorded_at
     assert (first.position, first.event_version) == (1, 1)
     assert (second.position, second.event_version) == (2, 2)
     repeated = second.decoded()
     assert isinstance(repeated, ProjectionRebuilt)
-    assert repeated.actor == operations.whoever_this_is()
+    assert repeated.actor == operator_events.whoever_this_is()
 
 
 def test_steering_and_going_back_are_in_the_log_too(database_url: str) -> None:
@@ -71,8 +78,8 @@ def test_steering_and_going_back_are_in_the_log_too(database_url: str) -> None:
         url = roles.at_terminal(login)
         with connect(url, "steering", by_key=False) as connection:
             for _ in range(2):  # the second changes nothing, and there is nothing to tell of it
-                control.pause(connection, ["balances"], ada)
-            control.resume(connection, ["balances"], ada)
+                pause.pause(connection, ["balances"], ada)
+            pause.resume(connection, ["balances"], ada)
         rebuild(url, balances.PROJECTION, LIMITS, deed=ada)
         rollback(url, balances.PROJECTION, LIMITS, deed=ada)
     told = [(one.event_type, one.decoded()) for one in log_of(database_url)]
@@ -83,15 +90,15 @@ def test_steering_and_going_back_are_in_the_log_too(database_url: str) -> None:
         "projection.rolled_back",
     ]
     for _, done in told:
-        assert isinstance(done, operation.ProjectionOperation)
+        assert isinstance(done, projection_events.ProjectionOperation)
         assert (done.projection_name, done.actor, done.reason) == ("balances", "ada", "month end")
 
 
 def test_what_is_taken_back_was_never_recorded(database_url: str) -> None:
     with acting_as(database_url, "ledger_operator") as connection:
         with connection.transaction(force_rollback=True):
-            assert operations.record(connection, PAUSED) == 1
-        assert operations.record(connection, PAUSED) == 1
+            assert operator_events.record(connection, PAUSED) == 1
+        assert operator_events.record(connection, PAUSED) == 1
     assert len(log_of(database_url)) == 1
 
 
@@ -104,7 +111,7 @@ def test_only_operators_record_operations(database_url: str, role: str) -> None:
         acting_as(database_url, role) as connection,
         pytest.raises(errors.InsufficientPrivilege),
     ):
-        operations.record(connection, PAUSED)
+        operator_events.record(connection, PAUSED)
 
 
 def test_an_operator_can_append_nothing_else(database_url: str) -> None:
@@ -113,7 +120,7 @@ def test_an_operator_can_append_nothing_else(database_url: str) -> None:
         ledger.execute([open_account(account_id)])
     statement = "SELECT record_operation(gen_random_uuid(), %s, %s, %s, 'ledger_events')"
     data = '{"projection_name": "orders", "actor": "ada"}'
-    stream_id = operation.stream_id("orders")
+    stream_id = projection_events.stream_id("orders")
     with acting_as(database_url, "ledger_operator") as connection:
         for parameters in (
             (account_id, "projection.paused", data),  # an account's stream
@@ -124,7 +131,7 @@ def test_an_operator_can_append_nothing_else(database_url: str) -> None:
         ):
             with pytest.raises(errors.CheckViolation):
                 connection.execute(statement, parameters)
-        operations.record(connection, PAUSED)
+        operator_events.record(connection, PAUSED)
         with pytest.raises(errors.CheckViolation, match="not that of projection balances"):
             connection.execute(
                 statement,
@@ -145,7 +152,7 @@ def test_an_operators_own_objects_cannot_get_between_the_record_and_the_log(
                $$BEGIN RAISE EXCEPTION 'called with the rights of %', current_user; END$$"""
         )
         connection.execute("SET search_path = pg_temp, public, pg_catalog")
-        operations.record(connection, PAUSED)
+        operator_events.record(connection, PAUSED)
     assert [event.event_type for event in log_of(database_url)] == ["projection.paused"]
 
 
@@ -154,7 +161,7 @@ def test_commands_go_on_after_an_operation_and_see_what_it_left(database_url: st
     with Ledger(roles.as_service(database_url, "commands")) as ledger:
         ledger.execute([open_account(account_id)])
         with acting_as(database_url, "ledger_operator") as connection:
-            operations.record(connection, PAUSED)
+            operator_events.record(connection, PAUSED)
         (outcome,) = ledger.execute([command("Deposit", account_id, asset="USDT", amount="5")])
         assert outcome.status == "ACCEPTED"
         assert (outcome.events[0].position, outcome.events[0].version) == (3, 2)
@@ -164,8 +171,8 @@ def test_commands_go_on_after_an_operation_and_see_what_it_left(database_url: st
 def test_read_models_move_past_operations_and_say_nothing_of_them(database_url: str) -> None:
     projections = all_projections(ProjectionSettings())
     with acting_as(database_url, "ledger_operator") as connection:
-        operations.record(connection, PAUSED)
-        operations.record(
+        operator_events.record(connection, PAUSED)
+        operator_events.record(
             connection,
             ProjectionEventSkipped(
                 projection_name="orders", actor="ada", reason="a test", details={"position": 7}
@@ -183,6 +190,6 @@ def test_listeners_are_told_of_operations(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as listener:
         listener.execute(f"LISTEN {reader.NOTIFY_CHANNEL}".encode())
         with acting_as(database_url, "ledger_operator") as connection:
-            operations.record(connection, PAUSED)
+            operator_events.record(connection, PAUSED)
         (told,) = listener.notifies(timeout=5, stop_after=1)
     assert told.payload == "1"

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from ledger import roles
-from ledger.plugins import migrate_all
+from ledger.operate import roles
+from ledger.operate.plugins import migrate_all
+from projections.engine.builds.candidate import Limits
+from projections.engine.builds.rebuild import rebuild
 from projections.engine.projection import Projection
-from projections.engine.rebuild import rebuild
-from projections.engine.shadow import Limits
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.conftest import TEMPLATE

@@ -7,20 +7,20 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from ledger import roles
-from ledger.application import Ledger
-from ledger.embedded import EmbeddedPostgres
-from ledger.plugins import migrate_all
-from ledger.roles import with_login
-from ledger.settings import Settings
-from ledger.supervisor import SERVICES, Supervisor
+from ledger.operate import roles
+from ledger.operate.embedded.servers import EmbeddedPostgres
+from ledger.operate.plugins import migrate_all
+from ledger.operate.roles import with_login
+from ledger.operate.settings import Settings
+from ledger.operate.supervisor import SERVICES, Supervisor
+from ledger.write.ledger import Ledger
 from projections import accounts, balances
-from projections.engine.rebuild import rebuild
-from projections.engine.shadow import Limits
+from projections.engine.builds.candidate import Limits
+from projections.engine.builds.rebuild import rebuild
 from tests.cli.running import run
 from tests.commands import open_account as open_an_account
 from tests.databases import url_of
-from tests.messaging.services import client, open_account
+from tests.programs.services import client, open_account
 from tests.projections.workers import caught_up, running, wait_until
 from tests.roles.acting import acting_as, login_of
 

@@ -11,7 +11,7 @@ import typer
 from ledger.cli.audit.output import Format, Row, write
 
 if TYPE_CHECKING:
-    from ledger.audit.events import EventFilter
+    from ledger.audit.ask.events import EventFilter
     from ledger.eventstore.reader import RecordedEvent
 
 _SHOWN = ("position", "recorded_at", "event_type", "stream_id", "event_version", "event_data")
@@ -58,9 +58,9 @@ def events(
 ) -> None:
     """Events that fit all that is given, in position order. The next page is the same with
     --after (or, newest first, --before) and the last position of this one."""
-    from ledger.audit import payload
-    from ledger.audit.events import EventFilter
-    from ledger.audit.moments import InvalidMoment, time_of
+    from ledger.audit.ask import payload
+    from ledger.audit.ask.events import EventFilter
+    from ledger.audit.ask.moments import InvalidMoment, time_of
 
     try:
         wanted = EventFilter(
@@ -95,11 +95,11 @@ def events(
 def _print(
     wanted: "EventFilter", newest: bool, limit: int | None, form: Format, output: Path | None
 ) -> None:
-    from ledger.audit.events import find
-    from ledger.audit.session import reading
+    from ledger.audit.ask.events import find
+    from ledger.audit.ask.session import reading
     from ledger.eventstore.reader import RecordedEvent
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     columns = tuple(
         {"data": "event_data"}.get(name, name) for name in RecordedEvent.__struct_fields__

@@ -12,8 +12,8 @@ import typer
 from ledger.cli.audit.output import Format, plain, write
 
 if TYPE_CHECKING:
-    from ledger.audit.explain import Explanation, Line
-    from ledger.audit.explain_order import OrderExplanation
+    from ledger.audit.ask.explain import Explanation, Line
+    from ledger.audit.ask.explain_order import OrderExplanation
 
 _LINE = (
     "position", "recorded_at", "sub_account", "reason", "amount", "sum", "order_id", "trade_id",
@@ -46,11 +46,11 @@ def balance(
 ) -> None:
     """Every posting behind a balance, its subtotals by reason, and whether their sum is the
     balance to the last unit: exit 1 if it is not."""
-    from ledger.audit.explain import explain_balance
-    from ledger.audit.moments import InvalidMoment, position_of
-    from ledger.audit.session import reading
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.audit.ask.explain import explain_balance
+    from ledger.audit.ask.moments import InvalidMoment, position_of
+    from ledger.audit.ask.session import reading
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     with database(load()) as url, reading(url) as connection:
         try:
@@ -73,10 +73,10 @@ def order(
 ) -> None:
     """Every event of an order with what it changed, and whether that is what the order's row
     says: exit 1 if it is not."""
-    from ledger.audit.explain_order import explain_order
-    from ledger.audit.session import reading
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.audit.ask.explain_order import explain_order
+    from ledger.audit.ask.session import reading
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     with database(load()) as url, reading(url) as connection:
         found = explain_order(connection, order_id)

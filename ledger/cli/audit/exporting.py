@@ -35,11 +35,11 @@ def export(
     import orjson
     import psycopg
 
-    from ledger.audit import export as exporting
+    from ledger.audit.export import export as exporting
     from ledger.cli.audit.verifying import progress
     from ledger.eventstore import reader
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     if last is not None and last < first:
         raise typer.BadParameter(f"--to {last} is before --from {first}")

@@ -62,7 +62,7 @@ def write(
 
 def plain(value: object) -> Any:
     """The value as JSON has it."""
-    from ledger.domain import money
+    from ledger.kernel import money
 
     if isinstance(value, Decimal):
         return money.shown(value)

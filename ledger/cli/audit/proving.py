@@ -25,9 +25,9 @@ def prove(
     import orjson
     import psycopg
 
-    from ledger.audit import proofs
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.audit.prove import proofs
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     with database(load()) as url, psycopg.connect(url) as connection:
         proof = proofs.prove(connection, event)
@@ -62,9 +62,9 @@ def check_proof(
     """Check a proof offline: no database, no server. Exit 1 if it does not hold."""
     import orjson
 
-    from ledger.audit.check_proof import ProofFails, check
-    from ledger.audit.keys import load_public
-    from ledger.audit.seals import from_document
+    from ledger.audit.prove.check_proof import ProofFails, check
+    from ledger.audit.prove.keys import load_public
+    from ledger.audit.prove.seals import from_document
 
     if public_key is None and head is None:
         raise typer.BadParameter("give --public-key, or --head with a head kept outside")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ledger.audit.seals import Seal, Unsealed
+    from ledger.audit.prove.seals import Seal, Unsealed
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def seal(
 
 
 def _make_key(path: Path, json: bool) -> None:
-    from ledger.audit.keys import new_key, public_path
+    from ledger.audit.prove.keys import new_key, public_path
 
     public = new_key(path).hex()
     if json:
@@ -56,9 +56,9 @@ def _make_key(path: Path, json: bool) -> None:
 def _print_head() -> None:
     import psycopg
 
-    from ledger.audit import seals
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.audit.prove import seals
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     with database(load()) as url, psycopg.connect(url) as connection:
         newest = seals.head(connection)
@@ -73,10 +73,10 @@ def _print_head() -> None:
 def _seal_now(json: bool) -> None:
     import psycopg
 
-    from ledger.audit import seals
-    from ledger.audit.sealer import options_of, seal_all
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.audit.prove import seals
+    from ledger.audit.prove.sealer import options_of, seal_all
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     settings = load()
     with database(settings) as url, psycopg.connect(url, autocommit=True) as connection:

@@ -43,12 +43,12 @@ def statement(
 ) -> None:
     """Opening balances, movements and closing balances of a period; exit 1 if they do not add
     up. Movements count when they were recorded."""
-    from ledger.audit import statement_page
-    from ledger.audit.moments import InvalidMoment, time_of
-    from ledger.audit.session import reading
-    from ledger.audit.statement import statement as state
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.audit.ask import statement_page
+    from ledger.audit.ask.moments import InvalidMoment, time_of
+    from ledger.audit.ask.session import reading
+    from ledger.audit.ask.statement import statement as state
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     try:
         period = time_of(begin), time_of(end)

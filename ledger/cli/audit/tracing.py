@@ -12,7 +12,7 @@ from ledger.cli.audit.output import plain
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from ledger.audit.trace import Node
+    from ledger.audit.ask.trace import Node
 
 TREE_WIDTH = 500
 """Wider than any line: a terminal wraps whole lines, which reads better than cut ids."""
@@ -33,10 +33,10 @@ def trace(
     from rich.console import Console
     from rich.tree import Tree
 
-    from ledger.audit import trace as tracing
-    from ledger.audit.session import reading
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.audit.ask import trace as tracing
+    from ledger.audit.ask.session import reading
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     with database(load()) as url, reading(url) as connection:
         found = tracing.trace(connection, wanted)

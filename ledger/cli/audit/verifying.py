@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ledger.audit.verdict import Verdict
-    from ledger.settings import Settings
+    from ledger.audit.prove.verdict import Verdict
+    from ledger.operate.settings import Settings
 
 PublicKey = Annotated[
     list[str] | None,
@@ -62,11 +62,11 @@ def _verify_log(
 ) -> "tuple[Verdict, float]":
     import psycopg
 
-    from ledger.audit.seals import from_document
-    from ledger.audit.verify import verify_database
+    from ledger.audit.prove.seals import from_document
+    from ledger.audit.prove.verify import verify_database
     from ledger.eventstore import reader
-    from ledger.services import database
-    from ledger.settings import load
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
 
     settings = load()
     trusted = trusted_keys(settings, public_keys)
@@ -85,9 +85,9 @@ def _verify_log(
 def _verify_export(
     directory: Path, head: Path | None, public_keys: list[str]
 ) -> "tuple[Verdict, float]":
-    from ledger.audit.seals import from_document
-    from ledger.audit.verify_export import verify_export
-    from ledger.settings import load
+    from ledger.audit.export.verify import verify_export
+    from ledger.audit.prove.seals import from_document
+    from ledger.operate.settings import load
 
     started = time.monotonic()
     kept = from_document(head.read_bytes()) if head is not None else None
@@ -103,7 +103,7 @@ def _verify_export(
 
 def trusted_keys(settings: "Settings", given: list[str]) -> list[bytes]:
     """The public keys that were given; else that of the key which is set, if there is one."""
-    from ledger.audit.keys import load_private, load_public
+    from ledger.audit.prove.keys import load_private, load_public
 
     if given or settings.seal_key_file is None:
         return [load_public(key) for key in given]

@@ -1,0 +1,193 @@
+"""Why a balance is what it is: every posting and hold behind it, read from the log.
+
+The log is read from the account's first event, and what it adds up to is compared with what the
+balance is said to be: now by the read model `balances`, at a past position by `balances_at`.
+Nothing of the answer comes from what is checked.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+
+from ledger.audit.ask.balances import balances_at
+from ledger.audit.ask.events import EventFilter, find
+from ledger.audit.ask.moments import Moment
+from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.money import ZERO, exact
+from ledger.nouns.accounts.rules import AccountEvent, is_own_book
+
+
+class NoBalance(LookupError):
+    """There is nothing to explain."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A posting, and what is behind it. `sum` is that of its sub-account after it."""
+
+    position: int
+    event_id: UUID
+    event_type: str
+    occurred_at: datetime
+    recorded_at: datetime
+    sub_account: str
+    amount: Decimal
+    sum: Decimal
+    reason: str
+    order_id: UUID | None
+    trade_id: str | None
+    caused_by: UUID | None
+    command_id: str | None
+    command_type: str | None
+    source: str | None
+
+
+@dataclass
+class SubAccount:
+    """What the log says of one sub-account, and what is said of it elsewhere."""
+
+    total: Decimal = ZERO
+    locked: Decimal = ZERO
+    said_total: Decimal = ZERO
+    said_locked: Decimal = ZERO
+
+    @property
+    def equal(self) -> bool:
+        return self.total == self.said_total and self.locked == self.said_locked
+
+
+@dataclass
+class Explanation:
+    """Of the balances of one asset in an account, or in one of its sub-accounts. `lines` must
+    be read to the end before the rest says anything."""
+
+    account_id: UUID
+    asset: str
+    position: int
+    compared_with: str
+    sub_account: str | None = None
+    sub_accounts: dict[str, SubAccount] = field(default_factory=dict)
+    by_reason: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    """By sub-account and reason: the sum of the postings."""
+    postings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By sub-account and reason: how many there are."""
+    holds: dict[tuple[str, UUID], Decimal] = field(default_factory=dict)
+    """By sub-account and order: what is locked."""
+
+    @property
+    def equal(self) -> bool:
+        return all(one.equal for one in self.sub_accounts.values())
+
+    def lines(self, connection: psycopg.Connection[Any]) -> Iterator[Line]:
+        """Every posting, in position order. Raises NoBalance at the end if there was none."""
+        events = EventFilter(stream_id=self.account_id, before=self.position + 1)
+        for recorded in find(connection, events):
+            event = recorded.decoded()
+            if isinstance(event, AccountEvent):
+                with exact():
+                    lines = self._take(recorded, event)
+                yield from lines
+        if not self.sub_accounts:
+            where = "" if self.sub_account is None else f" in {self.sub_account}"
+            raise NoBalance(
+                f"account {self.account_id} had no {self.asset}{where} up to position "
+                f"{self.position}: check the account, the asset (in capitals) and the sub-account"
+            )
+
+    def _take(self, recorded: RecordedEvent, event: AccountEvent) -> list[Line]:
+        lines = []
+        for posting in event.postings:
+            if posting.asset == self.asset and self._is_asked(posting.book):
+                book = self.sub_accounts.setdefault(posting.book, SubAccount())
+                book.total += posting.amount
+                key = (posting.book, str(posting.reason))
+                self.by_reason[key] = self.by_reason.get(key, ZERO) + posting.amount
+                self.postings[key] += 1
+                lines.append(
+                    _line(recorded, event, posting.book, posting.amount, book.total, key[1])
+                )
+        for hold in event.holds:
+            if hold.asset == self.asset and self._is_asked(hold.sub_account):
+                self.sub_accounts.setdefault(hold.sub_account, SubAccount()).locked += hold.amount
+                held = (hold.sub_account, hold.order_id)
+                self.holds[held] = self.holds.get(held, ZERO) + hold.amount
+                if not self.holds[held]:
+                    del self.holds[held]
+        return lines
+
+    def _is_asked(self, book: str) -> bool:
+        return is_own_book(book) if self.sub_account is None else book == self.sub_account
+
+
+def explain_balance(
+    connection: psycopg.Connection[Any],
+    account_id: UUID,
+    asset: str,
+    *,
+    sub_account: str | None = None,
+    as_of: int | None = None,
+) -> Explanation:
+    """What to compare with; reading the explanation's `lines` does the rest. Without `as_of`
+    the balance is that of the read model, at the position it has reached."""
+    if as_of is None:
+        position, said = _shown(connection, account_id, asset)
+        compared_with = "balances"
+    else:
+        position = as_of
+        rows = balances_at(connection, account_id, Moment(as_of), asset)
+        said = {row.sub_account: (row.total, row.locked) for row in rows}
+        compared_with = f"balances known at position {as_of}"
+    found = Explanation(account_id, asset, position, compared_with, sub_account)
+    for name, (total, locked) in said.items():
+        if sub_account in (None, name):
+            found.sub_accounts[name] = SubAccount(said_total=total, said_locked=locked)
+    return found
+
+
+def _shown(
+    connection: psycopg.Connection[Any], account_id: UUID, asset: str
+) -> tuple[int, dict[str, tuple[Decimal, Decimal]]]:
+    """The position of the read model, and its (total, locked) by sub-account."""
+    position = connection.execute(
+        "SELECT last_processed_position FROM event_projections WHERE projection_name = 'balances'"
+    ).fetchone()
+    rows = connection.execute(
+        "SELECT sub_account, total, locked FROM balances WHERE account_id = %s AND asset = %s",
+        (account_id, asset),
+    ).fetchall()
+    return position[0] if position else 0, {row[0]: (row[1], row[2]) for row in rows}
+
+
+def _line(
+    recorded: RecordedEvent,
+    event: AccountEvent,
+    sub_account: str,
+    amount: Decimal,
+    total: Decimal,
+    reason: str,
+) -> Line:
+    metadata = orjson.loads(recorded.metadata)
+    return Line(
+        position=recorded.position,
+        event_id=recorded.id,
+        event_type=recorded.event_type,
+        occurred_at=recorded.occurred_at,
+        recorded_at=recorded.recorded_at,
+        sub_account=sub_account,
+        amount=amount,
+        sum=total,
+        reason=reason,
+        order_id=getattr(event, "order_id", None),
+        trade_id=getattr(event, "trade_id", None),
+        caused_by=recorded.causation_id,
+        command_id=metadata.get("command_id"),
+        command_type=metadata.get("command_type"),
+        source=metadata.get("source"),
+    )

@@ -1,0 +1,196 @@
+"""Why an order is what it is: its events, what each changed, and what it had locked meanwhile.
+
+Read from the log and compared with the row of the read model `orders`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+
+from ledger.audit.ask.trace import UnknownId
+from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.kernel.money import ZERO, exact
+from ledger.nouns.accounts.rules import AccountEvent
+from ledger.nouns.orders.rules import (
+    OrderEvent,
+    OrderFilled,
+    OrderFillVoided,
+    OrderReplaced,
+    OrderTerms,
+)
+
+
+@dataclass
+class Step:
+    """An event of the order, or one of its account that changed what the order has locked; and
+    the order after it. `leaves` is absent while a budget is being spent."""
+
+    position: int
+    event_id: UUID
+    event_type: str
+    occurred_at: datetime
+    recorded_at: datetime
+    status: str
+    cum_qty: Decimal
+    leaves_qty: Decimal | None
+    held: Decimal
+    held_asset: str | None
+    late: bool
+    trade_id: str | None
+    command_id: str | None
+    command_type: str | None
+    source: str | None
+
+
+@dataclass
+class OrderExplanation:
+    """`differences` has (log, read model) for each column that is not as the log says."""
+
+    order_id: UUID
+    position: int
+    steps: list[Step]
+    differences: dict[str, tuple[str, str]]
+
+    @property
+    def equal(self) -> bool:
+        return not self.differences
+
+
+_OF_ORDER = f"""
+    SELECT {COLUMNS} FROM event_store WHERE stream_id = %s AND stream_type = 'order'
+    AND position <= %s ORDER BY event_version"""
+_OF_COMMANDS = """
+    SELECT (event->>'position')::bigint FROM command_inbox,
+        jsonb_array_elements(outcome->'events') AS event
+    WHERE command_id = ANY(%s) AND event->>'stream_id' = %s"""
+_AT = f"SELECT {COLUMNS} FROM event_store WHERE position = ANY(%s) AND position <= %s"
+_CAUSED = f"SELECT {COLUMNS} FROM event_store WHERE causation_id = %s AND position <= %s"
+
+
+def explain_order(connection: psycopg.Connection[Any], order_id: UUID) -> OrderExplanation:
+    """The order at the position that the read model has reached. Raises UnknownId."""
+    row = connection.execute(
+        "SELECT last_processed_position FROM event_projections WHERE projection_name = 'orders'"
+    ).fetchone()
+    position = row[0] if row else 0
+    of_order = _read(connection, _OF_ORDER, order_id, position)
+    if not of_order:
+        raise UnknownId(
+            f"no order {order_id} up to position {position}: check the id, and with `ledgerctl "
+            "projections status` that `orders` has come that far"
+        )
+    first = of_order[0].decoded()
+    assert isinstance(first, OrderTerms)
+    of_account = _of_account(connection, of_order, first.account_id, position)
+    steps = _steps(order_id, [*of_order, *of_account])
+    return OrderExplanation(order_id, position, steps, _differences(connection, order_id, steps))
+
+
+def _of_account(
+    connection: psycopg.Connection[Any],
+    of_order: Iterable[RecordedEvent],
+    account_id: UUID,
+    position: int,
+) -> list[RecordedEvent]:
+    """The account's events behind which an event of the order is: the inbox names those of each
+    command; for what no command is known of, the causes are asked."""
+    commands, without = [], []
+    for event in of_order:
+        command = orjson.loads(event.metadata).get("command_id")
+        if command is None:
+            without.append(event.id)
+        else:
+            commands.append(UUID(command))
+    found = connection.execute(_OF_COMMANDS, (commands, str(account_id))).fetchall()
+    events = _read(connection, _AT, [row[0] for row in found], position)
+    for cause in without:
+        caused = _read(connection, _CAUSED, cause, position)
+        events += [event for event in caused if event.stream_id == account_id]
+    return events
+
+
+def _read(
+    connection: psycopg.Connection[Any], statement: str, wanted: Any, position: int
+) -> list[RecordedEvent]:
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(statement.encode(), (wanted, position))
+        return [RecordedEvent(*row) for row in cursor]
+
+
+def _steps(order_id: UUID, events: list[RecordedEvent]) -> list[Step]:
+    status, cum_qty, held = "", ZERO, ZERO
+    leaves: Decimal | None = None
+    held_asset: str | None = None
+    steps = []
+    for recorded in sorted(events, key=lambda event: event.position):
+        event = recorded.decoded()
+        if isinstance(event, OrderEvent):
+            status = str(event.status)
+            leaves = _leaves(event, leaves)
+            if isinstance(event, OrderFilled | OrderFillVoided):
+                cum_qty = event.cum_qty
+        elif isinstance(event, AccountEvent):
+            with exact():
+                changes = [hold for hold in event.holds if hold.order_id == order_id]
+                held += sum((hold.amount for hold in changes), ZERO)
+            if not changes and getattr(event, "order_id", None) != order_id:
+                continue
+            held_asset = changes[0].asset if changes else held_asset
+        metadata = orjson.loads(recorded.metadata)
+        steps.append(
+            Step(
+                position=recorded.position,
+                event_id=recorded.id,
+                event_type=recorded.event_type,
+                occurred_at=recorded.occurred_at,
+                recorded_at=recorded.recorded_at,
+                status=status,
+                cum_qty=cum_qty,
+                leaves_qty=leaves,
+                held=held,
+                held_asset=held_asset,
+                late=getattr(event, "late", False),
+                trade_id=getattr(event, "trade_id", None),
+                command_id=metadata.get("command_id"),
+                command_type=metadata.get("command_type"),
+                source=metadata.get("source"),
+            )
+        )
+    return steps
+
+
+def _leaves(event: OrderEvent, before: Decimal | None) -> Decimal | None:
+    if event.status.is_terminal:
+        return ZERO
+    if isinstance(event, OrderFilled | OrderFillVoided | OrderReplaced):
+        return event.leaves_qty
+    return event.quantity if isinstance(event, OrderTerms) else before
+
+
+def _differences(
+    connection: psycopg.Connection[Any], order_id: UUID, steps: list[Step]
+) -> dict[str, tuple[str, str]]:
+    row = connection.execute(
+        """SELECT status, filled_quantity, leaves_quantity, last_position
+           FROM orders WHERE order_id = %s""",
+        (order_id,),
+    ).fetchone()
+    last = steps[-1]
+    of_order = max(step.position for step in steps if step.event_type.startswith("order."))
+    said = (last.status, last.cum_qty, last.leaves_qty or ZERO, of_order)
+    names = ("status", "filled_quantity", "leaves_quantity", "last_position")
+    shown = row or ("no row", "no row", "no row", "no row")
+    differing = {
+        name: (str(one), str(other))
+        for name, one, other in zip(names, said, shown, strict=True)
+        if one != other
+    }
+    if last.held and last.leaves_qty == 0:
+        differing["held"] = (str(last.held), "0, since nothing is left to trade")
+    return differing

@@ -1,0 +1,277 @@
+"""The sealer: gathers events into blocks and seals each.
+
+    look     how far the seals and the log are, every LOOK_SECONDS
+    gather   a block is whole when it has `block_events`, or when its oldest event has waited for
+             `block_age_seconds`
+    seal     read the events as they are stored, hash each, build the tree, hash and sign the seal
+    commit   the seal and the sealer's progress, in one transaction, by compare-and-swap
+
+It reads what is committed and writes to tables of its own, so appending does not know of it. What
+cannot be sealed (a gap in the log, seals that do not fit their own progress) stops it with an error
+that says so: sealing an altered log would make the alteration look right.
+"""
+
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from uuid_utils.compat import uuid7
+
+from ledger.audit.ask.printed_events import rows
+from ledger.audit.prove import sealer_lease as fence
+from ledger.audit.prove import seals
+from ledger.audit.prove.canonical import leaf_hash
+from ledger.audit.prove.keys import load_private
+from ledger.audit.prove.merkle import root
+from ledger.audit.prove.sealer_lease import Fenced, Progress
+from ledger.audit.prove.seals import Seal
+from ledger.eventstore import reader
+from ledger.operate.settings import Settings
+
+LOOK_SECONDS = 0.5
+"""Pause between two looks when nothing is to be sealed: small beside the age of a block."""
+RETRY_SECONDS = 1.0
+"""Pause before a lost database, or a log that cannot be sealed, is tried again."""
+CONNECT_TIMEOUT_SECONDS = 5
+"""Long enough for a busy server, short enough to try a restarted one again soon."""
+
+_log = structlog.get_logger(__name__)
+
+_OLDEST_AGE = """
+    SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8 FROM event_store
+    WHERE position > %s ORDER BY position LIMIT 1"""
+_NOW = """
+    SELECT replace(rtrim(rtrim(to_char(clock_timestamp() AT TIME ZONE 'UTC',
+        'YYYY-MM-DD HH24:MI:SS.US'), '0'), '.'), ' ', 'T') || 'Z'"""
+_INSERT = """
+    INSERT INTO event_seals (number, format, first_position, last_position, root, previous_hash,
+        public_key, sealed_at, hash, signature, leaf_hashes)
+    VALUES (%(number)s, %(format)s, %(first_position)s, %(last_position)s, %(root)s,
+        %(previous_hash)s, %(public_key)s, %(sealed_at)s, %(hash)s, %(signature)s, %(leaves)s)"""
+
+
+class CannotSeal(Exception):
+    """The log or the seals are not as they were left."""
+
+
+@dataclass(frozen=True)
+class SealerOptions:
+    """When a block is whole, and what it is signed with."""
+
+    block_events: int
+    block_age_seconds: float
+    key: Ed25519PrivateKey | None = None
+
+
+def options_of(settings: Settings) -> SealerOptions:
+    """The sealer's share of the settings. Raises UnusableKey."""
+    path = settings.seal_key_file
+    return SealerOptions(
+        block_events=settings.seal_block_events,
+        block_age_seconds=settings.seal_block_age_seconds,
+        key=load_private(path) if path is not None else None,
+    )
+
+
+def seal_all(connection: psycopg.Connection[Any], options: SealerOptions) -> Iterator[Seal]:
+    """Seals everything that is appended, whatever its age, block by block. Raises CannotSeal."""
+    while True:
+        try:
+            seal = seal_block(connection, fence.read_or_begin(connection), options, at_once=True)
+        except Fenced:  # the service sealed this block: go on behind it
+            if _paused(connection):
+                raise
+            continue
+        if seal is None:
+            return
+        yield seal
+
+
+def seal_block(
+    connection: psycopg.Connection[Any],
+    progress: Progress,
+    options: SealerOptions,
+    *,
+    at_once: bool = False,
+) -> Seal | None:
+    """Seals the next block in a transaction of its own; None if there is none that is whole. With
+    `at_once` a block is whole as soon as it has one event. Raises Fenced or CannotSeal."""
+    started = time.monotonic()
+    with connection.transaction():
+        # A seal that was published must not be lost with the server.
+        connection.execute("SET LOCAL synchronous_commit = on")
+        fence.hold(connection, progress)
+        last = _end_of_block(connection, progress.position, options, at_once)
+        if last is None:
+            return None
+        leaves, event_id = _leaves(connection, progress.position + 1, last)
+        seal = _sealed(connection, progress, last, leaves, options.key)
+        values = {name: getattr(seal, name) for name in seal.__struct_fields__}
+        connection.execute(_INSERT, values | {"leaves": b"".join(leaves)})
+        fence.advance(
+            connection,
+            progress,
+            to=last,
+            event_id=event_id,
+            rate=len(leaves) / max(time.monotonic() - started, 1e-6),
+        )
+    return seal
+
+
+def _end_of_block(
+    connection: psycopg.Connection[Any], sealed: int, options: SealerOptions, at_once: bool
+) -> int | None:
+    head = reader.head(connection)
+    if head < sealed:
+        raise CannotSeal(
+            f"the log ends at position {head}, but it is sealed up to {sealed}: events were "
+            "removed. Run: ledgerctl audit verify"
+        )
+    if head - sealed >= options.block_events:
+        return sealed + options.block_events
+    if head == sealed:
+        return None
+    row = connection.execute(_OLDEST_AGE, [sealed]).fetchone()
+    whole = at_once or (row is not None and row[0] >= options.block_age_seconds)
+    return head if whole else None
+
+
+def _leaves(
+    connection: psycopg.Connection[Any], first: int, last: int
+) -> tuple[list[bytes], str | None]:
+    """The leaf hashes of the block, and the id of its last event. Raises CannotSeal."""
+    leaves: list[bytes] = []
+    event_id = None
+    for row in rows(connection, first, last):
+        if row[0] == str(first + len(leaves)):
+            leaves.append(leaf_hash(row))
+            event_id = row[1]
+    if len(leaves) != last - first + 1:
+        raise CannotSeal(
+            f"there is no event at position {first + len(leaves)}: it was removed before it was "
+            "sealed. Run: ledgerctl audit verify"
+        )
+    return leaves, event_id
+
+
+def _sealed(
+    connection: psycopg.Connection[Any],
+    progress: Progress,
+    last: int,
+    leaves: list[bytes],
+    key: Ed25519PrivateKey | None,
+) -> Seal:
+    before = seals.head(connection)
+    reached = before.last_position if before else 0
+    if reached != progress.position:
+        raise CannotSeal(
+            f"the last seal ends at position {reached}, but the sealer had reached "
+            f"{progress.position}: seals were removed or added. Run: ledgerctl audit verify"
+        )
+    row = connection.execute(_NOW).fetchone()
+    assert row is not None
+    seal = Seal(
+        number=before.number + 1 if before else 1,
+        format=seals.FORMAT,
+        first_position=progress.position + 1,
+        last_position=last,
+        root=root(leaves),
+        previous_hash=before.hash if before else seals.NO_HASH,
+        public_key=key.public_key().public_bytes_raw() if key else None,
+        sealed_at=row[0],
+        hash=b"",
+        signature=None,
+    )
+    return seals.signed(seal, key)
+
+
+def _paused(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute(
+        "SELECT status = 'PAUSED' FROM event_projections WHERE projection_name = %s",
+        [seals.PROJECTION],
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+class Sealer:
+    """The service: seals what is whole until `stop` is set. `on_seal` is told of each seal once it
+    is committed."""
+
+    def __init__(
+        self,
+        database_url: str,
+        options: SealerOptions,
+        *,
+        stop: threading.Event,
+        on_seal: Callable[[Seal], None],
+    ) -> None:
+        self._database_url = database_url
+        self._options = options
+        self._stop = stop
+        self._on_seal = on_seal
+        self._owner = f"{platform.node()}:{os.getpid()}:{str(uuid7())[-12:]}"
+
+    def run(self) -> None:
+        """Returns when `stop` is set."""
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(
+                    self._database_url,
+                    autocommit=True,
+                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                    application_name="ledger seals",
+                ) as connection:
+                    self._serve(connection)
+            except psycopg.OperationalError as error:
+                _log.warning("seals.database_lost", error=" ".join(str(error).split()))
+                self._stop.wait(RETRY_SECONDS)
+
+    def _serve(self, connection: psycopg.Connection[Any]) -> None:
+        progress: Progress | None = None
+        said = time.monotonic()
+        while not self._stop.is_set():
+            if progress is None:
+                progress = fence.claim(connection, self._owner)
+                if progress is None:
+                    self._stop.wait(LOOK_SECONDS)
+                    continue
+                _log.info("seals.started", position=progress.position, epoch=progress.epoch)
+            try:
+                seal = seal_block(connection, progress, self._options)
+                if seal is not None:
+                    progress = Progress(progress.owner, progress.epoch, seal.last_position)
+                    self._tell(seal)
+                    continue
+                if time.monotonic() - said >= fence.HEARTBEAT_SECONDS:
+                    fence.heartbeat(connection, progress)
+                    said = time.monotonic()
+                self._stop.wait(LOOK_SECONDS)
+            except Fenced:
+                progress = self._still_mine(connection)
+            except CannotSeal as error:
+                _log.error("seals.cannot_seal", error=str(error))
+                fence.fail(connection, progress, str(error))
+                self._stop.wait(RETRY_SECONDS)
+        if progress is not None:
+            fence.release(connection, progress)
+
+    def _tell(self, seal: Seal) -> None:
+        _log.info(
+            "seals.sealed", number=seal.number, events=seal.event_count, position=seal.last_position
+        )
+        self._on_seal(seal)
+
+    def _still_mine(self, connection: psycopg.Connection[Any]) -> Progress | None:
+        """Where to go on when a person sealed meanwhile; None when somebody else is the owner."""
+        self._stop.wait(LOOK_SECONDS)
+        progress = fence.read(connection)
+        if progress is None or progress.owner != self._owner or _paused(connection):
+            return None
+        return progress

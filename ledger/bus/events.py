@@ -1,0 +1,176 @@
+"""An event as it leaves the ledger: a CloudEvent 1.0 on a subject that says what and whose it is.
+
+    ledger.events.<stream type>.<event>.<account id>       ledger.events.order.filled.1111…
+    ledger.events.instrument.<event>.instruments           instruments belong to no account
+
+The data is always of the newest schema of its type, whatever the store has: what goes out fits the
+published contract. The headers repeat what a reader of the stream needs without opening the body:
+`Nats-Msg-Id` (the event's id) and `Ledger-Position`.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+import orjson
+
+from ledger.bus.connection import is_subject_token
+from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION
+from ledger.eventstore.codec import (
+    EVENT_CLASSES,
+    UndecodableEvent,
+    UnknownEventType,
+    decode,
+    encode,
+)
+from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.event import Event
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.instruments import rules as instrument_rules
+
+EVENTS_PREFIX = "ledger.events"
+SOURCE = "trading-ledger"
+"""`source` of every event: with the id it makes a CloudEvent unique."""
+MESSAGE_ID = "Nats-Msg-Id"
+POSITION = "Ledger-Position"
+NOBODY = "none"
+"""Last token of an event that names no account: one of an application of its own on the store."""
+SCHEMA_PREFIX = "urn:trading-ledger:event"
+
+
+class UnreadableEvent(ValueError):
+    """A message that is no event of this ledger."""
+
+
+class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as a service receives it. `data` is the domain event: OrderFilled and the like."""
+
+    position: int
+    id: UUID
+    type: str
+    stream_type: str
+    stream_id: UUID
+    version: int
+    account_id: UUID | None
+    occurred_at: datetime
+    recorded_at: datetime
+    command_id: UUID | None
+    correlation_id: UUID | None
+    causation_id: UUID | None
+    user_id: UUID | None
+    data: Event
+
+
+class Published(NamedTuple):
+    """An event ready to be sent."""
+
+    subject: str
+    body: bytes
+    headers: dict[str, str]
+
+
+def published(event: RecordedEvent, prefix: str = EVENTS_PREFIX) -> Published:
+    """The message for an event, on a subject that begins with the prefix."""
+    data, schema = _newest(event)
+    token = _account_token(event, data)
+    body = {
+        "specversion": SPECVERSION,
+        "id": str(event.id),
+        "source": SOURCE,
+        "type": event.event_type,
+        "subject": token,
+        "time": _text(event.occurred_at),
+        "datacontenttype": "application/json",
+        "dataschema": schema_name(event.event_type, schema),
+        "position": event.position,
+        "streamtype": event.stream_type,
+        "streamid": str(event.stream_id),
+        "streamversion": event.event_version,
+        "recordedtime": _text(event.recorded_at),
+    }
+    metadata = orjson.loads(event.metadata)
+    ids = {
+        "commandid": metadata.get("command_id"),
+        "correlationid": event.correlation_id,
+        "causationid": event.causation_id,
+        "userid": event.user_id,
+        "traceparent": metadata.get("traceparent"),
+    }
+    body |= {name: str(value) for name, value in ids.items() if value is not None}
+    body["data"] = orjson.Fragment(data)
+    kind = event.event_type.removeprefix(f"{event.stream_type}.")
+    subject = f"{prefix}.{_token(event.stream_type)}.{_token(kind)}.{token}"
+    headers = {MESSAGE_ID: str(event.id), POSITION: str(event.position)}
+    return Published(subject, orjson.dumps(body), headers)
+
+
+def received(body: bytes) -> LedgerEvent:
+    """The event of a message. Raises UnreadableEvent."""
+    try:
+        message: dict[str, Any] = orjson.loads(body)
+        _, _, schema = message["dataschema"].rpartition(":")
+        token = message["subject"]
+        return LedgerEvent(
+            position=message["position"],
+            id=UUID(message["id"]),
+            type=message["type"],
+            stream_type=message["streamtype"],
+            stream_id=UUID(message["streamid"]),
+            version=message["streamversion"],
+            account_id=None if token in (INSTRUMENTS_SUBJECT, NOBODY) else UUID(token),
+            occurred_at=datetime.fromisoformat(message["time"]),
+            recorded_at=datetime.fromisoformat(message["recordedtime"]),
+            command_id=_uuid(message, "commandid"),
+            correlation_id=_uuid(message, "correlationid"),
+            causation_id=_uuid(message, "causationid"),
+            user_id=_uuid(message, "userid"),
+            data=decode(message["type"], orjson.dumps(message["data"]), int(schema)),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, UnknownEventType) as error:
+        raise UnreadableEvent(
+            f"this is no event that this version of the code knows ({error}): {body[:120]!r}. "
+            "Update the trading-ledger package of this service to the ledger's version."
+        ) from error
+
+
+def schema_name(event_type: str, schema: int) -> str:
+    """`dataschema` of an event, and the `$id` of its JSON Schema."""
+    return f"{SCHEMA_PREFIX}:{event_type}:{schema}"
+
+
+def _newest(event: RecordedEvent) -> tuple[bytes, int]:
+    """The payload and its schema version. What this code does not know goes out as it is."""
+    known = EVENT_CLASSES.get(event.event_type)
+    if known is None or event.schema == known.schema:
+        return event.data.encode(), event.schema
+    try:
+        return encode(event.decoded()), known.schema
+    except UndecodableEvent:
+        return event.data.encode(), event.schema
+
+
+def _account_token(event: RecordedEvent, data: bytes) -> str:
+    if event.stream_type == account_rules.STREAM_TYPE:
+        return str(event.stream_id)
+    if event.stream_type == instrument_rules.STREAM_TYPE:
+        return INSTRUMENTS_SUBJECT
+    named = orjson.loads(data).get("account_id")
+    try:
+        return str(UUID(named))
+    except (ValueError, TypeError, AttributeError):
+        return NOBODY
+
+
+def _token(text: str) -> str:
+    """The text as one token of a subject. The ledger's own names are that already."""
+    token = "".join("_" if sign in " .*>" else sign for sign in text)
+    return token if is_subject_token(token) else "_"
+
+
+def _uuid(message: dict[str, Any], name: str) -> UUID | None:
+    return UUID(message[name]) if name in message else None
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,174 @@
+"""How commands get onto the bus: in the order given, as many at once as are waiting.
+
+A bus that syncs every message to its disk before it confirms (`sync_interval: always`) takes a few
+hundred messages a second one by one. NATS 2.12 stores a batch of messages atomically and syncs it
+once, so what has gathered while the last group was under way goes out as one batch:
+
+    put ──▶ waiting ──▶ a group of one: published, confirmed by its own PubAck
+                    └─▶ a group of many: one atomic batch, confirmed as a whole
+
+One group is under way at a time, which is also what keeps the order. With one command at a time
+this is plain publishing; nothing waits for company. A stream that takes no batches (made by an
+older server, or edited so) says so, and from then on every command is published by itself.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import uuid4
+
+import nats.errors
+import orjson
+import structlog
+from nats.aio.client import Client
+
+from ledger.bus import connection as bus
+from ledger.bus import wire
+from ledger.client.submission import Sent
+
+MAX_GROUP = 500
+"""Commands published as one batch; the server takes at most 1000."""
+MAX_GROUP_BYTES = 1_000_000
+"""And their bytes: a batch is held in the server's memory until it is whole."""
+CONFIRMATION_TIMEOUT_SECONDS = 5.0
+"""After this a group that the bus did not confirm is given up; its commands are looked after one by
+one. A bus that syncs to a slow disk may need a second."""
+BATCHES_SINCE = (2, 12)
+"""The server version from which batches are taken; an older one would store them message by message
+and confirm none but the last."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Outbox:
+    """Publishes for one connection, while `run` runs. The bus's answers come in by `answered`."""
+
+    def __init__(self, connection: Client, replies: str) -> None:
+        self._nats = connection
+        self._replies = replies
+        self._waiting: deque[tuple[str, Sent]] = deque()
+        self._wake = asyncio.Event()
+        self._under_way: dict[str, asyncio.Future[bytes]] = {}
+        version = connection.connected_server_version
+        self._batches = (version.major, version.minor) >= BATCHES_SINCE
+
+    def put(self, token: str, sent: Sent) -> None:
+        """The command goes out in its turn. `token` ends the subject of its outcome."""
+        self._waiting.append((token, sent))
+        self._wake.set()
+
+    @property
+    def has_a_group(self) -> bool:
+        """As many as go out at once are waiting."""
+        return len(self._waiting) >= MAX_GROUP
+
+    def answered(self, token: str, data: bytes) -> None:
+        """The bus confirms or refuses what was published with `token`."""
+        future = self._under_way.get(token)
+        if future is not None and not future.done():
+            future.set_result(data)
+
+    def start_over(self) -> None:
+        """Forgets what was waiting and under way: the connection was lost."""
+        self._waiting.clear()
+        for future in self._under_way.values():
+            future.cancel()
+
+    async def run(self) -> None:
+        """Publishes group after group, until cancelled."""
+        while True:
+            await self._wake.wait()
+            group = self._next_group()
+            if group:
+                await self._publish(group)
+            else:
+                self._wake.clear()
+
+    def _next_group(self) -> list[tuple[str, Sent]]:
+        group: list[tuple[str, Sent]] = []
+        room = MAX_GROUP_BYTES
+        while self._waiting and len(group) < (MAX_GROUP if self._batches else 1):
+            room -= len(self._waiting[0][1].body)
+            if group and room < 0:
+                break
+            token, sent = self._waiting.popleft()
+            if not sent.outcome.done():
+                group.append((token, sent))
+        return group
+
+    async def _publish(self, group: list[tuple[str, Sent]]) -> None:
+        try:
+            if len(group) == 1 or not await self._publish_as_batch(group):
+                await self._publish_each(group)
+        except nats.errors.Error as error:
+            for _, sent in group:
+                sent.trouble = str(error)
+
+    async def _publish_each(self, group: Sequence[tuple[str, Sent]]) -> None:
+        """Each with its own confirmation, which goes to the client. A lone command is waited for,
+        so that others can gather behind it; not so where there are no batches to gather for."""
+        await wire.send(
+            self._nats,
+            [
+                wire.message(
+                    sent.subject,
+                    sent.body,
+                    reply=f"{self._replies}.received.{token}",
+                    headers={bus.REPLY_TO: self._outcome_subject(token)},
+                )
+                for token, sent in group
+            ],
+        )
+        if self._batches and len(group) == 1:
+            with self._answer_to(group[0][0]) as answer:
+                await asyncio.wait([answer], timeout=CONFIRMATION_TIMEOUT_SECONDS)
+
+    async def _publish_as_batch(self, group: Sequence[tuple[str, Sent]]) -> bool:
+        """False when the bus refused the batch and the commands are still to be published."""
+        batch_id = uuid4().hex
+        with self._answer_to(batch_id) as answer:
+            messages = []
+            for number, (token, sent) in enumerate(group, 1):
+                headers = {
+                    bus.REPLY_TO: self._outcome_subject(token),
+                    "Nats-Batch-Id": batch_id,
+                    "Nats-Batch-Sequence": str(number),
+                }
+                reply = ""
+                if number == len(group):
+                    headers["Nats-Batch-Commit"] = "1"
+                    reply = f"{self._replies}.received.{batch_id}"
+                messages.append(wire.message(sent.subject, sent.body, reply=reply, headers=headers))
+            await wire.send(self._nats, messages)
+            done, _ = await asyncio.wait([answer], timeout=CONFIRMATION_TIMEOUT_SECONDS)
+            # Neither confirmed nor refused, or the connection was lost: the commands are looked
+            # after one by one. A copy of one that did arrive has no second effect.
+            return not done or answer.cancelled() or self._note_answer(group, answer.result())
+
+    @contextmanager
+    def _answer_to(self, token: str) -> Iterator[asyncio.Future[bytes]]:
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._under_way[token] = answer
+        try:
+            yield answer
+        finally:
+            del self._under_way[token]
+
+    def _note_answer(self, group: Sequence[tuple[str, Sent]], data: bytes) -> bool:
+        refusal = orjson.loads(data).get("error") if data else {"description": "no stream"}
+        if refusal:
+            if refusal.get("err_code") == _BATCHES_DISABLED:
+                self._batches = False
+            _log.info("batch_refused", commands=len(group), error=refusal.get("description"))
+            return False
+        for _, sent in group:
+            sent.confirm()
+        return True
+
+    def _outcome_subject(self, token: str) -> str:
+        return f"{self._replies}.outcome.{token}"
+
+
+_BATCHES_DISABLED = 10174
+"""The server's code for a stream that takes no batches."""

@@ -1,0 +1,35 @@
+"""One connection to PostgreSQL that is opened when it is needed and again after a failure."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+
+from ledger.operate.schema import CONNECT_TIMEOUT_SECONDS
+
+Result = TypeVar("Result")
+
+
+class OneConnection:
+    """For one thread at a time."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._open: psycopg.Connection[Any] | None = None
+
+    def run(self, work: Callable[[psycopg.Connection[Any]], Result]) -> Result:
+        """The result of `work`. Raises psycopg.Error; the next call then uses a new connection."""
+        try:
+            if self._open is None:
+                self._open = psycopg.connect(
+                    self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
+                )
+            return work(self._open)
+        except psycopg.Error:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None

@@ -1,0 +1,212 @@
+"""Accounts: what can have happened to them and their money.
+
+Every event of an account says what it does to money in the same two lists: `postings`
+(what moved, summing to zero per asset) and `holds` (what became locked or free). State,
+balances, transactions and explanations all read those two lists and nothing else.
+State and decisions are in `account`, which everybody else imports these names from.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+
+from ledger.kernel.event import Event
+from ledger.nouns.orders.events import Side
+
+MAIN = "main"
+"""The sub-account that every account has."""
+EXTERNAL = "external"
+"""The outside world: other side of deposits, withdrawals and adjustments."""
+
+
+def venue_book(exchange: str) -> str:
+    """The other side of trades."""
+    return f"venue:{exchange}"
+
+
+def fees_book(exchange: str) -> str:
+    """The other side of commissions."""
+    return f"fees:{exchange}"
+
+
+def is_own_book(book: str) -> bool:
+    """Whether a book is a sub-account, not the other side. No sub-account has a colon."""
+    return book != EXTERNAL and ":" not in book
+
+
+class AccountType(StrEnum):
+    CASH = "CASH"
+    MARGIN = "MARGIN"
+
+
+class Environment(StrEnum):
+    LIVE = "LIVE"
+    PAPER = "PAPER"
+    BACKTEST = "BACKTEST"
+
+
+class AccountStatus(StrEnum):
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    CLOSED = "CLOSED"
+
+
+class Reason(StrEnum):
+    """Why money moved; the `reason` of a transaction."""
+
+    DEPOSIT = "DEPOSIT"
+    WITHDRAWAL = "WITHDRAWAL"
+    TRANSFER = "TRANSFER"
+    ADJUSTMENT = "ADJUSTMENT"
+    TRADE = "TRADE"
+    FEE = "FEE"
+    TRADE_VOID = "TRADE_VOID"
+    FEE_VOID = "FEE_VOID"
+    REBALANCE = "REBALANCE"
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One leg of a movement in an account's book. `book` is a sub-account of the account
+    (`main`, a strategy id) or the other side: `external`, `venue:<exchange>`,
+    `fees:<exchange>`. `amount` is signed: what the book gains."""
+
+    book: str
+    asset: str
+    amount: Decimal
+    reason: Reason
+
+
+class HoldChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What becomes locked (positive) or free again (negative) for an order."""
+
+    order_id: UUID
+    sub_account: str
+    asset: str
+    amount: Decimal
+
+
+# --- events ---------------------------------------------------------------------------
+
+
+class AccountEvent(Event, frozen=True, kw_only=True):
+    """What every account event says. `overdrawn`: a fact took what is available in some
+    sub-account of a CASH account below zero."""
+
+    postings: tuple[Posting, ...] = ()
+    holds: tuple[HoldChange, ...] = ()
+    overdrawn: bool = False
+
+
+class AccountOpened(AccountEvent, frozen=True, kw_only=True):
+    """Version 1 said `is_testnet`; version 2 says `environment`."""
+
+    type: ClassVar[str] = "account.opened"
+    schema: ClassVar[int] = 2
+    user_id: UUID
+    exchange: str
+    name: str
+    account_type: AccountType
+    environment: Environment
+    base_currency: str
+
+
+class AccountDeposited(AccountEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "account.deposited"
+    asset: str
+    amount: Decimal
+    sub_account: str
+    reference: str | None = None
+    account_closed: bool = False
+
+
+class AccountWithdrawn(AccountEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "account.withdrawn"
+    asset: str
+    amount: Decimal
+    sub_account: str
+    reference: str | None = None
+
+
+class AccountTransferred(AccountEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "account.transferred"
+    asset: str
+    amount: Decimal
+    from_sub_account: str
+    to_sub_account: str
+
+
+class AccountAdjusted(AccountEvent, frozen=True, kw_only=True):
+    """A correction by a person; `amount` is signed."""
+
+    type: ClassVar[str] = "account.adjusted"
+    asset: str
+    amount: Decimal
+    sub_account: str
+    reason: str
+    actor: str
+    account_closed: bool = False
+
+
+class AccountSuspended(AccountEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "account.suspended"
+    reason: str | None = None
+    actor: str | None = None
+
+
+class AccountReactivated(AccountEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "account.reactivated"
+    reason: str | None = None
+    actor: str | None = None
+
+
+class AccountClosed(AccountEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "account.closed"
+    reason: str | None = None
+    actor: str | None = None
+
+
+class FundsHeld(AccountEvent, frozen=True, kw_only=True):
+    """An order locks (more) funds."""
+
+    type: ClassVar[str] = "account.funds_held"
+    order_id: UUID
+
+
+class FundsReleased(AccountEvent, frozen=True, kw_only=True):
+    """An order locks less, or nothing more."""
+
+    type: ClassVar[str] = "account.funds_released"
+    order_id: UUID
+
+
+class TradeSettled(AccountEvent, frozen=True, kw_only=True):
+    """Money moved by a fill, and the part of the hold that it consumed or set free."""
+
+    type: ClassVar[str] = "account.trade_settled"
+    order_id: UUID
+    trade_id: str
+    instrument: str
+    side: Side
+    last_qty: Decimal
+    last_px: Decimal
+
+
+class TradeVoided(AccountEvent, frozen=True, kw_only=True):
+    """The postings of a settled trade, reversed."""
+
+    type: ClassVar[str] = "account.trade_voided"
+    order_id: UUID
+    trade_id: str
+    instrument: str
+    side: Side
+    last_qty: Decimal
+    last_px: Decimal
+
+
+class AccountRebalanced(AccountEvent, frozen=True, kw_only=True):
+    """Available funds moved between sub-accounts to match the allocations."""
+
+    type: ClassVar[str] = "account.rebalanced"

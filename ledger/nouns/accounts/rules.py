@@ -1,0 +1,359 @@
+"""Accounts: the decisions about them. Everything about accounts is imported from here.
+
+Money in an account lies in sub-accounts: `main`, and one per strategy assigned to it. Per
+sub-account and asset, total = available + locked; what is locked is the sum of the holds there.
+
+    deposit, adjust ───────▶ facts: always recorded, on a closed account too
+    withdraw, transfer ────▶ requests: only from what is available
+    hold ▶ set_hold ▶ settle (▶ void_trade)    an order's money, in `account_settlement`
+
+On a CASH account no request takes `available` below zero. Facts may, and say `overdrawn`. On a
+MARGIN account holds are kept the same way and nothing is refused for lack of funds.
+
+`account_state` says what is known of an account, `account_events` what can have happened.
+The stream is the account's id.
+"""
+
+from collections.abc import Collection
+from decimal import Decimal
+from uuid import UUID
+
+from ledger.kernel.event import Rejection
+from ledger.kernel.money import shown
+from ledger.nouns.accounts.events import (
+    EXTERNAL,
+    MAIN,
+    AccountAdjusted,
+    AccountClosed,
+    AccountDeposited,
+    AccountEvent,
+    AccountOpened,
+    AccountReactivated,
+    AccountRebalanced,
+    AccountStatus,
+    AccountSuspended,
+    AccountTransferred,
+    AccountType,
+    AccountWithdrawn,
+    Environment,
+    FundsHeld,
+    FundsReleased,
+    HoldChange,
+    Posting,
+    Reason,
+    TradeSettled,
+    TradeVoided,
+    fees_book,
+    is_own_book,
+    venue_book,
+)
+from ledger.nouns.accounts.settlement import check_hold, hold, set_hold, settle, void_trade
+from ledger.nouns.accounts.state import (
+    STATE_VERSION,
+    AccountState,
+    Balance,
+    Hold,
+    check_active,
+    check_not_closed,
+    evolve,
+    overdraws,
+)
+
+__all__ = [
+    "EXTERNAL",
+    "MAIN",
+    "STATE_VERSION",
+    "STREAM_TYPE",
+    "AccountAdjusted",
+    "AccountClosed",
+    "AccountDeposited",
+    "AccountEvent",
+    "AccountOpened",
+    "AccountReactivated",
+    "AccountRebalanced",
+    "AccountState",
+    "AccountStatus",
+    "AccountSuspended",
+    "AccountTransferred",
+    "AccountType",
+    "AccountWithdrawn",
+    "Balance",
+    "Environment",
+    "FundsHeld",
+    "FundsReleased",
+    "Hold",
+    "HoldChange",
+    "Posting",
+    "Reason",
+    "TradeSettled",
+    "TradeVoided",
+    "adjust",
+    "check_active",
+    "check_hold",
+    "check_not_closed",
+    "check_order",
+    "check_sub_account",
+    "close",
+    "deposit",
+    "evolve",
+    "fees_book",
+    "hold",
+    "is_own_book",
+    "open_account",
+    "overdraws",
+    "reactivate",
+    "rebalance",
+    "set_hold",
+    "settle",
+    "suspend",
+    "transfer",
+    "venue_book",
+    "void_trade",
+    "withdraw",
+]
+
+STREAM_TYPE = "account"
+
+
+# --- opening and closing --------------------------------------------------------------
+
+
+def open_account(
+    state: AccountState | None,
+    *,
+    account_id: UUID,
+    user_id: UUID,
+    exchange: str,
+    name: str,
+    account_type: AccountType,
+    environment: Environment,
+    base_currency: str,
+) -> tuple[AccountEvent, ...]:
+    if state is not None:
+        raise Rejection(
+            "ACCOUNT_ALREADY_EXISTS",
+            f"account {account_id} exists: give a new account an id of its own",
+        )
+    return (
+        AccountOpened(
+            user_id=user_id,
+            exchange=exchange,
+            name=name,
+            account_type=account_type,
+            environment=environment,
+            base_currency=base_currency,
+        ),
+    )
+
+
+def suspend(
+    state: AccountState, *, reason: str | None = None, actor: str | None = None
+) -> tuple[AccountEvent, ...]:
+    """Requests are refused from here on; facts are recorded as ever."""
+    check_active(state)
+    return (AccountSuspended(reason=reason, actor=actor),)
+
+
+def reactivate(
+    state: AccountState, *, reason: str | None = None, actor: str | None = None
+) -> tuple[AccountEvent, ...]:
+    check_not_closed(state)
+    if state.status is not AccountStatus.SUSPENDED:
+        raise Rejection(
+            "ACCOUNT_NOT_SUSPENDED", f"account {state.account_id} is active: nothing to do"
+        )
+    return (AccountReactivated(reason=reason, actor=actor),)
+
+
+def close(
+    state: AccountState, *, reason: str | None = None, actor: str | None = None
+) -> tuple[AccountEvent, ...]:
+    """For ever. Only an account without money and without orders that hold some."""
+    check_not_closed(state)
+    left = [
+        f"{shown(balance.total)} {asset} in {sub_account}"
+        for sub_account, assets in sorted(state.balances.items())
+        for asset, balance in sorted(assets.items())
+        if balance.total != 0 or balance.locked != 0
+    ]
+    if left:
+        raise Rejection(
+            "ACCOUNT_NOT_EMPTY",
+            f"account {state.account_id} has {', '.join(left[:_LEFT_TOLD])}"
+            f"{' and more' if len(left) > _LEFT_TOLD else ''}: "
+            "let its orders end and withdraw everything first",
+        )
+    return (AccountClosed(reason=reason, actor=actor),)
+
+
+_LEFT_TOLD = 5
+"""Balances that the refusal to close lists: enough to know where to look."""
+
+
+# --- money from and to outside --------------------------------------------------------
+
+
+def deposit(
+    state: AccountState,
+    *,
+    asset: str,
+    amount: Decimal,
+    sub_account: str = MAIN,
+    reference: str | None = None,
+) -> tuple[AccountEvent, ...]:
+    """Fact: the money is there, whatever we think of the account."""
+    postings = _move(EXTERNAL, sub_account, asset, amount, Reason.DEPOSIT)
+    return (
+        AccountDeposited(
+            asset=asset,
+            amount=amount,
+            sub_account=sub_account,
+            reference=reference,
+            account_closed=state.status is AccountStatus.CLOSED,
+            postings=postings,
+            overdrawn=overdraws(state, postings),
+        ),
+    )
+
+
+def adjust(
+    state: AccountState,
+    *,
+    asset: str,
+    amount: Decimal,
+    reason: str,
+    actor: str,
+    sub_account: str = MAIN,
+) -> tuple[AccountEvent, ...]:
+    """Fact: a person corrects a balance, up or down, and answers for it."""
+    postings = _move(EXTERNAL, sub_account, asset, amount, Reason.ADJUSTMENT)
+    return (
+        AccountAdjusted(
+            asset=asset,
+            amount=amount,
+            sub_account=sub_account,
+            reason=reason,
+            actor=actor,
+            account_closed=state.status is AccountStatus.CLOSED,
+            postings=postings,
+            overdrawn=overdraws(state, postings),
+        ),
+    )
+
+
+def withdraw(
+    state: AccountState,
+    *,
+    asset: str,
+    amount: Decimal,
+    sub_account: str = MAIN,
+    reference: str | None = None,
+) -> tuple[AccountEvent, ...]:
+    check_active(state)
+    _check_available(state, sub_account, asset, amount, "withdraw")
+    return (
+        AccountWithdrawn(
+            asset=asset,
+            amount=amount,
+            sub_account=sub_account,
+            reference=reference,
+            postings=_move(sub_account, EXTERNAL, asset, amount, Reason.WITHDRAWAL),
+        ),
+    )
+
+
+# --- money between sub-accounts -------------------------------------------------------
+
+
+def transfer(
+    state: AccountState,
+    *,
+    asset: str,
+    amount: Decimal,
+    from_sub_account: str,
+    to_sub_account: str,
+    known_sub_accounts: Collection[str],
+) -> tuple[AccountEvent, ...]:
+    check_active(state)
+    check_sub_account(from_sub_account, known_sub_accounts)
+    check_sub_account(to_sub_account, known_sub_accounts)
+    if from_sub_account == to_sub_account:
+        raise Rejection(
+            "SAME_SUB_ACCOUNT",
+            f"the transfer is from {from_sub_account} to itself: name two sub-accounts",
+        )
+    _check_available(state, from_sub_account, asset, amount, "transfer")
+    return (
+        AccountTransferred(
+            asset=asset,
+            amount=amount,
+            from_sub_account=from_sub_account,
+            to_sub_account=to_sub_account,
+            postings=_move(from_sub_account, to_sub_account, asset, amount, Reason.TRANSFER),
+        ),
+    )
+
+
+def rebalance(
+    state: AccountState, moves: Collection[tuple[str, str, str, Decimal]]
+) -> tuple[AccountEvent, ...]:
+    """Carries out moves (from, to, asset, amount) that `allocation.rebalance` planned; no event
+    when there are none."""
+    check_active(state)
+    if not moves:
+        return ()
+    postings = tuple(
+        posting
+        for from_sub_account, to_sub_account, asset, amount in moves
+        for posting in _move(from_sub_account, to_sub_account, asset, amount, Reason.REBALANCE)
+    )
+    return (AccountRebalanced(postings=postings),)
+
+
+def _move(
+    from_book: str, to_book: str, asset: str, amount: Decimal, reason: Reason
+) -> tuple[Posting, Posting]:
+    return (
+        Posting(book=from_book, asset=asset, amount=-amount, reason=reason),
+        Posting(book=to_book, asset=asset, amount=amount, reason=reason),
+    )
+
+
+# --- what others ask of an account ----------------------------------------------------
+
+
+def check_order(state: AccountState, *, instrument: str) -> None:
+    """Whether the account may trade this instrument (`VENUE:SYMBOL`) at all. Names of venues
+    differ in case only by habit."""
+    check_active(state)
+    venue = instrument.partition(":")[0]
+    if venue.casefold() != state.exchange.casefold():
+        raise Rejection(
+            "WRONG_VENUE",
+            f"{instrument} is traded on {venue}, account {state.account_id} is on "
+            f"{state.exchange}: use an account on {venue}",
+        )
+
+
+def check_sub_account(sub_account: str, known: Collection[str]) -> None:
+    """Whether there is such a sub-account (`allocation.sub_accounts` knows)."""
+    if sub_account not in known:
+        raise Rejection(
+            "UNKNOWN_SUB_ACCOUNT",
+            f"there is no sub-account {sub_account!r}: assign a strategy of that name first, "
+            f"or use one of {', '.join(sorted(known))}",
+        )
+
+
+def _check_available(
+    state: AccountState, sub_account: str, asset: str, amount: Decimal, verb: str
+) -> None:
+    if state.account_type is not AccountType.CASH:
+        return
+    available = state.balance(sub_account, asset).available
+    if available < amount:
+        raise Rejection(
+            "INSUFFICIENT_FUNDS",
+            f"available {shown(available)} {asset} in {sub_account} is less than the "
+            f"{shown(amount)} {asset} to {verb}: {verb} less, or free what open orders hold",
+        )

@@ -1,0 +1,156 @@
+"""Accounts: what decisions know of an account, and how events change it."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from ledger.kernel.event import Event, Rejection
+from ledger.kernel.money import ZERO
+from ledger.nouns.accounts.events import (
+    AccountClosed,
+    AccountEvent,
+    AccountOpened,
+    AccountReactivated,
+    AccountStatus,
+    AccountSuspended,
+    AccountType,
+    HoldChange,
+    Posting,
+    is_own_book,
+)
+
+STATE_VERSION = 1
+"""Shape of `AccountState` in snapshots; a change of shape is a new number."""
+
+
+class Balance(msgspec.Struct, gc=False):
+    """Of one asset in one sub-account."""
+
+    total: Decimal = ZERO
+    locked: Decimal = ZERO
+
+    @property
+    def available(self) -> Decimal:
+        return self.total - self.locked
+
+
+class Hold(msgspec.Struct, gc=False):
+    """What one order has locked."""
+
+    sub_account: str
+    asset: str
+    amount: Decimal
+
+
+class AccountState(msgspec.Struct, gc=False, kw_only=True):
+    """What decisions about an account need to know."""
+
+    account_id: UUID
+    user_id: UUID
+    exchange: str
+    account_type: AccountType
+    status: AccountStatus = AccountStatus.ACTIVE
+    balances: dict[str, dict[str, Balance]] = {}
+    """By sub-account, then asset."""
+    holds: dict[UUID, Hold] = {}
+    """By order, of orders that hold something."""
+
+    def balance(self, sub_account: str, asset: str) -> Balance:
+        """A balance to read. Nothing was ever there: zero."""
+        return self.balances.get(sub_account, _NOTHING).get(asset, _ZERO_BALANCE)
+
+    def held(self, order_id: UUID) -> Decimal:
+        hold = self.holds.get(order_id)
+        return ZERO if hold is None else hold.amount
+
+
+_NOTHING: dict[str, Balance] = {}
+_ZERO_BALANCE = Balance()
+
+
+def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> AccountState:
+    """The state after an event. The state given is changed, not copied."""
+    if isinstance(event, AccountOpened):
+        return AccountState(
+            account_id=stream_id,
+            user_id=event.user_id,
+            exchange=event.exchange,
+            account_type=event.account_type,
+        )
+    if state is None or not isinstance(event, AccountEvent):
+        raise TypeError(
+            f"{type(event).__name__} is not how the account {stream_id} can begin or go on"
+        )
+    for posting in event.postings:
+        if is_own_book(posting.book):
+            _own_balance(state, posting.book, posting.asset).total += posting.amount
+    for change in event.holds:
+        _own_balance(state, change.sub_account, change.asset).locked += change.amount
+        _change_hold(state, change)
+    match event:
+        case AccountSuspended():
+            state.status = AccountStatus.SUSPENDED
+        case AccountReactivated():
+            state.status = AccountStatus.ACTIVE
+        case AccountClosed():
+            state.status = AccountStatus.CLOSED
+        case _:
+            pass  # what else happens is money, and that is in the postings and holds
+    return state
+
+
+def _own_balance(state: AccountState, sub_account: str, asset: str) -> Balance:
+    """A balance to change."""
+    assets = state.balances.get(sub_account)
+    if assets is None:
+        assets = state.balances[sub_account] = {}
+    balance = assets.get(asset)
+    if balance is None:
+        balance = assets[asset] = Balance()
+    return balance
+
+
+def _change_hold(state: AccountState, change: HoldChange) -> None:
+    hold = state.holds.get(change.order_id)
+    if hold is None:
+        state.holds[change.order_id] = Hold(change.sub_account, change.asset, change.amount)
+        return
+    hold.amount += change.amount
+    if hold.amount == 0:
+        del state.holds[change.order_id]
+
+
+def overdraws(
+    state: AccountState, postings: Iterable[Posting], holds: Iterable[HoldChange] = ()
+) -> bool:
+    """Whether some balance that these touch has less than nothing available after them. Only a
+    CASH account can be overdrawn."""
+    if state.account_type is not AccountType.CASH:
+        return False
+    changes: dict[tuple[str, str], Decimal] = {}
+    for posting in postings:
+        if is_own_book(posting.book):
+            key = (posting.book, posting.asset)
+            changes[key] = changes.get(key, ZERO) + posting.amount
+    for change in holds:
+        key = (change.sub_account, change.asset)
+        changes[key] = changes.get(key, ZERO) - change.amount
+    return any(state.balance(*key).available + change < 0 for key, change in changes.items())
+
+
+def check_active(state: AccountState) -> None:
+    """Whether the account takes requests that use its money."""
+    check_not_closed(state)
+    if state.status is AccountStatus.SUSPENDED:
+        raise Rejection(
+            "ACCOUNT_SUSPENDED", f"account {state.account_id} is suspended: reactivate it first"
+        )
+
+
+def check_not_closed(state: AccountState) -> None:
+    if state.status is AccountStatus.CLOSED:
+        raise Rejection(
+            "ACCOUNT_CLOSED", f"account {state.account_id} is closed: use another account"
+        )

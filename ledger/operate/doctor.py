@@ -1,0 +1,224 @@
+"""Is everything there that the ledger needs? Each check is one finding with its remedy."""
+
+import asyncio
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import nats
+import nats.errors
+import nats.js.errors
+import psycopg
+
+from ledger.bus.connection import COMMANDS_STREAM
+from ledger.bus.security import BusSecurity
+from ledger.operate import schema as database
+from ledger.operate import servers
+from ledger.operate.settings import Settings
+
+OLDEST_NATS = (2, 10)
+NATS_TIMEOUT_SECONDS = 3
+CLOCK_WARNING_SECONDS = 1.0
+"""A clock further off than this is not synchronised, even if nothing is refused for it yet."""
+DISK_WARNING_BYTES = 5 * 1024**3
+DISK_FAILURE_BYTES = 512 * 1024**2
+"""Below this PostgreSQL and JetStream can stop at any moment for want of space."""
+
+Status = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    status: Status
+    message: str
+    remedy: str | None = None
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """All findings, in an order in which the first failure explains the later ones."""
+    yield _python()
+    yield _disk(settings)
+    try:
+        with servers.database(settings) as url:
+            yield from _database(url, settings)
+    except (servers.NotRunning, database.SchemaError) as error:
+        yield Finding("postgresql", "fail", _one_line(error))
+    except psycopg.Error as error:
+        yield Finding(
+            "postgresql", "fail", _one_line(error), "Start it, or correct LEDGER_DATABASE_URL."
+        )
+    try:
+        url = servers.find_nats(settings)
+        yield from asyncio.run(_nats(url, settings))
+    except servers.NotRunning as error:
+        yield Finding("nats", "fail", _one_line(error))
+    except (nats.errors.Error, OSError) as error:
+        message = _one_line(error) or type(error).__name__
+        yield Finding("nats", "fail", message, "Start it, or correct LEDGER_NATS_URL.")
+
+
+def _python() -> Finding:
+    packages = ("trading-ledger", "eventsourcing", "psycopg", "nats-py", "pydantic")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return Finding("python", "ok", f"Python {sys.version.split()[0]}, {versions}")
+
+
+def _disk(settings: Settings) -> Finding:
+    place = settings.data_dir.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(Path(place)).free
+    message = f"{free / 1024**3:.1f} GiB free at {place}"
+    if free < DISK_FAILURE_BYTES:
+        return Finding("disk", "fail", message, "Free some space before the services stop.")
+    if free < DISK_WARNING_BYTES:
+        return Finding("disk", "warn", message, "Free some space, or set LEDGER_DATA_DIR.")
+    return Finding("disk", "ok", message)
+
+
+def _database(url: str, settings: Settings) -> Iterator[Finding]:
+    with database.connect(url) as connection:
+        number = connection.info.server_version
+        where = f"{connection.info.dbname} at {connection.info.host or 'the local socket'}"
+        yield Finding("postgresql", "ok", f"PostgreSQL {number // 10_000}, database {where}")
+        yield _clock(connection, settings)
+        schema = _schema(connection)
+        yield schema
+        if schema.status == "fail":
+            return
+        yield _gapless(connection)
+        yield _append_only(connection)
+
+
+def _clock(connection: psycopg.Connection[Any], settings: Settings) -> Finding:
+    before = time.time()
+    theirs: datetime = _value(connection, "SELECT clock_timestamp()")
+    ours = datetime.fromtimestamp((before + time.time()) / 2, UTC)
+    skew = abs((theirs - ours).total_seconds())
+    message = f"the database's clock is {skew:.3f} s off ours"
+    if skew > settings.clock_tolerance_seconds:
+        return Finding("clock", "fail", message, "Synchronise the clocks of both machines.")
+    if skew > CLOCK_WARNING_SECONDS:
+        return Finding("clock", "warn", message, "Synchronise the clocks of both machines.")
+    return Finding("clock", "ok", message)
+
+
+def _schema(connection: psycopg.Connection[Any]) -> Finding:
+    try:
+        changed = database.pending(connection)
+    except database.SchemaError as error:
+        return Finding("schema", "fail", _one_line(error))
+    if any(file.numbered for file in changed):
+        names = ", ".join(file.name for file in changed if file.numbered)
+        return Finding("schema", "fail", f"not applied: {names}", "Run: ledgerctl migrate")
+    if changed:
+        names = ", ".join(file.name for file in changed)
+        return Finding("schema", "warn", f"not up to date: {names}", "Run: ledgerctl migrate")
+    return Finding("schema", "ok", "current")
+
+
+def _gapless(connection: psycopg.Connection[Any]) -> Finding:
+    row = connection.execute("SELECT count(*), coalesce(max(position), 0) FROM event_store")
+    count, head = row.fetchone() or (0, 0)
+    if count == head:
+        return Finding("event_store", "ok", f"{count} events, positions without a gap")
+    return Finding(
+        "event_store",
+        "fail",
+        f"{count} events, but the last position is {head}: events are missing",
+        "Stop the services and restore event_store from a backup: history was changed.",
+    )
+
+
+def _append_only(connection: psycopg.Connection[Any]) -> Finding:
+    enabled = _value(
+        connection,
+        """SELECT count(*) FROM pg_trigger
+           WHERE tgrelid = 'event_store'::regclass AND tgname = 'event_store_is_append_only'
+             AND tgenabled IN ('O', 'A')""",
+    )
+    if enabled:
+        return Finding("append_only", "ok", "the database refuses to change history")
+    return Finding(
+        "append_only",
+        "fail",
+        "the trigger event_store_is_append_only is missing or disabled: history can be changed",
+        "Find out who did it and why, then: ALTER TABLE event_store ENABLE TRIGGER "
+        "event_store_is_append_only",
+    )
+
+
+async def _nats(url: str, settings: Settings) -> list[Finding]:
+    async def ignore(_: Exception) -> None:
+        """The error is raised as well."""
+
+    connection = await nats.connect(
+        url,
+        allow_reconnect=False,
+        connect_timeout=NATS_TIMEOUT_SECONDS,
+        error_cb=ignore,
+        **BusSecurity.of(settings).options(),
+    )
+    try:
+        return [_nats_server(connection, settings), *await _jetstream(connection)]
+    finally:
+        await connection.close()
+
+
+def _nats_server(connection: Any, settings: Settings) -> Finding:
+    found = connection.connected_server_version
+    message = f"NATS {found.major}.{found.minor}.{found.patch}"
+    if (found.major, found.minor) < OLDEST_NATS:
+        return Finding("nats", "fail", message, "Use NATS 2.10 or later.")
+    if connection.max_payload <= settings.command_payload_limit_bytes:
+        return Finding(
+            "nats",
+            "warn",
+            f"{message}, max_payload {connection.max_payload} is not above "
+            f"LEDGER_COMMAND_PAYLOAD_LIMIT_BYTES {settings.command_payload_limit_bytes}: what is "
+            "too large is cut off by the server without an outcome",
+            "Raise max_payload in the server's configuration.",
+        )
+    return Finding("nats", "ok", message)
+
+
+async def _jetstream(connection: Any) -> list[Finding]:
+    context = connection.jetstream(timeout=NATS_TIMEOUT_SECONDS)
+    try:
+        await context.account_info()
+    except (nats.js.errors.Error, nats.errors.Error) as error:
+        return [
+            Finding("jetstream", "fail", _one_line(error), "Start the server with JetStream (-js).")
+        ]
+    try:
+        stream = await context.stream_info(COMMANDS_STREAM)
+    except nats.js.errors.NotFoundError:
+        return [
+            Finding("jetstream", "ok", "enabled"),
+            Finding(
+                "commands",
+                "warn",
+                f"there is no stream {COMMANDS_STREAM} yet",
+                "`ledgerctl serve commands` makes it when it starts.",
+            ),
+        ]
+    message = f"stream {COMMANDS_STREAM} holds {stream.state.messages} messages"
+    return [Finding("jetstream", "ok", "enabled"), Finding("commands", "ok", message)]
+
+
+def _value(connection: psycopg.Connection[Any], statement: str) -> Any:
+    row = connection.execute(statement.encode()).fetchone()
+    return row[0] if row else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

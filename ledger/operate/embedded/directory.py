@@ -1,0 +1,109 @@
+"""What a data directory tells about the services that run on it.
+
+<name>.lock      locked by whoever runs the service, and by the service itself, which inherits
+                 the lock: taken as long as either lives. Holds the process id of the owner.
+services.json    URL and process id of each service, for other commands in the same directory
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ledger.operate import processes
+
+RELEASE_TIMEOUT_SECONDS = 30.0
+"""How long a service may take to end after its owner has died."""
+POLL_SECONDS = 0.05
+"""Pause between two tries for a lock."""
+
+
+class DataDirectoryInUse(Exception):
+    """Another process runs the service on the same data."""
+
+
+def take_lock(directory: Path, name: str) -> int:
+    """The lock of a service, as a file descriptor. A lock whose owner has died is waited for:
+    its service is ending. Raises DataDirectoryInUse."""
+    path = directory / f"{name}.lock"
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + RELEASE_TIMEOUT_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = _owner(path)
+            if time.monotonic() < deadline and not (owner and processes.alive(owner)):
+                time.sleep(POLL_SECONDS)
+                continue
+            os.close(lock)
+            raise DataDirectoryInUse(
+                f"{name} already runs on {directory}, for process {owner or 'unknown'}. Use that "
+                "one, stop it, or choose another directory with LEDGER_DATA_DIR."
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        return lock
+
+
+def release_lock(lock: int) -> None:
+    """Gives the lock up; a service that still ends keeps it until it is gone."""
+    os.ftruncate(lock, 0)
+    os.close(lock)
+
+
+def record(directory: Path, name: str, entry: dict[str, Any] | None) -> None:
+    """Writes a service's entry of services.json, or removes it."""
+    with _services_locked(directory):
+        entries = _entries(directory) | {name: entry}
+        kept = {key: value for key, value in entries.items() if value is not None}
+        unfinished = directory / "services.json.unfinished"
+        unfinished.write_text(json.dumps(kept, indent=2) + "\n")
+        unfinished.replace(directory / "services.json")
+
+
+def running_services(directory: Path | str) -> dict[str, str]:
+    """URL by name ("postgresql", "nats") of the services that run on the data directory."""
+    path = Path(directory).absolute()
+    entries = _entries(path)
+    return {name: str(entry["url"]) for name, entry in entries.items() if _locked(path, name)}
+
+
+def _owner(path: Path) -> int | None:
+    text = path.read_text()
+    return int(text) if text.isdigit() else None
+
+
+def _entries(directory: Path) -> dict[str, Any]:
+    try:
+        entries: dict[str, Any] = json.loads((directory / "services.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return entries
+
+
+def _locked(directory: Path, name: str) -> bool:
+    try:
+        lock = os.open(directory / f"{name}.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+@contextmanager
+def _services_locked(directory: Path) -> Iterator[None]:
+    lock = os.open(directory / "services.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    with contextlib.closing(os.fdopen(lock)):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,19 @@
+"""What other packages add to the ledger, by entry points: `ledger` knows none of them by name.
+
+ledger.migrations   install(database_url): runs after our own schema is current
+ledger.operate.servers     serve(database_url, stop): blocks until the event `stop` is set
+ledger.cli          a typer app, mounted as `ledgerctl <name>` (cli/main.py)
+"""
+
+import importlib.metadata
+
+from ledger.operate.schema import migrate
+
+
+def migrate_all(database_url: str) -> list[str]:
+    """Brings our schema up to date, then those of the plugins. Returns our files that were
+    applied. Safe to call twice and from several processes."""
+    applied = migrate(database_url)
+    for entry_point in importlib.metadata.entry_points(group="ledger.migrations"):
+        entry_point.load()(database_url)
+    return applied

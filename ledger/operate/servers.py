@@ -1,0 +1,76 @@
+"""Which PostgreSQL and NATS a command uses: those of the settings, or the embedded ones.
+
+A service that is not set by URL is the embedded one of the data directory. Commands find it
+running there (`ledgerctl up`, in another terminal); the ones that need nothing but the database
+start it for as long as they take when nobody runs it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from ledger.operate.embedded.directory import running_services
+from ledger.operate.settings import Settings
+
+
+class NotRunning(Exception):
+    """An embedded service is needed and nobody runs it."""
+
+
+def find_database(settings: Settings) -> str:
+    """URL of the PostgreSQL that is set, or that runs embedded. Raises NotRunning."""
+    return database_url(settings) or _running(settings, "postgresql", "LEDGER_DATABASE_URL")
+
+
+def database_url(settings: Settings) -> str | None:
+    """URL of the PostgreSQL that is set, with the TLS that is set; None if none is."""
+    if settings.database_url is None:
+        return None
+    files = {
+        "sslrootcert": settings.database_tls_ca_file,
+        "sslcert": settings.database_tls_cert_file,
+        "sslkey": settings.database_tls_key_file,
+    }
+    tls = {name: str(file.absolute()) for name, file in files.items() if file is not None}
+    if not tls:
+        return settings.database_url
+    if "sslrootcert" in tls:  # who names an authority wants to know whom it speaks with
+        tls["sslmode"] = "verify-full"
+    parts = urlsplit(settings.database_url)
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit(parts._replace(query=urlencode(tls | given)))
+
+
+def find_nats(settings: Settings) -> str:
+    """URL of the NATS server that is set, or that runs embedded. Raises NotRunning."""
+    return settings.nats_url or _running(settings, "nats", "LEDGER_NATS_URL")
+
+
+@contextmanager
+def database(settings: Settings, *, create: bool = False) -> Iterator[str]:
+    """The database's URL for the length of the block: an embedded PostgreSQL that nobody runs is
+    started for it. Raises NotRunning where there is no data yet, unless it may be created."""
+    try:
+        url = find_database(settings)
+    except NotRunning:
+        if not create and not (settings.data_dir / "postgresql").exists():
+            raise
+        from ledger.operate.embedded.servers import (
+            EmbeddedPostgres,  # not needed where servers are set
+        )
+
+        with EmbeddedPostgres(settings.data_dir) as server:
+            yield server.url
+    else:
+        yield url
+
+
+def _running(settings: Settings, name: str, variable: str) -> str:
+    url = running_services(settings.data_dir).get(name)
+    if url is None:
+        raise NotRunning(
+            f"no {name} runs on {settings.data_dir.absolute()}, and {variable} is not set. Start "
+            "the embedded services with `ledgerctl up` in another terminal (same directory), or "
+            "set the variable in the environment or in .env."
+        )
+    return url

@@ -1,0 +1,105 @@
+"""Batches become outcomes, whatever goes wrong: the worker's way to `Ledger`.
+
+    decide    ahead, while the batch before commits; a failure here is no news, `commit` asks again
+    commit    with patience: until the database is there; decided again where others got in between
+
+A batch that cannot be recorded is taken apart: each command alone, so that only the one at fault is
+set aside.
+
+A command that fails through a fault of ours (FAILED) is tried again later, a few times, and then
+set aside: its outcome is recorded and answered.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import structlog
+
+from ledger.bus.delivery import Delivery
+from ledger.commands import FAILED, Command, InvalidCommand, Outcome
+from ledger.eventstore.store import VersionConflict
+from ledger.programs.partition_leases import LeaseLost
+from ledger.subscriptions.retry import Patience
+from ledger.write.ledger import Decision, Fence, Ledger
+
+NOT_RECORDED = "NOT_RECORDED"
+"""Code of a command that the database refused to record: a fault of ours."""
+
+Batch = Sequence[Delivery]
+
+_log = structlog.get_logger(__name__)
+
+
+class Decisions:
+    """Of one worker."""
+
+    def __init__(self, ledger: Ledger, patience: Patience, max_deliver: int) -> None:
+        self._ledger = ledger
+        self._patience = patience
+        self._max_deliver = max_deliver
+
+    def is_last_try(self, one: Delivery) -> bool:
+        return one.tries >= self._max_deliver
+
+    async def decide(self, batch: Batch) -> Decision | None:
+        """None when that is not possible now."""
+        commands = [one.command for one in batch]
+        try:
+            return await asyncio.to_thread(self._ledger.decide, commands)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it comes again
+            _log.info("not_decided_ahead", commands=len(batch), error=str(fault).strip())
+            return None
+
+    async def commit(
+        self, batch: Batch, decision: Decision | None, fence: Fence
+    ) -> list[Outcome] | None:
+        """One outcome per delivery; None when stopped before there were any. Raises LeaseLost."""
+        try:
+            return await self._record(batch, decision, fence)
+        except LeaseLost:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, the worker goes on
+            _log.exception("batch_failed", commands=len(batch))
+        return await self._each_alone(batch, fence)
+
+    async def _record(
+        self, batch: Batch, decision: Decision | None, fence: Fence
+    ) -> list[Outcome] | None:
+        commands = [one.command for one in batch]
+        last_tries = frozenset(
+            one.command.id for one in batch if self.is_last_try(one) and one.command.id is not None
+        )
+        decided_ahead = [decision] if decision is not None else []
+
+        def record() -> list[Outcome]:
+            if decided_ahead:
+                with contextlib.suppress(VersionConflict):  # it is decided again
+                    return self._ledger.commit(decided_ahead.pop(), last_tries, fence)
+            return self._ledger.execute(commands, None, last_tries, fence)
+
+        return await self._patience.until_done(record)
+
+    async def _each_alone(self, batch: Batch, fence: Fence) -> list[Outcome] | None:
+        outcomes: list[Outcome] = []
+        for one in batch:
+            try:
+                decided = await self._record([one], None, fence)
+            except LeaseLost:
+                raise
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the worker goes on
+                _log.exception("command_not_recorded", command_id=str(one.command.id))
+                decided = [_unrecorded(one.command, fault)]
+            if decided is None:
+                return None
+            outcomes += decided
+        return outcomes
+
+
+def _unrecorded(command: Command | InvalidCommand, fault: Exception) -> Outcome:
+    return Outcome(
+        command_id=command.id,
+        status=FAILED,
+        code=NOT_RECORDED,
+        message=f"{type(fault).__name__}: the ledger could not record this; it was set aside",
+    )

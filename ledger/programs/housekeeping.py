@@ -1,0 +1,95 @@
+"""Forgets outcomes that nobody can ask for again, where the settings say so.
+
+A command that is sent again when its outcome is forgotten would be decided again. So an outcome is
+kept longer than the stream keeps the command, which could be delivered again from there: a
+retention that is not longer than that of the stream, as it *is*, is refused in the log, and nothing
+is forgotten. Senders must not send a command again after that time; that is why the default is to
+forget nothing. FAILED outcomes stay: they are an operator's.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import nats.errors
+import nats.js.errors
+import psycopg
+import structlog
+from nats.aio.client import Client
+
+from ledger.bus import connection as bus
+from ledger.operate.schema import connect
+from ledger.operate.settings import Settings
+
+INTERVAL_SECONDS = 3_600.0
+"""Between two times of forgetting. Each looks through the whole inbox, which has no index by time:
+one would cost every command something, and this costs seconds an hour."""
+ROWS_AT_ONCE = 10_000
+"""Outcomes forgotten in one transaction: some tens of milliseconds."""
+
+_log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def outcomes_forgotten(
+    connection: Client, database_url: str, settings: Settings
+) -> AsyncIterator[None]:
+    """Inside the block, outcomes older than `inbox_retention_days` are forgotten, now and each
+    hour; nothing is without that setting."""
+    if settings.inbox_retention_days is None:
+        yield
+        return
+    task = asyncio.create_task(
+        _forget_for_ever(connection, database_url, settings.inbox_retention_days)
+    )
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _forget_for_ever(connection: Client, database_url: str, days: float) -> None:
+    while True:
+        try:
+            kept = await _days_in_stream(connection)
+            if kept is not None and kept < days:
+                forgotten = await asyncio.to_thread(forget, database_url, days)
+                _log.info("outcomes_forgotten", outcomes=forgotten, older_than_days=days)
+            else:
+                _log.error(
+                    "outcomes_not_forgotten",
+                    reason=f"{bus.COMMANDS_STREAM} keeps commands "
+                    + ("for ever" if kept is None else f"for {kept:g} days")
+                    + f", and the inbox their outcomes for {days:g}: set "
+                    "LEDGER_INBOX_RETENTION_DAYS above that, or shorten the stream's max_age",
+                )
+        except (psycopg.Error, nats.errors.Error) as error:
+            _log.warning("outcomes_not_forgotten", reason=str(error).strip())
+        await asyncio.sleep(INTERVAL_SECONDS)
+
+
+async def _days_in_stream(connection: Client) -> float | None:
+    """How long commands are kept; None for ever."""
+    jetstream = connection.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
+    with contextlib.suppress(nats.js.errors.NotFoundError):
+        max_age = (await jetstream.stream_info(bus.COMMANDS_STREAM)).config.max_age
+        return max_age / bus.SECONDS_PER_DAY if max_age else None
+    return 0.0  # there is none, so nothing can come from it
+
+
+def forget(database_url: str, days: float) -> int:
+    """Takes away the outcomes that are older; how many."""
+    forgotten = 0
+    with connect(database_url) as connection:
+        while True:
+            row = connection.execute(
+                "SELECT forget_outcomes(make_interval(secs => %s), %s)",
+                (days * bus.SECONDS_PER_DAY, ROWS_AT_ONCE),
+            ).fetchone()
+            assert row is not None
+            (at_once,) = row
+            forgotten += int(at_once)
+            if at_once < ROWS_AT_ONCE:
+                return forgotten

@@ -1,0 +1,63 @@
+"""Sends commands that failed to the worker again, for an operator.
+
+    settle      RETRIED: the FAILED outcome is gone, the command can be decided anew (ledger/failed)
+    send        its message as it came, to the subject it came on
+    wait        for the new outcome; it is also there for whoever asks for it
+
+If the bus is away in between, the command has no outcome and nothing is lost: retrying it again
+sends it again, and the inbox sees to one effect.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import nats.errors
+import psycopg
+from nats.aio.client import Client
+
+from ledger.bus.connection import COMMANDS_PREFIX, JETSTREAM_TIMEOUT_SECONDS, REPLY_TO
+from ledger.commands import UNKNOWN, Outcome
+from ledger.write import failed_commands
+from ledger.write.failed_commands import RETRIED
+
+
+class NotSent(Exception):
+    """The bus did not take a command; the operator may try again."""
+
+
+async def retry(
+    database: psycopg.Connection[Any],
+    connection: Client,
+    command_id: UUID,
+    *,
+    by: str,
+    reason: str,
+    timeout: float,
+) -> Outcome:
+    """The command's new outcome; UNKNOWN when none came within `timeout` seconds. Raises
+    NotSettled, NotSent."""
+    last = failed_commands.of_command(database, command_id)[-1]
+    if last.status != RETRIED or last.outcome is not None:
+        failed_commands.settle(database, command_id, "RETRIED", by=by, reason=reason)
+    inbox = connection.new_inbox()
+    answers = await connection.subscribe(inbox)
+    try:
+        await connection.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS).publish(
+            COMMANDS_PREFIX + last.subject, last.body, headers={REPLY_TO: inbox}
+        )
+    except (TimeoutError, nats.errors.Error, OSError) as error:
+        raise NotSent(
+            f"command {command_id} is to be decided anew, but the bus did not take it: "
+            f"{str(error) or type(error).__name__}. Run the same retry again when NATS runs."
+        ) from error
+    try:
+        return Outcome.from_json((await answers.next_msg(timeout)).data)
+    except nats.errors.TimeoutError:
+        return Outcome(
+            command_id=command_id,
+            status=UNKNOWN,
+            message=f"no outcome within {timeout:g} seconds: check that `ledgerctl serve commands` "
+            "runs; it decides the command when it does",
+        )
+    finally:
+        await answers.unsubscribe()

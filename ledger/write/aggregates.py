@@ -1,0 +1,181 @@
+"""The states of aggregates, in memory while they are in use.
+
+    load()      reads the streams a batch needs: newest snapshot, then the events after it, two
+                queries whatever their number; streams already here are not read again
+    get()       the state of a stream, None before its first event
+    record()    evolves the state by an event that was just decided
+    restore()   takes back what an abandoned decision recorded
+    committed() tells which records are in the log
+    forget()    drops streams that another writer has changed
+
+States are kept from batch to batch, at most `capacity` streams, least recently used dropped
+first. What is here is never trusted beyond the log: the commit checks that nobody else appended
+to a stream the batch has read (`application.py`).
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable
+from decimal import Decimal
+from itertools import islice
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+import orjson
+import psycopg
+
+from ledger.eventstore import snapshots
+from ledger.eventstore.snapshots import Snapshot
+from ledger.eventstore.store import NewEvent, load_streams
+from ledger.kernel.event import Event, Rejection
+from ledger.kernel.money import plain
+from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.orders import rules as order_rules
+from ledger.operate import metrics
+
+_JSON_NATIVE = (Decimal,)
+
+
+class _Kind(NamedTuple):
+    """An aggregate: how its state follows from its events, and how a snapshot is read back."""
+
+    evolve: Callable[[Any, Event, UUID], Any]
+    state: type
+    topic: str
+
+
+def _kind(module: Any, state: type) -> _Kind:
+    return _Kind(module.evolve, state, f"{module.STREAM_TYPE}.{module.STATE_VERSION}")
+
+
+KINDS: dict[str, _Kind] = {
+    account_rules.STREAM_TYPE: _kind(account_rules, account_rules.AccountState),
+    allocation_rules.STREAM_TYPE: _kind(allocation_rules, allocation_rules.AllocationState),
+    instrument_rules.STREAM_TYPE: _kind(instrument_rules, instrument_rules.InstrumentState),
+    order_rules.STREAM_TYPE: _kind(order_rules, order_rules.OrderState),
+}
+
+
+class Stream:
+    """A stream in memory. `pending` are events recorded and not known to be committed."""
+
+    __slots__ = ("pending", "snapshot_version", "state", "stream_type", "version")
+
+    def __init__(self) -> None:
+        self.stream_type: str | None = None
+        self.state: Any = None
+        self.version = 0
+        self.snapshot_version = 0
+        self.pending: deque[Event] = deque()
+
+    def evolve(self, stream_id: UUID, event: Event, stream_type: str) -> None:
+        self.stream_type = stream_type
+        self.state = KINDS[stream_type].evolve(self.state, event, stream_id)
+        self.version += 1
+
+
+class Aggregates:
+    """See the module's text. Not thread-safe: one batch is decided at a time."""
+
+    def __init__(self, capacity: int, snapshot_interval: int) -> None:
+        self._capacity = capacity
+        self._snapshot_interval = snapshot_interval
+        self._streams: OrderedDict[UUID, Stream] = OrderedDict()
+
+    def load(self, connection: psycopg.Connection[Any], stream_ids: Collection[UUID]) -> None:
+        missing: dict[UUID, int] = {}
+        for stream_id in stream_ids:
+            if stream_id in self._streams:
+                self._streams.move_to_end(stream_id)
+            else:
+                missing[stream_id] = 0
+        metrics.CACHE_HITS.inc(len(stream_ids) - len(missing))
+        if not missing:
+            return
+        metrics.CACHE_MISSES.inc(len(missing))
+        for stream_id, stream in self._read(connection, missing).items():
+            self._streams[stream_id] = stream
+
+    def _read(
+        self, connection: psycopg.Connection[Any], wanted: dict[UUID, int]
+    ) -> dict[UUID, Stream]:
+        streams = {stream_id: Stream() for stream_id in wanted}
+        topics = {kind.topic: name for name, kind in KINDS.items()}
+        for snapshot in snapshots.latest(connection, list(wanted), list(topics)):
+            stream = streams[snapshot.stream_id]
+            stream.stream_type = topics[snapshot.topic]
+            stream.state = msgspec.json.decode(snapshot.state, type=KINDS[stream.stream_type].state)
+            stream.version = stream.snapshot_version = snapshot.event_version
+            wanted[snapshot.stream_id] = snapshot.event_version
+        for stream_id, events in load_streams(connection, wanted).items():
+            for recorded in events:
+                streams[stream_id].evolve(stream_id, recorded.decoded(), recorded.stream_type)
+        return streams
+
+    def peek(self, stream_id: UUID) -> Any:
+        """The state of a loaded stream, of whichever kind it is."""
+        return self._streams[stream_id].state
+
+    def get(self, stream_type: str, stream_id: UUID) -> Any:
+        """Raises Rejection when the id is that of another kind of aggregate."""
+        stream = self._streams[stream_id]
+        if stream.stream_type not in {None, stream_type}:
+            raise Rejection(
+                "ID_TAKEN",
+                f"{stream_id} is the id of an {stream.stream_type}, not of an {stream_type}: "
+                "choose another",
+            )
+        return stream.state
+
+    def record(self, stream_type: str, stream_id: UUID, event: Event) -> int:
+        """Evolves the stream and returns the event's version in it."""
+        stream = self._streams[stream_id]
+        stream.evolve(stream_id, event, stream_type)
+        stream.pending.append(event)
+        return stream.version
+
+    def restore(self, connection: psycopg.Connection[Any], taken_back: dict[UUID, int]) -> None:
+        """Undoes the last n records of each of the streams, by reading them anew."""
+        for stream_id, count in taken_back.items():
+            old = self._streams[stream_id]
+            fresh = self._read(connection, {stream_id: 0})[stream_id]
+            fresh.pending = deque(list(old.pending)[:-count])
+            # A commit beside us may have brought some of them into what was read.
+            first = old.version - len(old.pending) + 1
+            for version, event in enumerate(fresh.pending, first):
+                if version > fresh.version:
+                    fresh.evolve(stream_id, event, event.type.partition(".")[0])
+            self._streams[stream_id] = fresh
+
+    def committed(self, events: Iterable[NewEvent]) -> None:
+        """Tells that these, the oldest that were recorded, are in the log."""
+        for event in events:
+            self._streams[event.stream_id].pending.popleft()
+        for stream_id in list(islice(self._streams, max(0, len(self._streams) - self._capacity))):
+            if not self._streams[stream_id].pending:
+                del self._streams[stream_id]
+
+    def snapshots_due(self, stream_ids: Iterable[UUID]) -> list[Snapshot]:
+        """To be kept as soon as all that is recorded is in the log."""
+        return [
+            self._snapshot(stream_id, stream)
+            for stream_id in stream_ids
+            if (stream := self._streams[stream_id]).version - stream.snapshot_version
+            >= self._snapshot_interval
+        ]
+
+    def _snapshot(self, stream_id: UUID, stream: Stream) -> Snapshot:
+        assert stream.stream_type is not None
+        stream.snapshot_version = stream.version
+        builtins = msgspec.to_builtins(stream.state, builtin_types=_JSON_NATIVE, str_keys=True)
+        state = orjson.dumps(builtins, default=plain).decode()
+        return Snapshot(stream_id, stream.version, KINDS[stream.stream_type].topic, state)
+
+    def forget(self, stream_ids: Iterable[UUID]) -> set[UUID]:
+        """Drops the streams; returns those of them that were here."""
+        return {i for i in stream_ids if self._streams.pop(i, None) is not None}
+
+    def clear(self) -> None:
+        self._streams.clear()

@@ -1,0 +1,347 @@
+"""Commands become events: the write side from end to end.
+
+`Ledger.execute` takes a batch of commands in arrival order and does, whatever its size:
+
+    1  inbox       which of these ids are decided already?          one query
+    2  load        the streams that the others touch                two queries, none when warm
+    3  decide      each in order, in memory, on the state that the ones before it left
+                   (`handlers.py` composes the rules of `ledger.domain`)
+    4  commit      one transaction: append lock and head, check that nobody appended to a stream
+                   read here, COPY events, COPY outcomes into the inbox
+    5  outcomes    one per command, in order; what was decided before is answered again
+
+Nothing leaves before the commit. If another writer got in between, or the same command was
+decided elsewhere, nothing is kept and the batch is decided again on fresh state. If the database
+goes away, even at COMMIT, `execute` raises and the caller calls again with the same commands: the
+inbox then tells which of them are done. Exactly one effect either way.
+
+`execute` is `decide` (1 to 3) and `commit` (4 and 5). A caller that has more to do decides the next
+batch while the one before commits. A decision names the one it follows, and is refused unless that
+was the last one kept: whatever breaks, no batch is kept on states that never were.
+
+A decision that fails through a fault of ours gives a FAILED outcome and leaves no trace, so that
+it can be tried again, until the caller says that this was the last try.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from threading import Lock
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from ledger.commands import (
+    ACCEPTED,
+    FAILED,
+    REJECTED,
+    Command,
+    InvalidCommand,
+    Outcome,
+)
+from ledger.eventstore import inbox, reader, snapshots, store
+from ledger.eventstore.snapshots import Snapshot
+from ledger.eventstore.store import VersionConflict
+from ledger.handlers import decide, streams_behind, streams_of
+from ledger.kernel.event import Rejection
+from ledger.kernel.money import exact
+from ledger.operate import metrics
+from ledger.write.aggregates import Aggregates
+from ledger.write.batch import Batch, Decided
+from ledger.write.unit_of_work import Work
+
+MAX_CACHED_STREAMS = 100_000
+"""Default of the aggregates kept in memory: about 2 KiB each, so some 200 MB."""
+SNAPSHOT_INTERVAL = 1_000
+"""Default of the events after which a stream gets a new snapshot: loading reads at most so many,
+about 10 ms."""
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Default of how far ahead of ours a sender's clock may be. Beyond it the sender's is wrong."""
+CONNECT_TIMEOUT_SECONDS = 10
+"""A database that does not take a connection by then is away; the caller tries again."""
+STALLED_COMMIT_SECONDS = 5.0
+"""A commit's statements follow each other within milliseconds. A process that sends none for so
+long hangs or is gone with its machine, and everybody waits for the append lock that it holds: the
+server ends it, and nothing of the batch is kept."""
+MAX_CONFLICT_RETRIES = 20
+"""Times that a batch is decided again because of other writers. Each retry means that somebody
+else committed, so the ledger as a whole moves; past this, something is wrong."""
+
+Fence = Callable[[psycopg.Cursor[Any]], None]
+"""Whether the caller may still decide these commands; raises when not."""
+
+
+class Decision(NamedTuple):
+    """A batch that is decided and not committed. Its states are those after the decision number
+    `follows`; `seen` counts the reports of other writers' appends that were heeded."""
+
+    batch: Batch
+    number: int
+    follows: int
+    seen: int
+    read: set[UUID]
+    snapshots: list[Snapshot]
+    """Due once it is committed."""
+
+
+_log = structlog.get_logger(__name__)
+
+
+class Ledger:
+    """Decides and records commands. One thread may decide while another commits, no more."""
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        max_cached_streams: int = MAX_CACHED_STREAMS,
+        snapshot_interval: int = SNAPSHOT_INTERVAL,
+        clock_tolerance: timedelta = CLOCK_TOLERANCE,
+    ) -> None:
+        self._url = database_url
+        self._clock_tolerance = clock_tolerance
+        self._one_decides = Lock()
+        self._aggregates = Aggregates(max_cached_streams, snapshot_interval)
+        self._reading: psycopg.Connection[Any] | None = None
+        self._writing: psycopg.Connection[Any] | None = None
+        self._numbers = count(1)
+        self._in_flight: deque[Decision] = deque()
+        """Decided, and not known to the states as committed."""
+        self._committed = 0
+        """Number of the last decision that was kept."""
+        self._states_lost = False
+        """A decision was not kept: the states are to be read anew."""
+        self._known_head: int | None = None
+        self._reports: list[tuple[int, set[UUID]]] = []
+        """(number, streams that other writers appended to) of the last commits."""
+        self._report_numbers = count(1)
+        self._heeded = 0
+        """Number of the last report that the states take account of."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections and forgets all state."""
+        with self._one_decides:
+            self._states_lost = True
+            self._aggregates.clear()
+            _close(self._reading)
+        _close(self._writing)
+
+    def execute(
+        self,
+        commands: Sequence[Command | InvalidCommand],
+        now: datetime | None = None,
+        last_tries: frozenset[UUID] = frozenset(),
+        fence: Fence | None = None,
+    ) -> list[Outcome]:
+        """One outcome per command, in order, all recorded. FAILED outcomes are recorded only for
+        ids in `last_tries`; the others may be sent again. `fence` is called in the transaction of
+        the commit, under the append lock; what it raises ends the batch with nothing kept.
+
+        Raises psycopg.OperationalError when the database cannot be reached or its answer was
+        lost, and VersionConflict after `MAX_CONFLICT_RETRIES`; the batch may be given again.
+        """
+        for attempt in range(1, MAX_CONFLICT_RETRIES + 1):
+            try:
+                return self.commit(self.decide(commands, now), last_tries, fence)
+            except VersionConflict as conflict:
+                _log.info("batch_decided_again", attempt=attempt, conflict=str(conflict))
+        raise VersionConflict(f"other writers kept getting in between, {attempt} times in a row")
+
+    def outcome(self, command_id: UUID) -> Outcome | None:
+        """The recorded outcome of a command, None when it is not decided."""
+        with self._one_decides:
+            try:
+                found = inbox.find(self._to_read(), [command_id])
+            except BaseException:
+                _close(self._reading)
+                raise
+        return Outcome.from_json(found[command_id][1]) if found else None
+
+    # --- deciding -----------------------------------------------------------------------
+
+    def decide(
+        self, commands: Sequence[Command | InvalidCommand], now: datetime | None = None
+    ) -> Decision:
+        """Steps 1 to 3, on the states that the decision before this one left. Nothing is kept
+        before `commit`, which takes decisions in their order. Raises psycopg.Error."""
+        with self._one_decides:
+            try:
+                connection = self._to_read()
+                self._catch_up(connection)
+                return self._decide_all(connection, commands, now or datetime.now(UTC))
+            except BaseException:
+                self._states_lost = True
+                _close(self._reading)
+                raise
+
+    def _catch_up(self, connection: psycopg.Connection[Any]) -> None:
+        """What became of the decisions before, and what other writers did."""
+        if self._states_lost:
+            self._states_lost = False
+            self._aggregates.clear()
+            self._in_flight.clear()
+        if self._known_head is None:
+            self._known_head = reader.head(connection)
+        while self._in_flight and self._in_flight[0].number <= self._committed:
+            self._aggregates.committed(self._in_flight.popleft().batch.events())
+        for number, changed in tuple(self._reports):
+            if number > self._heeded:
+                self._aggregates.forget(changed)
+                self._heeded = number
+
+    def _decide_all(
+        self,
+        connection: psycopg.Connection[Any],
+        commands: Sequence[Command | InvalidCommand],
+        now: datetime,
+    ) -> Decision:
+        follows = self._in_flight[-1].number if self._in_flight else self._committed
+        batch = Batch(commands, inbox.find(connection, [c.id for c in commands if c.id]))
+        to_decide = batch.to_decide()
+        readable = [c for _, c in to_decide if isinstance(c, Command)]
+        read = {i for c in readable for i in streams_of(c)}
+        self._aggregates.load(connection, read)
+        behind = {i for c in readable for i in streams_behind(c, self._aggregates.peek)} - read
+        self._aggregates.load(connection, behind)
+        read |= behind
+        with exact(), metrics.DECIDE_SECONDS.time():
+            for place, command in to_decide:
+                batch.decided(place, self._decide(connection, command, now))
+        due = self._aggregates.snapshots_due(read)
+        decision = Decision(batch, next(self._numbers), follows, self._heeded, read, due)
+        self._in_flight.append(decision)
+        return decision
+
+    def _decide(
+        self,
+        connection: psycopg.Connection[Any],
+        command: Command | InvalidCommand,
+        now: datetime,
+    ) -> Decided:
+        if isinstance(command, InvalidCommand):
+            return Decided(command, REJECTED, command.code, command.message, [])
+        work = Work(command, self._aggregates)
+        try:
+            work.set_time(now, self._clock_tolerance)
+            decide(work)
+        except Rejection as rejection:
+            self._aggregates.restore(connection, work.recorded_counts())
+            return Decided(command, REJECTED, rejection.code, rejection.message, [])
+        except Exception as fault:  # noqa: BLE001 - any fault of ours must be answered FAILED
+            self._aggregates.restore(connection, work.recorded_counts())
+            _log.exception("decision_failed", command_id=str(command.id), type=command.type)
+            reason = f"{type(fault).__name__}: the ledger could not decide this; it was set aside"
+            return Decided(command, FAILED, "INTERNAL_ERROR", reason, [])
+        if work.denied is not None:
+            return Decided(command, REJECTED, work.denied.code, work.denied.message, work.events)
+        return Decided(command, ACCEPTED, None, None, work.events)
+
+    # --- committing ---------------------------------------------------------------------
+
+    def commit(
+        self,
+        decision: Decision,
+        last_tries: frozenset[UUID] = frozenset(),
+        fence: Fence | None = None,
+    ) -> list[Outcome]:
+        """Steps 4 and 5; see `execute`. Raises VersionConflict when the batch is to be decided
+        again: others got in between, or a decision before it was not kept."""
+        try:
+            if decision.follows != self._committed:
+                raise VersionConflict("it was decided on a batch that was not kept")
+            to_record = decision.batch.to_record(last_tries)
+            if to_record:
+                with metrics.COMMIT_SECONDS.time():
+                    self._record(decision, to_record, fence)
+            self._committed = decision.number
+        except VersionConflict:
+            self._states_lost = True
+            raise
+        except BaseException:
+            self._states_lost = True
+            _close(self._writing)
+            raise
+        if decision.snapshots:
+            self._save_snapshots(decision.snapshots)
+        return decision.batch.outcomes()
+
+    def _record(
+        self, decision: Decision, to_record: list[tuple[int, Decided]], fence: Fence | None
+    ) -> None:
+        events = [event for _, decided in to_record for event in decided.events]
+        with self._to_write().transaction(), self._to_write().cursor() as cursor:
+            appended = store.begin_append(cursor, len(events))
+            if fence is not None:
+                fence(cursor)
+            self._refuse_stale_reads(cursor, appended.head, decision)
+            store.copy_events(cursor, events, appended)
+            inbox.record(cursor, decision.batch.recorded(to_record, appended))
+        self._known_head = appended.head + len(events)
+
+    def _refuse_stale_reads(
+        self, cursor: psycopg.Cursor[Any], head: int, decision: Decision
+    ) -> None:
+        """Under the append lock: has anybody else appended to what this batch was decided on?"""
+        assert self._known_head is not None
+        if head != self._known_head:
+            changed = store.streams_changed(cursor, after=self._known_head, up_to=head)
+            self._reports.append((next(self._report_numbers), changed))
+            self._known_head = head
+        self._reports = [report for report in self._reports if report[0] > decision.seen]
+        stale = {i for _, changed in self._reports for i in changed & decision.read}
+        if stale:
+            raise VersionConflict(f"{len(stale)} streams were appended to meanwhile")
+
+    def _save_snapshots(self, due: list[Snapshot]) -> None:
+        """The batch is committed: a snapshot that cannot be saved costs time later, nothing now."""
+        try:
+            snapshots.save(self._to_write(), due)
+        except psycopg.Error as error:
+            _log.warning("snapshots_not_saved", snapshots=len(due), error=str(error).strip())
+            _close(self._writing)
+
+    # --- connections --------------------------------------------------------------------
+
+    def _to_read(self) -> psycopg.Connection[Any]:
+        if self._reading is None or self._reading.closed:
+            self._reading = _connected(self._url)
+        return self._reading
+
+    def _to_write(self) -> psycopg.Connection[Any]:
+        if self._writing is None or self._writing.closed:
+            self._writing = _connected(self._url)
+            self._writing.execute(
+                "SELECT set_config('idle_in_transaction_session_timeout', %s, false)",
+                [f"{STALLED_COMMIT_SECONDS:.3f}s"],
+            )
+        return self._writing
+
+
+def _connected(database_url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(
+        database_url,
+        autocommit=True,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        client_encoding="utf8",  # texts in binary COPY are
+    )
+
+
+def _close(connection: psycopg.Connection[Any] | None) -> None:
+    """A closed one is replaced when it is needed."""
+    if connection is not None:
+        connection.close()

@@ -1,0 +1,103 @@
+"""Reading the log for folds.
+
+A fold needs less of the envelope than an auditor, so ids that tell causes, and all metadata but
+the schema version, are left in the database. A decoded event stays with its envelope: in a live
+process several workers fold the same one (shared_log.py).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from ledger.eventstore.codec import decode
+from ledger.kernel.event import Event
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """What a fold is told about an event beside its payload. `user_id` is the account's user;
+    `occurred_at` is when it happened, `recorded_at` when it was stored."""
+
+    position: int
+    id: UUID
+    stream_id: UUID
+    event_type: str
+    event_version: int
+    data: str
+    schema: str | None
+    """Version of the payload's shape, if it is not the first."""
+    user_id: UUID | None
+    occurred_at: datetime
+    recorded_at: datetime
+
+    def decoded(self) -> Event:
+        """The domain event. Raises UnknownEventType or UndecodableEvent."""
+        return decode(self.event_type, self.data, 1 if self.schema is None else int(self.schema))
+
+
+class Part(NamedTuple):
+    """One of `of` equal parts of the streams; `number` counts from 0."""
+
+    number: int
+    of: int
+
+
+WHOLE = Part(0, 1)
+"""All streams."""
+
+_COLUMNS = """position, id, stream_id, event_type, event_version, event_data::text,
+    metadata ->> 'schema',
+    user_id, occurred_at, recorded_at"""
+_READ = f"""
+    SELECT {_COLUMNS} FROM event_store
+    WHERE position > %(after)s AND position <= %(up_to)s AND {{types}}
+    ORDER BY position"""
+_READ_WHOLE = _READ.format(types="event_type = ANY(%(types)s)")
+_READ_PART = _READ.format(
+    types="event_type = ANY(%(types)s) "
+    "AND abs(uuid_hash(stream_id) %% %(of)s::integer) = %(number)s"
+)
+_READ_NEXT = f"""
+    SELECT {_COLUMNS}, stream_type FROM event_store
+    WHERE position > %(after)s ORDER BY position LIMIT %(most)s"""
+_READ_AT = f"""
+    SELECT {_COLUMNS} FROM event_store WHERE position = ANY(%(positions)s) ORDER BY position"""
+
+
+def read(
+    connection: psycopg.Connection[Any],
+    *,
+    after: int,
+    up_to: int,
+    event_types: Sequence[str],
+    part: Part = WHOLE,
+) -> list[Recorded]:
+    """The events of these types with `after` < position <= `up_to`, in order; with `part`, only
+    those of its streams. `up_to` must not be beyond the head: positions are gapless and final,
+    so whoever has handled the answer has handled everything up to `up_to`."""
+    parameters: dict[str, Any] = {"after": after, "up_to": up_to, "types": list(event_types)}
+    with connection.cursor(binary=True) as cursor:
+        if part == WHOLE:
+            cursor.execute(_READ_WHOLE, parameters)
+        else:
+            cursor.execute(_READ_PART, parameters | part._asdict())
+        return [Recorded(*row) for row in cursor]
+
+
+def read_next(
+    connection: psycopg.Connection[Any], *, after: int, most: int
+) -> list[tuple[Any, ...]]:
+    """The next events after a position, at most `most`: the values of a Recorded, and the type of
+    the stream."""
+    with connection.cursor(binary=True) as cursor:
+        return cursor.execute(_READ_NEXT, {"after": after, "most": most}).fetchall()
+
+
+def read_at(connection: psycopg.Connection[Any], positions: Sequence[int]) -> list[Recorded]:
+    """The events at these positions, in order."""
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(_READ_AT, {"positions": list(positions)})
+        return [Recorded(*row) for row in cursor]

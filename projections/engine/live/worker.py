@@ -1,0 +1,331 @@
+"""The life of one projection's worker.
+
+    claim        become the owner by a lease; whoever was is fenced       (lease.py)
+    batch        take the events after the checkpoint (shared_log.py), fold them, and in one
+                 transaction move the checkpoint and write the rows       (checkpoint.py, build.py)
+    wait         until a bell rings or the poll interval is over          (wakeup.py)
+
+What can go wrong, and what happens then:
+
+    fenced           somebody else claimed it, an operator paused it or tried parked events, a
+                     rebuild was swapped in: memory is dropped; claim again as soon as one may
+    event not        its key is parked and the rest goes on (parking.py); or, where that is not
+    handled          allowed, status ERROR and a try again, less and less often
+    database         status ERROR with what it says; the batch is tried again, less and less often,
+    refuses          and no event is blamed
+    database gone    connect, claim and go on from the checkpoint
+    stop             the batch under way is finished, the lease released
+"""
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import structlog
+
+from projections.engine import checkpoint, lease, metrics
+from projections.engine.backoff import Backoff
+from projections.engine.builds.generations import schema_of
+from projections.engine.checkpoint import Checkpoint, Fenced, NotInstalled
+from projections.engine.connection import connect
+from projections.engine.lease import LeaseKeeper
+from projections.engine.letters import dead_letters, failures, parking
+from projections.engine.letters.dead_letters import HeldBack, NewLetter
+from projections.engine.live.build import Build
+from projections.engine.live.shared_log import LogReader, SharedLog
+from projections.engine.live.source import Recorded
+from projections.engine.live.writer import TableMismatch
+from projections.engine.projection import Projection
+from projections.engine.wakeup import Bell
+
+_SHARE_OF_LAST_BATCH = 0.2
+"""Weight of the last batch in the rate that is shown: a few batches even it out."""
+
+PACE_SECONDS = 0.02
+"""From the start of a batch to that of the next, unless there is a whole one to catch up with. A
+transaction costs more than the few events in it: at a hundred appends a second, nine workers that
+ran after each one kept both cores of a small machine busy, and were later for it."""
+
+
+class CodeVersionDiffers(Exception):
+    """The live tables were built by another version of the projection's code."""
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """See ProjectionSettings, where these come from."""
+
+    batch_positions: int
+    rows_in_memory: int
+    poll_seconds: float
+    stop_at_poison: frozenset[str] = frozenset()
+
+
+@dataclass
+class _Work:
+    """What an owner has in hand. Dropped whole when anything goes wrong."""
+
+    connection: psycopg.Connection[Any]
+    log: LogReader
+    claimed: Checkpoint
+    build: Build
+    held: HeldBack
+
+
+class Worker:
+    """Keeps one projection up to date until told to stop. `bell` rings for new events, `control`
+    when an operator has said something."""
+
+    def __init__(
+        self,
+        database_url: str,
+        projection: Projection,
+        options: WorkerOptions,
+        *,
+        keeper: LeaseKeeper,
+        bell: Bell,
+        log: SharedLog,
+        control: Bell,
+        stop: threading.Event,
+    ) -> None:
+        self._database_url = database_url
+        self._projection = projection
+        self._options = options
+        self._keeper = keeper
+        self._bell = bell
+        self._shared_log = log
+        self._control = control
+        self._stop = stop
+        self._log = structlog.get_logger().bind(projection=projection.name)
+        self._backoff = Backoff()
+        self._rate: float | None = None
+        # Rows that depend on several streams would be wrong without one of their events.
+        self._stops = projection.name in options.stop_at_poison or not projection.by_stream
+        self._metrics = metrics.OfProjection(projection.name)
+
+    @property
+    def name(self) -> str:
+        return self._projection.name
+
+    def run(self) -> None:
+        """Until stopped. Failures are recorded and tried again."""
+        while not self._stop.is_set():
+            try:
+                with connect(self._database_url, self.name) as connection:
+                    self._serve(connection)
+            except (psycopg.Error, NotInstalled) as error:
+                self._metrics.failed("connection")
+                self._log.warning("projection.interrupted", error=str(error).strip())
+                self._backoff.wait(self._stop)
+            except Exception:  # noqa: BLE001
+                # A mistake of ours must not leave a projection without a worker that says it has.
+                self._metrics.failed("engine")
+                self._log.exception("projection.broken")
+                self._backoff.wait(self._stop)
+
+    # --- on one connection -------------------------------------------------------------
+
+    def _serve(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._stop.is_set():
+            heard = self._control.rings
+            options = self._keeper.options
+            claimed = lease.claim(
+                connection, self.name, self._keeper.owner, lease_seconds=options.lease_seconds
+            )
+            if claimed is None:
+                self._control.wait(heard, self._options.poll_seconds)
+                continue
+            self._log.info("projection.claimed", epoch=claimed.epoch, position=claimed.position)
+            self._metrics.claimed()
+            self._keeper.hold(self.name)
+            try:
+                self._own(connection, claimed)
+            except Fenced as fenced:
+                self._metrics.fenced()
+                self._log.info("projection.fenced", reason=str(fenced))
+            finally:
+                self._keeper.drop(self.name)
+
+    def _own(self, connection: psycopg.Connection[Any], claimed: Checkpoint) -> None:
+        """Works as the owner until stopped. Raises Fenced, or psycopg.Error when the
+        connection is lost."""
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._follow(connection, claimed)
+                except (TableMismatch, CodeVersionDiffers) as error:
+                    self._metrics.failed("version")
+                    self._failed(connection, claimed, str(error))
+                except psycopg.Error as error:
+                    if connection.broken or connection.closed:
+                        raise
+                    self._metrics.failed("database")
+                    text = failures.text_of(error)
+                    self._failed(connection, claimed, f"the database refused: {text}")
+                claimed = checkpoint.reread(connection, claimed)
+        finally:
+            if not connection.broken and not connection.closed:
+                lease.release(connection, claimed)
+
+    def _follow(self, connection: psycopg.Connection[Any], claimed: Checkpoint) -> None:
+        """Batch after batch until stopped."""
+        if claimed.code_version != self._projection.version:
+            message = checkpoint.other_version(self._projection, claimed.code_version)
+            raise CodeVersionDiffers(message)
+        work = _Work(
+            connection,
+            self._shared_log.reader(connection),
+            claimed,
+            self._open(connection, claimed, empty=claimed.position == 0),
+            dead_letters.held_back(connection, self.name, claimed.generation, claimed.position),
+        )
+        heard = self._control.rings
+        while not self._stop.is_set():
+            self._alive()
+            if self._control.rings != heard:
+                heard = self._control.rings
+                checkpoint.reread(connection, work.claimed)
+            rings = self._bell.rings  # before reading: what comes after it rings later
+            up_to, events = work.log.read(
+                self._projection, after=work.claimed.position, most=self._options.batch_positions
+            )
+            if up_to > work.claimed.position:
+                soonest = time.monotonic() + PACE_SECONDS
+                whole = up_to - work.claimed.position == self._options.batch_positions
+                self._batch(work, up_to, events)
+                if not whole:
+                    self._stop.wait(max(soonest - time.monotonic(), 0))
+            else:
+                self._bell.wait(rings, self._options.poll_seconds)
+
+    def _batch(self, work: _Work, up_to: int, events: list[Recorded]) -> None:
+        """One batch. Whatever it raises, nothing of it is in the database."""
+        started = time.monotonic()
+        claimed = work.claimed
+        to_fold, behind = work.held.sort(events)
+        stopped: NewLetter | None = None
+        try:
+            work.build.fold(to_fold)
+            with work.connection.transaction():
+                work.claimed = self._advance(work, up_to, to_fold, started)
+                work.build.write()
+                self._park(work, behind, up_to)
+            work.build.settle()
+        except Exception as error:
+            if not failures.is_poison(error):
+                raise
+            work.claimed = claimed
+            to_fold, stopped = self._batch_around_poison(work, events, up_to, started)
+        self._metrics.batch(len(to_fold), time.monotonic() - started)
+        if stopped is None:
+            self._backoff.reset()
+        else:
+            self._backoff.wait(self._stop)
+
+    def _batch_around_poison(
+        self, work: _Work, events: list[Recorded], up_to: int, started: float
+    ) -> tuple[list[Recorded], NewLetter | None]:
+        """The same batch again, without what cannot be handled. Returns what was handled, and
+        the event that the projection stopped at."""
+
+        def open_build() -> Build:
+            return self._open(work.connection, work.claimed, empty=False)
+
+        with work.connection.transaction():
+            checkpoint.hold(work.connection, work.claimed)
+            applied = parking.apply(
+                work.connection, open_build, events, work.held, stop=self._stops, alive=self._alive
+            )
+            stopped = applied.stopped_at
+            if stopped is not None:
+                up_to = stopped.recorded.position - 1
+            moved = self._advance(work, up_to, applied.events, started)
+            self._park(work, applied.letters, up_to)
+            if stopped is not None:
+                checkpoint.fail(work.connection, moved, self._stop_message(stopped))
+                work.held.stopped_at = stopped.recorded.position
+        work.claimed = moved
+        work.build = self._open(work.connection, moved, empty=False)
+        for letter in applied.letters:
+            self._tell(letter, stopped=letter is stopped)
+        return applied.events, stopped
+
+    # --- the parts of a batch ----------------------------------------------------------
+
+    def _alive(self) -> None:
+        if not self._keeper.alive(self.name):
+            raise Fenced(f"the lease of {self.name} was lost")
+
+    def _open(self, connection: psycopg.Connection[Any], at: Checkpoint, *, empty: bool) -> Build:
+        return Build(
+            self._projection,
+            schema_of(self.name, at.generation),
+            connection,
+            rows_in_memory=self._options.rows_in_memory,
+            empty=empty,
+        )
+
+    def _advance(
+        self, work: _Work, up_to: int, handled: list[Recorded], started: float
+    ) -> Checkpoint:
+        return checkpoint.advance(
+            work.connection,
+            work.claimed,
+            to=up_to,
+            handled=len(handled),
+            event_id=handled[-1].id if handled else None,
+            rate=self._rate_with(len(handled), started),
+        )
+
+    def _park(self, work: _Work, letters: list[NewLetter], up_to: int) -> None:
+        """Keeps what was not handled, and what was that the projection had stopped at before."""
+        connection, generation = work.connection, work.claimed.generation
+        at = work.held.stopped_at
+        if at is not None and at <= up_to:
+            if at not in work.held.skipped:
+                dead_letters.applied(connection, self.name, generation, [at])
+            work.held = replace(work.held, stopped_at=None)
+        if letters:
+            dead_letters.park(connection, self._projection, generation, letters)
+
+    def _rate_with(self, handled: int, started: float) -> Decimal | None:
+        """Events handled in a second of work, evened out over the last batches."""
+        if handled:
+            rate = handled / max(time.monotonic() - started, 1e-6)
+            before = rate if self._rate is None else self._rate
+            self._rate = before + (rate - before) * _SHARE_OF_LAST_BATCH
+        return None if self._rate is None else Decimal(f"{self._rate:.2f}")
+
+    # --- what people are told ----------------------------------------------------------
+
+    def _stop_message(self, letter: NewLetter) -> str:
+        recorded = letter.recorded
+        return (
+            f"stopped before {recorded.event_type} {recorded.id} at position {recorded.position} "
+            f"(stream {recorded.stream_id}), {letter.kind.value}: {letter.error}. Correct the "
+            "code, or run: ledgerctl projections dead-letters list"
+        )
+
+    def _tell(self, letter: NewLetter, *, stopped: bool) -> None:
+        if letter.kind is failures.Kind.BEHIND:
+            return
+        self._metrics.failed(letter.kind.value)
+        self._log.error(
+            "projection.stopped" if stopped else "projection.parked",
+            partition_key=letter.partition_key,
+            position=letter.recorded.position,
+            event_id=str(letter.recorded.id),
+            event_type=letter.recorded.event_type,
+            kind=letter.kind.value,
+            error=letter.error,
+        )
+
+    def _failed(
+        self, connection: psycopg.Connection[Any], claimed: Checkpoint, message: str
+    ) -> None:
+        self._log.error("projection.failed", error=message)
+        checkpoint.fail(connection, claimed, message)
+        self._backoff.wait(self._stop)

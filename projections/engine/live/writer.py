@@ -1,0 +1,204 @@
+"""Writing and loading rows in bulk.
+
+    new rows          COPY into the table
+    changed rows      COPY into a temporary table, then one INSERT … ON CONFLICT DO UPDATE;
+                      a few, as a live worker has, as the one JSON parameter of such a statement
+    looked-up rows    one SELECT for all keys
+
+What COPY gets is JSON with its brackets taken off: msgspec encodes a row as an array in C
+(`["…",null,1]`), and COPY's CSV format with a backslash as its escape reads the inside of
+that as it is: strings are quoted, `null` is not, numbers and booleans are bare. Only JSON's
+named escapes (`\\n`, `\\u001f` …) mean something else to CSV; the rare rows that have them are
+put right by a pass over the text.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from projections.engine.live.rows import Rows, RowSet
+from projections.engine.projection import Key, Row, Table
+
+
+class TableMismatch(Exception):
+    """A table does not have the columns that its projection's rows have."""
+
+
+FEW_ROWS = 100
+"""Up to here one statement is faster than a temporary table, which costs about a millisecond to
+fill and empty; beyond, COPY reads a row faster than JSON functions do."""
+
+_ENCODER = msgspec.json.Encoder()
+_ESCAPE = re.compile(rb"\\(u[0-9a-f]{4}|.)")
+_NAMED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+
+
+def _csv_escape(match: re.Match[bytes]) -> bytes:
+    name = match[1]
+    if name[:1] == b"u" and len(name) > 1:
+        return chr(int(name[1:], 16)).encode()
+    return _NAMED.get(name, match[0])
+
+
+def copy_lines(rows: Sequence[Any]) -> bytes:
+    """The rows (structs or lists of simple values) as lines of COPY's CSV format with
+    NULL 'null' and ESCAPE '\\'. A raw line break never occurs inside JSON, so brackets beside
+    one are those of a row."""
+    lines = _ENCODER.encode_lines(rows)[1:].replace(b"]\n[", b"\n")[:-2] + b"\n"
+    return _ESCAPE.sub(_csv_escape, lines) if b"\\" in lines else lines
+
+
+class TableWriter:
+    """One table of one build, on one connection."""
+
+    def __init__(self, connection: psycopg.Connection[Any], schema: str, table: Table[Any]) -> None:
+        self._connection = connection
+        self._table = table
+        self._name = sql.Identifier(schema, table.name)
+        self._stage = sql.Identifier(f"stage_{schema}_{table.name}"[:63])
+        self._staging = self._staged = False
+        types = self._column_types(schema)
+        self._json = [name in ("json", "jsonb") for name in types.values()]
+        self._has_json = any(self._json)
+        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+        keys = sql.SQL(", ").join(map(sql.Identifier, table.key))
+        values = sql.SQL(", ").join(
+            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+            for name in table.columns
+            if name not in table.key
+        )
+        copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL 'null', ESCAPE '\\')")
+        self._copy = copy.format(self._name, columns)
+        self._copy_to_stage = copy.format(self._stage, columns)
+        self._create_stage = sql.SQL(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS"
+        ).format(self._stage, self._name)
+        self._upsert = sql.SQL(
+            "INSERT INTO {0} ({1}) SELECT {1} FROM {2} ON CONFLICT ({3}) DO UPDATE SET {4}"
+        ).format(self._name, columns, self._stage, keys, values)
+        self._upsert_few = sql.SQL(
+            "INSERT INTO {0} ({1}) SELECT {2} FROM jsonb_array_elements(%s::text::jsonb) AS row "
+            "ON CONFLICT ({3}) DO UPDATE SET {4}"
+        ).format(
+            self._name,
+            columns,
+            sql.SQL(", ").join(
+                sql.SQL(f"(row ->> {place})::{types[name]}")
+                for place, name in enumerate(table.columns)
+            ),
+            keys,
+            values,
+        )
+        self._select_all = sql.SQL("SELECT {} FROM {}").format(columns, self._name)
+        self._select = sql.SQL(
+            "SELECT {} FROM {} JOIN unnest({}) AS wanted ({}) USING ({})"
+        ).format(
+            columns,
+            self._name,
+            sql.SQL(", ").join(sql.SQL("%s::" + types[name] + "[]") for name in table.key),
+            keys,
+            keys,
+        )
+
+    def write(self, new: Sequence[Row], changed: Sequence[Row]) -> None:
+        """Inside the caller's transaction."""
+        if new:
+            self._send(self._copy, new)
+        if len(changed) > FEW_ROWS:
+            if not self._staged:
+                self._connection.execute(self._create_stage)
+                self._staging = True
+            self._send(self._copy_to_stage, changed)
+            self._connection.execute(self._upsert)
+        elif changed:
+            rows_as_json = _ENCODER.encode(changed).decode()
+            self._connection.execute(self._upsert_few, [rows_as_json], prepare=True)
+
+    def written(self) -> None:
+        """The caller's transaction is over. Where it was part of a larger one, the temporary
+        table still has its rows."""
+        self._staged = self._staging
+        if self._staged and self._connection.info.transaction_status != TransactionStatus.IDLE:
+            self._connection.execute(sql.SQL("TRUNCATE {}").format(self._stage))
+
+    def load(self, keys: Sequence[Key]) -> list[Row]:
+        """The rows that exist among the keys."""
+        columns = list(zip(*keys, strict=True)) if len(self._table.key) > 1 else [keys]
+        with self._connection.cursor(binary=True) as cursor:
+            cursor.execute(self._select, [list(column) for column in columns])
+            found = cursor.fetchall()
+        return [msgspec.convert(values, self._table.row) for values in found]
+
+    def load_all(self) -> list[Row]:
+        """Every row of the table."""
+        with self._connection.cursor(binary=True) as cursor:
+            found = cursor.execute(self._select_all).fetchall()
+        return [msgspec.convert(values, self._table.row) for values in found]
+
+    def _send(self, statement: sql.Composed, rows: Sequence[Row]) -> None:
+        plain: Sequence[Any] = self._with_json_texts(rows) if self._has_json else rows
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(copy_lines(plain))
+
+    def _with_json_texts(self, rows: Iterable[Row]) -> list[list[Any]]:
+        return [
+            [
+                _ENCODER.encode(value).decode() if is_json and value is not None else value
+                for value, is_json in zip(msgspec.structs.astuple(row), self._json, strict=True)
+            ]
+            for row in rows
+        ]
+
+    def _column_types(self, schema: str) -> dict[str, str]:
+        found = dict(
+            self._connection.execute(
+                """SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+                   WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+                   ORDER BY attnum""",
+                [f'"{schema}"."{self._table.name}"'],
+            ).fetchall()
+        )
+        if tuple(found) != self._table.columns:
+            raise TableMismatch(
+                f"table {schema}.{self._table.name} has the columns {', '.join(found) or 'none'}; "
+                f"the code writes {', '.join(self._table.columns)}. Run: ledgerctl projections "
+                "rebuild, with the code that fits sql/read_models"
+            )
+        return found
+
+
+class Writer:
+    """All tables of one build, on one connection. After a failed transaction it does not know
+    what exists: make a new one."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], schema: str, tables: Iterable[Table[Any]]
+    ) -> None:
+        self._tables = {table: TableWriter(connection, schema, table) for table in tables}
+
+    def load(self, rows: Rows[Any], keys: Sequence[Key]) -> None:
+        """Loads the rows with these keys, as far as they exist."""
+        rows.load(keys, self._tables[rows.table].load(keys))
+
+    def load_resident(self, rows: RowSet) -> None:
+        """Loads the tables whose rows are all kept in memory."""
+        for of_table in rows.values():
+            if of_table.table.resident:
+                of_table.load_all(self._tables[of_table.table].load_all())
+
+    def write(self, rows: RowSet) -> None:
+        """Writes what is new and changed, inside the caller's transaction."""
+        for of_table in rows.values():
+            self._tables[of_table.table].write(*of_table.take())
+
+    def settle(self, rows: RowSet) -> None:
+        """After the commit: nothing is new or changed any more."""
+        for of_table in rows.values():
+            of_table.settle()
+        for table in self._tables.values():
+            table.written()

@@ -1,0 +1,95 @@
+"""`symbols`: what can be traded where, and on which grid."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from ledger.nouns.instruments import rules as instrument_rules
+from projections.engine.live.rows import RowSet
+from projections.engine.live.source import Recorded
+from projections.engine.projection import Key, Projection, Row, Table
+
+
+class Symbol(Row, kw_only=True):
+    instrument: str
+    exchange: str
+    symbol: str
+    base_asset: str
+    quote_asset: str
+    tick_size: Decimal
+    step_size: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal | None
+    is_active: bool
+    listed_at: datetime
+    delisted_at: datetime | None
+    updated_at: datetime
+    last_position: int
+
+
+SYMBOLS = Table("symbols", Symbol, key=("instrument",), shared=True)
+
+
+def _listed(recorded: Recorded, event: instrument_rules.InstrumentListed, rows: RowSet) -> None:
+    exchange, _, symbol = event.instrument.partition(":")
+    # Also when it was delisted and comes back: the same row, listed anew.
+    rows[SYMBOLS].put(
+        Symbol(
+            instrument=event.instrument,
+            exchange=exchange,
+            symbol=symbol,
+            base_asset=event.base_asset,
+            quote_asset=event.quote_asset,
+            tick_size=event.tick_size,
+            step_size=event.step_size,
+            min_quantity=event.min_quantity,
+            max_quantity=event.max_quantity,
+            is_active=True,
+            listed_at=recorded.occurred_at,
+            delisted_at=None,
+            updated_at=recorded.recorded_at,
+            last_position=recorded.position,
+        )
+    )
+
+
+def _updated(recorded: Recorded, event: instrument_rules.InstrumentUpdated, rows: RowSet) -> None:
+    row = _known(recorded, event.instrument, rows)
+    row.tick_size = event.tick_size
+    row.step_size = event.step_size
+    row.min_quantity = event.min_quantity
+    row.max_quantity = event.max_quantity
+
+
+def _delisted(recorded: Recorded, event: instrument_rules.InstrumentDelisted, rows: RowSet) -> None:
+    row = _known(recorded, event.instrument, rows)
+    row.is_active = False
+    row.delisted_at = recorded.occurred_at
+
+
+def _known(recorded: Recorded, name: str, rows: RowSet) -> Symbol:
+    row = rows[SYMBOLS].change(name)
+    if row is None:
+        raise LookupError(f"instrument {name} was never listed")
+    row.updated_at = recorded.recorded_at
+    row.last_position = recorded.position
+    return row
+
+
+def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:  # noqa: ARG001
+    return ((SYMBOLS, event.instrument),)
+
+
+PROJECTION = Projection(
+    name="symbols",
+    version=1,
+    tables=(SYMBOLS,),
+    folds={
+        instrument_rules.InstrumentListed: _listed,
+        instrument_rules.InstrumentUpdated: _updated,
+        instrument_rules.InstrumentDelisted: _delisted,
+    },
+    keys=_keys,
+    by_stream=True,
+)

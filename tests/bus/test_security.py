@@ -1,0 +1,230 @@
+"""The bus with users and TLS: everyone gets what is theirs, and the server refuses the rest."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import nats
+import nats.errors
+import orjson
+import pytest
+from uuid_utils.compat import uuid7
+
+from ledger.bus.security import BusSecurity, UnusableCredentials
+from ledger.bus.users import UnusableUser, permissions, write_user
+from ledger.client.client import LedgerClient, LedgerUnavailable, NotPermitted
+from ledger.operate import servers
+from ledger.operate.settings import Settings
+from tests.bus.secured import SecuredBus
+from tests.cli.running import run
+from tests.programs.publishing import running_publisher
+from tests.programs.services import ANSWER_SECONDS, open_account
+from tests.programs.test_queries import running_queries
+
+
+class Secured(NamedTuple):
+    """A whole ledger on a server with users, and two services' credentials."""
+
+    bus: SecuredBus
+    operator: BusSecurity
+    auditor: BusSecurity
+    mine: BusSecurity
+    theirs: BusSecurity
+    my_account: UUID
+    their_account: UUID
+
+    async def client(self, security: BusSecurity, **options: UUID) -> LedgerClient:
+        source = security.user or "nobody"
+        return await LedgerClient.connect(
+            self.bus.url,
+            source=source,
+            security=security,
+            **options,  # type: ignore[arg-type]
+        )
+
+
+@pytest.fixture
+async def secured(server_directory: Path, database_url: str) -> AsyncIterator[Secured]:
+    from ledger.programs.commands import CommandWorker
+
+    bus = SecuredBus(server_directory)
+    ours = bus.add_user("ledger", "ledger")
+    accounts = uuid7(), uuid7()
+    secured = Secured(
+        bus,
+        bus.add_user("operator", "operator"),
+        bus.add_user("auditor", "auditor"),
+        bus.add_user("service", "strategy-7", [accounts[0]]),
+        bus.add_user("service", "strategy-8", [accounts[1]]),
+        *accounts,
+    )
+    settings: dict[str, Any] = {
+        "nats_user": ours.user,
+        "nats_nkey_seed_file": ours.nkey_seed_file,
+        "nats_tls_ca_file": ours.tls_ca_file,
+    }
+    with bus.running():
+        worker = CommandWorker(database_url, bus.url, Settings(**settings))
+        working = asyncio.create_task(worker.run())
+        async with (
+            running_publisher(database_url, bus.url, **settings),
+            running_queries(database_url, bus.url, security=ours, **settings),
+            await secured.client(secured.operator) as operator,
+        ):
+            for account_id in accounts:
+                await open_account(operator, account_id=account_id)
+            yield secured
+        worker.stop()
+        await asyncio.wait_for(working, ANSWER_SECONDS)
+
+
+async def test_a_service_works_on_its_own_accounts_and_is_refused_others_by_the_server(
+    secured: Secured,
+) -> None:
+    deposit = {"asset": "USDT", "amount": "100"}
+    mine, theirs = secured.my_account, secured.their_account
+    async with await secured.client(secured.mine) as ledger:
+        outcome = await ledger.submit("Deposit", deposit, account_id=mine)
+        assert outcome.status == "ACCEPTED"
+        assert (await ledger.outcome(outcome.command_id or uuid7())).status == "ACCEPTED"
+        async with aclosing(ledger.events(name="strategy-7", account_id=mine)) as events:
+            assert (await anext(events)).type == "account.opened"
+            assert (await anext(events)).position == outcome.position
+        later = ledger.events(name=f"strategy-7-{mine}", account_id=mine, after=outcome.position)
+        following = asyncio.create_task(anext(later))
+        again = await ledger.submit("Deposit", deposit, account_id=mine)
+        assert (await asyncio.wait_for(following, ANSWER_SECONDS)).position == again.position
+        await later.aclose()
+        assert (await ledger.queries.balances(mine)).rows == []  # nobody folds here
+
+        async with asyncio.timeout(ANSWER_SECONDS):
+            with pytest.raises(NotPermitted, match=rf"ledger\.commands\.{theirs}"):
+                await ledger.submit("Deposit", deposit, account_id=theirs)
+            with pytest.raises(NotPermitted, match=rf"ledger\.query\.balances\.{theirs}"):
+                await ledger.queries.balances(theirs)
+            with pytest.raises(NotPermitted, match="consumer"):
+                await anext(ledger.events(name="strategy-7-x", account_id=mine))
+            await ledger.forget_events("strategy-7")
+            for others in ({"account_id": theirs}, {}):
+                with pytest.raises(NotPermitted, match="consumer"):
+                    await anext(ledger.events(name="strategy-7", **others))  # type: ignore[arg-type]
+        # One refusal spoils nothing else of the same connection.
+        many = [
+            await ledger.send("Deposit", deposit, account_id=account)
+            for account in (mine, theirs, mine)
+        ]
+        assert (await many[0]).status == (await many[2]).status == "ACCEPTED"
+        with pytest.raises(NotPermitted):
+            await many[1]
+
+
+async def test_the_user_in_the_message_must_be_the_accounts(secured: Secured) -> None:
+    deposit = {"asset": "USDT", "amount": "100"}
+    async with await secured.client(secured.mine, user_id=uuid7()) as ledger:
+        outcome = await ledger.submit("Deposit", deposit, account_id=secured.my_account)
+    assert (outcome.status, outcome.code) == ("REJECTED", "NOT_YOUR_ACCOUNT")
+
+
+async def test_nobody_reads_anothers_outcomes(secured: Secured) -> None:
+    denied: asyncio.Queue[str] = asyncio.Queue()
+
+    async def note(error: Exception) -> None:
+        denied.put_nowait(str(error))
+
+    options = secured.theirs.options()
+    connection = await nats.connect(secured.bus.url, error_cb=note, **options)
+    try:
+        for subject in ("_INBOX.strategy-7.>", "_INBOX.>", "ledger.events.>", ">"):
+            overheard = await connection.subscribe(subject)
+            told = await asyncio.wait_for(denied.get(), ANSWER_SECONDS)
+            assert "permissions violation for subscription" in told.lower()
+            assert subject.lower() in told.lower()
+            with pytest.raises(nats.errors.Error):
+                await overheard.next_msg(0.05)
+    finally:
+        await connection.close()
+
+
+async def test_an_auditor_reads_everything_and_sends_nothing(secured: Secured) -> None:
+    async with await secured.client(secured.auditor) as ledger:
+        async with aclosing(ledger.events(name="auditor")) as events:
+            assert (await anext(events)).account_id == secured.my_account
+        assert (await ledger.queries.balances(secured.my_account)).rows == []
+        async with asyncio.timeout(ANSWER_SECONDS):
+            with pytest.raises(NotPermitted):
+                await ledger.submit(
+                    "Deposit", {"asset": "X", "amount": "1"}, account_id=secured.my_account
+                )
+
+
+async def test_who_is_unknown_or_does_not_trust_the_server_gets_no_connection(
+    secured: Secured, tmp_path: Path
+) -> None:
+    async def refused(security: BusSecurity) -> str:
+        with pytest.raises(LedgerUnavailable) as told:
+            await LedgerClient.connect(
+                secured.bus.url, source="x", security=security, connect_timeout=1.5
+            )
+        return str(told.value).lower()
+
+    assert "authorization" in await refused(replace(secured.mine, nkey_seed_file=None))
+    stranger = tmp_path / "stranger.nk"
+    from ledger.bus.users import public_key
+
+    public_key(stranger)
+    assert "authorization" in await refused(replace(secured.mine, nkey_seed_file=stranger))
+    assert "certificate" in await refused(replace(secured.mine, tls_ca_file=None))
+
+
+async def test_secrets_that_others_can_read_are_not_used(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.nk"
+    with pytest.raises(UnusableCredentials, match="cannot be read"):
+        BusSecurity(nkey_seed_file=seed).options()
+    seed.write_text("SUA")
+    seed.chmod(0o644)
+    with pytest.raises(UnusableCredentials, match="chmod 600"):
+        BusSecurity(nkey_seed_file=seed).options()
+    with pytest.raises(UnusableCredentials, match="LEDGER_NATS_TLS_CA_FILE"):
+        BusSecurity(tls_ca_file=seed).options()
+
+
+async def test_ledgerctl_makes_users_and_changes_what_they_may(tmp_path: Path) -> None:
+    account = str(uuid7())
+    arguments = ("bus", "user", "service", "--name", "s", "--seed", "s.nk", "--json")
+    first = await run(*arguments, "--account", account, cwd=tmp_path)
+    assert first.exit_code == 0, first.stderr
+    assert (tmp_path / "s.nk").stat().st_mode & 0o077 == 0
+    second = await run(*arguments, "--account", str(uuid7()), cwd=tmp_path)
+    assert orjson.loads(first.stdout)["nkey"] == orjson.loads(second.stdout)["nkey"]
+    users = (tmp_path / "users.conf").read_text(encoding="utf-8")
+    assert users.count('"nkey"') == 1
+    assert account not in users
+    for wrong in (("bus", "user", "service", "--name", "s", "--seed", "s.nk"),
+                  ("bus", "user", "king", "--name", "s", "--seed", "s.nk")):  # fmt: skip
+        assert (await run(*wrong, cwd=tmp_path)).exit_code == 2
+
+
+def test_a_user_without_sense_is_refused(tmp_path: Path) -> None:
+    for role, name, accounts in (("service", "a b", [uuid7()]), ("auditor", "a", [uuid7()])):
+        with pytest.raises(UnusableUser):
+            permissions(role, name, accounts)  # type: ignore[arg-type]
+    (tmp_path / "users.conf").write_text("users: []")
+    with pytest.raises(UnusableUser, match="was not written by"):
+        write_user(tmp_path / "users.conf", "U", {})
+
+
+def test_the_databases_url_gets_the_tls_that_is_set() -> None:
+    settings = Settings(
+        database_url="postgresql://ledger@db/ledger?application_name=x",
+        database_tls_ca_file=Path("/etc/ca.pem"),
+        database_tls_cert_file=Path("/etc/me.pem"),
+        database_tls_key_file=Path("/etc/me.key"),
+    )
+    url = servers.find_database(settings)
+    for part in ("sslmode=verify-full", "sslrootcert=%2Fetc%2Fca.pem", "application_name=x"):
+        assert part in url
+    assert servers.find_database(settings.model_copy(update={"database_url": url})) == url
