@@ -22,19 +22,19 @@ import psycopg
 from benchmarks.event_mix import EventMix, append_mix
 from benchmarks.harness import directory, quiet, report
 from ledger.audit.ask import payload
-from ledger.audit.ask.balances import balances_at
 from ledger.audit.ask.events import EventFilter, find
-from ledger.audit.ask.moments import Moment, position_at
-from ledger.audit.ask.session import reading
 from ledger.eventstore import store
+from ledger.eventstore.moments import Moment, position_at
 from ledger.eventstore.reader import RecordedEvent
+from ledger.eventstore.session import reading
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
-from projections import balance_history
 from projections.engine.builds.generations import schema_of
 from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.engine.live.build import Build
+from projections.past.balances import balances_at
+from projections.read_models import balance_history
 
 PAGE = 100
 ASKED = 60

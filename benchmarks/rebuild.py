@@ -31,13 +31,13 @@ from benchmarks.event_mix import EventMix, append_mix
 from benchmarks.harness import migrated_database, peer_environment, quiet, report, take_turns
 from ledger.eventstore import reader
 from ledger.nouns.orders import rules as order_rules
-from projections import orders
 from projections.cli.rebuilding import MOST_PROCESSES
 from projections.engine.builds import generations, parallel_fill
 from projections.engine.builds.parallel_fill import BulkLimits, Target
 from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.install import install
+from projections.read_models import orders
 from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
 

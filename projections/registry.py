@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from projections import (
+from projections.engine.projection import Projection
+from projections.read_models import (
     accounts,
     allocations,
     balance_history,
@@ -12,9 +13,8 @@ from projections import (
     orders,
     transactions,
 )
-from projections.engine.projection import Projection
+from projections.read_models.snapshots import portfolio_snapshots
 from projections.settings import ProjectionSettings
-from projections.snapshots import portfolio_snapshots
 
 
 class UnknownProjection(LookupError):

@@ -22,7 +22,7 @@ from ledger.bus.connection import COMMANDS_PREFIX, OUTCOMES_SUBJECT, is_subject_
 from ledger.bus.event_stream import EVENTS_STREAM
 from ledger.bus.events import EVENTS_PREFIX
 from ledger.bus.security import UnusableCredentials, inbox_prefix
-from ledger.programs.queries import QUERY_PREFIX
+from projections.query_service import QUERY_PREFIX
 
 Role = Literal["ledger", "operator", "auditor", "service"]
 ROLES: tuple[Role, ...] = ("ledger", "operator", "auditor", "service")

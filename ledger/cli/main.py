@@ -13,20 +13,9 @@ from typing import NoReturn
 
 import typer
 
-from ledger.cli import (
-    audit,
-    bus,
-    commands,
-    database,
-    demo,
-    publisher,
-    query,
-    schema,
-    serve,
-    submit,
-    up,
-)
+from ledger.cli import audit, bus, commands, database, demo, publisher, schema, serve, submit, up
 from ledger.cli.errors import explain
+from projections.cli import query
 
 app = typer.Typer(
     name="ledgerctl",

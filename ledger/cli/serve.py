@@ -86,7 +86,7 @@ def _serve_publisher(settings: "Settings") -> None:
 
 
 def _serve_queries(settings: "Settings") -> None:
-    from ledger.programs.queries import QueryService
+    from projections.query_service import QueryService
 
     _run_until_signal(settings, QUERIES, QueryService)
 

@@ -18,7 +18,7 @@ from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER
 
 from ledger.bus.permission_errors import Denials
 from ledger.client.submission import LedgerUnavailable
-from ledger.programs.queries import POSITION_OF, QUERY_PREFIX, QueryRefused
+from projections.query_service import POSITION_OF, QUERY_PREFIX, QueryRefused
 
 ANSWER_TIMEOUT_SECONDS = 10.0
 """Longer than the service waits for a position (LEDGER_QUERY_WAIT_SECONDS)."""

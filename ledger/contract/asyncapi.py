@@ -8,7 +8,7 @@ from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
 from ledger.command_data import COMMAND_DATA, InstrumentCommandData
 from ledger.contract.schemas import OUTCOME_FILE, Schema, command_file, event_file
 from ledger.eventstore.codec import EVENT_CLASSES
-from ledger.programs.queries import POSITION_OF, QUERY_PREFIX, QUESTIONS
+from projections.query_service import POSITION_OF, QUERY_PREFIX, QUESTIONS
 
 ASYNCAPI_FILE = "asyncapi.json"
 VERSION = "1.0.0"

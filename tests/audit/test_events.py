@@ -11,8 +11,8 @@ import pytest
 from benchmarks.event_mix import EventMix, append_mix
 from ledger.audit.ask import payload
 from ledger.audit.ask.events import COMMON_TYPES, EventFilter, find, plan
-from ledger.audit.ask.session import reading
 from ledger.eventstore.reader import RecordedEvent
+from ledger.eventstore.session import reading
 from tests.databases import temporary_database
 
 EVENTS = 30_000

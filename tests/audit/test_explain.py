@@ -13,11 +13,11 @@ from uuid_utils.compat import uuid7
 
 from ledger.audit.ask.explain import Explanation, NoBalance, explain_balance
 from ledger.audit.ask.explain_order import explain_order
-from ledger.audit.ask.session import reading
 from ledger.audit.ask.statement import CLOSING, MOVEMENT, OPENING, statement
 from ledger.audit.ask.statement_page import page
 from ledger.audit.ask.trace import Node, UnknownId, trace
 from ledger.eventstore import reader
+from ledger.eventstore.session import reading
 from ledger.write.ledger import Ledger
 from tests.audit.trading import ACCOUNTS, trade
 from tests.commands import message, open_account, parsed

@@ -14,16 +14,16 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from ledger.audit.ask import past
-from ledger.audit.ask.balances import balances_at
-from ledger.audit.ask.moments import InvalidMoment, Moment, position_of
-from ledger.audit.ask.session import reading
 from ledger.eventstore import reader
-from projections import balance_history
+from ledger.eventstore.moments import InvalidMoment, Moment, position_of
+from ledger.eventstore.session import reading
 from projections.engine.builds import generations
 from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.engine.live.build import Build
+from projections.past import orders
+from projections.past.balances import balances_at
+from projections.read_models import balance_history
 from projections.registry import find
 from projections.settings import ProjectionSettings
 from tests.audit.trading import ACCOUNTS, START, trade
@@ -85,10 +85,10 @@ def test_rows_known_at_a_position_are_those_of_a_rebuild_to_it(
     traded_url: str, view: str, key: tuple[str, ...]
 ) -> None:
     tell: Any = {
-        "balances": past.balances_at,
-        "orders": past.orders_at,
-        "order_fills": past.fills_at,
-        "transactions": past.transactions_at,
+        "balances": orders.balances_at,
+        "orders": orders.orders_at,
+        "order_fills": orders.fills_at,
+        "transactions": orders.transactions_at,
     }[view]
 
     def sorted_rows(rows: Any) -> list[dict[str, Any]]:
@@ -221,7 +221,7 @@ def test_an_order_effective_at_a_time_is_as_if_nothing_had_come_late(traded_url:
             ).fetchone()
             for _, time, quantity in of_order:
                 filled += quantity
-                (row,) = past.order_at(connection, order_id, Moment(head, time))
+                (row,) = orders.order_at(connection, order_id, Moment(head, time))
                 assert row["filled_quantity"] == filled
                 if filled < row["quantity"]:
                     ended = cancelled is not None and cancelled[0] <= time
@@ -238,7 +238,7 @@ def test_a_voided_fill_counts_until_it_was_voided(traded_url: str) -> None:
         ).fetchall()[0]
         before = Moment(head, voided_at - timedelta(microseconds=1))
         for moment, voided in ((before, False), (Moment(head, voided_at), True)):
-            fills = past.fills_at(connection, account_id, moment)
+            fills = orders.fills_at(connection, account_id, moment)
             (flag,) = {
                 row["voided"]
                 for row in fills
@@ -253,7 +253,7 @@ def test_closing_balances_effective_at_a_time_run_in_the_order_of_the_venue(
     until = START + timedelta(hours=8)
     with reading(traded_url) as connection:
         moment = Moment(reader.head(connection), until)
-        rows = list(past.transactions_at(connection, ACCOUNTS[0], moment))[::-1]
+        rows = list(orders.transactions_at(connection, ACCOUNTS[0], moment))[::-1]
     running: dict[tuple[str, str], Decimal] = {}
     for row in rows:
         book = (row["sub_account"], row["asset"])

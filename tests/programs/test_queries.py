@@ -20,7 +20,7 @@ from ledger.client.client import LedgerClient
 from ledger.client.questions import BalanceRow, FillRow, OrderRow, TransactionRow
 from ledger.operate import readiness
 from ledger.operate.settings import Settings
-from ledger.programs.queries import QueryRefused, QueryService
+from projections.query_service import QueryRefused, QueryService
 from projections.service import serve
 from tests.cli.running import run
 from tests.programs.publishing import connected

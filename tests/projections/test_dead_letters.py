@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from ledger.nouns.orders import rules as order_rules
-from projections import balances, orders
 from projections.engine.builds.candidate import Limits
 from projections.engine.builds.rebuild import rebuild, verify
 from projections.engine.builds.rollback import PreviousNotWhole, rollback
@@ -21,6 +20,7 @@ from projections.engine.letters.retry import NotParked
 from projections.engine.live.build import FoldFailed
 from projections.engine.operator_events import Deed
 from projections.engine.projection import Projection
+from projections.read_models import balances, orders
 from projections.registry import find
 from projections.settings import ProjectionSettings
 from tests.projections import harness

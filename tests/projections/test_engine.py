@@ -9,7 +9,6 @@ import pytest
 from ledger.nouns.accounts import rules as account_rules
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
-from projections import balances, instruments
 from projections.engine import checkpoint, lease
 from projections.engine.checkpoint import Fenced, NotInstalled
 from projections.engine.connection import connect
@@ -19,6 +18,7 @@ from projections.engine.live.rows import DuplicateRow, Rows, RowSet, UndeclaredK
 from projections.engine.live.source import Recorded
 from projections.engine.live.writer import TableMismatch, copy_lines
 from projections.engine.projection import Key, Projection, Row, Table
+from projections.read_models import balances, instruments
 from tests.projections import log as events
 from tests.projections.log import opened_log
 from tests.projections.workers import caught_up, running, statuses, wait_until

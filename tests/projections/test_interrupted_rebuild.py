@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.event_mix import EventMix, append_mix
-from projections import orders, registry
+from projections import registry
 from projections.cli import app
 from projections.engine.builds import candidate, catalogue
 from projections.engine.builds.parallel_fill import BulkFailed
@@ -29,6 +29,7 @@ from projections.engine.builds.rebuild import (
 )
 from projections.engine.connection import connect
 from projections.engine.live.build import FoldFailed
+from projections.read_models import orders
 from projections.settings import ProjectionSettings
 from tests.projections.workers import caught_up, running, wait_until
 

@@ -10,13 +10,13 @@ import pytest
 
 from ledger.operate import roles
 from ledger.operate.readiness import projections as projections_ready
-from projections import balances, orders
 from projections.engine import checkpoint, lease
 from projections.engine import pause as control
 from projections.engine.builds import catalogue
 from projections.engine.checkpoint import Checkpoint, Fenced
 from projections.engine.connection import connect
 from projections.engine.operator_events import Deed
+from projections.read_models import balances, orders
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.projections import log as events

@@ -12,7 +12,7 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 from benchmarks.event_mix import EventMix, append_mix
-from projections import balances, orders, registry
+from projections import registry
 from projections.cli import app
 from projections.engine.builds import candidate, catalogue, generations, past
 from projections.engine.builds.catalogue import SchemaTaken
@@ -22,6 +22,7 @@ from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.engine.live.build import Build
 from projections.engine.projection import Projection
+from projections.read_models import balances, orders
 from projections.settings import ProjectionSettings
 from tests.projections import harness
 

@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from ledger.operate.plugins import migrate_all
-from projections import balances, orders
 from projections.cli import app
 from projections.engine.builds import candidate, generations
 from projections.engine.builds.candidate import AlreadyRunning
@@ -18,6 +17,7 @@ from projections.engine.builds.rebuild import RebuildDiffers, rebuild, verify
 from projections.engine.connection import connect
 from projections.engine.projection import Row, Table
 from projections.install import install
+from projections.read_models import balances, orders
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.databases import temporary_database

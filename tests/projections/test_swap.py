@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from benchmarks.event_mix import EventMix, append_mix
-from projections import balances, orders
 from projections.engine.builds import candidate
 from projections.engine.builds.rebuild import rebuild, verify
 from projections.engine.builds.rollback import NothingToReturnTo, rollback
 from projections.engine.builds.swap import SwapBlocked, Swapped
+from projections.read_models import balances, orders
 from tests.projections import log as events
 from tests.projections.log import opened_log
 from tests.projections.workers import caught_up, running, wait_until

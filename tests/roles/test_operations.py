@@ -19,13 +19,13 @@ from ledger.nouns.projections.events import (
 from ledger.operate import roles
 from ledger.operate.plugins import migrate_all
 from ledger.write.ledger import Ledger
-from projections import balances
 from projections.engine import operator_events, pause
 from projections.engine.builds.candidate import Limits
 from projections.engine.builds.rebuild import rebuild
 from projections.engine.builds.rollback import rollback
 from projections.engine.connection import connect
 from projections.engine.operator_events import Deed
+from projections.read_models import balances
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.commands import command, open_account

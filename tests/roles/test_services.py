@@ -14,9 +14,9 @@ from ledger.operate.roles import with_login
 from ledger.operate.settings import Settings
 from ledger.operate.supervisor import SERVICES, Supervisor
 from ledger.write.ledger import Ledger
-from projections import accounts, balances
 from projections.engine.builds.candidate import Limits
 from projections.engine.builds.rebuild import rebuild
+from projections.read_models import accounts, balances
 from tests.cli.running import run
 from tests.commands import open_account as open_an_account
 from tests.databases import url_of

@@ -32,9 +32,9 @@ from psycopg import sql
 
 from ledger.audit.ask import payload
 from ledger.audit.ask.payload import Condition
-from ledger.audit.ask.session import FETCH_ROWS
 from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.eventstore.session import FETCH_ROWS
 
 ACCOUNT = (
     "(CASE WHEN stream_type = 'account' THEN stream_id::text ELSE event_data->>'account_id' END)"

@@ -16,12 +16,12 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from ledger.audit.ask.balances import balances_at
 from ledger.audit.ask.events import EventFilter, find
-from ledger.audit.ask.moments import Moment
+from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.rules import AccountEvent, is_own_book
+from projections.past.balances import balances_at
 
 
 class NoBalance(LookupError):

@@ -13,12 +13,12 @@ from uuid import UUID
 
 import psycopg
 
-from ledger.audit.ask.balances import balances_at
 from ledger.audit.ask.events import EventFilter, find
-from ledger.audit.ask.moments import Moment, position_at
+from ledger.eventstore.moments import Moment, position_at
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.rules import AccountEvent, is_own_book
+from projections.past.balances import balances_at
 
 OPENING, MOVEMENT, CLOSING = "OPENING", "MOVEMENT", "CLOSING"
 

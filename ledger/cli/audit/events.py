@@ -60,7 +60,7 @@ def events(
     --after (or, newest first, --before) and the last position of this one."""
     from ledger.audit.ask import payload
     from ledger.audit.ask.events import EventFilter
-    from ledger.audit.ask.moments import InvalidMoment, time_of
+    from ledger.eventstore.moments import InvalidMoment, time_of
 
     try:
         wanted = EventFilter(
@@ -96,8 +96,8 @@ def _print(
     wanted: "EventFilter", newest: bool, limit: int | None, form: Format, output: Path | None
 ) -> None:
     from ledger.audit.ask.events import find
-    from ledger.audit.ask.session import reading
     from ledger.eventstore.reader import RecordedEvent
+    from ledger.eventstore.session import reading
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 

@@ -47,8 +47,8 @@ def balance(
     """Every posting behind a balance, its subtotals by reason, and whether their sum is the
     balance to the last unit: exit 1 if it is not."""
     from ledger.audit.ask.explain import explain_balance
-    from ledger.audit.ask.moments import InvalidMoment, position_of
-    from ledger.audit.ask.session import reading
+    from ledger.eventstore.moments import InvalidMoment, position_of
+    from ledger.eventstore.session import reading
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
@@ -74,7 +74,7 @@ def order(
     """Every event of an order with what it changed, and whether that is what the order's row
     says: exit 1 if it is not."""
     from ledger.audit.ask.explain_order import explain_order
-    from ledger.audit.ask.session import reading
+    from ledger.eventstore.session import reading
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 

@@ -44,9 +44,9 @@ def statement(
     """Opening balances, movements and closing balances of a period; exit 1 if they do not add
     up. Movements count when they were recorded."""
     from ledger.audit.ask import statement_page
-    from ledger.audit.ask.moments import InvalidMoment, time_of
-    from ledger.audit.ask.session import reading
     from ledger.audit.ask.statement import statement as state
+    from ledger.eventstore.moments import InvalidMoment, time_of
+    from ledger.eventstore.session import reading
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 

@@ -34,7 +34,7 @@ def trace(
     from rich.tree import Tree
 
     from ledger.audit.ask import trace as tracing
-    from ledger.audit.ask.session import reading
+    from ledger.eventstore.session import reading
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 

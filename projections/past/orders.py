@@ -21,14 +21,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from ledger.audit.ask import balances
 from ledger.audit.ask.events import EventFilter, find
-from ledger.audit.ask.moments import Moment, position_of, time_of
-from ledger.audit.ask.session import FETCH_ROWS
-from ledger.audit.ask.venue_time import in_venue_time
 from ledger.eventstore import reader
+from ledger.eventstore.moments import Moment, position_of, time_of
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.eventstore.session import FETCH_ROWS
 from ledger.kernel.money import exact
+from projections.past import balances
+from projections.past.venue_time import in_venue_time
 
 ORDERS_AT_ONCE = 100
 """Orders whose events are read by one query: the first page of most questions."""

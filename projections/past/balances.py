@@ -18,9 +18,9 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from ledger.audit.ask.moments import Moment
-from ledger.audit.ask.session import FETCH_ROWS
+from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.eventstore.session import FETCH_ROWS
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.rules import AccountEvent, is_own_book
 

@@ -24,10 +24,10 @@ from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, average
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.orders import rules as order_rules
-from projections.balances import MOVING_EVENTS
 from projections.engine.live.rows import RowSet
 from projections.engine.live.source import Recorded
 from projections.engine.projection import Fold, Key, Projection, Row, Table
+from projections.read_models.balances import MOVING_EVENTS
 
 
 class Snapshot(Row):

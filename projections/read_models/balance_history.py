@@ -2,7 +2,7 @@
 
 A checkpoint says what all books of an account held after one of its movements, as `balances` says
 it for now. Between two checkpoints lie at most CHECKPOINT_INTERVAL movements, so what was known
-at a position is a checkpoint and a short stretch of the log (ledger/audit/ask/balances.py).
+at a position is a checkpoint and a short stretch of the log (projections/past/balances.py).
 
 What was effective at a time is harder: a movement may be recorded long after it happened. So a
 checkpoint also has `latest_occurred_at`, the latest time of the venue among all movements up to
@@ -21,10 +21,10 @@ import msgspec
 
 from ledger.kernel.money import ZERO
 from ledger.nouns.accounts import rules as account_rules
-from projections.balances import MOVING_EVENTS
 from projections.engine.live.rows import RowSet
 from projections.engine.live.source import Recorded
 from projections.engine.projection import Key, Projection, Row, Table
+from projections.read_models.balances import MOVING_EVENTS
 
 CHECKPOINT_INTERVAL = 256
 """Movements of an account between checkpoints. A question reads half of them on average, which

@@ -1,7 +1,8 @@
 """ledgerctl query: the read models, as a table for people or as JSON for scripts.
 
-What is read, and how values are written, is in `ledger.queries`, which the query service shares.
-With --known-at or --effective-at the rows are those of a past moment (ledger/audit/ask/past.py).
+What is read, and how values are written, is in `projections.questions.statement`, which the query
+service shares.
+With --known-at or --effective-at the rows are those of a past moment (projections/past/orders.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     import psycopg
 
-    from ledger.queries import Question
+    from projections.questions.statement import Question
 
 FETCH_ROWS = 1_000
 """Rows fetched at once: an account may have more than memory."""
@@ -158,7 +159,7 @@ def snapshots(
 
 
 def _order_status(text: str | None) -> str | None:
-    from ledger.queries import UnknownStatus, order_status
+    from projections.questions.statement import UnknownStatus, order_status
 
     try:
         return None if text is None else order_status(text)
@@ -178,7 +179,7 @@ def _print(
     name: str, where: Mapping[str, object], then: _Then, limit: int | None, json: bool
 ) -> None:
     """Prints the rows of the question; conditions whose value is None are left out."""
-    from ledger import queries
+    from projections.questions import statement as queries
 
     question: Question = getattr(queries, name)
     if then.known_at is None and then.effective_at is None:
@@ -198,10 +199,10 @@ def _print_present(
 ) -> None:
     import psycopg
 
-    from ledger import queries
     from ledger.operate.roles import AUDITOR, step_down
     from ledger.operate.servers import database
     from ledger.operate.settings import load
+    from projections.questions.statement import statement
 
     settings = load()
     conditions = {name: value for name, value in where.items() if value is not None}
@@ -211,7 +212,7 @@ def _print_present(
         step_down(connection, AUDITOR)
         with connection.cursor(name="query") as cursor:
             cursor.itersize = FETCH_ROWS
-            cursor.execute(queries.statement(question, conditions), {**conditions, "limit": limit})
+            cursor.execute(statement(question, conditions), {**conditions, "limit": limit})
             names = [column.name for column in cursor.description or ()]
             if json:
                 _print_json(names, cursor)
@@ -223,11 +224,11 @@ def _print_past(
     question: "Question", where: Mapping[str, object], then: _Then, limit: int | None, json: bool
 ) -> None:
     """Prints the rows of a past moment, told by the log."""
-    from ledger.audit.ask import past
-    from ledger.audit.ask.moments import InvalidMoment
-    from ledger.audit.ask.session import reading
+    from ledger.eventstore.moments import InvalidMoment
+    from ledger.eventstore.session import reading
     from ledger.operate.servers import database
     from ledger.operate.settings import load
+    from projections.past import orders as past
 
     tell: dict[str, Callable[..., Iterator[past.Row]]] = {
         "balances": past.balances_at,
@@ -263,7 +264,7 @@ def _wait_for(
     """Returns when the read model has reached the position. Raises NotReached."""
     import time
 
-    from ledger.queries import POSITION
+    from projections.questions.statement import POSITION
 
     deadline = time.monotonic() + seconds
     while True:
@@ -284,7 +285,7 @@ def _wait_for(
 def _print_json(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     import orjson
 
-    from ledger.queries import plain
+    from projections.questions.statement import plain
 
     before = "["
     for row in rows:
@@ -307,6 +308,6 @@ def _print_table(names: Sequence[str], shown: Sequence[str], rows: Iterable[Sequ
 
 
 def _text(value: object) -> str:
-    from ledger.queries import plain
+    from projections.questions.statement import plain
 
     return "" if value is None else str(plain(value))

@@ -31,14 +31,14 @@ from nats.micro.request import Request
 from psycopg import IsolationLevel
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from ledger import queries
 from ledger.bus import connection as bus
 from ledger.bus.security import BusSecurity
 from ledger.operate.schema import check_schema
 from ledger.operate.settings import Settings
-from ledger.programs.position_wait import Reached
-from ledger.queries import Question
 from ledger.subscriptions.retry import Patience
+from projections.position_wait import Reached
+from projections.questions import statement
+from projections.questions.statement import Question
 
 SERVICE_NAME = "ledger-query"
 SERVICE_VERSION = "1.0.0"
@@ -46,11 +46,11 @@ QUERY_PREFIX = "ledger.query"
 POSITION_OF = "position-of"
 QUEUE_GROUP = "ledger"
 QUESTIONS: Mapping[str, Question] = {
-    "balances": queries.BALANCES,
-    "orders": queries.ORDERS,
-    "order": queries.ORDER,
-    "fills": queries.FILLS,
-    "transactions": queries.TRANSACTIONS,
+    "balances": statement.BALANCES,
+    "orders": statement.ORDERS,
+    "order": statement.ORDER,
+    "fills": statement.FILLS,
+    "transactions": statement.TRANSACTIONS,
 }
 REQUIRED = {"order": "order_id"}
 """What a question must name; an account where nothing else is said."""
@@ -175,15 +175,15 @@ class QueryService:
             await connection.set_read_only(True)
             async with connection.transaction():
                 position = await (
-                    await connection.execute(queries.POSITION, [question.view])
+                    await connection.execute(statement.POSITION, [question.view])
                 ).fetchone()
                 cursor = await connection.execute(
-                    queries.statement(question, conditions), {**conditions, "limit": limit + 1}
+                    statement.statement(question, conditions), {**conditions, "limit": limit + 1}
                 )
                 names = [column.name for column in cursor.description or ()]
                 found = await cursor.fetchall()
         rows = [
-            {key: queries.plain(value) for key, value in zip(names, row, strict=True)}
+            {key: statement.plain(value) for key, value in zip(names, row, strict=True)}
             for row in found[:limit]
         ]
         at = position[0] if position else 0
@@ -297,8 +297,8 @@ def _limit(value: object, most: int) -> int:
 
 def _status(text: str) -> str:
     try:
-        return queries.order_status(text)
-    except queries.UnknownStatus as error:
+        return statement.order_status(text)
+    except statement.UnknownStatus as error:
         raise QueryRefused(INVALID_QUERY, f"status {error}") from error
 
 
