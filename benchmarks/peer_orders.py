@@ -22,7 +22,7 @@ from eventsourcing.projection import Projection, ProjectionRunner
 from eventsourcing.utils import get_topic
 
 from ledger.nouns.orders import rules as order_rules
-from projections.engine.live.source import Recorded
+from projections.engine.projection import Recorded
 
 TABLE = "peer_orders"
 _EVENTS_PER_INSERT = 100

@@ -26,13 +26,31 @@ else's business are `private` and get no public view. The engine does the rest.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, TypeAlias, TypeVar
+from uuid import UUID
 
 import msgspec
 
 from ledger.kernel.event import Event
-from projections.engine.live.source import Recorded
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """What a fold is told about an event beside its payload. `user_id` is the account's user;
+    `occurred_at` is when it happened, `recorded_at` when it was stored."""
+
+    position: int
+    id: UUID
+    stream_id: UUID
+    event_type: str
+    event_version: int
+    data: str
+    schema: str | None
+    """Version of the payload's shape, if it is not the first."""
+    user_id: UUID | None
+    occurred_at: datetime
+    recorded_at: datetime
 
 
 class Row(msgspec.Struct, array_like=True, gc=False):

@@ -14,8 +14,7 @@ from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.money import exact
 from projections import settings
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Projection
+from projections.engine.projection import Projection, Recorded
 from projections.registry import all_projections
 
 _MANY = 1_000_000_000

@@ -7,8 +7,7 @@ from uuid import UUID
 
 from ledger.nouns.accounts import rules as account_rules
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.projection import Key, Projection, Recorded, Row, Table
 
 
 class Account(Row, kw_only=True):

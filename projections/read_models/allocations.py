@@ -12,8 +12,7 @@ from uuid import UUID
 
 from ledger.nouns.allocations import rules as allocation_rules
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.projection import Key, Projection, Recorded, Row, Table
 
 
 class Assignment(Row, kw_only=True):

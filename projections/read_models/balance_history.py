@@ -22,8 +22,7 @@ import msgspec
 from ledger.kernel.money import ZERO
 from ledger.nouns.accounts import rules as account_rules
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.read_models.balances import MOVING_EVENTS
 
 CHECKPOINT_INTERVAL = 256

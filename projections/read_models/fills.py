@@ -12,8 +12,7 @@ from uuid import UUID
 
 from ledger.nouns.orders import rules as order_rules
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.projection import Key, Projection, Recorded, Row, Table
 
 
 class Fill(Row, kw_only=True):

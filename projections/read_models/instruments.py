@@ -7,8 +7,7 @@ from typing import Any
 
 from ledger.nouns.instruments import rules as instrument_rules
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.projection import Key, Projection, Recorded, Row, Table
 
 
 class Symbol(Row, kw_only=True):

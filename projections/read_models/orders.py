@@ -19,8 +19,7 @@ from ledger.kernel.money import ZERO, plain
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders.status import OrderStatus
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.projection import Key, Projection, Recorded, Row, Table
 
 
 class Order(Row, kw_only=True):

@@ -25,8 +25,7 @@ from ledger.kernel.money import ZERO, average
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.orders import rules as order_rules
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Fold, Key, Projection, Row, Table
+from projections.engine.projection import Fold, Key, Projection, Recorded, Row, Table
 from projections.read_models.balances import MOVING_EVENTS
 
 

@@ -13,8 +13,7 @@ from uuid import UUID
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.orders.rules import Side
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.projection import Key, Projection, Recorded, Row, Table
 
 DEBIT = "DEBIT"
 """The book has less after it."""

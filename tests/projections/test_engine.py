@@ -15,9 +15,8 @@ from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.engine.live.build import Build
 from projections.engine.live.rows import DuplicateRow, Rows, RowSet, UndeclaredKey
-from projections.engine.live.source import Recorded
 from projections.engine.live.writer import TableMismatch, copy_lines
-from projections.engine.projection import Key, Projection, Row, Table
+from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.read_models import balances, instruments
 from tests.projections import log as events
 from tests.projections.log import opened_log

@@ -15,8 +15,7 @@ from projections.engine.builds.rebuild import RebuildDiffers, rebuild
 from projections.engine.builds.rollback import rollback
 from projections.engine.connection import connect
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
-from projections.engine.projection import Projection, Row, Table
+from projections.engine.projection import Projection, Recorded, Row, Table
 from projections.install import _install
 from tests.projections import log as events
 from tests.projections.log import opened_log

@@ -17,7 +17,7 @@ from psycopg.rows import class_row, dict_row
 from uuid_utils.compat import uuid7
 
 from projections.engine.letters.failures import Kind
-from projections.engine.live.source import Recorded
+from projections.engine.live.source import LogEvent
 from projections.engine.projection import Projection
 
 PARKED, APPLIED, SKIPPED = STATUSES = ("PARKED", "APPLIED", "SKIPPED")
@@ -54,14 +54,14 @@ class DeadLetter:
 class NewLetter:
     """An event to be parked."""
 
-    recorded: Recorded
+    recorded: LogEvent
     partition_key: str
     kind: Kind
     error: str
     traceback: str | None = None
 
 
-def key_of(recorded: Recorded) -> str:
+def key_of(recorded: LogEvent) -> str:
     """What an event is about: its stream, so one order, one account. Told from the envelope,
     because the payload may be what is wrong with it."""
     return str(recorded.stream_id)
@@ -76,7 +76,7 @@ class HeldBack:
     skipped: frozenset[int] = frozenset()
     stopped_at: int | None = None
 
-    def sort(self, events: list[Recorded]) -> tuple[list[Recorded], list[NewLetter]]:
+    def sort(self, events: list[LogEvent]) -> tuple[list[LogEvent], list[NewLetter]]:
         """(those to fold, those to park behind earlier ones of their key)."""
         if not self.parked_keys and not self.skipped:
             return events, []  # as good as always: nobody pays for what is not parked

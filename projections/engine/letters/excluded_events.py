@@ -16,7 +16,7 @@ import psycopg
 
 from projections.engine.letters import dead_letters
 from projections.engine.live import source
-from projections.engine.live.source import Recorded
+from projections.engine.live.source import LogEvent
 from projections.engine.projection import Projection
 
 
@@ -48,7 +48,7 @@ class LeftOut:
             )
         self._skipped, self.parked = skipped, parked
 
-    def without(self, events: list[Recorded]) -> list[Recorded]:
+    def without(self, events: list[LogEvent]) -> list[LogEvent]:
         """Those of the events that are to be folded."""
         if not self._skipped and not self.parked:
             return events
@@ -58,7 +58,7 @@ class LeftOut:
             if event.position not in self._skipped and event.position not in self.parked
         ]
 
-    def parked_events(self) -> list[Recorded]:
+    def parked_events(self) -> list[LogEvent]:
         """The parked events, in order."""
         return source.read_at(self._connection, sorted(self.parked)) if self.parked else []
 

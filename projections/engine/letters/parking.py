@@ -25,14 +25,14 @@ import psycopg
 from projections.engine.letters.dead_letters import HeldBack, NewLetter, key_of
 from projections.engine.letters.failures import is_poison, kind_of, text_of, traceback_of
 from projections.engine.live.build import Build, FoldFailed
-from projections.engine.live.source import Recorded
+from projections.engine.live.source import LogEvent
 
 
 @dataclass
 class Applied:
     """What became of some events. `letters`: those to be parked, in order of position."""
 
-    events: list[Recorded] = field(default_factory=list)
+    events: list[LogEvent] = field(default_factory=list)
     letters: list[NewLetter] = field(default_factory=list)
     stopped_at: NewLetter | None = None
 
@@ -40,7 +40,7 @@ class Applied:
 def apply(
     connection: psycopg.Connection[Any],
     open_build: Callable[[], Build],
-    events: Sequence[Recorded],
+    events: Sequence[LogEvent],
     held: HeldBack,
     *,
     stop: bool,
@@ -90,6 +90,6 @@ def apply(
     return result
 
 
-def _failed_at(piece: Sequence[Recorded], error: Exception) -> int:
+def _failed_at(piece: Sequence[LogEvent], error: Exception) -> int:
     """Where to cut: before the event that failed, or in the middle where nobody says which."""
     return piece.index(error.recorded) if isinstance(error, FoldFailed) else len(piece) // 2

@@ -20,7 +20,7 @@ from ledger.eventstore.codec import UnknownEventType
 from ledger.kernel.event import Event
 from ledger.kernel.money import exact
 from projections.engine.live.rows import RowSet
-from projections.engine.live.source import Recorded
+from projections.engine.live.source import LogEvent
 from projections.engine.live.writer import Writer
 from projections.engine.projection import Key, Projection, Table
 
@@ -29,7 +29,7 @@ class FoldFailed(Exception):
     """An event that the projection cannot handle: it does not decode, or its fold raised."""
 
     def __init__(
-        self, projection: str, recorded: Recorded, error: Exception, kind: str = "fold"
+        self, projection: str, recorded: LogEvent, error: Exception, kind: str = "fold"
     ) -> None:
         self.recorded = recorded
         self.kind = kind
@@ -61,7 +61,7 @@ class Build:
             self._writer.load_resident(self._rows)
 
     def fold(
-        self, recorded_events: Sequence[Recorded], events: Sequence[Event] | None = None
+        self, recorded_events: Sequence[LogEvent], events: Sequence[Event] | None = None
     ) -> None:
         """Changes the rows in memory. `events`: the same ones decoded, by callers that have
         them already. Raises FoldFailed."""
@@ -82,7 +82,7 @@ class Build:
 
     def fold_those_of_its(
         self,
-        recorded_events: Sequence[Recorded],
+        recorded_events: Sequence[LogEvent],
         events: Sequence[Event],
         places: Mapping[str, Sequence[int]],
     ) -> int:
@@ -106,7 +106,7 @@ class Build:
         """What was written is committed."""
         self._writer.settle(self._rows)
 
-    def _load(self, pairs: Iterable[tuple[Recorded, Event]]) -> None:
+    def _load(self, pairs: Iterable[tuple[LogEvent, Event]]) -> None:
         wanted: dict[Table[Any], dict[Key, None]] = {}
         keys = self.projection.keys
         for recorded, event in pairs:
@@ -121,7 +121,7 @@ class Build:
                 self._writer.load(rows, missing)
 
 
-def decoded(projection_name: str, recorded_events: Sequence[Recorded]) -> list[Event]:
+def decoded(projection_name: str, recorded_events: Sequence[LogEvent]) -> list[Event]:
     """The domain events of what was recorded. Raises FoldFailed."""
     events: list[Event] = []
     try:

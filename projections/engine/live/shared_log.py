@@ -24,7 +24,7 @@ import psycopg
 from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.kernel.event import Event
 from projections.engine.live import source
-from projections.engine.live.source import Recorded
+from projections.engine.live.source import LogEvent
 from projections.engine.projection import Projection
 from projections.engine.wakeup import Bell
 
@@ -39,7 +39,7 @@ PATIENCE_SECONDS = 0.5
 _position = attrgetter("position")
 
 
-class SharedEvent(Recorded, frozen=True, gc=False):
+class SharedEvent(LogEvent, frozen=True, gc=False):
     """An event that several workers fold."""
 
     stream_type: str
@@ -51,7 +51,7 @@ class SharedEvent(Recorded, frozen=True, gc=False):
         event = self.event
         if event is None:
             # Not through super(): a frozen struct with slots is made anew by its metaclass.
-            event = Recorded.decoded(self)
+            event = LogEvent.decoded(self)
             msgspec.structs.force_setattr(self, "event", event)
         return event
 
@@ -119,7 +119,7 @@ class LogReader:
         self._connection = connection
         self._server = _server(connection)
 
-    def read(self, projection: Projection, *, after: int, most: int) -> tuple[int, list[Recorded]]:
+    def read(self, projection: Projection, *, after: int, most: int) -> tuple[int, list[LogEvent]]:
         """How far the reading goes (`after` if nothing is new), and the events up to there that
         concern the projection: of the types that it folds, or of types that this code does not
         know in streams of which it folds something."""

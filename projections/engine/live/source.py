@@ -6,32 +6,17 @@ process several workers fold the same one (shared_log.py).
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
-import msgspec
 import psycopg
 
 from ledger.eventstore.codec import decode
 from ledger.kernel.event import Event
+from projections.engine.projection import Recorded
 
 
-class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """What a fold is told about an event beside its payload. `user_id` is the account's user;
-    `occurred_at` is when it happened, `recorded_at` when it was stored."""
-
-    position: int
-    id: UUID
-    stream_id: UUID
-    event_type: str
-    event_version: int
-    data: str
-    schema: str | None
-    """Version of the payload's shape, if it is not the first."""
-    user_id: UUID | None
-    occurred_at: datetime
-    recorded_at: datetime
+class LogEvent(Recorded, frozen=True, gc=False):
+    """An event as it was read, to be decoded."""
 
     def decoded(self) -> Event:
         """The domain event. Raises UnknownEventType or UndecodableEvent."""
@@ -74,7 +59,7 @@ def read(
     up_to: int,
     event_types: Sequence[str],
     part: Part = WHOLE,
-) -> list[Recorded]:
+) -> list[LogEvent]:
     """The events of these types with `after` < position <= `up_to`, in order; with `part`, only
     those of its streams. `up_to` must not be beyond the head: positions are gapless and final,
     so whoever has handled the answer has handled everything up to `up_to`."""
@@ -84,20 +69,20 @@ def read(
             cursor.execute(_READ_WHOLE, parameters)
         else:
             cursor.execute(_READ_PART, parameters | part._asdict())
-        return [Recorded(*row) for row in cursor]
+        return [LogEvent(*row) for row in cursor]
 
 
 def read_next(
     connection: psycopg.Connection[Any], *, after: int, most: int
 ) -> list[tuple[Any, ...]]:
-    """The next events after a position, at most `most`: the values of a Recorded, and the type of
+    """The next events after a position, at most `most`: the values of a LogEvent, and the type of
     the stream."""
     with connection.cursor(binary=True) as cursor:
         return cursor.execute(_READ_NEXT, {"after": after, "most": most}).fetchall()
 
 
-def read_at(connection: psycopg.Connection[Any], positions: Sequence[int]) -> list[Recorded]:
+def read_at(connection: psycopg.Connection[Any], positions: Sequence[int]) -> list[LogEvent]:
     """The events at these positions, in order."""
     with connection.cursor(binary=True) as cursor:
         cursor.execute(_READ_AT, {"positions": list(positions)})
-        return [Recorded(*row) for row in cursor]
+        return [LogEvent(*row) for row in cursor]

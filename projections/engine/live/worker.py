@@ -36,7 +36,7 @@ from projections.engine.letters import dead_letters, failures, parking
 from projections.engine.letters.dead_letters import HeldBack, NewLetter
 from projections.engine.live.build import Build
 from projections.engine.live.shared_log import LogReader, SharedLog
-from projections.engine.live.source import Recorded
+from projections.engine.live.source import LogEvent
 from projections.engine.live.writer import TableMismatch
 from projections.engine.projection import Projection
 from projections.engine.wakeup import Bell
@@ -201,7 +201,7 @@ class Worker:
             else:
                 self._bell.wait(rings, self._options.poll_seconds)
 
-    def _batch(self, work: _Work, up_to: int, events: list[Recorded]) -> None:
+    def _batch(self, work: _Work, up_to: int, events: list[LogEvent]) -> None:
         """One batch. Whatever it raises, nothing of it is in the database."""
         started = time.monotonic()
         claimed = work.claimed
@@ -226,8 +226,8 @@ class Worker:
             self._backoff.wait(self._stop)
 
     def _batch_around_poison(
-        self, work: _Work, events: list[Recorded], up_to: int, started: float
-    ) -> tuple[list[Recorded], NewLetter | None]:
+        self, work: _Work, events: list[LogEvent], up_to: int, started: float
+    ) -> tuple[list[LogEvent], NewLetter | None]:
         """The same batch again, without what cannot be handled. Returns what was handled, and
         the event that the projection stopped at."""
 
@@ -269,7 +269,7 @@ class Worker:
         )
 
     def _advance(
-        self, work: _Work, up_to: int, handled: list[Recorded], started: float
+        self, work: _Work, up_to: int, handled: list[LogEvent], started: float
     ) -> Checkpoint:
         return checkpoint.advance(
             work.connection,
