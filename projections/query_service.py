@@ -1,22 +1,26 @@
-"""Queries over NATS: `ledger.query.balances|order|orders|fills|transactions|position-of`.
+"""Queries over NATS: `ledger.query.<question>`, for every question there is.
 
 A service of the NATS services framework: `nats micro ls` finds it, `nats micro info ledger-query`
 tells its endpoints. A question is a JSON object, the answer is one, too:
 
-    {"account_id": "…", "min_position": 42}   ──▶   {"position": 57, "rows": […], "more": false}
+    {"account_id": "…", "min_position": 42}
+         ──▶   {"position": 57, "rows": […], "more": true, "next": "…"}
 
     wait      until the read model has reached min_position, for a bounded time: a service that
               passes an outcome's position reads what it wrote
     read      checkpoint and rows in one snapshot: the rows are as of exactly that position
-    answer    with the rows of `ledgerctl query --json`; `more` says that the limit cut them off
+    answer    with the rows of `ledgerctl query --json`, as many as the limit and the bus allow;
+              if there are more, with `next`, which asks for them as `after`
 
 Each endpoint also answers below its name for one account (`ledger.query.balances.<account_id>`),
-so that the bus can grant a service its own accounts and no others. Any number may run: they share
-the questions. A refusal has a code, in the framework's error headers and in the body.
+so that the bus can grant a service its own accounts and no others: rows of accounts are then those
+of that account; what is nobody's, like instruments, everybody may read. Any number may run: they
+share the questions. A refusal has a code, in the framework's error headers and in the body.
 """
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Mapping
 from typing import Any, LiteralString
 from uuid import UUID
@@ -29,49 +33,61 @@ import structlog
 from nats.aio.client import Client
 from nats.micro.request import Request
 from psycopg import IsolationLevel
+from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ledger.bus import connection as bus
+from ledger.bus.queries import (
+    BUSY,
+    INVALID_QUERY,
+    NOT_REACHED,
+    POSITION_OF,
+    QUERY_PREFIX,
+    TOO_LARGE,
+    UNAVAILABLE,
+    QueryRefused,
+)
 from ledger.bus.security import BusSecurity
 from ledger.operate.schema import check_schema
-from ledger.operate.settings import Settings
+from ledger.operate.servers import find_nats
+from ledger.operate.settings import Settings, load
 from ledger.subscriptions.retry import Patience
 from projections.position_wait import Reached
-from projections.questions import statement
-from projections.questions.statement import Question
+from projections.questions import paging
+from projections.questions.answers import POSITION
+from projections.questions.catalogue import questions
+from projections.questions.question import Asked, InvalidQuestion, Question, plain
+from projections.questions.statement import statement
 
 SERVICE_NAME = "ledger-query"
-SERVICE_VERSION = "1.0.0"
-QUERY_PREFIX = "ledger.query"
-POSITION_OF = "position-of"
+SERVICE_VERSION = "1.1.0"
 QUEUE_GROUP = "ledger"
-QUESTIONS: Mapping[str, Question] = {
-    "balances": statement.BALANCES,
-    "orders": statement.ORDERS,
-    "order": statement.ORDER,
-    "fills": statement.FILLS,
-    "transactions": statement.TRANSACTIONS,
-}
-REQUIRED = {"order": "order_id"}
-"""What a question must name; an account where nothing else is said."""
 MAX_WAITING = 2_000
 """Questions in work or waiting for their position; beyond that the service says that it is busy,
 which is better than answering long after nobody listens."""
 POOL_TIMEOUT_SECONDS = 5.0
 """Longest wait for a connection to the database."""
-
-INVALID_QUERY, NOT_REACHED = "INVALID_QUERY", "POSITION_NOT_REACHED"
-UNAVAILABLE, BUSY, TOO_LARGE = "READ_MODELS_UNAVAILABLE", "BUSY", "ANSWER_TOO_LARGE"
+ENVELOPE_BYTES = 4_096
+"""Of the largest message that the bus takes, what is kept for all but the rows."""
+STOP_LOOK_SECONDS = 0.2
+"""How often the event loop looks whether the process was asked to end."""
 
 _log = structlog.get_logger(__name__)
 
 
-class QueryRefused(Exception):
-    """Why a question has no answer; `code` is stable."""
+def serve(database_url: str, stop: threading.Event) -> None:
+    """Answers until `stop` is set. Raises InvalidSettings, NotRunning, SchemaError."""
+    settings = load()
+    service = QueryService(database_url, find_nats(settings), settings)
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    async def until_stopped() -> None:
+        running = asyncio.create_task(service.run())
+        while not (stop.is_set() or running.done()):
+            await asyncio.wait({running}, timeout=STOP_LOOK_SECONDS)
+        service.stop()
+        await running
+
+    asyncio.run(until_stopped())
 
 
 class QueryService:
@@ -110,6 +126,7 @@ class QueryService:
         )
         if connection is None:
             return
+        self._most_bytes = connection.max_payload - ENVELOPE_BYTES
         async with self._pool:
             self._reached = Reached(self._pool)
             try:
@@ -128,7 +145,7 @@ class QueryService:
         )
         async with service:
             group = service.add_group(name=QUERY_PREFIX)
-            for name in (*QUESTIONS, POSITION_OF):
+            for name in (*questions(), POSITION_OF):
                 await group.add_endpoint(name=name, handler=self._take)
                 await group.add_endpoint(
                     name=f"{name}-of-account", subject=f"{name}.*", handler=self._take
@@ -156,38 +173,36 @@ class QueryService:
             if name == POSITION_OF:
                 body = await self._position_of(asked, account)
             else:
-                body = await self._rows(name, _with_account(asked, account))
+                body = await self._rows(questions()[name], asked, account)
             await _respond(request, body)
         except QueryRefused as refused:
             await _respond_error(request, refused)
+        except InvalidQuestion as invalid:
+            await _respond_error(request, QueryRefused(INVALID_QUERY, str(invalid)))
         except (psycopg.Error, PoolTimeout) as error:
             _log.warning("query_not_answered", subject=request.subject, error=str(error).strip())
             message = "the database does not answer: ask again in a moment"
             await _respond_error(request, QueryRefused(UNAVAILABLE, message))
 
-    async def _rows(self, name: str, asked: dict[str, Any]) -> bytes:
-        question = QUESTIONS[name]
-        limit = _limit(asked.pop("limit", None), self._settings.query_rows_limit)
-        await self._wait_for(question.view, asked.pop("min_position", None))
-        conditions = _conditions(question, asked, REQUIRED.get(name, "account_id"))
+    async def _rows(
+        self, question: Question[Any], given: dict[str, Any], account: UUID | None
+    ) -> bytes:
+        limit = _limit(given.pop("limit", None), self._settings.query_rows_limit)
+        after, min_position = given.pop("after", None), given.pop("min_position", None)
+        asked = question.read(_with_account(question, given, account))
+        asking = statement(question, asked, limit=limit + 1, after=after)
+        await self._wait_for(question.projection, min_position)
         async with self._pool.connection() as connection:
             await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
             await connection.set_read_only(True)
-            async with connection.transaction():
-                position = await (
-                    await connection.execute(statement.POSITION, [question.view])
+            async with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+                reached = await (
+                    await connection.execute(POSITION, [question.projection])
                 ).fetchone()
-                cursor = await connection.execute(
-                    statement.statement(question, conditions), {**conditions, "limit": limit + 1}
-                )
-                names = [column.name for column in cursor.description or ()]
+                await cursor.execute(asking.text.encode(), asking.parameters)
                 found = await cursor.fetchall()
-        rows = [
-            {key: statement.plain(value) for key, value in zip(names, row, strict=True)}
-            for row in found[:limit]
-        ]
-        at = position[0] if position else 0
-        return orjson.dumps({"position": at, "rows": rows, "more": len(found) > limit})
+        position = reached[0] if reached else 0
+        return _answer(question, asked, position, found, limit, self._most_bytes)
 
     async def _position_of(self, asked: dict[str, Any], account: UUID | None) -> bytes:
         """Where a command or an event is in the log, or how far the log and each read model
@@ -201,9 +216,10 @@ class QueryService:
             )
         async with self._pool.connection() as connection, connection.transaction():
             cursor = await connection.execute(
-                """SELECT 'log', coalesce(max(position), 0) FROM event_store
+                """SELECT 'log', coalesce(max(position), 0) FROM public.event_store
                    UNION ALL
-                   SELECT projection_name, last_processed_position FROM event_projections
+                   SELECT projection_name, last_processed_position
+                   FROM public.event_projections
                    ORDER BY 1"""
             )
             positions: dict[str, int] = dict(await cursor.fetchall())
@@ -213,7 +229,8 @@ class QueryService:
                 cursor = await connection.execute(_POSITIONS[name], [identifier])
                 found = await cursor.fetchone()
                 rows = [{"of": str(identifier), "position": found[0]}] if found else []
-        return orjson.dumps({"position": positions["log"], "rows": rows, "more": False})
+        answer = {"position": positions["log"], "rows": rows, "more": False, "next": None}
+        return orjson.dumps(answer)
 
     async def _wait_for(self, read_model: str, position: object) -> None:
         """Returns when the read model shows the position. Raises QueryRefused."""
@@ -232,9 +249,9 @@ class QueryService:
 
 
 _POSITIONS: Mapping[str, LiteralString] = {
-    "command_id": """SELECT (outcome ->> 'position')::bigint FROM command_inbox
+    "command_id": """SELECT (outcome ->> 'position')::bigint FROM public.command_inbox
                      WHERE command_id = %s AND outcome ->> 'position' IS NOT NULL""",
-    "event_id": "SELECT position FROM event_store WHERE id = %s",
+    "event_id": "SELECT position FROM public.event_store WHERE id = %s",
 }
 
 
@@ -257,34 +274,17 @@ def _object(body: bytes) -> dict[str, Any]:
     return asked
 
 
-def _with_account(asked: dict[str, Any], account: UUID | None) -> dict[str, Any]:
-    if account is None:
-        return asked
-    if "account_id" in asked and _uuid("account_id", asked["account_id"]) != account:
+def _with_account(
+    question: Question[Any], given: dict[str, Any], account: UUID | None
+) -> dict[str, Any]:
+    """What was asked, of the account in the subject if there is one and the rows are somebody's."""
+    if account is None or "account_id" not in question.filter_of:
+        return given
+    if "account_id" in given and _uuid("account_id", given["account_id"]) != account:
         raise QueryRefused(
-            INVALID_QUERY, f"account_id {asked['account_id']} is not the subject's, {account}"
+            INVALID_QUERY, f"account_id {given['account_id']} is not the subject's, {account}"
         )
-    return asked | {"account_id": str(account)}
-
-
-def _conditions(question: Question, asked: dict[str, Any], required: str) -> dict[str, Any]:
-    if asked.get(required) is None:
-        raise QueryRefused(INVALID_QUERY, f"{required} is missing")
-    unknown = [name for name in asked if name not in question.chosen_by]
-    if unknown:
-        takes = ", ".join((*question.chosen_by, "limit", "min_position"))
-        raise QueryRefused(INVALID_QUERY, f"{unknown[0]!r} is unknown here; there are: {takes}")
-    conditions: dict[str, Any] = {}
-    for name, value in asked.items():
-        if value is None:
-            continue
-        if name.endswith("_id"):
-            conditions[name] = _uuid(name, value)
-        elif not isinstance(value, str) or "\x00" in value:
-            raise QueryRefused(INVALID_QUERY, f"{name} must be a text")
-        else:
-            conditions[name] = _status(value) if name == "status" else value
-    return conditions
+    return given | {"account_id": account}
 
 
 def _limit(value: object, most: int) -> int:
@@ -293,13 +293,6 @@ def _limit(value: object, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise QueryRefused(INVALID_QUERY, f"limit must be 1 to {most}, not {value!r}")
     return value
-
-
-def _status(text: str) -> str:
-    try:
-        return statement.order_status(text)
-    except statement.UnknownStatus as error:
-        raise QueryRefused(INVALID_QUERY, f"status {error}") from error
 
 
 def _uuid(name: str, value: object) -> UUID:
@@ -314,10 +307,39 @@ def _uuid(name: str, value: object) -> UUID:
 # --- answering --------------------------------------------------------------------------
 
 
+def _answer(
+    question: Question[Any],
+    asked: Asked,
+    position: int,
+    found: list[dict[str, Any]],
+    limit: int,
+    most_bytes: int,
+) -> bytes:
+    """As many of the rows as the limit and the bus allow, and the place behind them."""
+    rows: list[bytes] = []
+    size = 0
+    for row in found[:limit]:
+        text = orjson.dumps({name: plain(value) for name, value in row.items()})
+        size += len(text) + 1
+        if size > most_bytes:
+            break
+        rows.append(text)
+    if found and not rows:
+        raise QueryRefused(TOO_LARGE, f"one row has {size} bytes, more than the bus takes")
+    more = len(found) > len(rows)
+    following = paging.token(question, question.path(asked), found[len(rows) - 1]) if more else None
+    return b'{"position":%d,"rows":[%b],"more":%b,"next":%b}' % (
+        position,
+        b",".join(rows),
+        orjson.dumps(more),
+        orjson.dumps(following),
+    )
+
+
 async def _respond(request: Request, body: bytes) -> None:
     try:
         await request.respond(body)
-    except nats.errors.MaxPayloadError:
+    except nats.errors.MaxPayloadError:  # the bus was set to take less since we connected
         message = f"the answer has {len(body)} bytes, more than the bus takes: set a lower limit"
         await _respond_error(request, QueryRefused(TOO_LARGE, message))
     except (ValueError, nats.errors.Error) as error:

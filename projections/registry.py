@@ -1,19 +1,9 @@
-"""All read models there are."""
+"""All read models there are: every module of `projections/read_models`."""
 
-from datetime import timedelta
+from types import ModuleType
 
+from projections import read_models
 from projections.engine.projection import Projection
-from projections.read_models import (
-    accounts,
-    allocations,
-    balance_history,
-    balances,
-    fills,
-    instruments,
-    orders,
-    transactions,
-)
-from projections.read_models.snapshots import portfolio_snapshots
 from projections.settings import ProjectionSettings
 
 
@@ -23,17 +13,13 @@ class UnknownProjection(LookupError):
 
 def all_projections(settings: ProjectionSettings) -> tuple[Projection, ...]:
     """Every projection, in the order of `projections status`."""
-    return (
-        accounts.PROJECTION,
-        instruments.PROJECTION,
-        allocations.PROJECTION,
-        orders.PROJECTION,
-        fills.PROJECTION,
-        balances.PROJECTION,
-        transactions.PROJECTION,
-        balance_history.PROJECTION,
-        portfolio_snapshots(timedelta(seconds=settings.portfolio_snapshot_seconds)),
-    )
+    return tuple(_projection(module, settings) for module in read_models.modules())
+
+
+def _projection(module: ModuleType, settings: ProjectionSettings) -> Projection:
+    made = module.projection(settings) if hasattr(module, "projection") else module.PROJECTION
+    assert isinstance(made, Projection)
+    return made
 
 
 def find(name: str, settings: ProjectionSettings) -> Projection:

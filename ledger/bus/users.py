@@ -21,8 +21,8 @@ import orjson
 from ledger.bus.connection import COMMANDS_PREFIX, OUTCOMES_SUBJECT, is_subject_token
 from ledger.bus.event_stream import EVENTS_STREAM
 from ledger.bus.events import EVENTS_PREFIX
+from ledger.bus.queries import QUERY_PREFIX
 from ledger.bus.security import UnusableCredentials, inbox_prefix
-from projections.query_service import QUERY_PREFIX
 
 Role = Literal["ledger", "operator", "auditor", "service"]
 ROLES: tuple[Role, ...] = ("ledger", "operator", "auditor", "service")

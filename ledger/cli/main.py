@@ -15,7 +15,6 @@ import typer
 
 from ledger.cli import audit, bus, commands, database, demo, publisher, schema, serve, submit, up
 from ledger.cli.errors import explain
-from projections.cli import query
 
 app = typer.Typer(
     name="ledgerctl",
@@ -25,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-_COMMANDS = (up, demo, database, serve, submit, query, audit, commands, publisher, schema, bus)
+_COMMANDS = (up, demo, database, serve, submit, audit, commands, publisher, schema, bus)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _module in _COMMANDS:
@@ -72,9 +71,9 @@ def _mount_plugins(arguments: list[str], stack: ExitStack) -> None:
             ) from error
         app.add_typer(commands, name=entry_point.name)
         if asked is not None and len(arguments) > 1 and "--help" not in arguments:
-            from ledger.operate.roles import at_terminal
+            from ledger.operate.roles import at_terminal, of_command
             from ledger.operate.servers import database as database_for
             from ledger.operate.settings import load
 
             url = stack.enter_context(database_for(load()))
-            os.environ["LEDGER_DATABASE_URL"] = at_terminal(url)
+            os.environ["LEDGER_DATABASE_URL"] = at_terminal(url, of_command(asked))

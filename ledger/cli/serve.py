@@ -1,6 +1,6 @@
 """ledgerctl serve: one service, or all of them, until a signal asks to end.
 
-Commands, publisher and queries are ours; the others come from the entry points "ledger.programs".
+Commands and publisher are ours; the others come from the entry points "ledger.programs".
 `all` runs each in a process of its own, because each can keep a processor busy, and starts again
 what ends.
 """
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 COMMANDS = "commands"
 PUBLISHER = "publisher"
-QUERIES = "queries"
 ALL = "all"
 SIGNAL_LOOK_SECONDS = 1.0
 """The main thread, which alone runs Python's signal handlers, wakes up at least this often: the
@@ -59,8 +58,6 @@ def serve(
         _serve_commands(settings)
     elif service == PUBLISHER:
         _serve_publisher(settings)
-    elif service == QUERIES:
-        _serve_queries(settings)
     else:
         _serve_plugin(settings, service)
 
@@ -68,7 +65,7 @@ def serve(
 def service_names() -> list[str]:
     """What there is to serve, in the order of starting."""
     plugins = importlib.metadata.entry_points(group="ledger.programs")
-    return [COMMANDS, *sorted(plugins.names), PUBLISHER, QUERIES]
+    return [COMMANDS, *sorted(plugins.names), PUBLISHER]
 
 
 def _serve_commands(settings: "Settings") -> None:
@@ -83,12 +80,6 @@ def _serve_publisher(settings: "Settings") -> None:
     from ledger.programs.publisher import Publisher
 
     _run_until_signal(settings, PUBLISHER, Publisher)
-
-
-def _serve_queries(settings: "Settings") -> None:
-    from projections.query_service import QueryService
-
-    _run_until_signal(settings, QUERIES, QueryService)
 
 
 class _Service(Protocol):
@@ -125,15 +116,16 @@ def _run_until_signal(
 
 def _serve_plugin(settings: "Settings", name: str) -> None:
     from ledger.operate import http, readiness
-    from ledger.operate.roles import as_service
     from ledger.operate.schema import check_schema
     from ledger.operate.servers import find_database
 
     found, stop = find_database(settings), _stop_on_signal()
-    check_schema(found)
+    database_url = _as_service(found, name, stop)
+    if database_url is None:
+        return  # asked to end before the database was there
+    check_schema(database_url)
     (entry_point,) = importlib.metadata.entry_points(group="ledger.programs", name=name)
     serve_until = entry_point.load()
-    database_url = as_service(found, name)
     with http.served(settings, readiness.check_of(name, settings, database_url)):
         serve_until(database_url, stop)
 

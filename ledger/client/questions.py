@@ -1,13 +1,18 @@
 """Asking the read models over NATS, typed: `ledger.queries.balances(account_id)` of a LedgerClient.
 
-Each answer says the position that its rows are as of. With `min_position`, an outcome's position,
-the answer shows what that outcome did, or there is a QueryRefused with POSITION_NOT_REACHED.
+Every question of the read side is a method: what it takes is what the question declares
+(`ledgerctl query NAME --help`, docs/services.md), its rows are of the question's own type. Each
+answer says the position that its rows are as of. With `min_position`, an outcome's position, the
+answer shows what that outcome did, or there is a QueryRefused with POSITION_NOT_REACHED.
+
+    answer = await ledger.queries.fills(account_id, instrument="BINANCE:BTCUSDT", limit=100)
+    async for fill in ledger.queries.fills.all(account_id):     page after page, to the end
+        …
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
-from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -17,121 +22,26 @@ from nats.aio.client import Client
 from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER
 
 from ledger.bus.permission_errors import Denials
+from ledger.bus.queries import INVALID_QUERY, POSITION_OF, QUERY_PREFIX, QueryRefused
 from ledger.client.submission import LedgerUnavailable
-from projections.query_service import POSITION_OF, QUERY_PREFIX, QueryRefused
+from ledger.kernel import read_side
+
+if TYPE_CHECKING:
+    from projections.questions.question import Question
+    from projections.read_models.accounts import Account
+    from projections.read_models.allocations import Assignment
+    from projections.read_models.balance_history import Checkpoint
+    from projections.read_models.balances import Balance, ContraBalance
+    from projections.read_models.fills import Fill
+    from projections.read_models.instruments import Symbol
+    from projections.read_models.orders import Order
+    from projections.read_models.snapshots import Snapshot
+    from projections.read_models.transactions import Transaction
 
 ANSWER_TIMEOUT_SECONDS = 10.0
 """Longer than the service waits for a position (LEDGER_QUERY_WAIT_SECONDS)."""
 
-
-class BalanceRow(msgspec.Struct, frozen=True):
-    """What a sub-account holds of an asset."""
-
-    account_id: UUID
-    sub_account: str
-    asset: str
-    total: Decimal
-    available: Decimal
-    locked: Decimal
-    updated_at: datetime
-    user_id: UUID | None = None
-    last_position: int = 0
-
-
-class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as it is."""
-
-    order_id: UUID
-    account_id: UUID
-    sub_account: str
-    instrument: str
-    side: str
-    order_type: str
-    status: str
-    quantity: Decimal
-    filled_quantity: Decimal
-    leaves_quantity: Decimal
-    cancelled_quantity: Decimal
-    overfill_quantity: Decimal
-    cum_quote: Decimal
-    commission: Decimal
-    time_in_force: str
-    origin: str
-    created_at: datetime
-    updated_at: datetime
-    last_position: int
-    sized_by_quote: bool
-    reduce_only: bool
-    post_only: bool
-    cancel_requested: bool
-    replace_requested: bool
-    user_id: UUID | None = None
-    strategy_id: str | None = None
-    venue_order_id: str | None = None
-    client_order_id: str | None = None
-    position_side: str | None = None
-    quote_quantity: Decimal | None = None
-    price: Decimal | None = None
-    stop_price: Decimal | None = None
-    avg_fill_price: Decimal | None = None
-    commission_asset: str | None = None
-    other_commissions: dict[str, Decimal] | None = None
-    iceberg_qty: Decimal | None = None
-    reject_code: str | None = None
-    reject_reason: str | None = None
-    cancel_reason: str | None = None
-    filled_at: datetime | None = None
-    cancelled_at: datetime | None = None
-
-
-class FillRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade of an order."""
-
-    order_id: UUID
-    trade_id: str
-    account_id: UUID
-    sub_account: str
-    instrument: str
-    side: str
-    quantity: Decimal
-    price: Decimal
-    commission: Decimal
-    late: bool
-    voided: bool
-    conflicted: bool
-    fill_timestamp: datetime
-    created_at: datetime
-    event_id: UUID
-    position: int
-    last_position: int
-    user_id: UUID | None = None
-    strategy_id: str | None = None
-    commission_asset: str | None = None
-    is_maker: bool | None = None
-    voided_at: datetime | None = None
-
-
-class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One movement of money in one book."""
-
-    position: int
-    line: int
-    event_id: UUID
-    account_id: UUID
-    sub_account: str
-    asset: str
-    direction: str
-    reason: str
-    amount: Decimal
-    closing_balance: Decimal
-    timestamp: datetime
-    recorded_at: datetime
-    user_id: UUID | None = None
-    price: Decimal | None = None
-    quote_asset: str | None = None
-    order_id: UUID | None = None
-    trade_id: str | None = None
-    reference: str | None = None
+FilterValue: TypeAlias = str | UUID | datetime | bool | None
 
 
 class PositionRow(msgspec.Struct, frozen=True):
@@ -145,83 +55,121 @@ RowType = TypeVar("RowType")
 
 
 class Answer(msgspec.Struct, Generic[RowType], frozen=True):
-    """Rows as of a position; `more` when the limit cut them off."""
+    """Rows as of a position; `more` when there are others, which `after=next` asks for."""
 
     position: int
     rows: list[RowType]
     more: bool = False
+    next: str | None = None
+
+
+class Asking(Generic[RowType]):
+    """One question, to be asked: a method of `Queries`."""
+
+    def __init__(self, queries: "Queries", question: "Question[Any]") -> None:
+        self._queries = queries
+        self._question = question
+        self._answer = cast("type[Answer[RowType]]", Answer[question.row])  # type: ignore[name-defined]
+
+    async def __call__(
+        self,
+        first: UUID | str | None = None,
+        /,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        min_position: int | None = None,
+        **filters: FilterValue,
+    ) -> Answer[RowType]:
+        """The rows for which the filters hold; `first` is the account, or what the question is
+        about (an order's id). Raises QueryRefused, NotPermitted and LedgerUnavailable."""
+        asked = self._filters(first, filters)
+        account_id = asked.pop("account_id", None)
+        asked |= {"limit": limit, "after": after, "min_position": min_position}
+        body = await self._queries.ask(self._question.name, account_id, asked)
+        return msgspec.json.decode(body, type=self._answer)
+
+    async def all(
+        self,
+        first: UUID | str | None = None,
+        /,
+        *,
+        page_rows: int | None = None,
+        min_position: int | None = None,
+        **filters: FilterValue,
+    ) -> AsyncGenerator[RowType, None]:
+        """Every row, page after page. A page is as of its own moment: a row that changes its place
+        meanwhile, which few questions allow, may be missed or come twice. Raises the same."""
+        after: str | None = None
+        while True:
+            answer = await self(
+                first, limit=page_rows, after=after, min_position=min_position, **filters
+            )
+            for row in answer.rows:
+                yield row
+            after = answer.next
+            if after is None:
+                return
+
+    def _filters(
+        self, first: UUID | str | None, filters: Mapping[str, FilterValue]
+    ) -> dict[str, FilterValue | int]:
+        asked: dict[str, FilterValue | int] = {
+            name: value for name, value in filters.items() if value is not None
+        }
+        if first is not None:
+            if self._question.first is None or self._question.first in asked:
+                raise QueryRefused(
+                    INVALID_QUERY, f"{self._question.name} does not take {first} without a name"
+                )
+            asked[self._question.first] = first
+        return asked
 
 
 class Queries:
-    """The read models, asked over a connection. All methods raise QueryRefused, NotPermitted
-    and LedgerUnavailable."""
+    """The read models, asked over a connection. What is not listed for the type checker, such as
+    the questions of another package, is there all the same."""
+
+    if TYPE_CHECKING:
+        accounts: Asking[Account]
+        allocations: Asking[Assignment]
+        balances: Asking[Balance]
+        checkpoints: Asking[Checkpoint]
+        contra_balances: Asking[ContraBalance]
+        fills: Asking[Fill]
+        instruments: Asking[Symbol]
+        order: Asking[Order]
+        orders: Asking[Order]
+        snapshots: Asking[Snapshot]
+        transactions: Asking[Transaction]
 
     def __init__(self, connection: Client, denials: Denials) -> None:
         self._nats = connection
         self._denials = denials
 
-    async def balances(
-        self, account_id: UUID, *, asset: str | None = None, min_position: int | None = None
-    ) -> Answer[BalanceRow]:
-        """What each sub-account of the account holds."""
-        asked = {"asset": asset, "min_position": min_position}
-        return _typed(await self._ask("balances", account_id, asked), Answer[BalanceRow])
+    def __getattr__(self, name: str) -> Asking[Any]:
+        try:
+            return Asking(self, read_side.question(name))
+        except read_side.UnknownQuestion as error:
+            raise AttributeError(str(error)) from None
 
-    async def orders(
-        self,
-        account_id: UUID,
-        *,
-        status: str | None = None,
-        limit: int | None = None,
-        min_position: int | None = None,
-    ) -> Answer[OrderRow]:
-        """The account's orders, newest first."""
-        asked = {"status": status, "limit": limit, "min_position": min_position}
-        return _typed(await self._ask("orders", account_id, asked), Answer[OrderRow])
-
-    async def order(
-        self, order_id: UUID, *, account_id: UUID | None = None, min_position: int | None = None
-    ) -> Answer[OrderRow]:
-        """One order, or no row. A service that may ask for its own accounts only names the
-        account."""
-        asked = {"order_id": str(order_id), "min_position": min_position}
-        return _typed(await self._ask("order", account_id, asked), Answer[OrderRow])
-
-    async def fills(
-        self,
-        account_id: UUID,
-        *,
-        order_id: UUID | None = None,
-        limit: int | None = None,
-        min_position: int | None = None,
-    ) -> Answer[FillRow]:
-        """The trades of the account's orders, newest first."""
-        order = None if order_id is None else str(order_id)
-        asked = {"order_id": order, "limit": limit, "min_position": min_position}
-        return _typed(await self._ask("fills", account_id, asked), Answer[FillRow])
-
-    async def transactions(
-        self,
-        account_id: UUID,
-        *,
-        asset: str | None = None,
-        limit: int | None = None,
-        min_position: int | None = None,
-    ) -> Answer[TransactionRow]:
-        """Each movement of the account's money, both sides of it, newest first."""
-        asked = {"asset": asset, "limit": limit, "min_position": min_position}
-        return _typed(await self._ask("transactions", account_id, asked), Answer[TransactionRow])
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *read_side.questions()})
 
     async def position_of(
         self, *, command_id: UUID | None = None, event_id: UUID | None = None
     ) -> Answer[PositionRow]:
         """Where a command or an event is in the log; without either, how far the log and every
         read model are."""
-        ids = {"command_id": command_id, "event_id": event_id}
-        asked = {name: str(value) for name, value in ids.items() if value is not None}
-        return _typed(await self._ask(POSITION_OF, None, asked), Answer[PositionRow])
+        asked: dict[str, FilterValue] = {"command_id": command_id, "event_id": event_id}
+        body = await self.ask(POSITION_OF, None, asked)
+        return msgspec.json.decode(body, type=Answer[PositionRow])
 
-    async def _ask(self, name: str, account_id: UUID | None, asked: Mapping[str, Any]) -> bytes:
+    async def ask(
+        self, name: str, account_id: FilterValue | int, asked: Mapping[str, FilterValue | int]
+    ) -> bytes:
+        """The body of the answer to a question of one account, or of none. Raises QueryRefused,
+        NotPermitted and LedgerUnavailable."""
         subject = ".".join([QUERY_PREFIX, name, *([str(account_id)] if account_id else [])])
         body = orjson.dumps({name: value for name, value in asked.items() if value is not None})
         try:
@@ -236,10 +184,3 @@ class Queries:
         if ERROR_CODE_HEADER in headers:
             raise QueryRefused(headers[ERROR_CODE_HEADER], headers.get(ERROR_HEADER, ""))
         return answer.data
-
-
-_Typed = TypeVar("_Typed")
-
-
-def _typed(body: bytes, kind: type[_Typed]) -> _Typed:
-    return msgspec.json.decode(body, type=kind)

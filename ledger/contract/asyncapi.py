@@ -5,38 +5,35 @@ from typing import Any
 from ledger.bus.connection import COMMANDS_PREFIX, COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
 from ledger.bus.event_stream import EVENTS_STREAM
 from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
+from ledger.bus.queries import POSITION_OF, QUERY_PREFIX
 from ledger.command_data import COMMAND_DATA, InstrumentCommandData
-from ledger.contract.schemas import OUTCOME_FILE, Schema, command_file, event_file
+from ledger.contract.schemas import (
+    OUTCOME_FILE,
+    Schema,
+    answer,
+    command_file,
+    event_file,
+    query,
+    row_file,
+)
 from ledger.eventstore.codec import EVENT_CLASSES
-from projections.query_service import POSITION_OF, QUERY_PREFIX, QUESTIONS
+from ledger.kernel import read_side
 
 ASYNCAPI_FILE = "asyncapi.json"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 """Of the contract as a whole; a new schema version of any message raises the minor number."""
 
 _ID: Schema = {"type": "string", "format": "uuid"}
-_QUERY: Schema = {
+_POSITION_QUERY: Schema = {
     "type": "object",
-    "properties": {
-        "account_id": _ID,
-        "order_id": _ID,
-        "asset": {"type": "string"},
-        "status": {"type": "string"},
-        "limit": {"type": "integer", "minimum": 1},
-        "min_position": {"type": "integer", "minimum": 0},
-        "command_id": _ID,
-        "event_id": _ID,
-    },
+    "properties": {"command_id": _ID, "event_id": _ID},
     "additionalProperties": False,
+    "maxProperties": 1,
 }
-_ANSWER: Schema = {
+_POSITION: Schema = {
     "type": "object",
-    "properties": {
-        "position": {"type": "integer", "minimum": 0},
-        "rows": {"type": "array", "items": {"type": "object"}},
-        "more": {"type": "boolean"},
-    },
-    "required": ["position", "rows", "more"],
+    "properties": {"of": {"type": "string"}, "position": {"type": "integer", "minimum": 0}},
+    "required": ["of", "position"],
 }
 
 
@@ -77,18 +74,8 @@ def document() -> Schema:
                 "description": "Asks what became of a command.",
                 "messages": {"Question": {"$ref": "#/components/messages/Question"}},
             },
-            "queries": {
-                "address": f"{QUERY_PREFIX}.{{question}}",
-                "description": "The read models, as a service of the NATS services framework. "
-                "Below each subject, with an account's id as a further token, for that account.",
-                "parameters": {"question": {"enum": [*QUESTIONS, POSITION_OF]}},
-                "messages": {"Query": {"$ref": "#/components/messages/Query"}},
-            },
-            "answers": {
-                "address": None,
-                "description": "The reply subject of the request.",
-                "messages": {"Answer": {"$ref": "#/components/messages/Answer"}},
-            },
+            **{_query_channel(name): _queries(name) for name in _questions()},
+            **{_answer_channel(name): _answers(name) for name in _questions()},
             "events": _channel(
                 f"{EVENTS_PREFIX}.{{stream_type}}.{{event}}.{{account_id}}",
                 f"Every event in position order, in the JetStream stream {EVENTS_STREAM}.",
@@ -104,10 +91,13 @@ def document() -> Schema:
             "decideAccountCommand": _operation("receive", "accountCommands", reply=REPLY_TO),
             "decideInstrumentCommand": _operation("receive", "instrumentCommands", reply=REPLY_TO),
             "tellOutcome": _operation("receive", "outcomeQuestions", reply=None),
-            "answerQuery": {
-                "action": "receive",
-                "channel": {"$ref": "#/channels/queries"},
-                "reply": {"channel": {"$ref": "#/channels/answers"}},
+            **{
+                f"answer_{name}": {
+                    "action": "receive",
+                    "channel": {"$ref": f"#/channels/{_query_channel(name)}"},
+                    "reply": {"channel": {"$ref": f"#/channels/{_answer_channel(name)}"}},
+                }
+                for name in _questions()
             },
             "publishEvent": _operation("send", "events"),
         },
@@ -119,8 +109,8 @@ def document() -> Schema:
                     "contentType": "application/json",
                     "payload": {"$ref": OUTCOME_FILE},
                 },
-                "Query": {"contentType": "application/json", "payload": _QUERY},
-                "Answer": {"contentType": "application/json", "payload": _ANSWER},
+                **{_query_channel(name): _json(_query(name)) for name in _questions()},
+                **{_answer_channel(name): _json(_answer(name)) for name in _questions()},
                 "Question": {
                     "contentType": "text/plain",
                     "payload": {"type": "string", "format": "uuid"},
@@ -148,6 +138,53 @@ def _operation(action: str, channel: str, **reply: str | None) -> Schema:
             answer["address"] = {"location": f"$message.header#/{reply['reply']}"}
         operation["reply"] = answer
     return operation
+
+
+# --- questions and answers --------------------------------------------------------------
+
+
+def _questions() -> list[str]:
+    return [*read_side.questions(), POSITION_OF]
+
+
+def _query_channel(name: str) -> str:
+    return f"query_{name}"
+
+
+def _answer_channel(name: str) -> str:
+    return f"answer_{name}"
+
+
+def _queries(name: str) -> Schema:
+    what = "How far the log and the read models are."
+    if name != POSITION_OF:
+        what = read_side.question(name).about
+    return {
+        "address": f"{QUERY_PREFIX}.{name}",
+        "description": f"{what} A service of the NATS services framework. Below this subject, with "
+        "an account's id as a further token, for that account.",
+        "messages": {"Query": {"$ref": f"#/components/messages/{_query_channel(name)}"}},
+    }
+
+
+def _answers(name: str) -> Schema:
+    return {
+        "address": None,
+        "description": "The reply subject of the request.",
+        "messages": {"Answer": {"$ref": f"#/components/messages/{_answer_channel(name)}"}},
+    }
+
+
+def _query(name: str) -> Schema:
+    return _POSITION_QUERY if name == POSITION_OF else query(name)
+
+
+def _answer(name: str) -> Schema:
+    return answer(_POSITION if name == POSITION_OF else {"$ref": row_file(name)})
+
+
+def _json(payload: Schema) -> Schema:
+    return {"contentType": "application/json", "payload": payload}
 
 
 def _command(name: str) -> Schema:

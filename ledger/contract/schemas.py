@@ -3,6 +3,7 @@
     commands/<Type>.<version>.json       what a service sends to ledger.commands.…
     events/<type>.<version>.json         what comes on ledger.events.…
     outcome.json                         the answer to a command
+    rows/<question>.1.json               a row of the answer to a question at ledger.query.…
     asyncapi.json                        where each of them goes (asyncapi.py)
 
 Each schema is of the whole message, envelope and data. Times, ids and amounts are strings. Commands
@@ -13,7 +14,10 @@ know.
 
 import inspect
 from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -21,10 +25,13 @@ from ledger.bus.events import SOURCE, schema_name
 from ledger.command_data import COMMAND_DATA, CommandData, InstrumentCommandData
 from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION, Outcome
 from ledger.eventstore.codec import EVENT_CLASSES
+from ledger.kernel import read_side
 from ledger.kernel.event import Event
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OUTCOME_FILE = "outcome.json"
+ROW_VERSION = 1
+"""Of the shape of rows: they only gain columns, as the views that they come from."""
 STATUSES = ("ACCEPTED", "REJECTED", "FAILED", "UNKNOWN")
 
 Schema = dict[str, Any]
@@ -37,7 +44,8 @@ def all_schemas() -> dict[str, Schema]:
     """Every schema by its file name, in a fixed order."""
     commands = {command_file(name): command(name) for name in COMMAND_DATA}
     events = {event_file(name): event(name) for name in sorted(EVENT_CLASSES)}
-    return commands | events | {OUTCOME_FILE: outcome()}
+    rows = {row_file(name): row(name) for name in read_side.questions()}
+    return commands | events | rows | {OUTCOME_FILE: outcome()}
 
 
 def command_file(name: str) -> str:
@@ -46,6 +54,10 @@ def command_file(name: str) -> str:
 
 def event_file(name: str) -> str:
     return f"events/{name}.{EVENT_CLASSES[name].schema}.json"
+
+
+def row_file(name: str) -> str:
+    return f"rows/{name}.{ROW_VERSION}.json"
 
 
 def command(name: str) -> Schema:
@@ -109,6 +121,77 @@ def event(name: str) -> Schema:
         ],
         data=_of_struct(model),
     )
+
+
+def row(name: str) -> Schema:
+    """A row of the answer to a question, as the read side declares it."""
+    question = read_side.question(name)
+    schema = _of_struct(question.row)
+    for column, kind in question.types.items():
+        if kind is datetime:
+            _of_type_string(schema["properties"][column])["format"] = "date-time"
+    identifier = f"urn:trading-ledger:row:{name}:{ROW_VERSION}"
+    described = {"title": schema.pop("title"), "description": question.about}
+    return {"$schema": DIALECT, "$id": identifier} | described | schema
+
+
+def _of_type_string(schema: Schema) -> Schema:
+    """The part of a schema, or of its alternatives, that is about texts."""
+    alternatives: list[Schema] = schema.get("anyOf", [schema])
+    return next(one for one in alternatives if one.get("type") == "string")
+
+
+def query(name: str) -> Schema:
+    """What a question takes: its filters, and which part of the rows is wanted."""
+    question = read_side.question(name)
+    properties: dict[str, Schema] = {
+        one.name: _of_filter(question.types[one.column], list(one.words))
+        for one in question.filter_of.values()
+    }
+    ways = [path.by for path in question.paths]
+    needed: Schema = {}
+    if None not in ways:
+        needed = {"anyOf": [{"required": [name]} for name in ways]}
+    return {
+        "title": f"Query of {name}",
+        "type": "object",
+        "properties": properties
+        | {
+            "limit": {"type": "integer", "minimum": 1},
+            "after": {"type": "string", "description": "The `next` of an earlier answer."},
+            "min_position": {"type": "integer", "minimum": 0},
+        },
+        "additionalProperties": False,
+    } | needed
+
+
+def answer(rows: Schema) -> Schema:
+    """Rows as of a position, and whether there are more."""
+    return {
+        "type": "object",
+        "properties": {
+            "position": {"type": "integer", "minimum": 0},
+            "rows": {"type": "array", "items": rows},
+            "more": {"type": "boolean"},
+            "next": {
+                "type": ["string", "null"],
+                "description": "Where there are more: what asks for them, as `after`.",
+            },
+        },
+        "required": ["position", "rows", "more", "next"],
+    }
+
+
+def _of_filter(kind: type, words: list[str]) -> Schema:
+    if kind is bool:
+        return {"type": "boolean"}
+    if kind is UUID:
+        return dict(_UUID)
+    if kind is datetime:
+        return dict(_TIME)
+    if issubclass(kind, StrEnum):
+        return {"enum": [*(member.value for member in kind), *words]}
+    return {"type": "string"}
 
 
 def outcome() -> Schema:

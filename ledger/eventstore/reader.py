@@ -49,6 +49,11 @@ COLUMNS = """position, id, stream_id, stream_type, event_type, event_version, ev
     metadata::text, correlation_id, causation_id, user_id, occurred_at, recorded_at"""
 """The columns of a RecordedEvent, in its order."""
 
+ACCOUNT = (
+    "(CASE WHEN stream_type = 'account' THEN stream_id::text ELSE event_data->>'account_id' END)"
+)
+"""The account that an event is about, as index event_store_account has it."""
+
 _READ = f"""
     SELECT {COLUMNS} FROM event_store
     WHERE position > %(after)s AND position <= %(up_to)s

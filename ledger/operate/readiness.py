@@ -19,6 +19,7 @@ import psycopg
 
 from ledger.bus.connection import OUTCOMES_SUBJECT, POSITION_OF_SUBJECT
 from ledger.bus.security import BusSecurity
+from ledger.operate.servers import find_nats
 from ledger.operate.settings import Settings, load
 
 TIMEOUT_SECONDS = 2
@@ -98,7 +99,7 @@ def check_of(
         "projections": lambda: projections(database_url),
         "seals": lambda: seals(database_url),
         "publisher": lambda: publisher(database_url),
-        "queries": lambda: asyncio.run(queries(nats_url, security)),
+        "queries": lambda: asyncio.run(queries(nats_url or find_nats(settings), security)),
     }
     return checks.get(service, lambda: True)
 

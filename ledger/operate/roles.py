@@ -30,6 +30,7 @@ OPERATOR = "ledger_operator"
 _OF_SERVICE = {"commands": WRITER, "queries": AUDITOR}
 _OF_OTHER_SERVICES = PROJECTOR
 """Services of other packages read the log and write what they make of it."""
+_OF_COMMAND = {"query": AUDITOR}
 
 _STANDING = """
     SELECT current_user,
@@ -67,12 +68,18 @@ def as_service(database_url: str, name: str) -> str:
     return acting_as(database_url, role) if could_do_anything else database_url
 
 
-def at_terminal(database_url: str) -> str:
-    """The URL for steering projections: as an operator, if the login can be one, so that whatever
-    is made belongs to all operators. Others see what their own roles let them see."""
+def of_command(name: str) -> str:
+    """The role of `ledgerctl NAME` of another package: an operator, so that whatever is made
+    belongs to all operators, unless it only reads."""
+    return _OF_COMMAND.get(name, OPERATOR)
+
+
+def at_terminal(database_url: str, role: str = OPERATOR) -> str:
+    """The URL for a person at the terminal: with the role, if the login can have it. Others see
+    what their own roles let them see."""
     with connect(database_url) as connection:
-        has_role = _standing(connection, OPERATOR)[2]
-    return acting_as(database_url, OPERATOR) if has_role else database_url
+        has_role = _standing(connection, role)[2]
+    return acting_as(database_url, role) if has_role else database_url
 
 
 def step_down(connection: psycopg.Connection[Any], role: str) -> None:

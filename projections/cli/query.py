@@ -1,34 +1,45 @@
-"""ledgerctl query: the read models, as a table for people or as JSON for scripts.
+"""`ledgerctl query`: a command for every question, made of its declaration.
 
-What is read, and how values are written, is in `projections.questions.statement`, which the query
-service shares.
-With --known-at or --effective-at the rows are those of a past moment (projections/past/orders.py).
+Filters are options, and so are the page (--limit, --after), the moment (--known-at, --effective-at)
+where the question has a past, and the form: a table, chosen columns, JSON.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import inspect
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
+import orjson
 import typer
+
+from projections.cli.table import print_table
+from projections.questions import paging
+from projections.questions.catalogue import questions
+from projections.questions.question import Filter, InvalidQuestion, Question, plain
 
 if TYPE_CHECKING:
     import psycopg
 
-    from projections.questions.statement import Question
+LOOK_SECONDS = 0.01
+"""Pause between two looks at how far a read model is."""
 
-FETCH_ROWS = 1_000
-"""Rows fetched at once: an account may have more than memory."""
-
-Account = Annotated[UUID, typer.Option("--account", help="The account's id.")]
-Asset = Annotated[str | None, typer.Option("--asset", help="Only this asset.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")]
-Status = Annotated[str | None, typer.Option("--status", help="Only orders of this status.")]
+After = Annotated[
+    str | None, typer.Option("--after", help="Behind the rows of an earlier answer: its `next`.")
+]
 MinPosition = Annotated[
-    int | None,
-    typer.Option("--min-position", min=0, help="Wait until this position is shown."),
+    int | None, typer.Option("--min-position", min=0, help="Wait until this position is shown.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")]
+Wide = Annotated[bool, typer.Option("--wide", help="Print all columns.")]
+Columns = Annotated[
+    str | None, typer.Option("--columns", help="The columns to print, separated by commas.")
+]
 KnownAt = Annotated[
     str | None,
     typer.Option("--known-at", help="As it was known at this position of the log, or time."),
@@ -37,277 +48,236 @@ EffectiveAt = Annotated[
     str | None,
     typer.Option("--effective-at", help="As it was at this time of the venue, as known now."),
 ]
-LOOK_SECONDS = 0.01
-"""Pause between two looks at how far a read model is."""
-TABLE_WIDTH = 500
-"""Wider than any row: a terminal wraps whole lines, which reads better than cut ids."""
+_PRESENT = {"limit": Limit, "after": After, "min_position": MinPosition}
+_PAST = {"known_at": KnownAt, "effective_at": EffectiveAt}
+_FORM = {"json": Json, "wide": Wide, "columns": Columns}
 
-SHOWN = {
-    "balances": "sub_account asset total available locked updated_at",
-    "orders": "order_id created_at sub_account instrument side order_type quantity price "
-    "filled_quantity avg_fill_price status",
-    "order_fills": "fill_timestamp order_id trade_id sub_account instrument side quantity price "
-    "commission commission_asset late voided",
-    "transactions": "timestamp sub_account asset direction reason amount closing_balance order_id",
-    "user_strategy_assignments": "strategy_id allocation_percent risk_multiplier is_active "
-    "auto_rebalance assigned_at",
-    "portfolio_snapshots": "time total_balance available_balance base_currency unvalued_assets",
-}
-"""The columns of the table for people: what fits on a screen. JSON has all of them."""
+Row = Mapping[str, Any]
 
 
 class NotReached(Exception):
     """A read model does not show the position in time."""
 
 
-app = typer.Typer(no_args_is_help=True, help="Ask the read models.")
+app = typer.Typer(no_args_is_help=True, help="Ask the read models.", pretty_exceptions_enable=False)
 
 
-def register(parent: typer.Typer) -> None:
-    """Adds the commands of this file."""
-    parent.add_typer(app, name="query")
+# --- commands of questions ----------------------------------------------------------------
 
 
-@app.command()
-def balances(
-    account: Account,
-    asset: Asset = None,
-    limit: Limit = None,
-    known_at: KnownAt = None,
-    effective_at: EffectiveAt = None,
-    min_position: MinPosition = None,
-    json: Json = False,
-) -> None:
-    """What each sub-account holds, by asset."""
-    where = {"account_id": account, "asset": asset}
-    then = _Then(known_at, effective_at, min_position)
-    _print("BALANCES", where, then, limit, json)
+def _add(question: Question[Any]) -> None:
+    """The question as a command: its parameters are those that typer finds in a signature."""
+
+    def command(**given: Any) -> None:
+        form = {name: given.pop(name) for name in _FORM}
+        page = {name: given.pop(name) for name in _PRESENT}
+        moment = {name: given.pop(name, None) for name in _PAST}
+        try:
+            _answer(question, question.read(given), page, moment, form)
+        except InvalidQuestion as error:
+            raise typer.BadParameter(_as_options(question, str(error))) from error
+
+    kinds = {name: _parameter(question, one) for name, one in question.filter_of.items()}
+    kinds |= _PRESENT | (_PAST if question.past else {}) | _FORM
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_default(question, name),
+            annotation=kind,
+        )
+        for name, kind in kinds.items()
+    ]
+    vars(command)["__signature__"] = inspect.Signature(parameters)
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    command.__doc__ = question.about
+    app.command(question.name.replace("_", "-"))(command)
 
 
-@app.command()
-def orders(
-    account: Account,
-    status: Status = None,
-    limit: Limit = None,
-    known_at: KnownAt = None,
-    effective_at: EffectiveAt = None,
-    min_position: MinPosition = None,
-    json: Json = False,
-) -> None:
-    """Orders of an account, newest first."""
-    where = {"account_id": account, "status": _order_status(status)}
-    _print("ORDERS", where, _Then(known_at, effective_at, min_position), limit, json)
+def _default(question: Question[Any], name: str) -> Any:
+    if name in ("json", "wide"):
+        return False
+    return inspect.Parameter.empty if _is_needed(question, name) else None
 
 
-@app.command()
-def order(
-    order_id: Annotated[UUID, typer.Argument(help="The order's id.")],
-    known_at: KnownAt = None,
-    effective_at: EffectiveAt = None,
-    min_position: MinPosition = None,
-    json: Json = False,
-) -> None:
-    """One order."""
-    then = _Then(known_at, effective_at, min_position)
-    _print("ORDER", {"order_id": order_id}, then, None, json)
+def _is_needed(question: Question[Any], name: str) -> bool:
+    """Whether there is no way to the rows without it."""
+    return all(path.by == name for path in question.paths)
 
 
-@app.command()
-def fills(
-    account: Account,
-    limit: Limit = None,
-    known_at: KnownAt = None,
-    effective_at: EffectiveAt = None,
-    min_position: MinPosition = None,
-    json: Json = False,
-) -> None:
-    """Fills of an account's orders, newest first."""
-    then = _Then(known_at, effective_at, min_position)
-    _print("FILLS", {"account_id": account}, then, limit, json)
+def _parameter(question: Question[Any], one: Filter) -> Any:
+    kind = question.types[one.column]
+    known = UUID if kind is UUID else bool if kind is bool else str
+    if one.name == question.argument:
+        needed = _is_needed(question, one.name)
+        help_text = f"The {_human(one)}'s id." if known is UUID else f"Only this {_human(one)}."
+        return Annotated[known if needed else known | None, typer.Argument(help=help_text)]
+    names = [_option(one)]
+    if kind is bool:
+        names = [f"{names[0]}/--not-{names[0].removeprefix('--')}"]
+    wanted = known if _is_needed(question, one.name) else known | None
+    return Annotated[wanted, typer.Option(*names, help=_help(kind, one))]
 
 
-@app.command()
-def transactions(
-    account: Account,
-    asset: Asset = None,
-    limit: Limit = None,
-    known_at: KnownAt = None,
-    effective_at: EffectiveAt = None,
-    min_position: MinPosition = None,
-    json: Json = False,
-) -> None:
-    """Each movement of money, both sides of it, newest first."""
-    where = {"account_id": account, "asset": asset}
-    then = _Then(known_at, effective_at, min_position)
-    _print("TRANSACTIONS", where, then, limit, json)
+def _option(one: Filter) -> str:
+    word = one.name.removesuffix("_id").removesuffix("_time").removeprefix("is_")
+    return f"--{word.replace('_', '-')}"
 
 
-@app.command()
-def allocations(
-    account: Account, limit: Limit = None, min_position: MinPosition = None, json: Json = False
-) -> None:
-    """The strategies assigned to an account, and their shares."""
-    _print("ALLOCATIONS", {"account_id": account}, _Then(min_position=min_position), limit, json)
+def _human(one: Filter) -> str:
+    return one.column.removesuffix("_id").replace("_", " ")
 
 
-@app.command()
-def snapshots(
-    account: Account, limit: Limit = None, min_position: MinPosition = None, json: Json = False
-) -> None:
-    """What an account was worth over time, newest first."""
-    _print("SNAPSHOTS", {"account_id": account}, _Then(min_position=min_position), limit, json)
+def _help(kind: type, one: Filter) -> str:
+    if kind is datetime:
+        which = "at or after" if one.compared == ">=" else "before"
+        return f"Only with {one.column} {which} this time."
+    if issubclass(kind, StrEnum):
+        return f"Only of this {_human(one)}: {', '.join((*(m.value for m in kind), *one.words))}."
+    return f"Only this {_human(one)}."
 
 
-def _order_status(text: str | None) -> str | None:
-    from projections.questions.statement import UnknownStatus, order_status
-
-    try:
-        return None if text is None else order_status(text)
-    except UnknownStatus as error:
-        raise typer.BadParameter(str(error), param_hint="--status") from error
-
-
-class _Then(NamedTuple):
-    """As of when the rows are wanted: now, but not before `min_position`; or a past moment."""
-
-    known_at: str | None = None
-    effective_at: str | None = None
-    min_position: int | None = None
+def _as_options(question: Question[Any], message: str) -> str:
+    """The message with the names that filters have at the terminal."""
+    for name, one in question.filter_of.items():
+        if name != question.argument:
+            message = message.replace(name, _option(one))
+    return message
 
 
-def _print(
-    name: str, where: Mapping[str, object], then: _Then, limit: int | None, json: bool
-) -> None:
-    """Prints the rows of the question; conditions whose value is None are left out."""
-    from projections.questions import statement as queries
-
-    question: Question = getattr(queries, name)
-    if then.known_at is None and then.effective_at is None:
-        _print_present(question, where, then.min_position, limit, json)
-    elif then.min_position is not None:
-        raise typer.BadParameter("--min-position is about the present: leave out the past moment")
-    else:
-        _print_past(question, where, then, limit, json)
+for _question in questions().values():
+    _add(_question)
 
 
-def _print_present(
-    question: "Question",
-    where: Mapping[str, object],
-    min_position: int | None,
-    limit: int | None,
-    json: bool,
+# --- asking -------------------------------------------------------------------------------
+
+
+def _answer(
+    question: Question[Any],
+    asked: Mapping[str, Any],
+    page: Mapping[str, Any],
+    moment: Mapping[str, str | None],
+    form: Mapping[str, Any],
 ) -> None:
     import psycopg
 
-    from ledger.operate.roles import AUDITOR, step_down
+    from ledger.eventstore.moments import InvalidMoment
     from ledger.operate.servers import database
     from ledger.operate.settings import load
-    from projections.questions.statement import statement
 
     settings = load()
-    conditions = {name: value for name, value in where.items() if value is not None}
+    past = any(moment.values())
+    if past and (page["min_position"] is not None or page["after"] is not None):
+        raise typer.BadParameter(
+            "--min-position and --after are about the present: leave out the past moment"
+        )
     with database(settings) as url, psycopg.connect(url) as connection:
-        if min_position is not None:
-            _wait_for(connection, question.view, min_position, settings.query_wait_seconds)
-        step_down(connection, AUDITOR)
-        with connection.cursor(name="query") as cursor:
-            cursor.itersize = FETCH_ROWS
-            cursor.execute(statement(question, conditions), {**conditions, "limit": limit})
-            names = [column.name for column in cursor.description or ()]
-            if json:
-                _print_json(names, cursor)
-            else:
-                _print_table(names, SHOWN[question.view].split(), cursor)
-
-
-def _print_past(
-    question: "Question", where: Mapping[str, object], then: _Then, limit: int | None, json: bool
-) -> None:
-    """Prints the rows of a past moment, told by the log."""
-    from ledger.eventstore.moments import InvalidMoment
-    from ledger.eventstore.session import reading
-    from ledger.operate.servers import database
-    from ledger.operate.settings import load
-    from projections.past import orders as past
-
-    tell: dict[str, Callable[..., Iterator[past.Row]]] = {
-        "balances": past.balances_at,
-        "orders": past.order_at if "order_id" in where else past.orders_at,
-        "order_fills": past.fills_at,
-        "transactions": past.transactions_at,
-    }
-    (_, whose), *narrowed = where.items()
-    with database(load()) as url, reading(url) as connection:
+        if page["min_position"] is not None:
+            _wait_for(connection, question, page["min_position"], settings.query_wait_seconds)
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
-            moment = past.moment_of(connection, question.view, then.known_at, then.effective_at)
+            if past:
+                found = _rows_at(connection, question, asked, moment)
+                _print(question, islice(found, page["limit"]), form)
+            else:
+                _print_page(connection, question, asked, page, form)
         except InvalidMoment as error:
             raise typer.BadParameter(str(error)) from error
-        names = _columns(connection, question.view)
-        found = tell[question.view](connection, whose, moment, **dict(narrowed))
-        rows = ([row[name] for name in names] for row in islice(found, limit))
-        if json:
-            _print_json(names, rows)
-        else:
-            _print_table(names, SHOWN[question.view].split(), rows)
 
 
-def _columns(connection: "psycopg.Connection[Any]", view: str) -> list[str]:
-    from psycopg import sql
+def _rows_at(
+    connection: "psycopg.Connection[Any]",
+    question: Question[Any],
+    asked: Mapping[str, Any],
+    moment: Mapping[str, str | None],
+) -> Iterator[Row]:
+    from projections.questions import answers
 
-    cursor = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(sql.Identifier(view)))
-    return [column.name for column in cursor.description or ()]
+    then = answers.moment_of(connection, question, moment["known_at"], moment["effective_at"])
+    return iter(answers.rows_at(connection, question, asked, then))
+
+
+def _print_page(
+    connection: "psycopg.Connection[Any]",
+    question: Question[Any],
+    asked: Mapping[str, Any],
+    page: Mapping[str, Any],
+    form: Mapping[str, Any],
+) -> None:
+    """Prints the rows, and how the page behind them is asked for if a limit ends this one."""
+    from projections.questions import answers
+
+    limit = page["limit"]
+    found = answers.rows(
+        connection,
+        question,
+        asked,
+        limit=None if limit is None else limit + 1,
+        after=page["after"],
+    )
+    last: list[Row] = []
+
+    def of_page() -> Iterator[Row]:
+        for row in islice(found, limit):
+            last[:] = [row]
+            yield row
+
+    _print(question, of_page(), form)
+    if limit is not None and next(found, None) is not None:
+        place = paging.token(question, question.path(asked), last[0])
+        typer.echo(f"more rows: --after {place}", err=True)
 
 
 def _wait_for(
-    connection: "psycopg.Connection[Any]", read_model: str, position: int, seconds: float
+    connection: "psycopg.Connection[Any]", question: Question[Any], position: int, seconds: float
 ) -> None:
     """Returns when the read model has reached the position. Raises NotReached."""
-    import time
-
-    from projections.questions.statement import POSITION
-
     deadline = time.monotonic() + seconds
     while True:
-        row = connection.execute(POSITION, [read_model]).fetchone()
+        reached = question.reached(connection)
         connection.rollback()  # the rows are read in a snapshot that is not older than this
-        reached = row[0] if row else 0
         if reached >= position:
             return
         if time.monotonic() > deadline:
             raise NotReached(
-                f"{read_model} is at position {reached}, not yet at {position}, after "
+                f"{question.projection} is at position {reached}, not yet at {position}, after "
                 f"{seconds:g} s. Look at `ledgerctl projections status`, or wait longer "
                 "(LEDGER_QUERY_WAIT_SECONDS)."
             )
         time.sleep(LOOK_SECONDS)
 
 
-def _print_json(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    import orjson
+# --- printing -----------------------------------------------------------------------------
 
-    from projections.questions.statement import plain
 
+def _print(question: Question[Any], rows: Iterable[Row], form: Mapping[str, Any]) -> None:
+    columns = _columns(question, form)
+    if form["json"]:
+        _print_json(rows, columns)
+    else:
+        wide = form["wide"] or form["columns"] is not None
+        print_table(columns or question.shown, rows, wide=wide)
+
+
+def _columns(question: Question[Any], form: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Those that were chosen; None for those that the form has of itself."""
+    if form["columns"] is None:
+        return question.table.columns if form["wide"] and not form["json"] else None
+    chosen = tuple(name.strip() for name in form["columns"].split(","))
+    unknown = [name for name in chosen if name not in question.table.columns]
+    if unknown:
+        raise typer.BadParameter(
+            f"{unknown[0]!r} is no column; there are: {', '.join(question.table.columns)}",
+            param_hint="--columns",
+        )
+    return chosen
+
+
+def _print_json(rows: Iterable[Row], columns: tuple[str, ...] | None) -> None:
     before = "["
     for row in rows:
-        values = {name: plain(value) for name, value in zip(names, row, strict=True)}
-        typer.echo(before + orjson.dumps(values).decode(), nl=False)
+        names = row if columns is None else columns
+        text = orjson.dumps({name: plain(row[name]) for name in names}).decode()
+        sys.stdout.write(before + text)
         before = ",\n "
     typer.echo("]" if before != "[" else "[]")
-
-
-def _print_table(names: Sequence[str], shown: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    places = [names.index(name) for name in shown]
-    table = Table(*(Column(name, no_wrap=True) for name in shown), box=None)
-    for row in rows:
-        table.add_row(*(_text(row[place]) for place in places))
-    console = Console(width=TABLE_WIDTH)
-    console.print(table if table.row_count else "no rows", markup=False)
-
-
-def _text(value: object) -> str:
-    from projections.questions.statement import plain
-
-    return "" if value is None else str(plain(value))

@@ -10,7 +10,6 @@ there are none, more of the log is read, with the same result.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -23,37 +22,15 @@ from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.eventstore.session import FETCH_ROWS
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.rules import AccountEvent, is_own_book
-
-PROJECTION = "balance_history"
-
-
-class Balance(NamedTuple):
-    """A row of `balances`."""
-
-    account_id: UUID
-    user_id: UUID | None
-    sub_account: str
-    asset: str
-    total: Decimal
-    available: Decimal
-    locked: Decimal
-    updated_at: datetime
-    last_position: int
-
-
-class Book(msgspec.Struct, array_like=True, gc=False):
-    """What a book holds, and the last event that touched it: as checkpoints have it."""
-
-    total: Decimal
-    locked: Decimal
-    position: int
-    recorded_at: datetime
+from projections.questions.question import Asked
+from projections.read_models.balance_history import PROJECTION, BookState
+from projections.read_models.balances import Balance
 
 
 class Books:
     """What all books of an account hold, other sides included."""
 
-    def __init__(self, user_id: UUID | None, books: dict[str, dict[str, Book]]) -> None:
+    def __init__(self, user_id: UUID | None, books: dict[str, dict[str, BookState]]) -> None:
         self.user_id = user_id
         self.of = books
 
@@ -71,11 +48,11 @@ class Books:
         state = self.of.get(book, {}).get(asset)
         return ZERO if state is None else state.total
 
-    def _book(self, recorded: RecordedEvent, book: str, asset: str) -> Book:
+    def _book(self, recorded: RecordedEvent, book: str, asset: str) -> BookState:
         assets = self.of.setdefault(book, {})
         state = assets.get(asset)
         if state is None:
-            state = Book(ZERO, ZERO, recorded.position, recorded.recorded_at)
+            state = BookState(ZERO, ZERO, recorded.position, recorded.recorded_at)
             assets[asset] = state
         elif recorded.position > state.position:
             state.position, state.recorded_at = recorded.position, recorded.recorded_at
@@ -90,38 +67,46 @@ class _Checkpoint(NamedTuple):
 
 
 _BEFORE = """
-    SELECT position, event_version, user_id, books::text FROM balance_checkpoints
+    SELECT position, event_version, user_id, books::text FROM public.balance_checkpoints
     WHERE account_id = %(account)s AND position <= %(known_at)s
     ORDER BY position DESC LIMIT 1"""
 _BEFORE_TIME = """
-    SELECT position, event_version, user_id, books::text FROM balance_checkpoints
+    SELECT position, event_version, user_id, books::text FROM public.balance_checkpoints
     WHERE account_id = %(account)s AND latest_occurred_at <= %(effective_at)s
           AND position <= %(known_at)s
     ORDER BY latest_occurred_at DESC, position DESC LIMIT 1"""
 _NEXT = """
-    SELECT position, event_version, user_id, '{}' FROM balance_checkpoints
+    SELECT position, event_version, user_id, '{}' FROM public.balance_checkpoints
     WHERE account_id = %(account)s AND position > %(after)s ORDER BY position LIMIT 1"""
 _LATEST = """
-    SELECT position, event_version, user_id, '{}' FROM balance_checkpoints
+    SELECT position, event_version, user_id, '{}' FROM public.balance_checkpoints
     WHERE account_id = %(account)s AND position <= %(after)s ORDER BY position DESC LIMIT 1"""
 _STRETCH = f"""
-    SELECT {COLUMNS} FROM event_store
+    SELECT {COLUMNS} FROM public.event_store
     WHERE stream_id = %(account)s AND event_version > %(after)s
           AND event_version <= coalesce(%(up_to)s, 2147483647) AND position <= %(known_at)s
     ORDER BY event_version"""
 _LATE = f"""
-    SELECT {COLUMNS} FROM event_store
+    SELECT {COLUMNS} FROM public.event_store
     WHERE position IN (
-        SELECT position FROM late_movements
+        SELECT position FROM public.late_movements
         WHERE account_id = %(account)s AND occurred_at <= %(effective_at)s
               AND position > %(after)s AND position <= %(known_at)s)"""
 # Where events of the account are parked, the read model has not seen them or any after them.
 _FOLDED = """
     SELECT least(last_processed_position, (
-        SELECT min(position) - 1 FROM projection_dead_letters AS parked
+        SELECT min(position) - 1 FROM public.projection_dead_letters AS parked
         WHERE parked.projection_name = live.projection_name AND parked.generation = live.generation
               AND parked.status = 'PARKED' AND parked.partition_key = %(account)s::text))
-    FROM event_projections AS live WHERE projection_name = %(projection)s"""
+    FROM public.event_projections AS live WHERE projection_name = %(projection)s"""
+
+
+def rows_at(
+    connection: psycopg.Connection[Any], moment: Moment, asked: Asked
+) -> Iterator[dict[str, Any]]:
+    """Rows of `balances` of an account."""
+    for row in balances_at(connection, asked["account_id"], moment, asked.get("asset")):
+        yield msgspec.structs.asdict(row)
 
 
 def balances_at(
@@ -160,7 +145,7 @@ def books_at(connection: psycopg.Connection[Any], account_id: UUID, moment: Mome
     books = Books(None, {})
     if base is not None:
         books = Books(
-            base.user_id, msgspec.json.decode(base.books, type=dict[str, dict[str, Book]])
+            base.user_id, msgspec.json.decode(base.books, type=dict[str, dict[str, BookState]])
         )
     with exact():
         for event in _counted(connection, given, base, moment):
@@ -181,7 +166,7 @@ def _counted(
     yield from _within(_stretch(connection, given, start.version, last), moment)
     if moment.effective_at is None or following is None or following.position >= moment.known_at:
         return
-    row = connection.execute(_FOLDED, given | {"projection": PROJECTION}).fetchone()
+    row = connection.execute(_FOLDED, given | {"projection": PROJECTION.name}).fetchone()
     folded = max(row[0] if row else 0, following.position)
     yield from _events(connection, _LATE, given | {"after": following.position})
     if folded < moment.known_at:

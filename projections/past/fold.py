@@ -1,8 +1,7 @@
 """Rows as they would have been: the folds of the read models, on events that somebody chose.
 
-`ledgerctl query … --known-at` asks for orders as they were at a past moment. The same fold that
-keeps a read model answers, in memory: whoever asks gives the events that count, and gets the rows
-that they make. Plugged in by the entry point "ledger.folds".
+The same fold that keeps a read model says, in memory, how its rows were: whoever asks gives the
+events that count, and gets the rows that they make.
 """
 
 from collections.abc import Sequence
@@ -14,17 +13,17 @@ from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.money import exact
 from projections import settings
 from projections.engine.live.rows import RowSet
-from projections.engine.projection import Projection, Recorded
+from projections.engine.projection import Projection, Recorded, Table
 from projections.registry import all_projections
 
 _MANY = 1_000_000_000
 """Rows that may stay in memory: all, for there are few."""
 
 
-def fold(table_name: str, events: Sequence[RecordedEvent]) -> list[dict[str, Any]]:
-    """The rows of a public table, with its columns, that these events make from nothing. Each
-    stream's events must be there from its first, in order."""
-    projection, table = _table(table_name)
+def fold(table: Table[Any], events: Sequence[RecordedEvent]) -> list[dict[str, Any]]:
+    """The rows of a table that these events make from nothing. Each stream's events must be there
+    from its first, in order."""
+    projection = _projection_of(table)
     rows = RowSet(projection.tables, limit=_MANY, complete=True)
     with exact():
         for event in events:
@@ -35,12 +34,11 @@ def fold(table_name: str, events: Sequence[RecordedEvent]) -> list[dict[str, Any
     return [msgspec.structs.asdict(row) for row in added]
 
 
-def _table(name: str) -> tuple[Projection, Any]:
+def _projection_of(table: Table[Any]) -> Projection:
     for projection in all_projections(settings.load()):
-        for table in projection.public_tables:
-            if table.name == name:
-                return projection, table
-    raise LookupError(f"no projection has a table {name}")
+        if table in projection.tables:
+            return projection
+    raise LookupError(f"no projection has the table {table.name}")
 
 
 def _recorded(event: RecordedEvent) -> Recorded:

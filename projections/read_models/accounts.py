@@ -8,6 +8,7 @@ from uuid import UUID
 from ledger.nouns.accounts import rules as account_rules
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
+from projections.questions.question import Question, ascending, exactly
 
 
 class Account(Row, kw_only=True):
@@ -86,4 +87,18 @@ PROJECTION = Projection(
     },
     keys=_keys,
     by_stream=True,
+)
+
+QUESTIONS = (
+    Question(
+        name="accounts",
+        table=ACCOUNTS,
+        about="An exchange account, and whether it may trade.",
+        paths=(ascending("account_id", "account_id"), ascending("user_id", "account_id")),
+        filters=(exactly("status"), exactly("environment"), exactly("exchange")),
+        shown=(
+            *("account_id", "account_name", "exchange", "status", "environment"),
+            *("base_currency", "account_type", "created_at"),
+        ),
+    ),
 )

@@ -13,6 +13,7 @@ from uuid import UUID
 from ledger.nouns.allocations import rules as allocation_rules
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
+from projections.questions.question import Question, ascending, exactly
 
 
 class Assignment(Row, kw_only=True):
@@ -124,4 +125,22 @@ PROJECTION = Projection(
     },
     keys=_keys,
     by_stream=True,
+)
+
+QUESTIONS = (
+    Question(
+        name="allocations",
+        table=ASSIGNMENTS,
+        about="A strategy that is assigned to an account, and its share.",
+        paths=(
+            ascending("account_id", "strategy_id"),
+            ascending("user_id", "account_id", "strategy_id"),
+            ascending("strategy_id", "account_id"),
+        ),
+        filters=(exactly("is_active"),),
+        shown=(
+            *("strategy_id", "allocation_percent", "risk_multiplier", "is_active"),
+            *("auto_rebalance", "assigned_at", "account_id"),
+        ),
+    ),
 )

@@ -23,6 +23,7 @@ from ledger.kernel.money import ZERO
 from ledger.nouns.accounts import rules as account_rules
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
+from projections.questions.question import Question, between, newest_first
 from projections.read_models.balances import MOVING_EVENTS
 
 CHECKPOINT_INTERVAL = 256
@@ -140,4 +141,16 @@ PROJECTION = Projection(
     folds=dict.fromkeys(MOVING_EVENTS, _moved),
     keys=_keys,
     by_stream=True,
+)
+
+QUESTIONS = (
+    Question(
+        name="checkpoints",
+        table=CHECKPOINTS,
+        read_model="balance_history",
+        about="What all books of an account held after some of its movements; the newest first.",
+        paths=(newest_first("account_id", "position"),),
+        filters=between("latest_occurred_at"),
+        shown=("position", "event_version", "latest_occurred_at"),
+    ),
 )

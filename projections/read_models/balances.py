@@ -16,6 +16,7 @@ from ledger.kernel.money import ZERO
 from ledger.nouns.accounts import rules as account_rules
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
+from projections.questions.question import Past, Question, ascending, exactly
 
 
 class Balance(Row):
@@ -132,4 +133,28 @@ PROJECTION = Projection(
     folds=dict.fromkeys(MOVING_EVENTS, _moved),
     keys=_keys,
     by_stream=True,
+)
+
+QUESTIONS = (
+    Question(
+        name="balances",
+        table=BALANCES,
+        about="What a sub-account holds of an asset.",
+        paths=(
+            ascending("account_id", "sub_account", "asset"),
+            ascending("user_id", "account_id", "sub_account", "asset"),
+        ),
+        filters=(exactly("asset"), exactly("sub_account")),
+        shown=("sub_account", "asset", "total", "available", "locked", "updated_at"),
+        past=Past("projections.past.balances:rows_at"),
+    ),
+    Question(
+        name="contra_balances",
+        table=CONTRA_BALANCES,
+        read_model="balances",
+        about="The other side of what moved in an account: deposits, venues, fees.",
+        paths=(ascending("account_id", "book", "asset"),),
+        filters=(exactly("asset"), exactly("book")),
+        shown=("book", "asset", "total", "updated_at"),
+    ),
 )

@@ -13,6 +13,7 @@ from uuid import UUID
 from ledger.nouns.orders import rules as order_rules
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
+from projections.questions.question import Past, Question, between, exactly, newest_first
 
 
 class Fill(Row, kw_only=True):
@@ -108,4 +109,22 @@ PROJECTION = Projection(
     },
     keys=_keys,
     by_stream=True,
+)
+
+QUESTIONS = (
+    Question(
+        name="fills",
+        table=FILLS,
+        about="A trade of an order; the newest first.",
+        paths=(
+            newest_first("account_id", "position"),
+            newest_first("user_id", "fill_timestamp", "position"),
+        ),
+        filters=(exactly("order_id"), exactly("instrument"), *between("fill_timestamp")),
+        shown=(
+            *("fill_timestamp", "instrument", "side", "quantity", "price", "commission"),
+            *("commission_asset", "late", "voided", "sub_account", "trade_id", "order_id"),
+        ),
+        past=Past("projections.past.fills:fills_at", begins_with="rows"),
+    ),
 )

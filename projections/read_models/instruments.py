@@ -8,6 +8,7 @@ from typing import Any
 from ledger.nouns.instruments import rules as instrument_rules
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
+from projections.questions.question import Question, ascending, exactly
 
 
 class Symbol(Row, kw_only=True):
@@ -91,4 +92,19 @@ PROJECTION = Projection(
     },
     keys=_keys,
     by_stream=True,
+)
+
+QUESTIONS = (
+    Question(
+        name="instruments",
+        table=SYMBOLS,
+        about="What can be traded where, and on which grid.",
+        paths=(ascending(None, "instrument"),),
+        filters=(exactly("instrument"), exactly("exchange"), exactly("is_active")),
+        argument="instrument",
+        shown=(
+            *("instrument", "base_asset", "quote_asset", "tick_size", "step_size"),
+            *("min_quantity", "max_quantity", "is_active", "listed_at"),
+        ),
+    ),
 )

@@ -20,6 +20,7 @@ from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders.status import OrderStatus
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
+from projections.questions.question import Past, Question, ascending, between, exactly, newest_first
 
 
 class Order(Row, kw_only=True):
@@ -272,4 +273,48 @@ PROJECTION = Projection(
     },
     keys=_keys,
     by_stream=True,
+)
+
+_STATUSES = {
+    "OPEN": tuple(status.value for status in OrderStatus if not status.is_terminal),
+    "CANCELED": (OrderStatus.CANCELLED.value,),
+}
+"""Words for statuses beside their own names: all that may still trade, and how others spell it."""
+
+QUESTIONS = (
+    Question(
+        name="orders",
+        table=ORDERS,
+        about="An order as it is; the newest first.",
+        paths=(
+            newest_first("account_id", "created_at", "order_id"),
+            newest_first("user_id", "created_at", "order_id"),
+            newest_first("strategy_id", "created_at", "order_id"),
+        ),
+        filters=(
+            exactly("status", _STATUSES),
+            exactly("instrument"),
+            exactly("client_order_id"),
+            exactly("venue_order_id"),
+            *between("created_at"),
+        ),
+        shown=(
+            *("order_id", "status", "side", "quantity", "price", "filled_quantity", "instrument"),
+            *("order_type", "avg_fill_price", "sub_account", "created_at"),
+        ),
+        past=Past("projections.past.orders:orders_at", begins_with="rows where effective"),
+    ),
+    Question(
+        name="order",
+        table=ORDERS,
+        about="One order, or none.",
+        paths=(ascending("order_id", "order_id"),),
+        filters=(exactly("account_id"),),
+        argument="order_id",
+        shown=(
+            *("order_id", "status", "side", "quantity", "price", "filled_quantity", "instrument"),
+            *("order_type", "avg_fill_price", "sub_account", "created_at"),
+        ),
+        past=Past("projections.past.orders:order_at"),
+    ),
 )

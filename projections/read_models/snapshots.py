@@ -17,7 +17,7 @@ the same rows.
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ledger.kernel.event import Event
@@ -26,7 +26,11 @@ from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.orders import rules as order_rules
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Fold, Key, Projection, Recorded, Row, Table
+from projections.questions.question import Question, between, newest_first
 from projections.read_models.balances import MOVING_EVENTS
+
+if TYPE_CHECKING:
+    from projections.settings import ProjectionSettings
 
 
 class Snapshot(Row):
@@ -75,6 +79,11 @@ PRICES = Table(
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def projection(settings: "ProjectionSettings") -> Projection:
+    """With intervals of the length that is set."""
+    return portfolio_snapshots(timedelta(seconds=settings.portfolio_snapshot_seconds))
 
 
 def portfolio_snapshots(interval: timedelta) -> Projection:
@@ -194,3 +203,21 @@ def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
     if isinstance(event, order_rules.OrderFilled):
         return ((PORTFOLIOS, event.account_id),)
     return ((PORTFOLIOS, recorded.stream_id),)
+
+
+QUESTIONS = (
+    Question(
+        name="snapshots",
+        table=SNAPSHOTS,
+        about="What an account was worth over time, in its base currency; the newest first.",
+        paths=(
+            newest_first("account_id", "time"),
+            newest_first("user_id", "time", "account_id"),
+        ),
+        filters=between("time"),
+        shown=(
+            *("time", "total_balance", "available_balance", "base_currency", "unvalued_assets"),
+            "account_id",
+        ),
+    ),
+)

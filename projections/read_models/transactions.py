@@ -14,6 +14,7 @@ from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.orders.rules import Side
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
+from projections.questions.question import Past, Question, between, exactly, newest_first
 
 DEBIT = "DEBIT"
 """The book has less after it."""
@@ -168,4 +169,28 @@ PROJECTION = Projection(
     },
     keys=_keys,
     by_stream=True,
+)
+
+QUESTIONS = (
+    Question(
+        name="transactions",
+        table=TRANSACTIONS,
+        about="A movement of money in one book; the newest first.",
+        paths=(
+            newest_first("account_id", "position", "line"),
+            newest_first("user_id", "timestamp", "position", "line"),
+        ),
+        filters=(
+            exactly("asset"),
+            exactly("sub_account"),
+            exactly("reason"),
+            exactly("order_id"),
+            *between("timestamp"),
+        ),
+        shown=(
+            *("timestamp", "sub_account", "asset", "direction", "reason", "amount"),
+            *("closing_balance", "order_id"),
+        ),
+        past=Past("projections.past.transactions:transactions_at", begins_with="rows"),
+    ),
 )

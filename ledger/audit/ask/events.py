@@ -33,13 +33,8 @@ from psycopg import sql
 from ledger.audit.ask import payload
 from ledger.audit.ask.payload import Condition
 from ledger.eventstore.codec import EVENT_CLASSES
-from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.eventstore.reader import ACCOUNT, COLUMNS, RecordedEvent
 from ledger.eventstore.session import FETCH_ROWS
-
-ACCOUNT = (
-    "(CASE WHEN stream_type = 'account' THEN stream_id::text ELSE event_data->>'account_id' END)"
-)
-"""The account that an event is about, as index event_store_account has it."""
 
 COMMON_TYPES = (
     "order.submitted",

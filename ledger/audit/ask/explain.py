@@ -1,8 +1,8 @@
 """Why a balance is what it is: every posting and hold behind it, read from the log.
 
 The log is read from the account's first event, and what it adds up to is compared with what the
-balance is said to be: now by the read model `balances`, at a past position by `balances_at`.
-Nothing of the answer comes from what is checked.
+read side says the balance is, now or at a past position. Nothing of the answer comes from what is
+checked.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
@@ -19,9 +19,13 @@ import psycopg
 from ledger.audit.ask.events import EventFilter, find
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.rules import AccountEvent, is_own_book
-from projections.past.balances import balances_at
+
+if TYPE_CHECKING:
+    from projections.questions.question import Question
+    from projections.read_models.balances import Balance
 
 
 class NoBalance(LookupError):
@@ -136,33 +140,22 @@ def explain_balance(
 ) -> Explanation:
     """What to compare with; reading the explanation's `lines` does the rest. Without `as_of`
     the balance is that of the read model, at the position it has reached."""
+    balances: Question[Balance] = read_side.question("balances")
     if as_of is None:
-        position, said = _shown(connection, account_id, asset)
-        compared_with = "balances"
+        position = balances.reached(connection)
+        rows = balances.find(connection, account_id=account_id, asset=asset)
+        compared_with = balances.name
     else:
         position = as_of
-        rows = balances_at(connection, account_id, Moment(as_of), asset)
-        said = {row.sub_account: (row.total, row.locked) for row in rows}
-        compared_with = f"balances known at position {as_of}"
+        rows = balances.at(connection, Moment(as_of), account_id=account_id, asset=asset)
+        compared_with = f"{balances.name} known at position {as_of}"
     found = Explanation(account_id, asset, position, compared_with, sub_account)
-    for name, (total, locked) in said.items():
-        if sub_account in (None, name):
-            found.sub_accounts[name] = SubAccount(said_total=total, said_locked=locked)
+    for row in rows:
+        if sub_account in (None, row.sub_account):
+            found.sub_accounts[row.sub_account] = SubAccount(
+                said_total=row.total, said_locked=row.locked
+            )
     return found
-
-
-def _shown(
-    connection: psycopg.Connection[Any], account_id: UUID, asset: str
-) -> tuple[int, dict[str, tuple[Decimal, Decimal]]]:
-    """The position of the read model, and its (total, locked) by sub-account."""
-    position = connection.execute(
-        "SELECT last_processed_position FROM event_projections WHERE projection_name = 'balances'"
-    ).fetchone()
-    rows = connection.execute(
-        "SELECT sub_account, total, locked FROM balances WHERE account_id = %s AND asset = %s",
-        (account_id, asset),
-    ).fetchall()
-    return position[0] if position else 0, {row[0]: (row[1], row[2]) for row in rows}
 
 
 def _line(

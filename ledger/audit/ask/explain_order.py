@@ -1,20 +1,22 @@
 """Why an order is what it is: its events, what each changed, and what it had locked meanwhile.
 
-Read from the log and compared with the row of the read model `orders`.
+Read from the log and compared with the row that the read side has.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import msgspec
 import orjson
 import psycopg
 
 from ledger.audit.ask.trace import UnknownId
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.rules import AccountEvent
 from ledger.nouns.orders.rules import (
@@ -24,6 +26,11 @@ from ledger.nouns.orders.rules import (
     OrderReplaced,
     OrderTerms,
 )
+from ledger.nouns.orders.status import OrderStatus
+
+if TYPE_CHECKING:
+    from projections.questions.question import Question
+    from projections.read_models.orders import Order
 
 
 @dataclass
@@ -75,21 +82,20 @@ _CAUSED = f"SELECT {COLUMNS} FROM event_store WHERE causation_id = %s AND positi
 
 def explain_order(connection: psycopg.Connection[Any], order_id: UUID) -> OrderExplanation:
     """The order at the position that the read model has reached. Raises UnknownId."""
-    row = connection.execute(
-        "SELECT last_processed_position FROM event_projections WHERE projection_name = 'orders'"
-    ).fetchone()
-    position = row[0] if row else 0
+    shown: Question[Order] = read_side.question("order")
+    position = shown.reached(connection)
     of_order = _read(connection, _OF_ORDER, order_id, position)
     if not of_order:
         raise UnknownId(
             f"no order {order_id} up to position {position}: check the id, and with `ledgerctl "
-            "projections status` that `orders` has come that far"
+            f"projections status` that `{shown.projection}` has come that far"
         )
     first = of_order[0].decoded()
     assert isinstance(first, OrderTerms)
     of_account = _of_account(connection, of_order, first.account_id, position)
     steps = _steps(order_id, [*of_order, *of_account])
-    return OrderExplanation(order_id, position, steps, _differences(connection, order_id, steps))
+    rows = shown.find(connection, order_id=order_id)
+    return OrderExplanation(order_id, position, steps, _differences(rows, steps))
 
 
 def _of_account(
@@ -173,24 +179,26 @@ def _leaves(event: OrderEvent, before: Decimal | None) -> Decimal | None:
     return event.quantity if isinstance(event, OrderTerms) else before
 
 
-def _differences(
-    connection: psycopg.Connection[Any], order_id: UUID, steps: list[Step]
-) -> dict[str, tuple[str, str]]:
-    row = connection.execute(
-        """SELECT status, filled_quantity, leaves_quantity, last_position
-           FROM orders WHERE order_id = %s""",
-        (order_id,),
-    ).fetchone()
+def _differences(rows: "Sequence[Order]", steps: list[Step]) -> dict[str, tuple[str, str]]:
+    """What the log says and the row does not, by column."""
     last = steps[-1]
     of_order = max(step.position for step in steps if step.event_type.startswith("order."))
-    said = (last.status, last.cum_qty, last.leaves_qty or ZERO, of_order)
-    names = ("status", "filled_quantity", "leaves_quantity", "last_position")
-    shown = row or ("no row", "no row", "no row", "no row")
-    differing = {
-        name: (str(one), str(other))
-        for name, one, other in zip(names, said, shown, strict=True)
-        if one != other
-    }
+    differing = {}
+    if not rows:
+        differing["row"] = (f"{last.status} at position {of_order}", "no row")
+    for row in rows:
+        said = msgspec.structs.replace(
+            row,
+            status=OrderStatus(last.status),
+            filled_quantity=last.cum_qty,
+            leaves_quantity=last.leaves_qty or ZERO,
+            last_position=of_order,
+        )
+        differing = {
+            name: (str(getattr(said, name)), str(getattr(row, name)))
+            for name in row.__struct_fields__
+            if getattr(said, name) != getattr(row, name)
+        }
     if last.held and last.leaves_qty == 0:
         differing["held"] = (str(last.held), "0, since nothing is left to trade")
     return differing

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -16,9 +16,13 @@ import psycopg
 from ledger.audit.ask.events import EventFilter, find
 from ledger.eventstore.moments import Moment, position_at
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.rules import AccountEvent, is_own_book
-from projections.past.balances import balances_at
+
+if TYPE_CHECKING:
+    from projections.questions.question import Question
+    from projections.read_models.balances import Balance
 
 OPENING, MOVEMENT, CLOSING = "OPENING", "MOVEMENT", "CLOSING"
 
@@ -133,9 +137,10 @@ def statement(
 
 
 def _totals(connection: psycopg.Connection[Any], account_id: UUID, position: int) -> Totals:
+    balances: Question[Balance] = read_side.question("balances")
     return {
         (row.sub_account, row.asset): row.total
-        for row in balances_at(connection, account_id, Moment(position))
+        for row in balances.at(connection, Moment(position), account_id=account_id)
     }
 
 

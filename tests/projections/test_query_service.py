@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import orjson
 import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
+from ledger.bus.queries import QueryRefused
 from ledger.bus.security import BusSecurity
 from ledger.client.client import LedgerClient
-from ledger.client.questions import BalanceRow, FillRow, OrderRow, TransactionRow
 from ledger.operate import readiness
 from ledger.operate.settings import Settings
-from projections.query_service import QueryRefused, QueryService
+from projections.query_service import QueryService
+from projections.questions.catalogue import questions
+from projections.questions.question import Question
 from projections.service import serve
 from tests.cli.running import run
 from tests.programs.publishing import connected
@@ -239,22 +240,12 @@ async def test_the_service_is_found_by_the_tools_of_nats(database_url: str, nats
     assert {f"ledger.query.{name}.*" for name in names} <= subjects
 
 
-@pytest.mark.parametrize(
-    ("view", "kind"),
-    [
-        ("balances", BalanceRow),
-        ("orders", OrderRow),
-        ("order_fills", FillRow),
-        ("transactions", TransactionRow),
-    ],
-)
-def test_the_typed_rows_have_every_column(
-    database_url: str, view: str, kind: type[msgspec.Struct]
-) -> None:
+@pytest.mark.parametrize("question", questions().values(), ids=lambda question: question.name)
+def test_the_typed_rows_have_every_column(database_url: str, question: Question[Any]) -> None:
     columns = rows(
         database_url,
         "SELECT column_name FROM information_schema.columns"
         " WHERE table_schema = 'public' AND table_name = %s",
-        view,
+        question.table.name,
     )
-    assert set(kind.__struct_fields__) == {name for (name,) in columns}
+    assert set(question.row.__struct_fields__) == {name for (name,) in columns}

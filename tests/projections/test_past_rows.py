@@ -21,8 +21,13 @@ from projections.engine.builds import generations
 from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.engine.live.build import Build
-from projections.past import orders
 from projections.past.balances import balances_at
+from projections.past.fills import fills_at
+from projections.past.orders import order_at
+from projections.past.transactions import transactions_at
+from projections.questions.answers import rows_at
+from projections.questions.catalogue import questions
+from projections.questions.question import Question
 from projections.read_models import balance_history
 from projections.registry import find
 from projections.settings import ProjectionSettings
@@ -73,32 +78,25 @@ def some_positions(database_url: str) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("view", "key"),
-    [
-        ("balances", ("account_id", "sub_account", "asset")),
-        ("orders", ("order_id",)),
-        ("order_fills", ("order_id", "trade_id")),
-        ("transactions", ("position", "line")),
-    ],
+    "question",
+    [one for one in questions().values() if one.past is not None and one.first == "account_id"],
+    ids=lambda question: question.name,
 )
 def test_rows_known_at_a_position_are_those_of_a_rebuild_to_it(
-    traded_url: str, view: str, key: tuple[str, ...]
+    traded_url: str, question: Question[Any]
 ) -> None:
-    tell: Any = {
-        "balances": orders.balances_at,
-        "orders": orders.orders_at,
-        "order_fills": orders.fills_at,
-        "transactions": orders.transactions_at,
-    }[view]
+    key = question.table.key
 
     def sorted_rows(rows: Any) -> list[dict[str, Any]]:
         return sorted((dict(row) for row in rows), key=lambda row: [str(row[k]) for k in key])
 
     for position in some_positions(traded_url):
-        expected = sorted_rows(folded(traded_url, view, position))
+        expected = sorted_rows(folded(traded_url, question.projection, position))
         with reading(traded_url) as connection:
             found = [
-                row for account in ACCOUNTS for row in tell(connection, account, Moment(position))
+                row
+                for account in ACCOUNTS
+                for row in rows_at(connection, question, {"account_id": account}, Moment(position))
             ]
         assert sorted_rows(found) == expected, position
 
@@ -221,7 +219,7 @@ def test_an_order_effective_at_a_time_is_as_if_nothing_had_come_late(traded_url:
             ).fetchone()
             for _, time, quantity in of_order:
                 filled += quantity
-                (row,) = orders.order_at(connection, order_id, Moment(head, time))
+                (row,) = order_at(connection, Moment(head, time), {"order_id": order_id})
                 assert row["filled_quantity"] == filled
                 if filled < row["quantity"]:
                     ended = cancelled is not None and cancelled[0] <= time
@@ -238,7 +236,7 @@ def test_a_voided_fill_counts_until_it_was_voided(traded_url: str) -> None:
         ).fetchall()[0]
         before = Moment(head, voided_at - timedelta(microseconds=1))
         for moment, voided in ((before, False), (Moment(head, voided_at), True)):
-            fills = orders.fills_at(connection, account_id, moment)
+            fills = fills_at(connection, moment, {"account_id": account_id})
             (flag,) = {
                 row["voided"]
                 for row in fills
@@ -253,7 +251,7 @@ def test_closing_balances_effective_at_a_time_run_in_the_order_of_the_venue(
     until = START + timedelta(hours=8)
     with reading(traded_url) as connection:
         moment = Moment(reader.head(connection), until)
-        rows = list(orders.transactions_at(connection, ACCOUNTS[0], moment))[::-1]
+        rows = list(transactions_at(connection, moment, {"account_id": ACCOUNTS[0]}))[::-1]
     running: dict[tuple[str, str], Decimal] = {}
     for row in rows:
         book = (row["sub_account"], row["asset"])

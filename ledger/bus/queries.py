@@ -1,0 +1,23 @@
+"""Questions to the read models on the bus: their subjects, and what a refusal says.
+
+    ledger.query.<question>                 of whatever the question names
+    ledger.query.<question>.<account id>    of that account alone: what the bus grants a service
+    ledger.query.position-of                how far the log and the read models are
+
+A question is a JSON object, the answer is one, too: `position` that the rows are as of, `rows`,
+`more` if there are more of them, and then `next`, which asks for those as `after`.
+"""
+
+QUERY_PREFIX = "ledger.query"
+POSITION_OF = "position-of"
+
+INVALID_QUERY, NOT_REACHED = "INVALID_QUERY", "POSITION_NOT_REACHED"
+UNAVAILABLE, BUSY, TOO_LARGE = "READ_MODELS_UNAVAILABLE", "BUSY", "ANSWER_TOO_LARGE"
+
+
+class QueryRefused(Exception):
+    """Why a question has no answer; `code` is stable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,39 @@
+"""The read side as `ledger` finds it: its questions, by the entry point "ledger.questions".
+
+What may be asked, with which filters and with which rows, is declared where the read models are.
+The client, the contract and the audit use those declarations and know no table and no column; only
+the types of rows are imported, for the type checker.
+"""
+
+import importlib.metadata
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from projections.questions.question import Question
+
+ENTRY_POINTS = "ledger.questions"
+
+
+class UnknownQuestion(LookupError):
+    """Nothing that is installed answers the question."""
+
+
+@cache
+def questions() -> "dict[str, Question[Any]]":
+    """Every question by its name."""
+    found: dict[str, Question[Any]] = {}
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        found |= entry_point.load()()
+    return found
+
+
+def question(name: str) -> "Question[Any]":
+    """The question of this name. Raises UnknownQuestion."""
+    found = questions().get(name)
+    if found is None:
+        raise UnknownQuestion(
+            f"there is no question {name!r}; there are: {', '.join(questions()) or 'none'}. "
+            "If one is missing, install trading-ledger again."
+        )
+    return found

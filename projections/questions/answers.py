@@ -1,0 +1,112 @@
+"""Asking a database: the rows as they are, or as they were at a past moment.
+
+    present    a statement on the public view (statement.py)
+    past       told by the function that the question names (projections/past), from the log and
+               what the read model keeps for it; the filters hold of what it tells
+
+Rows are dictionaries of columns, in the types of the database; `Question.row` is their struct.
+"""
+
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg.rows import dict_row
+
+from ledger.eventstore import reader
+from ledger.eventstore.moments import Moment, position_of, time_of
+from ledger.eventstore.session import FETCH_ROWS
+from projections.questions.question import Asked, InvalidQuestion, Past, Question
+from projections.questions.statement import Statement, statement
+
+POSITION: LiteralString = (
+    "SELECT last_processed_position FROM public.event_projections WHERE projection_name = %s"
+)
+"""How far a read model is. Read in the snapshot that reads its rows, it is what they are as of."""
+
+Row = Mapping[str, Any]
+_cursor_numbers = count(1)
+"""Of cursors, so that several answers can be read at once."""
+
+
+class ReadModelBehind(Exception):
+    """A read model has not come to the position that was asked about."""
+
+
+def reached(connection: psycopg.Connection[Any], question: Question[Any]) -> int:
+    """The position that the read model behind the question has come to."""
+    row = connection.execute(POSITION, (question.projection,)).fetchone()
+    return row[0] if row else 0
+
+
+def rows(
+    connection: psycopg.Connection[Any],
+    question: Question[Any],
+    asked: Asked,
+    *,
+    limit: int | None = None,
+    after: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The rows as they are, streamed: an account may have more than memory. The connection must
+    be in a transaction. Raises InvalidQuestion."""
+    yield from stream(connection, statement(question, asked, limit=limit, after=after))
+
+
+def stream(connection: psycopg.Connection[Any], asking: Statement) -> Iterator[dict[str, Any]]:
+    """The rows of a statement, some at a time."""
+    name = f"question_{next(_cursor_numbers)}"
+    with connection.cursor(name=name, row_factory=dict_row, binary=True) as cursor:
+        cursor.itersize = FETCH_ROWS
+        cursor.execute(asking.text.encode(), asking.parameters)
+        yield from cursor
+
+
+# --- the past -------------------------------------------------------------------------
+
+
+def moment_of(
+    connection: psycopg.Connection[Any],
+    question: Question[Any],
+    known_at: str | None,
+    effective_at: str | None,
+) -> Moment:
+    """The moment that texts name, for this question. Raises InvalidMoment, InvalidQuestion and
+    ReadModelBehind."""
+    past = _past(question)
+    until = None if effective_at is None else time_of(effective_at)
+    from_rows = past.begins_with == "rows" or (
+        past.begins_with == "rows where effective" and until is not None
+    )
+    head = reader.head(connection)
+    known = reached(connection, question) if from_rows else head
+    if known_at is None:
+        return Moment(known, until)
+    position = min(position_of(connection, known_at), head)
+    if position > known:
+        raise ReadModelBehind(
+            f"{question.projection} has come to position {known} and not yet to {position}: ask "
+            "again in a moment, or see `ledgerctl projections status`"
+        )
+    return Moment(position, until)
+
+
+def rows_at(
+    connection: psycopg.Connection[Any], question: Question[Any], asked: Asked, moment: Moment
+) -> Iterator[Row]:
+    """The rows as they were, in the question's order. Raises InvalidQuestion."""
+    past = _past(question)
+    if question.first not in asked:
+        raise InvalidQuestion(f"{question.first} is missing: the past is told of one")
+    tell = cast(
+        "Callable[[psycopg.Connection[Any], Moment, Asked], Iterable[Row]]",
+        pkgutil.resolve_name(past.told_by),
+    )
+    return (row for row in tell(connection, moment, asked) if question.holds(row, asked))
+
+
+def _past(question: Question[Any]) -> Past:
+    if question.past is None:
+        raise InvalidQuestion(f"{question.name} are told as they are now, not of a past moment")
+    return question.past

@@ -1,0 +1,19 @@
+"""All questions there are, as the read models declare them."""
+
+from functools import cache
+from typing import Any
+
+from projections import read_models
+from projections.questions.question import Question
+
+
+@cache
+def questions() -> dict[str, Question[Any]]:
+    """Every question by its name. The entry point "ledger.questions" is this."""
+    found: dict[str, Question[Any]] = {}
+    for module in read_models.modules():
+        for question in module.QUESTIONS:
+            if question.name in found:
+                raise ValueError(f"two questions are called {question.name}")
+            found[question.name] = question
+    return dict(sorted(found.items()))
