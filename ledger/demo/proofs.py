@@ -8,12 +8,16 @@ fault was found.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
 from ledger.demo.read_models import Verification
 from ledger.demo.sender import Tally
+from ledger.kernel import read_side
+
+if TYPE_CHECKING:
+    from projections.claims import Claim
 
 
 class Proof(NamedTuple):
@@ -30,6 +34,8 @@ class Proof(NamedTuple):
 
 
 class _Check(NamedTuple):
+    """A claim about the log and the inbox; those about the read models are the read side's."""
+
     claim: str
     of: str
     query: str
@@ -66,66 +72,6 @@ _CHECKS = (
            FROM (SELECT count(*) AS events, max(event_version) AS latest
                  FROM event_store GROUP BY stream_id) AS streams""",
     ),
-    _Check(
-        "double entry: per asset, all credits = all debits",
-        "assets",
-        """SELECT count(*), count(*) FILTER (WHERE difference <> 0)
-           FROM (SELECT sum(CASE direction WHEN 'CREDIT' THEN amount ELSE -amount END)
-                        AS difference
-                 FROM transactions GROUP BY asset) AS assets""",
-    ),
-    _Check(
-        "per account and asset, balances + contra balances = 0",
-        "accounts' assets",
-        """SELECT count(*), count(*) FILTER (WHERE total <> 0)
-           FROM (SELECT sum(total) AS total
-                 FROM (SELECT account_id, asset, total FROM balances
-                       UNION ALL SELECT account_id, asset, total FROM contra_balances) AS books
-                 GROUP BY account_id, asset) AS assets""",
-    ),
-    _Check(
-        "each balance = the sum of its transactions",
-        "balances",
-        """WITH moved AS (
-               SELECT account_id, sub_account, asset,
-                      sum(CASE direction WHEN 'CREDIT' THEN amount ELSE -amount END) AS total
-               FROM transactions GROUP BY 1, 2, 3)
-           SELECT count(*), count(*) FILTER (WHERE b.total <> coalesce(moved.total, 0))
-           FROM balances b LEFT JOIN moved USING (account_id, sub_account, asset)""",
-    ),
-    _Check(
-        "available + locked = total",
-        "balances",
-        "SELECT count(*), count(*) FILTER (WHERE available + locked <> total) FROM balances",
-    ),
-    _Check(
-        "nothing is locked where no order is open",
-        "balances",
-        """WITH held AS (
-               SELECT DISTINCT account_id, sub_account,
-                      CASE side WHEN 'BUY' THEN quote_asset ELSE base_asset END AS asset
-               FROM orders JOIN symbols USING (instrument)
-               WHERE status IN ('PENDING', 'NEW', 'PARTIALLY_FILLED'))
-           SELECT count(*), count(*) FILTER (WHERE locked <> 0 AND held.account_id IS NULL)
-           FROM balances LEFT JOIN held USING (account_id, sub_account, asset)""",
-    ),
-    _Check(
-        "quantity = filled - overfill + cancelled + open",
-        "orders",
-        """SELECT count(*), count(*) FILTER (WHERE quantity <> filled_quantity
-                   - overfill_quantity + cancelled_quantity + leaves_quantity)
-           FROM orders""",
-    ),
-    _Check(
-        "filled = the sum of the trades that were not taken back",
-        "orders",
-        """WITH traded AS (
-               SELECT order_id, sum(quantity) AS quantity FROM order_fills
-               WHERE NOT voided GROUP BY 1)
-           SELECT count(*), count(*) FILTER (
-               WHERE filled_quantity <> coalesce(traded.quantity, 0))
-           FROM orders LEFT JOIN traded USING (order_id)""",
-    ),
 )
 
 _RESENT = """
@@ -157,6 +103,7 @@ def prove(
         one_outcome_each(tallies, decided),
         one_effect_each(tallies, stored),
         *(_proof(connection, check, given) for check in _CHECKS),
+        *(_proof(connection, claim, given) for claim in read_side.claims()),
         Proof(
             "the read models equal a fresh fold of the log",
             verification.rows,
@@ -195,7 +142,9 @@ def one_effect_each(tallies: Sequence[Tally], stored: dict[Any, int]) -> Proof:
     return Proof(claim, len(resent), "resent commands", differing + wrong)
 
 
-def _proof(connection: psycopg.Connection[Any], check: _Check, given: dict[str, Any]) -> Proof:
+def _proof(
+    connection: psycopg.Connection[Any], check: "_Check | Claim", given: dict[str, Any]
+) -> Proof:
     number, faults = _one(connection, check.query, given)
     return Proof(check.claim, number or 0, check.of, abs(faults or 0))
 

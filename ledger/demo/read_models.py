@@ -6,9 +6,23 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 import psycopg
+
+from ledger.kernel import read_side
+from ledger.kernel.money import ZERO, exact, plain
+
+if TYPE_CHECKING:
+    from projections.questions.question import Question
+    from projections.read_models.accounts import Account
+    from projections.read_models.balances import Balance
+    from projections.read_models.orders import Order
+    from projections.read_models.transactions import Transaction
 
 CATCH_UP_TIMEOUT_SECONDS = 120.0
 """After this a projection that is behind is not just slow. The slowest fold does thousands of
@@ -30,6 +44,63 @@ class Verification(NamedTuple):
     projections: int
     rows: int
     differences: int
+
+
+class Figures(NamedTuple):
+    """What the read models say of some accounts, ready for JSON."""
+
+    orders: dict[str, int]
+    """How many, by status."""
+    balances: list[dict[str, str]]
+    double_entry: list[dict[str, str]]
+    """By asset: the sums of all debits and of all credits."""
+
+
+def figures(connection: psycopg.Connection[Any], account_ids: Iterable[UUID]) -> Figures:
+    """Asked as anybody may ask, by the questions of the read side."""
+    questions = read_side.questions()
+    orders: Question[Order] = questions["orders"]
+    accounts: Question[Account] = questions["accounts"]
+    balances: Question[Balance] = questions["balances"]
+    transactions: Question[Transaction] = questions["transactions"]
+    statuses: Counter[str] = Counter()
+    shown: list[tuple[str, Balance]] = []
+    sums: dict[tuple[str, str], Decimal] = {}
+    with connection.transaction():
+        for account_id in account_ids:
+            statuses.update(row.status for row in orders.find(connection, account_id=account_id))
+            (account,) = accounts.find(connection, account_id=account_id)
+            held = balances.find(connection, account_id=account_id)
+            shown += [(account.account_name, balance) for balance in held]
+            for row in transactions.find(connection, account_id=account_id):
+                with exact():
+                    moved = sums.get((row.asset, row.direction), ZERO) + row.amount
+                sums[row.asset, row.direction] = moved
+    shown.sort(key=lambda one: (one[0], one[1].sub_account != "main", one[1].sub_account))
+    return Figures(
+        {str(status): number for status, number in statuses.most_common()},
+        [_balance(name, row) for name, row in shown],
+        [
+            {
+                "asset": asset,
+                "debits": plain(sums.get((asset, "DEBIT"), ZERO)),
+                "credits": plain(sums.get((asset, "CREDIT"), ZERO)),
+            }
+            for asset in sorted({asset for asset, _ in sums})
+        ],
+    )
+
+
+def _balance(account_name: str, row: "Balance") -> dict[str, str]:
+    return {
+        "account": account_name,
+        "account_id": str(row.account_id),
+        "sub_account": row.sub_account,
+        "asset": row.asset,
+        "total": plain(row.total),
+        "available": plain(row.available),
+        "locked": plain(row.locked),
+    }
 
 
 def wait_until_caught_up(connection: psycopg.Connection[Any], position: int) -> None:

@@ -11,8 +11,9 @@ from psycopg.rows import dict_row
 from rich.console import Console
 
 from ledger.demo.proofs import Proof, added
+from ledger.demo.read_models import figures
 from ledger.demo.sender import Tally
-from ledger.kernel.money import plain, shown
+from ledger.kernel.money import shown as written
 
 WIDTH = 96
 """Columns of the report's text."""
@@ -26,19 +27,6 @@ _WORK = """
 
 _OURS = """SELECT subject::uuid FROM command_inbox WHERE source = ANY(%(sources)s)
            AND command_type = 'OpenAccount' AND status = 'ACCEPTED'"""
-
-_BALANCES = f"""
-    SELECT account_name AS account, account_id::text, sub_account, asset, total, available, locked
-    FROM balances JOIN accounts USING (account_id) WHERE account_id IN ({_OURS})
-    ORDER BY account_name, sub_account <> 'main', sub_account, asset"""
-
-_ORDERS = f"""SELECT status, count(*) FROM orders WHERE account_id IN ({_OURS})
-              GROUP BY status ORDER BY count(*) DESC"""
-
-_DOUBLE_ENTRY = """
-    SELECT asset, sum(amount) FILTER (WHERE direction = 'DEBIT') AS debits,
-           sum(amount) FILTER (WHERE direction = 'CREDIT') AS credits
-    FROM transactions GROUP BY asset ORDER BY asset"""
 
 _SITUATIONS = """
     WITH events AS MATERIALIZED (
@@ -81,9 +69,8 @@ def gather(
     with connection.cursor(row_factory=dict_row) as cursor:
         work = cursor.execute(_WORK, given).fetchone() or {}
         situations = cursor.execute(_SITUATIONS, given).fetchone()
-        balances = [_in_plain(row) for row in cursor.execute(_BALANCES, given)]
-        double_entry = [_in_plain(row) for row in cursor.execute(_DOUBLE_ENTRY)]
-    orders = dict(connection.execute(_ORDERS, given).fetchall())
+    ours = [row[0] for row in connection.execute(_OURS, given).fetchall()]
+    shown = figures(connection, ours)
     messages = sum(tally.messages for tally in tallies)
     return {
         "holds": all(proof.holds for proof in proofs),
@@ -99,10 +86,10 @@ def gather(
             "per_second": _rate(messages, work["seconds"]),
         },
         "events": {"events": work["events"], "per_second": _rate(work["events"], work["seconds"])},
-        "orders": orders,
+        "orders": shown.orders,
         "situations": situations,
-        "balances": balances,
-        "double_entry": double_entry,
+        "balances": shown.balances,
+        "double_entry": shown.double_entry,
         "proofs": [proof._asdict() | {"holds": proof.holds} for proof in proofs],
     }
 
@@ -113,10 +100,6 @@ def _counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 def _rate(number: int, seconds: float | None) -> int:
     return round(number / seconds) if seconds else 0
-
-
-def _in_plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: plain(v) if isinstance(v, Decimal) else v for name, v in row.items()}
 
 
 def show(report: dict[str, Any], console: Console) -> None:
@@ -158,7 +141,7 @@ def _balances(rows: list[dict[str, str]]) -> str:
     names = ("account", "sub_account", "asset", "total", "available", "locked")
     amounts = names[3:]
     lines = [names] + [
-        tuple(shown(Decimal(row[name])) if name in amounts else row[name] for name in names)
+        tuple(written(Decimal(row[name])) if name in amounts else row[name] for name in names)
         for row in rows
     ]
     widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
@@ -173,8 +156,8 @@ def _balances(rows: list[dict[str, str]]) -> str:
 
 def _double_entry(rows: list[dict[str, str]]) -> str:
     return "\n".join(
-        f"{row['asset']}: debits {shown(Decimal(row['debits']))} = "
-        f"credits {shown(Decimal(row['credits']))}"
+        f"{row['asset']}: debits {written(Decimal(row['debits']))} = "
+        f"credits {written(Decimal(row['credits']))}"
         if Decimal(row["debits"]) == Decimal(row["credits"])
         else f"{row['asset']}: debits {row['debits']} ≠ credits {row['credits']}"
         for row in rows

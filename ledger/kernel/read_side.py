@@ -10,9 +10,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from projections.claims import Claim
     from projections.questions.question import Question
 
-ENTRY_POINTS = "ledger.questions"
+QUESTIONS, CLAIMS = "ledger.questions", "ledger.claims"
+"""The groups of entry points: a function each, of all questions by name, and of all claims."""
 
 
 class UnknownQuestion(LookupError):
@@ -23,7 +25,7 @@ class UnknownQuestion(LookupError):
 def questions() -> "dict[str, Question[Any]]":
     """Every question by its name."""
     found: dict[str, Question[Any]] = {}
-    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+    for entry_point in importlib.metadata.entry_points(group=QUESTIONS):
         found |= entry_point.load()()
     return found
 
@@ -36,4 +38,12 @@ def question(name: str) -> "Question[Any]":
             f"there is no question {name!r}; there are: {', '.join(questions()) or 'none'}. "
             "If one is missing, install trading-ledger again."
         )
+    return found
+
+
+def claims() -> "list[Claim]":
+    """What must hold of the read models, with the queries that would find the faults."""
+    found: list[Claim] = []
+    for entry_point in importlib.metadata.entry_points(group=CLAIMS):
+        found += entry_point.load()()
     return found

@@ -23,7 +23,7 @@ from tests.bus.secured import SecuredBus
 from tests.cli.running import run
 from tests.programs.publishing import running_publisher
 from tests.programs.services import ANSWER_SECONDS, open_account
-from tests.projections.test_query_service import running_queries
+from tests.questions.test_query_service import running_queries
 
 
 class Secured(NamedTuple):

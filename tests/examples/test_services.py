@@ -18,7 +18,7 @@ from ledger.client.client import LedgerClient
 from tests.docs.pages import ROOT
 from tests.programs.publishing import running_publisher
 from tests.programs.services import ANSWER_SECONDS, client, open_account, running_worker
-from tests.projections.test_query_service import projections, running_queries
+from tests.questions.test_query_service import projections, running_queries
 
 __all__ = ["projections"]  # a fixture
 
