@@ -277,9 +277,15 @@ def _object(body: bytes) -> dict[str, Any]:
 def _with_account(
     question: Question[Any], given: dict[str, Any], account: UUID | None
 ) -> dict[str, Any]:
-    """What was asked, of the account in the subject if there is one and the rows are somebody's."""
-    if account is None or "account_id" not in question.filter_of:
+    """What was asked, of the account in the subject if there is one. Rows that are no account's are
+    everybody's only where their table says so."""
+    if account is None or (question.table.shared and "account_id" not in question.filter_of):
         return given
+    if "account_id" not in question.filter_of:
+        raise QueryRefused(
+            INVALID_QUERY,
+            f"{question.name} are of no account: ask without an account in the subject",
+        )
     if "account_id" in given and _uuid("account_id", given["account_id"]) != account:
         raise QueryRefused(
             INVALID_QUERY, f"account_id {given['account_id']} is not the subject's, {account}"

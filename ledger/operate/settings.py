@@ -267,7 +267,8 @@ class Settings(BaseSettings):
         ge=1,
         le=100_000,
         description="Most rows of an answer over NATS, also what a question without limit gets. "
-        "About 700 bytes a row: a thousand stay under the server's usual max_payload of 1 MB.",
+        "About 700 bytes a row: a thousand stay under the server's usual max_payload of 1 MB. What "
+        "does not fit comes with the next page.",
     )
     query_pool_size: int = Field(
         default=4,

@@ -5,6 +5,7 @@ where the question has a past, and the form: a table, chosen columns, JSON.
 """
 
 import inspect
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -141,7 +142,7 @@ def _as_options(question: Question[Any], message: str) -> str:
     """The message with the names that filters have at the terminal."""
     for name, one in question.filter_of.items():
         if name != question.argument:
-            message = message.replace(name, _option(one))
+            message = re.sub(rf"\b{name}\b", _option(one), message)
     return message
 
 
@@ -164,10 +165,11 @@ def _answer(
     from ledger.eventstore.moments import InvalidMoment
     from ledger.operate.servers import database
     from ledger.operate.settings import load
+    from projections.questions import answers
 
     settings = load()
-    past = any(moment.values())
-    if past and (page["min_position"] is not None or page["after"] is not None):
+    past = question.past_of(asked) if any(moment.values()) else None
+    if past is not None and (page["min_position"] is not None or page["after"] is not None):
         raise typer.BadParameter(
             "--min-position and --after are about the present: leave out the past moment"
         )
@@ -175,26 +177,16 @@ def _answer(
         if page["min_position"] is not None:
             _wait_for(connection, question, page["min_position"], settings.query_wait_seconds)
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
         try:
-            if past:
-                found = _rows_at(connection, question, asked, moment)
+            if past is not None:
+                then = answers.moment_of(connection, question, past, **moment)
+                found = answers.rows_at(connection, question, asked, then)
                 _print(question, islice(found, page["limit"]), form)
             else:
                 _print_page(connection, question, asked, page, form)
         except InvalidMoment as error:
             raise typer.BadParameter(str(error)) from error
-
-
-def _rows_at(
-    connection: "psycopg.Connection[Any]",
-    question: Question[Any],
-    asked: Mapping[str, Any],
-    moment: Mapping[str, str | None],
-) -> Iterator[Row]:
-    from projections.questions import answers
-
-    then = answers.moment_of(connection, question, moment["known_at"], moment["effective_at"])
-    return iter(answers.rows_at(connection, question, asked, then))
 
 
 def _print_page(

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from ledger.eventstore import reader
 from ledger.eventstore.moments import Moment, position_of, time_of
 from ledger.eventstore.session import FETCH_ROWS
-from projections.questions.question import Asked, InvalidQuestion, Past, Question
+from projections.questions.question import Asked, Past, Question
 from projections.questions.statement import Statement, statement
 
 POSITION: LiteralString = (
@@ -69,12 +69,12 @@ def stream(connection: psycopg.Connection[Any], asking: Statement) -> Iterator[d
 def moment_of(
     connection: psycopg.Connection[Any],
     question: Question[Any],
+    past: Past,
     known_at: str | None,
     effective_at: str | None,
 ) -> Moment:
-    """The moment that texts name, for this question. Raises InvalidMoment, InvalidQuestion and
+    """The moment that texts name, for this question about the past. Raises InvalidMoment, and
     ReadModelBehind."""
-    past = _past(question)
     until = None if effective_at is None else time_of(effective_at)
     from_rows = past.begins_with == "rows" or (
         past.begins_with == "rows where effective" and until is not None
@@ -96,17 +96,9 @@ def rows_at(
     connection: psycopg.Connection[Any], question: Question[Any], asked: Asked, moment: Moment
 ) -> Iterator[Row]:
     """The rows as they were, in the question's order. Raises InvalidQuestion."""
-    past = _past(question)
-    if question.first not in asked:
-        raise InvalidQuestion(f"{question.first} is missing: the past is told of one")
+    past = question.past_of(asked)
     tell = cast(
         "Callable[[psycopg.Connection[Any], Moment, Asked], Iterable[Row]]",
         pkgutil.resolve_name(past.told_by),
     )
     return (row for row in tell(connection, moment, asked) if question.holds(row, asked))
-
-
-def _past(question: Question[Any]) -> Past:
-    if question.past is None:
-        raise InvalidQuestion(f"{question.name} are told as they are now, not of a past moment")
-    return question.past

@@ -12,7 +12,7 @@ def questions() -> dict[str, Question[Any]]:
     """Every question by its name. The entry point "ledger.questions" is this."""
     found: dict[str, Question[Any]] = {}
     for module in read_models.modules():
-        for question in module.QUESTIONS:
+        for question in getattr(module, "QUESTIONS", ()):
             if question.name in found:
                 raise ValueError(f"two questions are called {question.name}")
             found[question.name] = question

@@ -167,6 +167,14 @@ class Question(Generic[R]):
         instead = f" (or, instead, {' or '.join(others)})" if others else ""
         raise InvalidQuestion(f"{first} is missing{instead}")
 
+    def past_of(self, asked: Asked) -> Past:
+        """How what was asked is told of a past moment. Raises InvalidQuestion."""
+        if self.past is None:
+            raise InvalidQuestion(f"{self.name} are told as they are now, not of a past moment")
+        if self.first not in asked:
+            raise InvalidQuestion(f"{self.first} is missing: the past is told of one")
+        return self.past
+
     def read(self, given: Mapping[str, object]) -> dict[str, Any]:
         """The values of filters, as they came from outside, in the types of their columns; those
         that are None are left out. Raises InvalidQuestion."""

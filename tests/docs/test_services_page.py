@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ledger.bus.queries import POSITION_OF, QUERY_PREFIX
 from ledger.command_data import COMMAND_DATA, CommandData, OrderFactData
 from ledger.commands import Command, Outcome, parse
+from projections.questions.catalogue import questions
 from tests.docs.pages import DOCS, ROOT, blocks, table_rows
 
 PAGE = DOCS / "services.md"
@@ -138,3 +140,22 @@ def test_each_code_is_explained_once_with_what_to_do() -> None:
     codes = documented_codes()
     assert len(codes) == len(set(codes))
     assert all(len(cells) == 3 and all(cells) for cells in table_rows(PAGE, "Codes"))
+
+
+# --- questions --------------------------------------------------------------------------
+
+
+def test_the_page_has_every_question_with_its_filters_and_no_other() -> None:
+    told = {
+        cells[0].strip("`"): tuple(set(re.findall(r"`(\w+)\??`", cell)) for cell in cells[1:3])
+        for cells in table_rows(PAGE, "Queries")
+        if cells[0].startswith("`ledger.query.")
+    }
+    del told[f"{QUERY_PREFIX}.{POSITION_OF}"]
+    assert told == {
+        f"{QUERY_PREFIX}.{name}": (
+            ways := {path.by for path in question.paths if path.by is not None},
+            set(question.filter_of) - ways,
+        )
+        for name, question in questions().items()
+    }

@@ -28,12 +28,21 @@ def _block(language: str, containing: str) -> str:
     return found
 
 
+def code_of_the_page() -> str:
+    """Rows and folds, and what may be asked."""
+    return _block("python", "class Volume") + "\n\n" + _block("python", "QUESTIONS = (")
+
+
+def sql_of_the_page() -> str:
+    return _block("postgresql", "TABLE volumes")
+
+
 @pytest.fixture
 def volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Projection]:
     """The page's projection, its SQL where read models' SQL is."""
     code = tmp_path / "volumes_of_the_page.py"
-    code.write_text(_block("python", "class Volume"), encoding="utf-8")
-    (tmp_path / "volumes.sql").write_text(_block("postgresql", "TABLE volumes"), encoding="utf-8")
+    code.write_text(code_of_the_page(), encoding="utf-8")
+    (tmp_path / "volumes.sql").write_text(sql_of_the_page(), encoding="utf-8")
     (tmp_path / "volumes.indexes.sql").write_text("", encoding="utf-8")
     monkeypatch.setattr(generations, "read_models_directory", lambda: tmp_path)
     spec = importlib.util.spec_from_file_location(code.stem, code)

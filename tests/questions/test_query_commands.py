@@ -1,5 +1,6 @@
 """ledgerctl query: rows of the read models, for scripts and for people."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from ledger.operate.schema import sql_directory
+from projections.cli.table import print_table
+from projections.questions.catalogue import questions
+from projections.questions.question import Question
 from tests.cli.running import Finished, run
 
 ACCOUNT, ORDER = uuid7(), uuid7()
@@ -112,3 +116,88 @@ async def test_what_is_missing_is_told_in_one_line(
     assert (no_view.exit_code, no_account.exit_code) == (1, 2)
     assert "ledgerctl migrate" in no_view.stderr
     assert "Traceback" not in no_view.stderr + no_account.stderr
+
+
+async def test_a_limit_says_how_the_rows_behind_it_are_asked_for(
+    tmp_path: Path, filled_database_url: str
+) -> None:
+    account = ("--account", str(ACCOUNT), "--json", "--limit", "1")
+    first = await query(tmp_path, filled_database_url, "balances", *account)
+    assert [row["asset"] for row in rows(first)] == ["BTC"]
+    (after,) = re.findall(r"^more rows: (--after \S+)$", first.stderr, re.MULTILINE)
+    second = await query(tmp_path, filled_database_url, "balances", *account, *after.split())
+    assert [row["asset"] for row in rows(second)] == ["USDT"]
+    assert second.stderr == ""
+    wrong = await query(tmp_path, filled_database_url, "balances", *account, "--after", "there")
+    assert wrong.exit_code == 2
+
+
+async def test_columns_can_be_chosen(tmp_path: Path, filled_database_url: str) -> None:
+    account = ("--account", str(ACCOUNT))
+    chosen = await query(
+        tmp_path, filled_database_url, "balances", *account, "--columns", "asset, total"
+    )
+    assert chosen.stdout.splitlines() == ["asset  total", "BTC    0.00000001", "USDT   1500.5"]
+    wide = await query(tmp_path, filled_database_url, "balances", *account, "--wide")
+    assert wide.stdout.split()[:3] == ["account_id", "user_id", "sub_account"]
+    wrong = await query(tmp_path, filled_database_url, "balances", *account, "--columns", "colour")
+    assert wrong.exit_code == 2
+    assert "'colour' is no column" in wrong.stderr
+
+
+async def test_what_must_be_named_is_told_by_its_option(
+    tmp_path: Path, filled_database_url: str
+) -> None:
+    nobody = await query(tmp_path, filled_database_url, "orders")
+    assert nobody.exit_code == 2
+    assert "--account is missing (or, instead, --user or --strategy)" in nobody.stderr
+    no_past = await query(
+        tmp_path, filled_database_url, "accounts", "--account", str(ACCOUNT), "--known-at", "3"
+    )
+    assert no_past.exit_code == 2
+    of_user = await query(
+        tmp_path, filled_database_url, "orders", "--user", str(ACCOUNT), "--known-at", "0"
+    )
+    assert of_user.exit_code == 2
+    assert "--account is missing: the past is told of one" in of_user.stderr
+
+
+def test_a_table_in_a_terminal_is_no_wider_than_it_and_cuts_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = dict.fromkeys(questions()["orders"].shown, "") | {
+        "order_id": str(ORDER),
+        "status": "PARTIALLY_FILLED",
+        "side": "SELL",
+    }
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(questions()["orders"].shown, [order], wide=False)
+    shown = capsys.readouterr()
+    header, row = shown.out.splitlines()
+    assert max(len(header), len(row)) <= 80
+    assert row.split() == [str(ORDER), "PARTIALLY_FILLED", "SELL"]
+    assert "without" in shown.err
+    assert header.split() == ["order_id", "status", "side", "quantity", "price"]
+    print_table(questions()["orders"].shown, [order], wide=True)
+    assert capsys.readouterr().out.split()[: len(questions()["orders"].shown)] == list(
+        questions()["orders"].shown
+    )
+
+
+@pytest.mark.parametrize("question", questions().values(), ids=lambda question: question.name)
+async def test_every_question_is_a_command_with_an_option_for_each_filter(
+    tmp_path: Path, question: Question[Any]
+) -> None:
+    told = await run(
+        "query", question.name.replace("_", "-"), "--help", cwd=tmp_path, COLUMNS="200", TERM="dumb"
+    )
+    assert told.exit_code == 0
+    options = set(re.findall(r"--[a-z-]+", told.stdout))
+    filters = len(question.filter_of) - (question.argument is not None)
+    page_and_form = {"--limit", "--after", "--min-position", "--json", "--wide", "--columns"}
+    assert page_and_form <= options
+    flags = sum(option.startswith("--not-") for option in options)
+    past = {"--known-at", "--effective-at"} & options
+    assert bool(past) == (question.past is not None)
+    assert len(options - page_and_form - past - {"--help"}) - flags == filters

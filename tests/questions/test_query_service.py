@@ -12,11 +12,13 @@ from uuid import UUID
 import orjson
 import psycopg
 import pytest
+from jsonschema import Draft202012Validator
 from uuid_utils.compat import uuid7
 
 from ledger.bus.queries import QueryRefused
 from ledger.bus.security import BusSecurity
 from ledger.client.client import LedgerClient
+from ledger.contract import schemas
 from ledger.operate import readiness
 from ledger.operate.settings import Settings
 from projections.query_service import QueryService
@@ -33,6 +35,7 @@ from tests.programs.services import (
     rows,
     running_worker,
 )
+from tests.projections.everything import append_everything
 
 SOMEBODY = UUID(int=1)
 
@@ -219,6 +222,108 @@ async def test_a_question_for_one_account_shows_no_order_of_another(
         assert (await ledger.queries.order(order_id, account_id=uuid7())).rows == []
 
 
+def put_balances(database_url: str, account_id: UUID, number: int) -> None:
+    """Rows of so many assets, whoever folded them."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """INSERT INTO balances
+               SELECT %s, NULL, 'main', to_char(n, 'FM00000'), n, n, 0, now(), 1
+               FROM generate_series(1, %s) AS n""",
+            (account_id, number),
+        )
+
+
+async def test_any_number_of_rows_can_be_read_page_by_page(
+    database_url: str, nats_url: str
+) -> None:
+    account_id, number = uuid7(), 2_500
+    put_balances(database_url, account_id, number)
+    async with running_queries(database_url, nats_url), await client(nats_url) as ledger:
+        first = await ledger.queries.balances(account_id)
+        assert (len(first.rows), first.more) == (1_000, True)
+        second = await ledger.queries.balances(account_id, after=first.next, limit=3)
+        assert [row.total for row in second.rows] == [1_001, 1_002, 1_003]
+        every = [row.total async for row in ledger.queries.balances.all(account_id)]
+        assert every == list(range(1, number + 1))
+        small = ledger.queries.balances.all(account_id, page_rows=600, asset="00007")
+        assert [row.total async for row in small] == [7]
+        with pytest.raises(QueryRefused, match="after is the `next` of another"):
+            await ledger.queries.transactions(account_id, after=first.next)
+
+
+async def test_a_page_ends_where_the_bus_takes_no_more(database_url: str, nats_url: str) -> None:
+    account_id, number = uuid7(), 30
+    async with running_queries(database_url, nats_url), await client(nats_url) as ledger:
+        with psycopg.connect(database_url) as connection:
+            connection.execute(
+                """INSERT INTO transactions
+                   SELECT n, 1, gen_random_uuid(), %s, NULL, 'main', 'BTC', 'CREDIT', 'DEPOSIT',
+                       n, n, NULL, NULL, NULL, NULL, repeat('x', %s), now(), now()
+                   FROM generate_series(1, %s) AS n""",
+                (account_id, ledger._nats.max_payload // 10, number),
+            )
+        first = await ledger.queries.transactions(account_id)
+        assert len(first.rows) == 9
+        assert first.more
+        every = [row.position async for row in ledger.queries.transactions.all(account_id)]
+        assert every == list(range(number, 0, -1))
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE transactions SET reference = repeat(reference, 11)")
+        with pytest.raises(QueryRefused, match="one row has") as told:
+            await ledger.queries.transactions(account_id)
+        assert told.value.code == "ANSWER_TOO_LARGE"
+
+
+@pytest.mark.usefixtures("projections")
+async def test_every_question_is_answered_over_the_bus_with_rows_that_fit_the_schemas(
+    ledger: LedgerClient, database_url: str
+) -> None:
+    append_everything(database_url)
+    head = rows(database_url, "SELECT max(position) FROM event_store")[0][0]
+    for name, question in questions().items():
+        (needed,) = some_value(database_url, question)
+        headers, answer = await asked(ledger, name, {**needed, "min_position": head})
+        assert "Nats-Service-Error" not in headers, answer
+        assert answer["rows"], name
+        schema = Draft202012Validator(schemas.row(name))
+        for row in answer["rows"]:
+            schema.validate(row)
+            assert set(row) == set(question.row.__struct_fields__)
+        Draft202012Validator(schemas.query(name)).validate(needed)
+        typed = await getattr(ledger.queries, name)(**needed)
+        assert [type(row) for row in typed.rows] == [question.row] * len(answer["rows"])
+        with pytest.raises(QueryRefused, match="'colour' is unknown here"):
+            await getattr(ledger.queries, name)(**needed, colour="red")
+
+
+def some_value(database_url: str, question: Question[Any]) -> list[dict[str, str]]:
+    """What the question's first path needs, of a row that there is."""
+    by = question.paths[0].by
+    if by is None:
+        return [{}]
+    table = f'SELECT "{by}" FROM public."{question.table.name}" LIMIT 1'
+    return [{by: str(value)} for (value,) in rows(database_url, table)]
+
+
+async def test_the_account_in_the_subject_is_the_only_one_whose_rows_are_shown(
+    database_url: str, nats_url: str
+) -> None:
+    """Whatever else is asked: this is what the bus grants a service."""
+    append_everything(database_url)
+    mine = uuid7()
+    async with running_queries(database_url, nats_url), await client(nats_url) as ledger:
+        for name, question in questions().items():
+            if "account_id" not in question.filter_of:
+                assert question.table.shared, f"{name}: what may be somebody's is nobody's to ask"
+                continue
+            for path in question.paths:
+                value = SOMEBODY if question.types[str(path.by)] is UUID else "a strategy"
+                given = {} if path.by == "account_id" else {path.by: str(value)}
+                _, answer = await asked(ledger, f"{name}.{mine}", given)
+                shown = {row["account_id"] for row in answer.get("rows", ())}
+                assert shown <= {str(mine)}, (name, given)
+
+
 async def test_the_service_is_found_by_the_tools_of_nats(database_url: str, nats_url: str) -> None:
     async with (
         running_queries(database_url, nats_url),
@@ -235,7 +340,7 @@ async def test_the_service_is_found_by_the_tools_of_nats(database_url: str, nats
                 found[one["id"]] = one
     assert {one["name"] for one in found.values()} == {"ledger-query"}
     subjects = {endpoint["subject"] for one in found.values() for endpoint in one["endpoints"]}
-    names = ("balances", "order", "orders", "fills", "transactions", "position-of")
+    names = (*questions(), "position-of")
     assert {f"ledger.query.{name}" for name in names} <= subjects
     assert {f"ledger.query.{name}.*" for name in names} <= subjects
 
