@@ -1,5 +1,6 @@
 """All read models there are: every module of `projections/read_models`."""
 
+from operator import attrgetter
 from types import ModuleType
 
 from projections import read_models
@@ -12,8 +13,9 @@ class UnknownProjection(LookupError):
 
 
 def all_projections(settings: ProjectionSettings) -> tuple[Projection, ...]:
-    """Every projection, in the order of `projections status`."""
-    return tuple(_projection(module, settings) for module in read_models.modules())
+    """Every projection by its name: the order of `projections status`."""
+    made = [_projection(module, settings) for module in read_models.modules()]
+    return tuple(sorted(made, key=attrgetter("name")))
 
 
 def _projection(module: ModuleType, settings: ProjectionSettings) -> Projection:
