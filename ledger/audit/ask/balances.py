@@ -22,7 +22,7 @@ from ledger.audit.ask.moments import Moment
 from ledger.audit.ask.session import FETCH_ROWS
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.kernel.money import ZERO, exact
-from ledger.nouns.accounts.rules import AccountEvent, is_own_book
+from ledger.nouns.accounts.events import AccountEvent, is_own_book
 
 PROJECTION = "balance_history"
 

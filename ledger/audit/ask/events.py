@@ -33,8 +33,8 @@ from psycopg import sql
 from ledger.audit.ask import payload
 from ledger.audit.ask.payload import Condition
 from ledger.audit.ask.session import FETCH_ROWS
-from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.nouns import EVENTS
 
 ACCOUNT = (
     "(CASE WHEN stream_type = 'account' THEN stream_id::text ELSE event_data->>'account_id' END)"
@@ -52,7 +52,7 @@ COMMON_TYPES = (
 )
 """The types that index event_store_uncommon_type leaves out."""
 
-_UNCOMMON_STREAMS = {name.partition(".")[0] for name in EVENT_CLASSES} - {
+_UNCOMMON_STREAMS = {name.partition(".")[0] for name in EVENTS} - {
     name.partition(".")[0] for name in COMMON_TYPES
 }
 

@@ -21,7 +21,7 @@ from ledger.audit.ask.events import EventFilter, find
 from ledger.audit.ask.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.money import ZERO, exact
-from ledger.nouns.accounts.rules import AccountEvent, is_own_book
+from ledger.nouns.accounts.events import AccountEvent, is_own_book
 
 
 class NoBalance(LookupError):
