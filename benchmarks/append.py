@@ -68,7 +68,7 @@ def _new_events(count: int) -> list[NewEvent]:
             stream_type="order",
             event_type="order.submitted",
             event_version=1,
-            data=PAYLOAD,
+            data=PAYLOAD.encode(),
             metadata=METADATA,
             correlation_id=uuid7(),
             causation_id=uuid7(),

@@ -36,11 +36,12 @@ from benchmarks.harness import directory, peer_environment, quiet, report, take_
 from benchmarks.peer_trading import PeerTrading
 from ledger.bus import envelope
 from ledger.client.client import LedgerClient, Sent
-from ledger.commands import Command, InvalidCommand, parse
+from ledger.kernel.command import Command, InvalidCommand
 from ledger.kernel.money import exact
 from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 from ledger.operate.schema import migrate
 from ledger.write.ledger import Ledger
+from ledger.write.parser import parse
 
 COMMANDS_PER_ORDER = 4
 PEER_SHARE = 10

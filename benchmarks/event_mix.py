@@ -28,10 +28,39 @@ import psycopg
 from ledger.eventstore import codec, store
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, exact
-from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.allocations import rules as allocation_rules
-from ledger.nouns.instruments import rules as instrument_rules
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.accounts.events import (
+    EXTERNAL,
+    AccountDeposited,
+    AccountEvent,
+    AccountOpened,
+    AccountType,
+    Environment,
+    FundsHeld,
+    FundsReleased,
+    HoldChange,
+    Posting,
+    Reason,
+    TradeSettled,
+)
+from ledger.nouns.accounts.state import ACCOUNT
+from ledger.nouns.allocations import state as allocation_state
+from ledger.nouns.allocations.events import StrategyAssigned
+from ledger.nouns.allocations.state import ALLOCATION
+from ledger.nouns.instruments import state as instrument_state
+from ledger.nouns.instruments.events import InstrumentListed
+from ledger.nouns.instruments.state import INSTRUMENT
+from ledger.nouns.orders.events import (
+    LiquiditySide,
+    OrderAccepted,
+    OrderCancelled,
+    OrderDenied,
+    OrderEvent,
+    OrderFilled,
+    OrderSubmitted,
+    OrderType,
+    Side,
+)
+from ledger.nouns.orders.state import ORDER
 from ledger.nouns.orders.status import OrderStatus
 
 EVENTS_PER_APPEND = 10_000
@@ -50,7 +79,7 @@ class _Open:
     """An order that is still open."""
 
     id: UUID
-    terms: order_rules.OrderSubmitted
+    terms: OrderSubmitted
     filled: Decimal = ZERO
     spent: Decimal = ZERO
     fills: int = 0
@@ -89,7 +118,7 @@ class EventMix:
 
     def _listed(self, base: str, price: Decimal) -> store.NewEvent:
         name = f"{_EXCHANGE}:{base}USDT"
-        event = instrument_rules.InstrumentListed(
+        event = InstrumentListed(
             instrument=name,
             base_asset=base,
             quote_asset="USDT",
@@ -97,28 +126,26 @@ class EventMix:
             step_size=Decimal("0.001"),
             min_quantity=Decimal("0.001"),
         )
-        return self._new(
-            instrument_rules.stream_id(name), instrument_rules.STREAM_TYPE, event, None
-        )
+        return self._new(instrument_state.stream_id(name), INSTRUMENT.stream_type, event, None)
 
     def _set_up(self, account_id: UUID) -> Iterator[store.NewEvent]:
         yield self._of_account(
             account_id,
-            account_rules.AccountOpened(
+            AccountOpened(
                 user_id=self._users[account_id],
                 exchange=_EXCHANGE,
                 name=f"account {account_id.hex[:6]}",
-                account_type=account_rules.AccountType.CASH,
-                environment=account_rules.Environment.PAPER,
+                account_type=AccountType.CASH,
+                environment=Environment.PAPER,
                 base_currency="USDT",
             ),
         )
         for strategy_id in _STRATEGIES:
-            assigned = allocation_rules.StrategyAssigned(
+            assigned = StrategyAssigned(
                 account_id=account_id, strategy_id=strategy_id, allocation_percent=Decimal(50)
             )
-            stream_id = allocation_rules.stream_id(account_id)
-            yield self._new(stream_id, allocation_rules.STREAM_TYPE, assigned, account_id)
+            stream_id = allocation_state.stream_id(account_id)
+            yield self._new(stream_id, ALLOCATION.stream_type, assigned, account_id)
         for asset, amount in (
             ("USDT", Decimal(10) ** 9),
             *((m[0], Decimal(10**6)) for m in _MARKETS),
@@ -144,14 +171,14 @@ class EventMix:
 
     def _submit(self, account_id: UUID) -> Iterator[store.NewEvent]:
         base, middle = self._random.choice(_MARKETS)
-        terms = order_rules.OrderSubmitted(
+        terms = OrderSubmitted(
             account_id=account_id,
             status=OrderStatus.PENDING,
             instrument=f"{_EXCHANGE}:{base}USDT",
             base_asset=base,
             quote_asset="USDT",
-            side=self._random.choice((order_rules.Side.BUY, order_rules.Side.SELL)),
-            order_type=order_rules.OrderType.LIMIT,
+            side=self._random.choice((Side.BUY, Side.SELL)),
+            order_type=OrderType.LIMIT,
             sub_account=(strategy_id := self._random.choice(_STRATEGIES)),
             strategy_id=strategy_id,
             quantity=Decimal(self._random.randint(1, 300) * 3).scaleb(-3),
@@ -161,7 +188,7 @@ class EventMix:
         )
         opened = _Open(self._id(), terms)
         if self._random.random() < 0.05:
-            denied = order_rules.OrderDenied(
+            denied = OrderDenied(
                 **{f: getattr(terms, f) for f in terms.__struct_fields__}
                 | {"status": OrderStatus.REJECTED},
                 code="INSUFFICIENT_FUNDS",
@@ -172,10 +199,8 @@ class EventMix:
         yield self._of_order(opened, terms)
         assert terms.quantity is not None
         hold = self._hold(opened, terms.quantity)
-        yield self._of_account(
-            account_id, account_rules.FundsHeld(order_id=opened.id, holds=(hold,))
-        )
-        accepted = order_rules.OrderAccepted(
+        yield self._of_account(account_id, FundsHeld(order_id=opened.id, holds=(hold,)))
+        accepted = OrderAccepted(
             account_id=account_id,
             status=OrderStatus.NEW,
             venue_order_id=str(self._random.getrandbits(50)),
@@ -196,7 +221,7 @@ class EventMix:
         trade_id = f"t-{self._random.getrandbits(48):x}"
         yield self._of_order(
             opened,
-            order_rules.OrderFilled(
+            OrderFilled(
                 account_id=account_id,
                 status=OrderStatus.FILLED
                 if opened.filled == terms.quantity
@@ -212,7 +237,7 @@ class EventMix:
                 last_px=terms.price,
                 commission=fee,
                 commission_asset=terms.quote_asset,
-                liquidity_side=order_rules.LiquiditySide.MAKER,
+                liquidity_side=LiquiditySide.MAKER,
                 cum_qty=opened.filled,
                 cum_quote=opened.spent,
                 avg_px=terms.price,
@@ -221,7 +246,7 @@ class EventMix:
         )
         yield self._of_account(
             account_id,
-            account_rules.TradeSettled(
+            TradeSettled(
                 order_id=opened.id,
                 trade_id=trade_id,
                 instrument=terms.instrument,
@@ -235,30 +260,28 @@ class EventMix:
 
     def _cancel(self, account_id: UUID, opened: _Open) -> Iterator[store.NewEvent]:
         assert opened.terms.quantity is not None
-        cancelled = order_rules.OrderCancelled(account_id=account_id, status=OrderStatus.CANCELLED)
+        cancelled = OrderCancelled(account_id=account_id, status=OrderStatus.CANCELLED)
         yield self._of_order(opened, cancelled)
         hold = self._hold(opened, opened.filled - opened.terms.quantity)
-        yield self._of_account(
-            account_id, account_rules.FundsReleased(order_id=opened.id, holds=(hold,))
-        )
+        yield self._of_account(account_id, FundsReleased(order_id=opened.id, holds=(hold,)))
 
-    def _hold(self, opened: _Open, quantity: Decimal) -> account_rules.HoldChange:
+    def _hold(self, opened: _Open, quantity: Decimal) -> HoldChange:
         terms = opened.terms
         assert terms.price is not None
         asset, amount = terms.base_asset, quantity
-        if terms.side is order_rules.Side.BUY:
+        if terms.side is Side.BUY:
             asset, amount = terms.quote_asset, quantity * terms.price * (1 + _FEE_RATE)
-        return account_rules.HoldChange(
+        return HoldChange(
             order_id=opened.id, sub_account=terms.sub_account, asset=asset, amount=amount
         )
 
     # --- envelopes ---------------------------------------------------------------------
 
-    def _of_order(self, opened: _Open, event: order_rules.OrderEvent) -> store.NewEvent:
-        return self._new(opened.id, order_rules.STREAM_TYPE, event, event.account_id)
+    def _of_order(self, opened: _Open, event: OrderEvent) -> store.NewEvent:
+        return self._new(opened.id, ORDER.stream_type, event, event.account_id)
 
-    def _of_account(self, account_id: UUID, event: account_rules.AccountEvent) -> store.NewEvent:
-        return self._new(account_id, account_rules.STREAM_TYPE, event, account_id)
+    def _of_account(self, account_id: UUID, event: AccountEvent) -> store.NewEvent:
+        return self._new(account_id, ACCOUNT.stream_type, event, account_id)
 
     def _new(
         self, stream_id: UUID, stream_type: str, event: Event, account_id: UUID | None
@@ -273,7 +296,7 @@ class EventMix:
             stream_type=stream_type,
             event_type=event.type,
             event_version=version,
-            data=codec.encode(event).decode(),
+            data=codec.encode(event),
             metadata=f'{{"schema": {event.schema}}}' if event.schema > 1 else "{}",
             correlation_id=event_id,
             causation_id=cause,
@@ -287,38 +310,34 @@ class EventMix:
         return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | self._random.getrandbits(60))
 
 
-def _deposit(asset: str, amount: Decimal, sub_account: str) -> account_rules.AccountDeposited:
-    reason = account_rules.Reason.DEPOSIT
-    return account_rules.AccountDeposited(
+def _deposit(asset: str, amount: Decimal, sub_account: str) -> AccountDeposited:
+    reason = Reason.DEPOSIT
+    return AccountDeposited(
         asset=asset,
         amount=amount,
         sub_account=sub_account,
         postings=(
-            account_rules.Posting(book=sub_account, asset=asset, amount=amount, reason=reason),
-            account_rules.Posting(
-                book=account_rules.EXTERNAL, asset=asset, amount=-amount, reason=reason
-            ),
+            Posting(book=sub_account, asset=asset, amount=amount, reason=reason),
+            Posting(book=EXTERNAL, asset=asset, amount=-amount, reason=reason),
         ),
     )
 
 
-def _trade(
-    terms: order_rules.OrderSubmitted, quantity: Decimal, fee: Decimal
-) -> tuple[account_rules.Posting, ...]:
+def _trade(terms: OrderSubmitted, quantity: Decimal, fee: Decimal) -> tuple[Posting, ...]:
     assert terms.price is not None
-    sign = 1 if terms.side is order_rules.Side.BUY else -1
+    sign = 1 if terms.side is Side.BUY else -1
     legs = (
-        (f"venue:{_EXCHANGE}", terms.base_asset, sign * quantity, account_rules.Reason.TRADE),
+        (f"venue:{_EXCHANGE}", terms.base_asset, sign * quantity, Reason.TRADE),
         (
             f"venue:{_EXCHANGE}",
             terms.quote_asset,
             -sign * quantity * terms.price,
-            account_rules.Reason.TRADE,
+            Reason.TRADE,
         ),
-        (f"fees:{_EXCHANGE}", terms.quote_asset, -fee, account_rules.Reason.FEE),
+        (f"fees:{_EXCHANGE}", terms.quote_asset, -fee, Reason.FEE),
     )
     return tuple(
-        account_rules.Posting(book=book, asset=asset, amount=amount, reason=reason)
+        Posting(book=book, asset=asset, amount=amount, reason=reason)
         for other, asset, gained, reason in legs
         for book, amount in ((terms.sub_account, gained), (other, -gained))
     )

@@ -21,7 +21,14 @@ from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
 from eventsourcing.utils import get_topic
 
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.events import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderDenied,
+    OrderEvent,
+    OrderFilled,
+    OrderSubmitted,
+)
 from projections.engine.projection import Recorded
 
 TABLE = "peer_orders"
@@ -69,7 +76,7 @@ class Cancelled(OrderHappened):
     pass
 
 
-def translated(recorded: Recorded, event: order_rules.OrderEvent) -> OrderHappened:
+def translated(recorded: Recorded, event: OrderEvent) -> OrderHappened:
     """Our event as one of the peer's."""
     common: dict[str, Any] = {
         "originator_id": recorded.stream_id,
@@ -81,7 +88,7 @@ def translated(recorded: Recorded, event: order_rules.OrderEvent) -> OrderHappen
         "recorded_at": recorded.recorded_at,
     }
     match event:
-        case order_rules.OrderSubmitted() | order_rules.OrderDenied():
+        case OrderSubmitted() | OrderDenied():
             return Submitted(
                 **common,
                 instrument=event.instrument,
@@ -93,11 +100,11 @@ def translated(recorded: Recorded, event: order_rules.OrderEvent) -> OrderHappen
                 time_in_force=event.time_in_force.value,
                 quantity=event.quantity,
                 price=event.price,
-                denied=isinstance(event, order_rules.OrderDenied),
+                denied=isinstance(event, OrderDenied),
             )
-        case order_rules.OrderAccepted():
+        case OrderAccepted():
             return Accepted(**common, venue_order_id=event.venue_order_id)
-        case order_rules.OrderFilled():
+        case OrderFilled():
             return Filled(
                 **common,
                 cum_qty=event.cum_qty,
@@ -107,7 +114,7 @@ def translated(recorded: Recorded, event: order_rules.OrderEvent) -> OrderHappen
                 commission=event.commission,
                 commission_asset=event.commission_asset,
             )
-        case order_rules.OrderCancelled():
+        case OrderCancelled():
             return Cancelled(**common)
     raise TypeError(f"the mix has no {type(event).__name__}")
 

@@ -30,7 +30,7 @@ from benchmarks import live, peer_orders
 from benchmarks.event_mix import EventMix, append_mix
 from benchmarks.harness import migrated_database, peer_environment, quiet, report, take_turns
 from ledger.eventstore import reader
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.events import OrderEvent
 from projections.cli.rebuilding import MOST_PROCESSES
 from projections.engine.builds import generations, parallel_fill
 from projections.engine.builds.parallel_fill import BulkLimits, Target
@@ -99,7 +99,7 @@ def _peer_events(
     events = []
     for recorded in recorded_events:
         event = recorded.decoded()
-        assert isinstance(event, order_rules.OrderEvent)
+        assert isinstance(event, OrderEvent)
         events.append(peer_orders.translated(recorded, event))
     return events, recorded_events[-1].position
 

@@ -11,7 +11,8 @@ from contextlib import aclosing
 from uuid import UUID, uuid4
 
 from ledger.client.client import LedgerClient
-from ledger.nouns.orders.rules import OrderFilled, OrderStatus
+from ledger.nouns.orders.events import OrderFilled
+from ledger.nouns.orders.status import OrderStatus
 
 
 async def trade(ledger: LedgerClient, account_id: UUID) -> None:

@@ -6,7 +6,8 @@ from uuid import UUID
 import orjson
 from uuid_utils.compat import uuid7
 
-from ledger.commands import Command, InvalidCommand, parse
+from ledger.kernel.command import Command, InvalidCommand
+from ledger.write.parser import parse
 
 USER = UUID("018f0000-0000-7000-8000-000000000001")
 INSTRUMENT = "BINANCE:BTCUSDT"

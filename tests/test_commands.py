@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from ledger.command_data import COMMAND_DATA, Deposit, SubmitOrder
-from ledger.commands import Command, InvalidCommand, parse
+from ledger.kernel.command import Command, InvalidCommand
+from ledger.nouns import COMMAND_DATA
+from ledger.nouns.accounts.commands import Deposit
+from ledger.nouns.orders.commands import SubmitOrder
+from ledger.write.parser import parse
 from tests.commands import message
 
 ACCOUNT = uuid7()

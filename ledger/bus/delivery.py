@@ -13,7 +13,7 @@ import orjson
 
 from ledger.bus import wire
 from ledger.bus.wire import Message
-from ledger.commands import Command, InvalidCommand
+from ledger.kernel.command import Command, InvalidCommand
 
 _WORDS_WITHOUT_DOMAIN = 9
 _DELIVERIES_AT, _DELIVERIES_AT_WITH_DOMAIN = 4, 6

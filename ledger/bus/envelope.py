@@ -15,9 +15,9 @@ import orjson
 from uuid_utils import uuid7
 
 from ledger.bus.connection import COMMANDS_PREFIX, is_subject_token
-from ledger.command_data import COMMAND_DATA, CommandData, InstrumentCommandData
-from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION
 from ledger.kernel import money
+from ledger.kernel.command import SPECVERSION, CommandData
+from ledger.nouns import FAMILIES, FAMILY_OF_COMMAND
 
 
 class CommandNotSendable(ValueError):
@@ -25,10 +25,10 @@ class CommandNotSendable(ValueError):
 
 
 def subject_of(command_type: object, data: object) -> str:
-    """The account a command is about, or `instruments`; empty when the data names none."""
-    model = COMMAND_DATA.get(command_type) if isinstance(command_type, str) else None
-    if model is not None and issubclass(model, InstrumentCommandData):
-        return INSTRUMENTS_SUBJECT
+    """The account or the family that a command is about; empty when the data names none."""
+    family = FAMILY_OF_COMMAND.get(command_type) if isinstance(command_type, str) else None
+    if family is not None:
+        return family
     account_id = data.get("account_id") if isinstance(data, Mapping) else None
     return str(account_id) if isinstance(account_id, str | UUID) else ""
 
@@ -71,7 +71,7 @@ def nats_subject(subject: object) -> str:
     if not isinstance(subject, str) or not subject:
         raise CommandNotSendable(
             "the command names no account: give data.account_id, or a subject "
-            f"({INSTRUMENTS_SUBJECT!r} for commands about instruments)"
+            f"(commands of no account: {', '.join(sorted(FAMILIES))})"
         )
     if not is_subject_token(subject):
         raise CommandNotSendable(f"subject {subject[:80]!r} is not an account's id")

@@ -1,7 +1,7 @@
 """An event as it leaves the ledger: a CloudEvent 1.0 on a subject that says what and whose it is.
 
     ledger.events.<stream type>.<event>.<account id>       ledger.events.order.filled.1111…
-    ledger.events.instrument.<event>.instruments           instruments belong to no account
+    ledger.events.<stream type>.<event>.<family>           nouns of no account: instruments …
 
 The data is always of the newest schema of its type, whatever the store has: what goes out fits the
 published contract. The headers repeat what a reader of the stream needs without opening the body:
@@ -16,18 +16,11 @@ import msgspec
 import orjson
 
 from ledger.bus.connection import is_subject_token
-from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION
-from ledger.eventstore.codec import (
-    EVENT_CLASSES,
-    UndecodableEvent,
-    UnknownEventType,
-    decode,
-    encode,
-)
+from ledger.eventstore.codec import UndecodableEvent, UnknownEventType, decode, encode
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.command import SPECVERSION
 from ledger.kernel.event import Event
-from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns import ACCOUNTS, EVENTS, FAMILIES, NOUN_OF_STREAM
 
 EVENTS_PREFIX = "ledger.events"
 SOURCE = "trading-ledger"
@@ -118,7 +111,7 @@ def received(body: bytes) -> LedgerEvent:
             stream_type=message["streamtype"],
             stream_id=UUID(message["streamid"]),
             version=message["streamversion"],
-            account_id=None if token in (INSTRUMENTS_SUBJECT, NOBODY) else UUID(token),
+            account_id=None if token in (*FAMILIES, NOBODY) else UUID(token),
             occurred_at=datetime.fromisoformat(message["time"]),
             recorded_at=datetime.fromisoformat(message["recordedtime"]),
             command_id=_uuid(message, "commandid"),
@@ -141,7 +134,7 @@ def schema_name(event_type: str, schema: int) -> str:
 
 def _newest(event: RecordedEvent) -> tuple[bytes, int]:
     """The payload and its schema version. What this code does not know goes out as it is."""
-    known = EVENT_CLASSES.get(event.event_type)
+    known = EVENTS.get(event.event_type)
     if known is None or event.schema == known.schema:
         return event.data.encode(), event.schema
     try:
@@ -151,10 +144,11 @@ def _newest(event: RecordedEvent) -> tuple[bytes, int]:
 
 
 def _account_token(event: RecordedEvent, data: bytes) -> str:
-    if event.stream_type == account_rules.STREAM_TYPE:
+    noun = NOUN_OF_STREAM.get(event.stream_type)
+    if noun is ACCOUNTS:
         return str(event.stream_id)
-    if event.stream_type == instrument_rules.STREAM_TYPE:
-        return INSTRUMENTS_SUBJECT
+    if noun is not None and noun.family is not None:
+        return noun.family
     named = orjson.loads(data).get("account_id")
     try:
         return str(UUID(named))

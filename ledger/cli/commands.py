@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     import psycopg
 
-    from ledger.commands import Outcome
+    from ledger.kernel.command import Outcome
     from ledger.write.failed_commands import FailedCommand
 
 commands_app = typer.Typer(no_args_is_help=True, help="Commands that need a person.")
@@ -88,7 +88,7 @@ def retry(
     has no outcome or fails again."""
     import asyncio
 
-    from ledger.commands import FAILED, UNKNOWN
+    from ledger.kernel.command import FAILED, UNKNOWN
     from ledger.operate.logging import configure
 
     _require(by, reason)

@@ -19,7 +19,7 @@ import typer
 if TYPE_CHECKING:
     from ledger.client.client import LedgerClient
     from ledger.client.submission import Sent
-    from ledger.commands import Outcome
+    from ledger.kernel.command import Outcome
     from ledger.operate.settings import Settings
 
 SOURCE = "ledgerctl"
@@ -61,7 +61,7 @@ async def _submit(source: BinaryIO, nats_url: str, settings: "Settings") -> bool
     """Whether each command got an outcome of its own."""
     from ledger.bus.security import BusSecurity
     from ledger.client.client import MAX_IN_FLIGHT, LedgerClient
-    from ledger.commands import ACCEPTED, REJECTED
+    from ledger.kernel.command import ACCEPTED, REJECTED
 
     complete = True
     on_their_way: asyncio.Queue[Sent | Outcome | None] = asyncio.Queue(MAX_IN_FLIGHT)
@@ -126,29 +126,32 @@ async def _sent(
 
 async def _outcome_of(command: "Sent | Outcome") -> "Outcome":
     from ledger.client.client import LedgerUnavailable, OutcomeTimeout
-    from ledger.commands import UNKNOWN, Outcome
+    from ledger.kernel.command import UNKNOWN, Outcome
+    from ledger.kernel.rejection import Undecided
 
     if isinstance(command, Outcome):
         return command
     try:
         return await command
     except LedgerUnavailable as error:
-        code, message = "LEDGER_UNAVAILABLE", str(error)
+        code, message = Undecided.LEDGER_UNAVAILABLE.value, str(error)
     except OutcomeTimeout as error:
-        code, message = "OUTCOME_TIMEOUT", str(error)
+        code, message = Undecided.OUTCOME_TIMEOUT.value, str(error)
     return Outcome(command_id=command.command_id, status=UNKNOWN, code=code, message=message)
 
 
 def _invalid(command_id: object, message: str) -> "Outcome":
     from uuid import UUID
 
-    from ledger.commands import INVALID_COMMAND, REJECTED, Outcome
+    from ledger.kernel.command import REJECTED, Outcome
+    from ledger.kernel.rejection import GeneralRejection
 
     try:
         read_id = UUID(str(command_id))
     except ValueError:
         read_id = None
-    return Outcome(command_id=read_id, status=REJECTED, code=INVALID_COMMAND, message=message)
+    code = GeneralRejection.INVALID_COMMAND.value
+    return Outcome(command_id=read_id, status=REJECTED, code=code, message=message)
 
 
 async def _lines(source: BinaryIO) -> AsyncIterator[bytes]:

@@ -42,8 +42,7 @@ from ledger.bus.wire import Message
 from ledger.client.reading import Reading
 from ledger.client.send_queue import Outbox
 from ledger.client.submission import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
-from ledger.command_data import CommandData
-from ledger.commands import UNKNOWN, Outcome
+from ledger.kernel.command import UNKNOWN, CommandData, Outcome
 
 __all__ = [
     "CommandNotSendable",

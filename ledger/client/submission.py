@@ -5,7 +5,7 @@ from collections.abc import Generator
 from typing import Any
 from uuid import UUID
 
-from ledger.commands import Outcome
+from ledger.kernel.command import Outcome
 
 DEADLINE_SECONDS = 60.0
 """After this the sender is told that there is no outcome yet: longer than a restart of anything."""

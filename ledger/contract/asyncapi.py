@@ -6,7 +6,6 @@ from ledger.bus.connection import COMMANDS_PREFIX, COMMANDS_STREAM, OUTCOMES_SUB
 from ledger.bus.event_stream import EVENTS_STREAM
 from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
 from ledger.bus.queries import POSITION_OF, QUERY_PREFIX
-from ledger.command_data import COMMAND_DATA, InstrumentCommandData
 from ledger.contract.schemas import (
     OUTCOME_FILE,
     Schema,
@@ -16,8 +15,8 @@ from ledger.contract.schemas import (
     query,
     row_file,
 )
-from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.kernel import read_side
+from ledger.nouns import COMMAND_DATA, EVENTS, FAMILIES, FAMILY_OF_COMMAND, NOUN_OF_STREAM
 
 ASYNCAPI_FILE = "asyncapi.json"
 VERSION = "1.1.0"
@@ -39,10 +38,7 @@ _POSITION: Schema = {
 
 def document() -> Schema:
     """What is sent and received on the bus, as the ledger sees it."""
-    about_accounts = [
-        name for name, model in COMMAND_DATA.items() if not issubclass(model, InstrumentCommandData)
-    ]
-    about_instruments = [name for name in COMMAND_DATA if name not in about_accounts]
+    about_accounts = [name for name, family in FAMILY_OF_COMMAND.items() if family is None]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -58,12 +54,15 @@ def document() -> Schema:
                 {"account_id": "The account's id, a UUID."},
                 about_accounts,
             ),
-            "instrumentCommands": _channel(
-                f"{COMMANDS_PREFIX}instruments",
-                f"Commands about instruments, to the JetStream stream {COMMANDS_STREAM}.",
-                {},
-                about_instruments,
-            ),
+            **{
+                f"{family}Commands": _channel(
+                    f"{COMMANDS_PREFIX}{family}",
+                    f"Commands about {family}, to the JetStream stream {COMMANDS_STREAM}.",
+                    {},
+                    [name for name, its in FAMILY_OF_COMMAND.items() if its == family],
+                )
+                for family in sorted(FAMILIES)
+            },
             "outcomes": {
                 "address": None,
                 "description": f"The subject that the header {REPLY_TO} names.",
@@ -80,16 +79,20 @@ def document() -> Schema:
                 f"{EVENTS_PREFIX}.{{stream_type}}.{{event}}.{{account_id}}",
                 f"Every event in position order, in the JetStream stream {EVENTS_STREAM}.",
                 {
-                    "stream_type": "account, order, allocation or instrument.",
+                    "stream_type": f"{', '.join(sorted(NOUN_OF_STREAM))}.",
                     "event": "The event's type behind its stream type.",
-                    "account_id": "The account's id; `instruments` for events of instruments.",
+                    "account_id": "The account's id, or the family of a noun of no account: "
+                    f"{', '.join(sorted(FAMILIES))}.",
                 },
-                sorted(EVENT_CLASSES),
+                sorted(EVENTS),
             ),
         },
         "operations": {
             "decideAccountCommand": _operation("receive", "accountCommands", reply=REPLY_TO),
-            "decideInstrumentCommand": _operation("receive", "instrumentCommands", reply=REPLY_TO),
+            **{
+                f"decide_{family}": _operation("receive", f"{family}Commands", reply=REPLY_TO)
+                for family in sorted(FAMILIES)
+            },
             "tellOutcome": _operation("receive", "outcomeQuestions", reply=None),
             **{
                 f"answer_{name}": {
@@ -104,7 +107,7 @@ def document() -> Schema:
         "components": {
             "messages": {
                 **{name: _command(name) for name in COMMAND_DATA},
-                **{name: _event(name) for name in sorted(EVENT_CLASSES)},
+                **{name: _event(name) for name in sorted(EVENTS)},
                 "Outcome": {
                     "contentType": "application/json",
                     "payload": {"$ref": OUTCOME_FILE},

@@ -22,11 +22,10 @@ from uuid import UUID
 import msgspec
 
 from ledger.bus.events import SOURCE, schema_name
-from ledger.command_data import COMMAND_DATA, CommandData, InstrumentCommandData
-from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION, Outcome
-from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.kernel import read_side
+from ledger.kernel.command import SPECVERSION, CommandData, Outcome
 from ledger.kernel.event import Event
+from ledger.nouns import COMMAND_DATA, EVENTS, FAMILY_OF_COMMAND, NOUN_OF_STREAM
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OUTCOME_FILE = "outcome.json"
@@ -43,7 +42,7 @@ _TIME: Schema = {"type": "string", "format": "date-time"}
 def all_schemas() -> dict[str, Schema]:
     """Every schema by its file name, in a fixed order."""
     commands = {command_file(name): command(name) for name in COMMAND_DATA}
-    events = {event_file(name): event(name) for name in sorted(EVENT_CLASSES)}
+    events = {event_file(name): event(name) for name in sorted(EVENTS)}
     rows = {row_file(name): row(name) for name in read_side.questions()}
     return commands | events | rows | {OUTCOME_FILE: outcome()}
 
@@ -53,7 +52,7 @@ def command_file(name: str) -> str:
 
 
 def event_file(name: str) -> str:
-    return f"events/{name}.{EVENT_CLASSES[name].schema}.json"
+    return f"events/{name}.{EVENTS[name].schema}.json"
 
 
 def row_file(name: str) -> str:
@@ -65,8 +64,9 @@ def command(name: str) -> Schema:
     model = COMMAND_DATA[name]
     data = model.model_json_schema()
     subject: Schema = dict(_UUID)
-    if issubclass(model, InstrumentCommandData):
-        subject = {"const": INSTRUMENTS_SUBJECT}
+    family = FAMILY_OF_COMMAND[name]
+    if family is not None:
+        subject = {"const": family}
     return _message(
         identifier=f"urn:trading-ledger:command:{name}:{model.schema_version}",
         title=name,
@@ -90,7 +90,7 @@ def command(name: str) -> Schema:
 
 def event(name: str) -> Schema:
     """The message that carries an event."""
-    model = EVENT_CLASSES[name]
+    model = EVENTS[name]
     return _message(
         identifier=schema_name(name, model.schema),
         title=name,
@@ -230,8 +230,9 @@ def _message(
 
 
 def _event_subject(name: str) -> Schema:
-    if name.startswith("instrument."):
-        return {"const": INSTRUMENTS_SUBJECT}
+    family = NOUN_OF_STREAM[name.partition(".")[0]].family
+    if family is not None:
+        return {"const": family}
     return dict(_UUID)
 
 

@@ -26,7 +26,7 @@ from ledger.demo.market import Walk
 from ledger.demo.plan import LISTINGS, SEED, STRATEGIES, listing
 from ledger.demo.service import Service, check, main
 from ledger.demo.venue_rules import Report, VenueOrder
-from ledger.nouns.orders.rules import OrderType, Side, TimeInForce
+from ledger.nouns.orders.events import OrderType, Side, TimeInForce
 
 Question = dict[str, Any]
 Answer = dict[str, Any]

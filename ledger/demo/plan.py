@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import NamedTuple
 
-from ledger.nouns.accounts.rules import AccountType
+from ledger.nouns.accounts.events import AccountType
 
 SEED = 20_261_121
 """What all chance in the demo follows from."""

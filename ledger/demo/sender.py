@@ -15,8 +15,9 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
+from ledger.bus.envelope import subject_of
 from ledger.client.client import LedgerClient, Sent
-from ledger.commands import INSTRUMENTS_SUBJECT, Outcome
+from ledger.kernel.command import Outcome
 
 RESEND_EVERY = 10
 
@@ -74,17 +75,17 @@ class Sender:
         self.tally = Tally(source)
 
     async def submit(
-        self, command_type: str, data: dict[str, Any], account_id: str = INSTRUMENTS_SUBJECT
+        self, command_type: str, data: dict[str, Any], subject: str | None = None
     ) -> Outcome:
         """Sends a command and awaits its outcome."""
-        return await (await self.send(command_type, data, account_id)).outcome()
+        return await (await self.send(command_type, data, subject)).outcome()
 
     async def send(
-        self, command_type: str, data: dict[str, Any], account_id: str = INSTRUMENTS_SUBJECT
+        self, command_type: str, data: dict[str, Any], subject: str | None = None
     ) -> Pending:
         """Sends a command; its outcome can be awaited later."""
         self.tally.commands += 1
-        message = _message(command_type, data, account_id)
+        message = _message(command_type, data, subject)
         pending = await self._first(message)
         turn = self.tally.commands // RESEND_EVERY
         if self.tally.commands % RESEND_EVERY == 0:
@@ -123,11 +124,11 @@ class Sender:
         return Pending(self, message, await self._client.send_envelope(message))
 
 
-def _message(command_type: str, data: dict[str, Any], account_id: str) -> dict[str, Any]:
+def _message(command_type: str, data: dict[str, Any], subject: str | None) -> dict[str, Any]:
     return {
         "id": str(uuid7()),
         "type": command_type,
-        "subject": account_id,
+        "subject": subject or subject_of(command_type, data),
         "time": datetime.now(UTC),
         "data": data,
     }

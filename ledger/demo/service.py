@@ -18,8 +18,8 @@ import structlog
 from nats.aio.client import Client
 
 from ledger.client.client import LedgerClient, LedgerUnavailable, OutcomeTimeout
-from ledger.commands import Outcome
 from ledger.demo.sender import Sender
+from ledger.kernel.command import Outcome
 from ledger.operate.logging import configure
 
 ANSWER_TIMEOUT_SECONDS = 60.0

@@ -13,8 +13,8 @@ from typing import Any
 
 from ledger.demo.market import on_grid
 from ledger.demo.plan import FEE_RATE, LISTINGS, RETIRED_STRATEGY, SEED, Listing, listing
-from ledger.nouns.accounts.rules import AccountType
-from ledger.nouns.orders.rules import Side
+from ledger.nouns.accounts.events import AccountType
+from ledger.nouns.orders.events import Side
 
 MISTAKES = 0.06
 """Share of the intentions that are mistakes."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ledger.demo.market import cut_to_grid, on_grid
 from ledger.demo.plan import FEE_RATE, Listing
-from ledger.nouns.orders.rules import OrderType, Side, TimeInForce
+from ledger.nouns.orders.events import OrderType, Side, TimeInForce
 
 # How often the venue does what it does, as probabilities.
 REJECTS_ORDER = 0.03

@@ -2,7 +2,7 @@
 
 `encode` and `decode` are the only way between event objects and stored payloads. Amounts
 are plain decimal strings. A payload of an older schema passes the upcasters of its type, one
-version at a time, before it becomes an object (`upcasters.py`).
+version at a time, before it becomes an object; they stand beside the events of each noun.
 """
 
 from decimal import Decimal
@@ -12,14 +12,9 @@ from uuid import UUID
 import msgspec
 import orjson
 
-from ledger.eventstore.upcasters import UPCASTERS
 from ledger.kernel.event import Event
 from ledger.kernel.money import plain
-from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.allocations import rules as allocation_rules
-from ledger.nouns.instruments import rules as instrument_rules
-from ledger.nouns.orders import rules as order_rules
-from ledger.nouns.projections import events as projection_events
+from ledger.nouns import EVENTS, UPCASTERS
 
 _JSON_NATIVE = (Decimal, UUID)
 _ENCODER = msgspec.json.Encoder()
@@ -33,25 +28,7 @@ class UndecodableEvent(ValueError):
     """A stored payload does not have the shape that its type and schema version demand."""
 
 
-def _event_classes() -> dict[str, type[Event]]:
-    found: dict[str, type[Event]] = {}
-    for module in (
-        account_rules,
-        allocation_rules,
-        instrument_rules,
-        projection_events,
-        order_rules,
-    ):
-        for member in vars(module).values():
-            if isinstance(member, type) and issubclass(member, Event) and "type" in vars(member):
-                found[member.type] = member
-    return found
-
-
-EVENT_CLASSES = _event_classes()
-"""Every event type the ledger knows, by its stable name."""
-
-_DECODERS = {name: msgspec.json.Decoder(cls) for name, cls in EVENT_CLASSES.items()}
+_DECODERS = {name: msgspec.json.Decoder(cls) for name, cls in EVENTS.items()}
 
 
 def _json_default(value: object) -> str:
@@ -83,7 +60,7 @@ def decode(event_type: str, payload: bytes | str, schema: int = 1) -> Event:
         raise UnknownEventType(
             f"event type {event_type!r} is unknown: was it written by a newer version?"
         )
-    current = EVENT_CLASSES[event_type].schema
+    current = EVENTS[event_type].schema
     try:
         if schema == current:
             return decoder.decode(payload)

@@ -32,14 +32,14 @@ class VersionConflict(Exception):
 
 
 class NewEvent(NamedTuple):
-    """An event to append. `data` and `metadata` are JSON texts of objects."""
+    """An event to append. `data` is the payload in JSON as bytes, `metadata` a JSON text."""
 
     id: UUID
     stream_id: UUID
     stream_type: str
     event_type: str
     event_version: int
-    data: str
+    data: bytes
     metadata: str
     correlation_id: UUID | None
     causation_id: UUID | None
@@ -106,7 +106,7 @@ def event_rows(events: Iterable[NewEvent], appended: Appended) -> list[bytes]:
                 name_field(event.stream_type),
                 name_field(event.event_type),
                 _VERSION.pack(4, event.event_version),
-                jsonb_field(event.data.encode()),
+                jsonb_field(event.data),
                 jsonb_field(event.metadata.encode()),
                 uuid_field(event.correlation_id),
                 uuid_field(event.causation_id),

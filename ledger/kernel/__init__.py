@@ -1,0 +1,1 @@
+"""The vocabulary that everything else is written in. Imports nothing of ours."""

@@ -18,13 +18,3 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """Stable name in the store, `<stream_type>.<what_happened>`."""
     schema: ClassVar[int] = 1
     """Version of the payload's shape; older payloads are upcast when they are read."""
-
-
-class Rejection(Exception):
-    """A request that the rules refuse. `code` is stable and upper-case; `message` says
-    what to do."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message

@@ -15,8 +15,8 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ledger.command_data import COMMAND_DATA
-from ledger.commands import Command, InvalidCommand, Outcome
+from ledger.kernel.command import Command, InvalidCommand, Outcome
+from ledger.nouns import COMMAND_DATA
 
 INVALID, REPLAYED = "INVALID", "REPLAYED"
 SCRAPE_TIMEOUT_SECONDS = 2

@@ -41,8 +41,8 @@ from ledger.bus.delivery import Delivery
 from ledger.bus.pull import Pull
 from ledger.bus.security import BusSecurity
 from ledger.bus.wire import Message
-from ledger.commands import FAILED, Outcome, parse
 from ledger.eventstore.connection import OneConnection
+from ledger.kernel.command import FAILED, Outcome
 from ledger.operate import metrics
 from ledger.operate.schema import check_schema
 from ledger.operate.settings import Settings
@@ -58,6 +58,7 @@ from ledger.programs.step import Step
 from ledger.programs.tracing import Tracing
 from ledger.subscriptions.retry import FIRST_RETRY_SECONDS, Patience
 from ledger.write.ledger import Decision, Ledger
+from ledger.write.parser import parse
 
 _log = structlog.get_logger(__name__)
 

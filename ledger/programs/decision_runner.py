@@ -17,13 +17,13 @@ from collections.abc import Sequence
 import structlog
 
 from ledger.bus.delivery import Delivery
-from ledger.commands import FAILED, Command, InvalidCommand, Outcome
 from ledger.eventstore.store import VersionConflict
+from ledger.kernel.command import FAILED, Command, InvalidCommand, Outcome
+from ledger.kernel.rejection import GeneralRejection
 from ledger.programs.partition_leases import LeaseLost
 from ledger.subscriptions.retry import Patience
 from ledger.write.ledger import Decision, Fence, Ledger
 
-NOT_RECORDED = "NOT_RECORDED"
 """Code of a command that the database refused to record: a fault of ours."""
 
 Batch = Sequence[Delivery]
@@ -100,6 +100,6 @@ def _unrecorded(command: Command | InvalidCommand, fault: Exception) -> Outcome:
     return Outcome(
         command_id=command.id,
         status=FAILED,
-        code=NOT_RECORDED,
+        code=GeneralRejection.NOT_RECORDED.value,
         message=f"{type(fault).__name__}: the ledger could not record this; it was set aside",
     )

@@ -16,7 +16,7 @@ import psycopg
 from nats.aio.client import Client
 
 from ledger.bus.connection import COMMANDS_PREFIX, JETSTREAM_TIMEOUT_SECONDS, REPLY_TO
-from ledger.commands import UNKNOWN, Outcome
+from ledger.kernel.command import UNKNOWN, Outcome
 from ledger.write import failed_commands
 from ledger.write.failed_commands import RETRIED
 

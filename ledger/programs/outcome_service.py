@@ -22,9 +22,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from ledger.bus.connection import OUTCOMES_SUBJECT, UnusableSubject, checked_reply_subject
-from ledger.commands import INVALID_COMMAND, REJECTED, UNKNOWN, Outcome
 from ledger.eventstore import inbox
 from ledger.eventstore.connection import OneConnection
+from ledger.kernel.command import REJECTED, UNKNOWN, Outcome
+from ledger.kernel.rejection import GeneralRejection
 
 QUEUE_GROUP = "ledger"
 MAX_QUESTIONS_AT_ONCE = 1_000
@@ -99,7 +100,7 @@ def _outcome(command_id: UUID | None, found: dict[UUID, tuple[bytes, str]]) -> O
         return Outcome(
             command_id=None,
             status=REJECTED,
-            code=INVALID_COMMAND,
+            code=GeneralRejection.INVALID_COMMAND.value,
             message=f"{OUTCOMES_SUBJECT} takes a command id: a UUID as text, "
             'or {"command_id": "<UUID>"}',
         )

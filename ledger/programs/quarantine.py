@@ -9,7 +9,7 @@ import structlog
 from ledger.bus import connection as bus
 from ledger.bus import delivery
 from ledger.bus.delivery import Delivery
-from ledger.commands import FAILED, Outcome
+from ledger.kernel.command import FAILED, Outcome
 from ledger.operate.settings import Settings
 from ledger.programs import unreadable_messages
 from ledger.programs.unreadable_messages import UnreadableMessage

@@ -4,7 +4,7 @@ What is above is refused (RATE_LIMITED) and recorded like every rejection, so th
 definite outcome. Holding it back instead would hold up what comes after it, or let that overtake.
 
     never limited   facts, which say what happened and cannot be refused; cancels, which a desk in
-                    trouble needs most; commands about instruments, which belong to no account
+                    trouble needs most; commands of nouns that belong to no account
     time            that at which the server received a command: a backlog is judged as it was sent,
                     and not by how fast it is worked off
     again           what is delivered again after a crash was counted the first time
@@ -15,16 +15,12 @@ so that worker's count is the whole one; another that takes over begins with the
 
 from ledger.bus import delivery
 from ledger.bus.wire import Message
-from ledger.command_data import AdjustBalance, Deposit, InstrumentCommandData, OrderFactData
-from ledger.command_data import RequestCancel as Cancel
-from ledger.commands import Command, InvalidCommand
+from ledger.kernel.command import Command, CommandKind, InvalidCommand
+from ledger.kernel.rejection import GeneralRejection
 from ledger.operate.settings import Settings
 
-RATE_LIMITED = "RATE_LIMITED"
 MAX_ACCOUNTS = 100_000
 """Accounts remembered, some 20 MB; beyond them those that could send a whole burst are dropped."""
-
-_NEVER_LIMITED = (OrderFactData, Deposit, AdjustBalance, Cancel, InstrumentCommandData)
 
 
 class RateLimit:
@@ -48,7 +44,7 @@ class RateLimit:
         """The command, or in its place the refusal of what is too much."""
         if (
             isinstance(command, InvalidCommand)
-            or isinstance(command.data, _NEVER_LIMITED)
+            or not _is_limited(command)
             or delivery.tries(message) > 1
             or self.allows(command.subject, delivery.received_at(message).timestamp())
         ):
@@ -59,7 +55,7 @@ class RateLimit:
             subject=command.subject,
             source=command.source,
             fingerprint=command.fingerprint,
-            code=RATE_LIMITED,
+            code=GeneralRejection.RATE_LIMITED.value,
             message=f"account {command.subject} sends more than {self._rate:g} requests a second "
             f"({self._burst} at once): send it again later, under a new command id",
         )
@@ -77,3 +73,8 @@ class RateLimit:
 
 _ROUNDING_SECONDS = 1e-6
 """Times are floats of seconds since 1970, exact to a microsecond."""
+
+
+def _is_limited(command: Command) -> bool:
+    data = command.data
+    return data.rate_limited and data.kind is CommandKind.REQUEST and command.account_id is not None

@@ -7,7 +7,7 @@ from ledger.bus import connection as bus
 from ledger.bus import delivery, wire
 from ledger.bus.delivery import Delivery
 from ledger.bus.wire import Message
-from ledger.commands import FAILED, Command, Outcome
+from ledger.kernel.command import FAILED, Command, Outcome
 from ledger.operate.logging import bound
 
 _log = structlog.get_logger(__name__)

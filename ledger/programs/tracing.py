@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from ledger.bus.delivery import Delivery
 from ledger.bus.wire import Message
-from ledger.commands import FAILED, Command, InvalidCommand, Outcome
+from ledger.kernel.command import FAILED, Command, InvalidCommand, Outcome
 from ledger.operate.settings import Settings
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ to a stream the batch has read (`application.py`).
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -27,35 +27,14 @@ import psycopg
 from ledger.eventstore import snapshots
 from ledger.eventstore.snapshots import Snapshot
 from ledger.eventstore.store import NewEvent, load_streams
-from ledger.kernel.event import Event, Rejection
+from ledger.kernel.event import Event
 from ledger.kernel.money import plain
-from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.allocations import rules as allocation_rules
-from ledger.nouns.instruments import rules as instrument_rules
-from ledger.nouns.orders import rules as order_rules
+from ledger.kernel.noun import Aggregate
+from ledger.kernel.rejection import GeneralRejection, Rejection
+from ledger.nouns import AGGREGATES
 from ledger.operate import metrics
 
 _JSON_NATIVE = (Decimal,)
-
-
-class _Kind(NamedTuple):
-    """An aggregate: how its state follows from its events, and how a snapshot is read back."""
-
-    evolve: Callable[[Any, Event, UUID], Any]
-    state: type
-    topic: str
-
-
-def _kind(module: Any, state: type) -> _Kind:
-    return _Kind(module.evolve, state, f"{module.STREAM_TYPE}.{module.STATE_VERSION}")
-
-
-KINDS: dict[str, _Kind] = {
-    account_rules.STREAM_TYPE: _kind(account_rules, account_rules.AccountState),
-    allocation_rules.STREAM_TYPE: _kind(allocation_rules, allocation_rules.AllocationState),
-    instrument_rules.STREAM_TYPE: _kind(instrument_rules, instrument_rules.InstrumentState),
-    order_rules.STREAM_TYPE: _kind(order_rules, order_rules.OrderState),
-}
 
 
 class Stream:
@@ -72,7 +51,7 @@ class Stream:
 
     def evolve(self, stream_id: UUID, event: Event, stream_type: str) -> None:
         self.stream_type = stream_type
-        self.state = KINDS[stream_type].evolve(self.state, event, stream_id)
+        self.state = AGGREGATES[stream_type].evolve(self.state, event, stream_id)
         self.version += 1
 
 
@@ -102,11 +81,12 @@ class Aggregates:
         self, connection: psycopg.Connection[Any], wanted: dict[UUID, int]
     ) -> dict[UUID, Stream]:
         streams = {stream_id: Stream() for stream_id in wanted}
-        topics = {kind.topic: name for name, kind in KINDS.items()}
+        topics = {_topic(kind): kind for kind in AGGREGATES.values()}
         for snapshot in snapshots.latest(connection, list(wanted), list(topics)):
             stream = streams[snapshot.stream_id]
-            stream.stream_type = topics[snapshot.topic]
-            stream.state = msgspec.json.decode(snapshot.state, type=KINDS[stream.stream_type].state)
+            aggregate = topics[snapshot.topic]
+            stream.stream_type = aggregate.stream_type
+            stream.state = msgspec.json.decode(snapshot.state, type=aggregate.state)
             stream.version = stream.snapshot_version = snapshot.event_version
             wanted[snapshot.stream_id] = snapshot.event_version
         for stream_id, events in load_streams(connection, wanted).items():
@@ -123,17 +103,20 @@ class Aggregates:
         stream = self._streams[stream_id]
         if stream.stream_type not in {None, stream_type}:
             raise Rejection(
-                "ID_TAKEN",
-                f"{stream_id} is the id of an {stream.stream_type}, not of an {stream_type}: "
-                "choose another",
+                GeneralRejection.ID_TAKEN,
+                f"{stream_id} is the id of an {stream.stream_type}, not of an {stream_type}",
             )
         return stream.state
 
     def record(self, stream_type: str, stream_id: UUID, event: Event) -> int:
-        """Evolves the stream and returns the event's version in it."""
+        """Evolves the stream and returns the event's version in it. Raises what the aggregate's
+        check does, when the event breaks a promise; it is to be taken back like any other."""
         stream = self._streams[stream_id]
         stream.evolve(stream_id, event, stream_type)
         stream.pending.append(event)
+        check = AGGREGATES[stream_type].check
+        if check is not None:
+            check(stream.state, event)
         return stream.version
 
     def restore(self, connection: psycopg.Connection[Any], taken_back: dict[UUID, int]) -> None:
@@ -171,7 +154,7 @@ class Aggregates:
         stream.snapshot_version = stream.version
         builtins = msgspec.to_builtins(stream.state, builtin_types=_JSON_NATIVE, str_keys=True)
         state = orjson.dumps(builtins, default=plain).decode()
-        return Snapshot(stream_id, stream.version, KINDS[stream.stream_type].topic, state)
+        return Snapshot(stream_id, stream.version, _topic(AGGREGATES[stream.stream_type]), state)
 
     def forget(self, stream_ids: Iterable[UUID]) -> set[UUID]:
         """Drops the streams; returns those of them that were here."""
@@ -179,3 +162,8 @@ class Aggregates:
 
     def clear(self) -> None:
         self._streams.clear()
+
+
+def _topic(aggregate: Aggregate[Any]) -> str:
+    """What snapshots of the aggregate's states, in their shape of today, are kept under."""
+    return f"{aggregate.stream_type}.{aggregate.state_version}"

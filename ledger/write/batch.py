@@ -12,11 +12,13 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from ledger.commands import FAILED, REJECTED, Command, EventReference, InvalidCommand, Outcome
 from ledger.eventstore.inbox import InboxEntry
 from ledger.eventstore.store import Appended, NewEvent
+from ledger.kernel.command import FAILED, REJECTED, Command, EventReference, InvalidCommand, Outcome
+from ledger.kernel.rejection import GeneralRejection
 
 Message = Command | InvalidCommand
+_REUSED = GeneralRejection.COMMAND_ID_REUSED
 
 
 class Decided(NamedTuple):
@@ -148,7 +150,6 @@ def _reused(command: Message) -> Outcome:
     return Outcome(
         command_id=command.id,
         status=REJECTED,
-        code="COMMAND_ID_REUSED",
-        message=f"command id {command.id} was used before with another content: "
-        "give each command an id of its own",
+        code=_REUSED.value,
+        message=f"command id {command.id} was used before with another content: {_REUSED.remedy}",
     )

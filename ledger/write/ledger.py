@@ -5,7 +5,7 @@
     1  inbox       which of these ids are decided already?          one query
     2  load        the streams that the others touch                two queries, none when warm
     3  decide      each in order, in memory, on the state that the ones before it left
-                   (`handlers.py` composes the rules of `ledger.domain`)
+                   (the handlers of `ledger.nouns` compose their rules)
     4  commit      one transaction: append lock and head, check that nobody appended to a stream
                    read here, COPY events, COPY outcomes into the inbox
     5  outcomes    one per command, in order; what was decided before is answered again
@@ -24,7 +24,7 @@ it can be tried again, until the caller says that this was the last try.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Lock
@@ -35,24 +35,17 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from ledger.commands import (
-    ACCEPTED,
-    FAILED,
-    REJECTED,
-    Command,
-    InvalidCommand,
-    Outcome,
-)
 from ledger.eventstore import inbox, reader, snapshots, store
 from ledger.eventstore.snapshots import Snapshot
 from ledger.eventstore.store import VersionConflict
-from ledger.handlers import decide, streams_behind, streams_of
-from ledger.kernel.event import Rejection
+from ledger.kernel.command import ACCEPTED, FAILED, REJECTED, Command, InvalidCommand, Outcome
 from ledger.kernel.money import exact
+from ledger.kernel.rejection import GeneralRejection, Rejection
+from ledger.nouns import COMMANDS
 from ledger.operate import metrics
 from ledger.write.aggregates import Aggregates
 from ledger.write.batch import Batch, Decided
-from ledger.write.unit_of_work import Work
+from ledger.write.unit_of_work import CommandWork
 
 MAX_CACHED_STREAMS = 100_000
 """Default of the aggregates kept in memory: about 2 KiB each, so some 200 MB."""
@@ -214,9 +207,9 @@ class Ledger:
         batch = Batch(commands, inbox.find(connection, [c.id for c in commands if c.id]))
         to_decide = batch.to_decide()
         readable = [c for _, c in to_decide if isinstance(c, Command)]
-        read = {i for c in readable for i in streams_of(c)}
+        read = {i for c in readable for i in COMMANDS[c.type].reads(c, c.data)}
         self._aggregates.load(connection, read)
-        behind = {i for c in readable for i in streams_behind(c, self._aggregates.peek)} - read
+        behind = set(self._read_behind(readable)) - read
         self._aggregates.load(connection, behind)
         read |= behind
         with exact(), metrics.DECIDE_SECONDS.time():
@@ -227,6 +220,13 @@ class Ledger:
         self._in_flight.append(decision)
         return decision
 
+    def _read_behind(self, commands: Sequence[Command]) -> Iterator[UUID]:
+        """The streams that only states that were just loaded can name."""
+        for command in commands:
+            reads_behind = COMMANDS[command.type].reads_behind
+            if reads_behind is not None:
+                yield from reads_behind(command.data, self._aggregates.peek)
+
     def _decide(
         self,
         connection: psycopg.Connection[Any],
@@ -235,20 +235,22 @@ class Ledger:
     ) -> Decided:
         if isinstance(command, InvalidCommand):
             return Decided(command, REJECTED, command.code, command.message, [])
-        work = Work(command, self._aggregates)
+        work = CommandWork(command, self._aggregates)
         try:
             work.set_time(now, self._clock_tolerance)
             decide(work)
         except Rejection as rejection:
             self._aggregates.restore(connection, work.recorded_counts())
-            return Decided(command, REJECTED, rejection.code, rejection.message, [])
+            return Decided(command, REJECTED, rejection.code.value, rejection.message, [])
         except Exception as fault:  # noqa: BLE001 - any fault of ours must be answered FAILED
             self._aggregates.restore(connection, work.recorded_counts())
             _log.exception("decision_failed", command_id=str(command.id), type=command.type)
             reason = f"{type(fault).__name__}: the ledger could not decide this; it was set aside"
-            return Decided(command, FAILED, "INTERNAL_ERROR", reason, [])
+            return Decided(command, FAILED, GeneralRejection.INTERNAL_ERROR.value, reason, [])
         if work.denied is not None:
-            return Decided(command, REJECTED, work.denied.code, work.denied.message, work.events)
+            return Decided(
+                command, REJECTED, work.denied.code.value, work.denied.message, work.events
+            )
         return Decided(command, ACCEPTED, None, None, work.events)
 
     # --- committing ---------------------------------------------------------------------
@@ -330,6 +332,12 @@ class Ledger:
                 [f"{STALLED_COMMIT_SECONDS:.3f}s"],
             )
         return self._writing
+
+
+def decide(work: CommandWork) -> None:
+    """Decides the command and records what follows. Raises Rejection."""
+    command = work.command
+    COMMANDS[command.type].handler(work, command.data)
 
 
 def _connected(database_url: str) -> psycopg.Connection[Any]:

@@ -21,7 +21,7 @@ from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.eventstore.session import FETCH_ROWS
 from ledger.kernel.money import ZERO, exact
-from ledger.nouns.accounts.rules import AccountEvent, is_own_book
+from ledger.nouns.accounts.events import AccountEvent, is_own_book
 from projections.questions.question import Asked
 from projections.read_models.balance_history import PROJECTION, BookState
 from projections.read_models.balances import Balance

@@ -13,10 +13,22 @@ import msgspec
 
 from ledger.eventstore.codec import encode
 from ledger.eventstore.reader import RecordedEvent
-from ledger.kernel.event import Rejection
 from ledger.kernel.money import exact
-from ledger.nouns.orders import rules as order_rules
-from ledger.nouns.orders.rules import OrderEvent, OrderState, OrderTerms
+from ledger.kernel.rejection import Rejection
+from ledger.nouns.orders import facts as order_facts
+from ledger.nouns.orders import state as order_state
+from ledger.nouns.orders.events import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderEvent,
+    OrderExpired,
+    OrderFilled,
+    OrderFillVoided,
+    OrderRejected,
+    OrderReplaced,
+    OrderTerms,
+)
+from ledger.nouns.orders.state import OrderState
 
 
 def in_venue_time(recorded: Sequence[RecordedEvent]) -> list[RecordedEvent]:
@@ -31,7 +43,7 @@ def in_venue_time(recorded: Sequence[RecordedEvent]) -> list[RecordedEvent]:
             event = one.decoded()
             assert isinstance(event, OrderEvent)
             for again in _decided(state, event, first.stream_id):
-                state = order_rules.evolve(state, again, first.stream_id)
+                state = order_state.evolve(state, again, first.stream_id)
                 data = encode(again).decode()
                 told.append(msgspec.structs.replace(one, data=data, event_type=again.type))
     return told
@@ -50,24 +62,24 @@ def _decided(state: OrderState | None, event: OrderEvent, order_id: UUID) -> Ite
 
 def _again(state: OrderState, event: OrderEvent) -> Iterable[OrderEvent]:
     match event:
-        case order_rules.OrderAccepted():
-            return order_rules.accept(state, venue_order_id=event.venue_order_id)
-        case order_rules.OrderRejected():
-            return order_rules.reject(state, reason=event.reason)
-        case order_rules.OrderCancelled():
-            return order_rules.cancel(state, reason=event.reason)
-        case order_rules.OrderExpired():
-            return order_rules.expire(state, reason=event.reason)
-        case order_rules.OrderReplaced():
-            return order_rules.replace(
+        case OrderAccepted():
+            return order_facts.accept(state, venue_order_id=event.venue_order_id)
+        case OrderRejected():
+            return order_facts.reject(state, reason=event.reason)
+        case OrderCancelled():
+            return order_facts.cancel(state, reason=event.reason)
+        case OrderExpired():
+            return order_facts.expire(state, reason=event.reason)
+        case OrderReplaced():
+            return order_facts.replace(
                 state,
                 quantity=event.quantity,
                 price=event.price,
                 stop_price=event.stop_price,
                 venue_order_id=event.venue_order_id,
             )
-        case order_rules.OrderFilled():
-            return order_rules.fill(
+        case OrderFilled():
+            return order_facts.fill(
                 state,
                 trade_id=event.trade_id,
                 last_qty=event.last_qty,
@@ -76,8 +88,8 @@ def _again(state: OrderState, event: OrderEvent) -> Iterable[OrderEvent]:
                 commission_asset=event.commission_asset,
                 liquidity_side=event.liquidity_side,
             )
-        case order_rules.OrderFillVoided():
-            return order_rules.void_fill(state, trade_id=event.trade_id, reason=event.reason)
+        case OrderFillVoided():
+            return order_facts.void_fill(state, trade_id=event.trade_id, reason=event.reason)
         case _:
             # Requests, their refusals, conflicts: they stand beside the status.
             return (msgspec.structs.replace(event, status=state.status),)

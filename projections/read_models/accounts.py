@@ -5,7 +5,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts.events import (
+    AccountClosed,
+    AccountEvent,
+    AccountOpened,
+    AccountReactivated,
+    AccountStatus,
+    AccountSuspended,
+    AccountType,
+    Environment,
+)
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, ascending, exactly
@@ -16,10 +25,10 @@ class Account(Row, kw_only=True):
     user_id: UUID
     exchange: str
     account_name: str
-    account_type: account_rules.AccountType
-    environment: account_rules.Environment
+    account_type: AccountType
+    environment: Environment
     base_currency: str
-    status: account_rules.AccountStatus
+    status: AccountStatus
     status_reason: str | None
     created_at: datetime
     updated_at: datetime
@@ -29,7 +38,7 @@ class Account(Row, kw_only=True):
 ACCOUNTS = Table("accounts", Account, key=("account_id",))
 
 
-def _opened(recorded: Recorded, event: account_rules.AccountOpened, rows: RowSet) -> None:
+def _opened(recorded: Recorded, event: AccountOpened, rows: RowSet) -> None:
     rows[ACCOUNTS].insert(
         Account(
             account_id=recorded.stream_id,
@@ -39,7 +48,7 @@ def _opened(recorded: Recorded, event: account_rules.AccountOpened, rows: RowSet
             account_type=event.account_type,
             environment=event.environment,
             base_currency=event.base_currency,
-            status=account_rules.AccountStatus.ACTIVE,
+            status=AccountStatus.ACTIVE,
             status_reason=None,
             created_at=recorded.occurred_at,
             updated_at=recorded.recorded_at,
@@ -50,9 +59,7 @@ def _opened(recorded: Recorded, event: account_rules.AccountOpened, rows: RowSet
 
 def _status_changed(
     recorded: Recorded,
-    event: account_rules.AccountSuspended
-    | account_rules.AccountReactivated
-    | account_rules.AccountClosed,
+    event: AccountSuspended | AccountReactivated | AccountClosed,
     rows: RowSet,
 ) -> None:
     row = rows[ACCOUNTS].change(recorded.stream_id)
@@ -64,10 +71,10 @@ def _status_changed(
     row.last_position = recorded.position
 
 
-_STATUS: dict[type[account_rules.AccountEvent], account_rules.AccountStatus] = {
-    account_rules.AccountSuspended: account_rules.AccountStatus.SUSPENDED,
-    account_rules.AccountReactivated: account_rules.AccountStatus.ACTIVE,
-    account_rules.AccountClosed: account_rules.AccountStatus.CLOSED,
+_STATUS: dict[type[AccountEvent], AccountStatus] = {
+    AccountSuspended: AccountStatus.SUSPENDED,
+    AccountReactivated: AccountStatus.ACTIVE,
+    AccountClosed: AccountStatus.CLOSED,
 }
 
 
@@ -80,10 +87,10 @@ PROJECTION = Projection(
     version=1,
     tables=(ACCOUNTS,),
     folds={
-        account_rules.AccountOpened: _opened,
-        account_rules.AccountSuspended: _status_changed,
-        account_rules.AccountReactivated: _status_changed,
-        account_rules.AccountClosed: _status_changed,
+        AccountOpened: _opened,
+        AccountSuspended: _status_changed,
+        AccountReactivated: _status_changed,
+        AccountClosed: _status_changed,
     },
     keys=_keys,
     by_stream=True,

@@ -10,7 +10,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.allocations.events import (
+    AllocationChanged,
+    AllocationEvent,
+    AllocationsRebalanced,
+    StrategyAssigned,
+    StrategyDeactivated,
+)
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, ascending, exactly
@@ -42,7 +48,7 @@ ASSIGNMENTS = Table("user_strategy_assignments", Assignment, key=("account_id", 
 BY_ACCOUNT = Table("account_assignments", AccountAssignments, key=("account_id",), private=True)
 
 
-def _assigned(recorded: Recorded, event: allocation_rules.StrategyAssigned, rows: RowSet) -> None:
+def _assigned(recorded: Recorded, event: StrategyAssigned, rows: RowSet) -> None:
     of_account = rows[BY_ACCOUNT].change(event.account_id)
     if of_account is None:
         of_account = AccountAssignments(event.account_id, {})
@@ -66,24 +72,20 @@ def _assigned(recorded: Recorded, event: allocation_rules.StrategyAssigned, rows
     rows[ASSIGNMENTS].put(row)
 
 
-def _changed(recorded: Recorded, event: allocation_rules.AllocationChanged, rows: RowSet) -> None:
+def _changed(recorded: Recorded, event: AllocationChanged, rows: RowSet) -> None:
     row = _assignment(recorded, event.account_id, event.strategy_id, rows)
     row.allocation_percent = event.allocation_percent
     row.risk_multiplier = event.risk_multiplier
     row.auto_rebalance = event.auto_rebalance
 
 
-def _deactivated(
-    recorded: Recorded, event: allocation_rules.StrategyDeactivated, rows: RowSet
-) -> None:
+def _deactivated(recorded: Recorded, event: StrategyDeactivated, rows: RowSet) -> None:
     row = _assignment(recorded, event.account_id, event.strategy_id, rows)
     row.is_active = False
     row.deactivated_at = recorded.occurred_at
 
 
-def _rebalanced(
-    recorded: Recorded, event: allocation_rules.AllocationsRebalanced, rows: RowSet
-) -> None:
+def _rebalanced(recorded: Recorded, event: AllocationsRebalanced, rows: RowSet) -> None:
     of_account = rows[BY_ACCOUNT].change(event.account_id)
     for row in of_account.assignments.values() if of_account else ():
         if row.is_active:
@@ -108,7 +110,7 @@ def _put(recorded: Recorded, row: Assignment, rows: RowSet) -> None:
 
 def _keys(
     recorded: Recorded,  # noqa: ARG001
-    event: allocation_rules.AllocationEvent,
+    event: AllocationEvent,
 ) -> Iterable[tuple[Table[Any], Key]]:
     return ((BY_ACCOUNT, event.account_id),)
 
@@ -118,10 +120,10 @@ PROJECTION = Projection(
     version=1,
     tables=(ASSIGNMENTS, BY_ACCOUNT),
     folds={
-        allocation_rules.StrategyAssigned: _assigned,
-        allocation_rules.AllocationChanged: _changed,
-        allocation_rules.StrategyDeactivated: _deactivated,
-        allocation_rules.AllocationsRebalanced: _rebalanced,
+        StrategyAssigned: _assigned,
+        AllocationChanged: _changed,
+        StrategyDeactivated: _deactivated,
+        AllocationsRebalanced: _rebalanced,
     },
     keys=_keys,
     by_stream=True,

@@ -20,11 +20,10 @@ from uuid import UUID
 import msgspec
 
 from ledger.kernel.money import ZERO
-from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts.events import MONEY_EVENTS, AccountEvent
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, between, newest_first
-from projections.read_models.balances import MOVING_EVENTS
 
 CHECKPOINT_INTERVAL = 256
 """Movements of an account between checkpoints. A question reads half of them on average, which
@@ -74,7 +73,7 @@ LATE = Table("late_movements", LateMovement, key=("account_id", "position"), ins
 CLOCKS = Table("balance_clocks", Clock, key=("account_id",), private=True)
 
 
-def _moved(recorded: Recorded, event: account_rules.AccountEvent, rows: RowSet) -> None:
+def _moved(recorded: Recorded, event: AccountEvent, rows: RowSet) -> None:
     clock = rows[CLOCKS].change(recorded.stream_id)
     if clock is None:
         clock = Clock(recorded.stream_id, 0, recorded.occurred_at, {})
@@ -138,7 +137,7 @@ PROJECTION = Projection(
     name="balance_history",
     version=1,
     tables=(CHECKPOINTS, LATE, CLOCKS),
-    folds=dict.fromkeys(MOVING_EVENTS, _moved),
+    folds=dict.fromkeys(MONEY_EVENTS, _moved),
     keys=_keys,
     by_stream=True,
 )

@@ -6,14 +6,18 @@ Nothing here knows what a trade or a deposit is: every event of an account says 
 what moved and in its holds what was locked or freed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from ledger.kernel.money import ZERO
-from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts.events import (
+    MONEY_EVENTS,
+    AccountEvent,
+    is_own_book,
+)
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Past, Question, ascending, exactly
@@ -45,10 +49,10 @@ BALANCES = Table("balances", Balance, key=("account_id", "sub_account", "asset")
 CONTRA_BALANCES = Table("contra_balances", ContraBalance, key=("account_id", "book", "asset"))
 
 
-def _moved(recorded: Recorded, event: account_rules.AccountEvent, rows: RowSet) -> None:
+def _moved(recorded: Recorded, event: AccountEvent, rows: RowSet) -> None:
     for posting in event.postings:
         amount = posting.amount
-        if account_rules.is_own_book(posting.book):
+        if is_own_book(posting.book):
             balance = _balance(recorded, rows, posting.book, posting.asset)
             balance.total += amount
             balance.available += amount
@@ -102,35 +106,20 @@ def _contra(recorded: Recorded, rows: RowSet, book: str, asset: str) -> ContraBa
     return row
 
 
-def _keys(
-    recorded: Recorded, event: account_rules.AccountEvent
-) -> Iterator[tuple[Table[Any], Key]]:
+def _keys(recorded: Recorded, event: AccountEvent) -> Iterator[tuple[Table[Any], Key]]:
     account_id = recorded.stream_id
     for posting in event.postings:
-        table: Table[Any] = BALANCES if account_rules.is_own_book(posting.book) else CONTRA_BALANCES
+        table: Table[Any] = BALANCES if is_own_book(posting.book) else CONTRA_BALANCES
         yield table, (account_id, posting.book, posting.asset)
     for hold in event.holds:
         yield BALANCES, (account_id, hold.sub_account, hold.asset)
 
 
-MOVING_EVENTS: Iterable[type[account_rules.AccountEvent]] = (
-    account_rules.AccountDeposited,
-    account_rules.AccountWithdrawn,
-    account_rules.AccountTransferred,
-    account_rules.AccountAdjusted,
-    account_rules.FundsHeld,
-    account_rules.FundsReleased,
-    account_rules.TradeSettled,
-    account_rules.TradeVoided,
-    account_rules.AccountRebalanced,
-)
-"""Events with postings or holds."""
-
 PROJECTION = Projection(
     name="balances",
     version=1,
     tables=(BALANCES, CONTRA_BALANCES),
-    folds=dict.fromkeys(MOVING_EVENTS, _moved),
+    folds=dict.fromkeys(MONEY_EVENTS, _moved),
     keys=_keys,
     by_stream=True,
 )

@@ -10,7 +10,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.events import (
+    Execution,
+    LiquiditySide,
+    OrderFillConflicted,
+    OrderFilled,
+    OrderFillVoided,
+    Side,
+)
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Past, Question, between, exactly, newest_first
@@ -24,7 +31,7 @@ class Fill(Row, kw_only=True):
     strategy_id: str | None
     sub_account: str
     instrument: str
-    side: order_rules.Side
+    side: Side
     quantity: Decimal
     price: Decimal
     commission: Decimal
@@ -44,7 +51,7 @@ class Fill(Row, kw_only=True):
 FILLS = Table("order_fills", Fill, key=("order_id", "trade_id"))
 
 
-def _filled(recorded: Recorded, event: order_rules.OrderFilled, rows: RowSet) -> None:
+def _filled(recorded: Recorded, event: OrderFilled, rows: RowSet) -> None:
     liquidity = event.liquidity_side
     rows[FILLS].insert(
         Fill(
@@ -60,7 +67,7 @@ def _filled(recorded: Recorded, event: order_rules.OrderFilled, rows: RowSet) ->
             price=event.last_px,
             commission=event.commission,
             commission_asset=event.commission_asset,
-            is_maker=None if liquidity is None else liquidity is order_rules.LiquiditySide.MAKER,
+            is_maker=None if liquidity is None else liquidity is LiquiditySide.MAKER,
             late=event.late,
             voided=False,
             voided_at=None,
@@ -74,17 +81,17 @@ def _filled(recorded: Recorded, event: order_rules.OrderFilled, rows: RowSet) ->
     )
 
 
-def _voided(recorded: Recorded, event: order_rules.OrderFillVoided, rows: RowSet) -> None:
+def _voided(recorded: Recorded, event: OrderFillVoided, rows: RowSet) -> None:
     row = _known(recorded, event, rows)
     row.voided = True
     row.voided_at = recorded.occurred_at
 
 
-def _conflicted(recorded: Recorded, event: order_rules.OrderFillConflicted, rows: RowSet) -> None:
+def _conflicted(recorded: Recorded, event: OrderFillConflicted, rows: RowSet) -> None:
     _known(recorded, event, rows).conflicted = True
 
 
-def _known(recorded: Recorded, event: order_rules.Execution, rows: RowSet) -> Fill:
+def _known(recorded: Recorded, event: Execution, rows: RowSet) -> Fill:
     row = rows[FILLS].change((recorded.stream_id, event.trade_id))
     if row is None:
         raise LookupError(f"order {recorded.stream_id} has no trade {event.trade_id!r}")
@@ -93,7 +100,7 @@ def _known(recorded: Recorded, event: order_rules.Execution, rows: RowSet) -> Fi
 
 
 def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
-    if isinstance(event, order_rules.OrderFilled):
+    if isinstance(event, OrderFilled):
         return ()  # its row is new
     return ((FILLS, (recorded.stream_id, event.trade_id)),)
 
@@ -103,9 +110,9 @@ PROJECTION = Projection(
     version=1,
     tables=(FILLS,),
     folds={
-        order_rules.OrderFilled: _filled,
-        order_rules.OrderFillVoided: _voided,
-        order_rules.OrderFillConflicted: _conflicted,
+        OrderFilled: _filled,
+        OrderFillVoided: _voided,
+        OrderFillConflicted: _conflicted,
     },
     keys=_keys,
     by_stream=True,

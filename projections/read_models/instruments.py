@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, ascending, exactly
@@ -31,7 +31,7 @@ class Symbol(Row, kw_only=True):
 SYMBOLS = Table("symbols", Symbol, key=("instrument",), shared=True)
 
 
-def _listed(recorded: Recorded, event: instrument_rules.InstrumentListed, rows: RowSet) -> None:
+def _listed(recorded: Recorded, event: InstrumentListed, rows: RowSet) -> None:
     exchange, _, symbol = event.instrument.partition(":")
     # Also when it was delisted and comes back: the same row, listed anew.
     rows[SYMBOLS].put(
@@ -54,7 +54,7 @@ def _listed(recorded: Recorded, event: instrument_rules.InstrumentListed, rows: 
     )
 
 
-def _updated(recorded: Recorded, event: instrument_rules.InstrumentUpdated, rows: RowSet) -> None:
+def _updated(recorded: Recorded, event: InstrumentUpdated, rows: RowSet) -> None:
     row = _known(recorded, event.instrument, rows)
     row.tick_size = event.tick_size
     row.step_size = event.step_size
@@ -62,7 +62,7 @@ def _updated(recorded: Recorded, event: instrument_rules.InstrumentUpdated, rows
     row.max_quantity = event.max_quantity
 
 
-def _delisted(recorded: Recorded, event: instrument_rules.InstrumentDelisted, rows: RowSet) -> None:
+def _delisted(recorded: Recorded, event: InstrumentDelisted, rows: RowSet) -> None:
     row = _known(recorded, event.instrument, rows)
     row.is_active = False
     row.delisted_at = recorded.occurred_at
@@ -86,9 +86,9 @@ PROJECTION = Projection(
     version=1,
     tables=(SYMBOLS,),
     folds={
-        instrument_rules.InstrumentListed: _listed,
-        instrument_rules.InstrumentUpdated: _updated,
-        instrument_rules.InstrumentDelisted: _delisted,
+        InstrumentListed: _listed,
+        InstrumentUpdated: _updated,
+        InstrumentDelisted: _delisted,
     },
     keys=_keys,
     by_stream=True,

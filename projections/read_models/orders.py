@@ -16,7 +16,30 @@ from typing import Any
 from uuid import UUID
 
 from ledger.kernel.money import ZERO, plain
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.events import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderCancelRejected,
+    OrderCancelRequested,
+    OrderDenied,
+    OrderEvent,
+    OrderExpired,
+    OrderFillConflicted,
+    OrderFilled,
+    OrderFillVoided,
+    OrderRejected,
+    OrderReplaced,
+    OrderReplaceRejected,
+    OrderReplaceRequested,
+    OrderReported,
+    OrderSubmitted,
+    OrderTerms,
+    OrderType,
+    Origin,
+    PositionSide,
+    Side,
+    TimeInForce,
+)
 from ledger.nouns.orders.status import OrderStatus
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
@@ -32,9 +55,9 @@ class Order(Row, kw_only=True):
     venue_order_id: str | None
     client_order_id: str | None
     instrument: str
-    side: order_rules.Side
-    position_side: order_rules.PositionSide | None
-    order_type: order_rules.OrderType
+    side: Side
+    position_side: PositionSide | None
+    order_type: OrderType
     quantity: Decimal
     quote_quantity: Decimal | None
     sized_by_quote: bool
@@ -50,11 +73,11 @@ class Order(Row, kw_only=True):
     commission_asset: str | None
     other_commissions: dict[str, str] | None
     status: OrderStatus
-    time_in_force: order_rules.TimeInForce
+    time_in_force: TimeInForce
     reduce_only: bool
     post_only: bool
     iceberg_qty: Decimal | None
-    origin: order_rules.Origin
+    origin: Origin
     reject_code: str | None
     reject_reason: str | None
     cancel_reason: str | None
@@ -70,8 +93,8 @@ class Order(Row, kw_only=True):
 ORDERS = Table("orders", Order, key=("order_id",))
 
 
-def _begun(recorded: Recorded, event: order_rules.OrderTerms, rows: RowSet) -> None:
-    denied = event if isinstance(event, order_rules.OrderDenied) else None
+def _begun(recorded: Recorded, event: OrderTerms, rows: RowSet) -> None:
+    denied = event if isinstance(event, OrderDenied) else None
     quantity = ZERO if event.quantity is None else event.quantity
     rows[ORDERS].insert(
         Order(
@@ -120,19 +143,19 @@ def _begun(recorded: Recorded, event: order_rules.OrderTerms, rows: RowSet) -> N
     )
 
 
-def _accepted(recorded: Recorded, event: order_rules.OrderAccepted, rows: RowSet) -> None:
+def _accepted(recorded: Recorded, event: OrderAccepted, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     row.venue_order_id = event.venue_order_id or row.venue_order_id
 
 
-def _rejected(recorded: Recorded, event: order_rules.OrderRejected, rows: RowSet) -> None:
+def _rejected(recorded: Recorded, event: OrderRejected, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     if not event.late:
         row.reject_reason = event.reason
     _settle_quantities(row)
 
 
-def _filled(recorded: Recorded, event: order_rules.OrderFilled, rows: RowSet) -> None:
+def _filled(recorded: Recorded, event: OrderFilled, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     if row.filled_at is None or recorded.occurred_at > row.filled_at:
         row.filled_at = recorded.occurred_at
@@ -140,7 +163,7 @@ def _filled(recorded: Recorded, event: order_rules.OrderFilled, rows: RowSet) ->
     _charge(row, event.commission_asset, event.commission)
 
 
-def _voided(recorded: Recorded, event: order_rules.OrderFillVoided, rows: RowSet) -> None:
+def _voided(recorded: Recorded, event: OrderFillVoided, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     _traded(row, event)
     _charge(row, event.commission_asset, -event.commission)
@@ -148,9 +171,7 @@ def _voided(recorded: Recorded, event: order_rules.OrderFillVoided, rows: RowSet
         row.filled_at = None
 
 
-def _ended(
-    recorded: Recorded, event: order_rules.OrderCancelled | order_rules.OrderExpired, rows: RowSet
-) -> None:
+def _ended(recorded: Recorded, event: OrderCancelled | OrderExpired, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     if not event.late:
         row.cancel_reason = event.reason
@@ -159,23 +180,23 @@ def _ended(
     _settle_quantities(row)
 
 
-def _cancel_requested(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> None:
+def _cancel_requested(recorded: Recorded, event: OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows).cancel_requested = True
 
 
-def _cancel_rejected(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> None:
+def _cancel_rejected(recorded: Recorded, event: OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows).cancel_requested = False
 
 
-def _replace_requested(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> None:
+def _replace_requested(recorded: Recorded, event: OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows).replace_requested = True
 
 
-def _replace_rejected(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> None:
+def _replace_rejected(recorded: Recorded, event: OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows).replace_requested = False
 
 
-def _replaced(recorded: Recorded, event: order_rules.OrderReplaced, rows: RowSet) -> None:
+def _replaced(recorded: Recorded, event: OrderReplaced, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     if event.quantity is not None:
         row.quantity = event.quantity
@@ -187,14 +208,14 @@ def _replaced(recorded: Recorded, event: order_rules.OrderReplaced, rows: RowSet
     _settle_quantities(row)
 
 
-def _conflicted(recorded: Recorded, event: order_rules.OrderFillConflicted, rows: RowSet) -> None:
+def _conflicted(recorded: Recorded, event: OrderFillConflicted, rows: RowSet) -> None:
     _touched(recorded, event, rows)
 
 
 # --- shared ---------------------------------------------------------------------------
 
 
-def _touched(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) -> Order:
+def _touched(recorded: Recorded, event: OrderEvent, rows: RowSet) -> Order:
     row = rows[ORDERS].change(recorded.stream_id)
     if row is None:
         raise LookupError(f"order {recorded.stream_id} does not begin with its terms")
@@ -204,7 +225,7 @@ def _touched(recorded: Recorded, event: order_rules.OrderEvent, rows: RowSet) ->
     return row
 
 
-def _traded(row: Order, event: order_rules.OrderFilled | order_rules.OrderFillVoided) -> None:
+def _traded(row: Order, event: OrderFilled | OrderFillVoided) -> None:
     row.filled_quantity = event.cum_qty
     row.cum_quote = event.cum_quote
     row.avg_fill_price = event.avg_px
@@ -245,7 +266,7 @@ def _charge(row: Order, asset: str | None, amount: Decimal) -> None:
 
 
 def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
-    if isinstance(event, order_rules.OrderTerms):
+    if isinstance(event, OrderTerms):
         return ()  # its row is new
     return ((ORDERS, recorded.stream_id),)
 
@@ -255,21 +276,21 @@ PROJECTION = Projection(
     version=1,
     tables=(ORDERS,),
     folds={
-        order_rules.OrderSubmitted: _begun,
-        order_rules.OrderDenied: _begun,
-        order_rules.OrderReported: _begun,
-        order_rules.OrderAccepted: _accepted,
-        order_rules.OrderRejected: _rejected,
-        order_rules.OrderFilled: _filled,
-        order_rules.OrderFillVoided: _voided,
-        order_rules.OrderFillConflicted: _conflicted,
-        order_rules.OrderCancelRequested: _cancel_requested,
-        order_rules.OrderCancelRejected: _cancel_rejected,
-        order_rules.OrderCancelled: _ended,
-        order_rules.OrderExpired: _ended,
-        order_rules.OrderReplaceRequested: _replace_requested,
-        order_rules.OrderReplaceRejected: _replace_rejected,
-        order_rules.OrderReplaced: _replaced,
+        OrderSubmitted: _begun,
+        OrderDenied: _begun,
+        OrderReported: _begun,
+        OrderAccepted: _accepted,
+        OrderRejected: _rejected,
+        OrderFilled: _filled,
+        OrderFillVoided: _voided,
+        OrderFillConflicted: _conflicted,
+        OrderCancelRequested: _cancel_requested,
+        OrderCancelRejected: _cancel_rejected,
+        OrderCancelled: _ended,
+        OrderExpired: _ended,
+        OrderReplaceRequested: _replace_requested,
+        OrderReplaceRejected: _replace_rejected,
+        OrderReplaced: _replaced,
     },
     keys=_keys,
     by_stream=True,

@@ -22,12 +22,11 @@ from uuid import UUID
 
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, average
-from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.accounts.events import MONEY_EVENTS, AccountEvent, AccountOpened, is_own_book
+from ledger.nouns.orders.events import OrderFilled
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Fold, Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, between, newest_first
-from projections.read_models.balances import MOVING_EVENTS
 
 if TYPE_CHECKING:
     from projections.settings import ProjectionSettings
@@ -89,7 +88,7 @@ def projection(settings: "ProjectionSettings") -> Projection:
 def portfolio_snapshots(interval: timedelta) -> Projection:
     """The projection with intervals of this length."""
 
-    def opened(recorded: Recorded, event: account_rules.AccountOpened, rows: RowSet) -> None:
+    def opened(recorded: Recorded, event: AccountOpened, rows: RowSet) -> None:
         portfolio = Portfolio(
             recorded.stream_id,
             event.exchange,
@@ -101,7 +100,7 @@ def portfolio_snapshots(interval: timedelta) -> Projection:
         rows[PORTFOLIOS].insert(portfolio)
         _take(recorded, portfolio, rows)
 
-    def moved(recorded: Recorded, event: account_rules.AccountEvent, rows: RowSet) -> None:
+    def moved(recorded: Recorded, event: AccountEvent, rows: RowSet) -> None:
         portfolio = rows[PORTFOLIOS].change(recorded.stream_id)
         if portfolio is None:
             raise LookupError(f"account {recorded.stream_id} was never opened")
@@ -110,14 +109,14 @@ def portfolio_snapshots(interval: timedelta) -> Projection:
         _take(recorded, portfolio, rows)
 
     folds: dict[type[Event], Fold] = {
-        account_rules.AccountOpened: opened,
-        order_rules.OrderFilled: _traded,
+        AccountOpened: opened,
+        OrderFilled: _traded,
     }
     return Projection(
         name="portfolio_snapshots",
         version=1,
         tables=(SNAPSHOTS, PORTFOLIOS, PRICES),
-        folds=folds | dict.fromkeys(MOVING_EVENTS, moved),
+        folds=folds | dict.fromkeys(MONEY_EVENTS, moved),
         keys=_keys,
     )
 
@@ -126,7 +125,7 @@ def _start(time: datetime, interval: timedelta) -> datetime:
     return _EPOCH + (time - _EPOCH) // interval * interval
 
 
-def _traded(recorded: Recorded, event: order_rules.OrderFilled, rows: RowSet) -> None:
+def _traded(recorded: Recorded, event: OrderFilled, rows: RowSet) -> None:
     portfolio = rows[PORTFOLIOS].find(event.account_id)
     if portfolio is None:
         raise LookupError(f"account {event.account_id} was never opened")
@@ -141,9 +140,9 @@ def _traded(recorded: Recorded, event: order_rules.OrderFilled, rows: RowSet) ->
         row.traded_at = recorded.occurred_at
 
 
-def _add(balances: dict[str, list[Decimal]], event: account_rules.AccountEvent) -> None:
+def _add(balances: dict[str, list[Decimal]], event: AccountEvent) -> None:
     for posting in event.postings:
-        if account_rules.is_own_book(posting.book):
+        if is_own_book(posting.book):
             of_asset = balances.setdefault(posting.asset, [ZERO, ZERO])
             of_asset[0] += posting.amount
             of_asset[1] += posting.amount
@@ -200,7 +199,7 @@ def _valued(asset: str, amount: Decimal, portfolio: Portfolio, rows: RowSet) -> 
 
 
 def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
-    if isinstance(event, order_rules.OrderFilled):
+    if isinstance(event, OrderFilled):
         return ((PORTFOLIOS, event.account_id),)
     return ((PORTFOLIOS, recorded.stream_id),)
 

@@ -10,8 +10,19 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.orders.rules import Side
+from ledger.nouns.accounts.events import (
+    AccountAdjusted,
+    AccountDeposited,
+    AccountEvent,
+    AccountRebalanced,
+    AccountTransferred,
+    AccountWithdrawn,
+    Reason,
+    TradeSettled,
+    TradeVoided,
+    is_own_book,
+)
+from ledger.nouns.orders.events import Side
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Past, Question, between, exactly, newest_first
@@ -31,7 +42,7 @@ class Transaction(Row):
     sub_account: str
     asset: str
     direction: str
-    reason: account_rules.Reason
+    reason: Reason
     amount: Decimal
     closing_balance: Decimal
     price: Decimal | None
@@ -56,23 +67,21 @@ BOOKS = Table("transaction_books", Book, key=("account_id", "book", "asset"), pr
 
 def _deposited(
     recorded: Recorded,
-    event: account_rules.AccountDeposited | account_rules.AccountWithdrawn,
+    event: AccountDeposited | AccountWithdrawn,
     rows: RowSet,
 ) -> None:
     _book(recorded, event, rows, reference=event.reference)
 
 
-def _adjusted(recorded: Recorded, event: account_rules.AccountAdjusted, rows: RowSet) -> None:
+def _adjusted(recorded: Recorded, event: AccountAdjusted, rows: RowSet) -> None:
     _book(recorded, event, rows, reference=event.reason)
 
 
-def _moved(recorded: Recorded, event: account_rules.AccountEvent, rows: RowSet) -> None:
+def _moved(recorded: Recorded, event: AccountEvent, rows: RowSet) -> None:
     _book(recorded, event, rows)
 
 
-def _traded(
-    recorded: Recorded, event: account_rules.TradeSettled | account_rules.TradeVoided, rows: RowSet
-) -> None:
+def _traded(recorded: Recorded, event: TradeSettled | TradeVoided, rows: RowSet) -> None:
     _book(
         recorded,
         event,
@@ -86,7 +95,7 @@ def _traded(
 
 def _book(
     recorded: Recorded,
-    event: account_rules.AccountEvent,
+    event: AccountEvent,
     rows: RowSet,
     *,
     price: Decimal | None = None,
@@ -131,25 +140,19 @@ def _book(
         )
 
 
-def _quote_asset(event: account_rules.TradeSettled | account_rules.TradeVoided) -> str | None:
+def _quote_asset(event: TradeSettled | TradeVoided) -> str | None:
     """The asset that the price is in: the one that pays in a buy and is paid in a sale."""
-    pays = (event.side is Side.BUY) is isinstance(event, account_rules.TradeSettled)
+    pays = (event.side is Side.BUY) is isinstance(event, TradeSettled)
     for posting in event.postings:
-        if (
-            posting.reason in _TRADES
-            and account_rules.is_own_book(posting.book)
-            and (posting.amount < 0) is pays
-        ):
+        if posting.reason in _TRADES and is_own_book(posting.book) and (posting.amount < 0) is pays:
             return posting.asset
     return None
 
 
-_TRADES = (account_rules.Reason.TRADE, account_rules.Reason.TRADE_VOID)
+_TRADES = (Reason.TRADE, Reason.TRADE_VOID)
 
 
-def _keys(
-    recorded: Recorded, event: account_rules.AccountEvent
-) -> Iterator[tuple[Table[Any], Key]]:
+def _keys(recorded: Recorded, event: AccountEvent) -> Iterator[tuple[Table[Any], Key]]:
     for posting in event.postings:
         yield BOOKS, (recorded.stream_id, posting.book, posting.asset)
 
@@ -159,13 +162,13 @@ PROJECTION = Projection(
     version=1,
     tables=(TRANSACTIONS, BOOKS),
     folds={
-        account_rules.AccountDeposited: _deposited,
-        account_rules.AccountWithdrawn: _deposited,
-        account_rules.AccountTransferred: _moved,
-        account_rules.AccountAdjusted: _adjusted,
-        account_rules.TradeSettled: _traded,
-        account_rules.TradeVoided: _traded,
-        account_rules.AccountRebalanced: _moved,
+        AccountDeposited: _deposited,
+        AccountWithdrawn: _deposited,
+        AccountTransferred: _moved,
+        AccountAdjusted: _adjusted,
+        TradeSettled: _traded,
+        TradeVoided: _traded,
+        AccountRebalanced: _moved,
     },
     keys=_keys,
     by_stream=True,

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger.commands import Command, InvalidCommand, Outcome
 from ledger.eventstore.store import VersionConflict
+from ledger.kernel.command import Command, InvalidCommand, Outcome
 from ledger.write import ledger as application
 from ledger.write.ledger import Ledger
 from tests.commands import command, list_instrument, open_account
@@ -119,7 +119,7 @@ def test_a_command_that_is_in_two_batches_has_one_effect(ledger: Ledger) -> None
 def test_a_refused_command_takes_back_its_own_and_nothing_of_the_batch_before(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ledger.handlers import decide
+    from ledger.write.ledger import decide
 
     def fail_afterwards(work: Any) -> None:
         decide(work)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger.commands import Outcome
+from ledger.kernel.command import Outcome
 from ledger.write.ledger import Ledger
 from tests.commands import (
     USER,

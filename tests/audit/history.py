@@ -39,7 +39,7 @@ def append(connection: psycopg.Connection[Any], count: int) -> list[UUID]:
                 stream_type="account",
                 event_type="account.deposited",
                 event_version=versions[stream_id],
-                data=DATA,
+                data=DATA.encode(),
                 metadata=f'{{"command_id": "{uuid7()}", "source": "tests"}}',
                 correlation_id=uuid7() if number % 3 else None,
                 causation_id=uuid7() if number % 5 else None,

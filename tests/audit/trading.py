@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
-from ledger.commands import Command
+from ledger.kernel.command import Command
 from ledger.write.ledger import Ledger
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from ledger.client.client import LedgerClient
-from ledger.handlers import decide
 from ledger.operate import roles
 from ledger.write import failed_commands
 from ledger.write.failed_commands import FailedMessage, NotSettled
+from ledger.write.ledger import decide
 from tests.cli.running import Finished, run
 from tests.programs.services import client, open_account, rows, running_worker
 from tests.roles.acting import acting_as, login_of

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from ledger.bus.connection import OUTCOMES_SUBJECT
 from ledger.bus.wire import Message
 from ledger.client.client import CommandNotSendable, LedgerClient, LedgerUnavailable, OutcomeTimeout
-from ledger.command_data import Deposit
+from ledger.nouns.accounts.commands import Deposit
 from ledger.operate.embedded.servers import EmbeddedNats
 from tests.programs.services import client, count, open_account, rows, running_worker
 

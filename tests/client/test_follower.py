@@ -11,7 +11,7 @@ from ledger.bus.event_stream import EVENTS_STREAM
 from ledger.bus.events import LedgerEvent
 from ledger.client.client import LedgerClient
 from ledger.client.follower import EventsMissing, EventsTaken
-from ledger.nouns.accounts.rules import AccountDeposited
+from ledger.nouns.accounts.events import AccountDeposited
 from ledger.operate.embedded.servers import EmbeddedNats
 from tests.programs.publishing import Log, connected, published_up_to, running_publisher
 from tests.programs.services import ANSWER_SECONDS, client, open_account, running_worker

@@ -11,8 +11,8 @@ from ledger.demo import plan, venue_rules
 from ledger.demo.market import Walk, cut_to_grid, on_grid
 from ledger.demo.strategy_rules import Mistake, intentions, order_data
 from ledger.demo.venue_rules import Report, VenueOrder
-from ledger.nouns.accounts.rules import AccountType
-from ledger.nouns.orders.rules import OrderType, Side, TimeInForce
+from ledger.nouns.accounts.events import AccountType
+from ledger.nouns.orders.events import OrderType, Side, TimeInForce
 
 BTC = plan.LISTINGS[0]
 PRICE = Decimal(60_000)

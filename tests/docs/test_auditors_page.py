@@ -2,7 +2,7 @@
 
 import psycopg
 
-from ledger.eventstore.codec import EVENT_CLASSES
+from ledger.nouns import EVENTS
 from tests.docs.pages import DOCS, table_rows
 
 PAGE = DOCS / "auditors.md"
@@ -10,7 +10,7 @@ PAGE = DOCS / "auditors.md"
 
 def test_the_page_has_every_event_and_no_other() -> None:
     documented = [cells[0].strip("`") for cells in table_rows(PAGE, "Events")]
-    assert sorted(documented) == sorted(EVENT_CLASSES)
+    assert sorted(documented) == sorted(EVENTS)
 
 
 def test_the_page_has_every_column_of_the_log(database_url: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import orjson
 
 from ledger.eventstore import codec
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.events import OrderFilled, OrderFillVoided, OrderReplaced, OrderTerms
 from tests.domain.desk import EVOLVE, Desk
 
 ENDED = {"FILLED", "CANCELLED", "REJECTED", "EXPIRED"}
@@ -21,16 +21,14 @@ def check_event_quantities(desk: Desk) -> None:
     quantity: dict[UUID, Decimal | None] = {}
     filled: dict[UUID, Decimal] = defaultdict(Decimal)
     for _, stream_id, event in desk.log:
-        if isinstance(event, order_rules.OrderTerms):
+        if isinstance(event, OrderTerms):
             quantity[stream_id] = event.quantity
-        if isinstance(event, order_rules.OrderReplaced):
+        if isinstance(event, OrderReplaced):
             quantity[stream_id] = event.quantity
-        if isinstance(event, order_rules.OrderFilled | order_rules.OrderFillVoided):
+        if isinstance(event, OrderFilled | OrderFillVoided):
             filled[stream_id] = event.cum_qty
             assert event.avg_px is None or event.cum_qty > 0
-        if isinstance(
-            event, order_rules.OrderFilled | order_rules.OrderFillVoided | order_rules.OrderReplaced
-        ):
+        if isinstance(event, OrderFilled | OrderFillVoided | OrderReplaced):
             whole = quantity[stream_id]
             if whole is None:
                 assert event.leaves_qty == (0 if event.status in ENDED else None)

@@ -6,15 +6,28 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from ledger.kernel.event import Event, Rejection
+from ledger.kernel.event import Event
+from ledger.kernel.noun import Aggregate
+from ledger.kernel.rejection import Rejection
+from ledger.nouns import AGGREGATES
 from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts import settlement as account_settlement
+from ledger.nouns.accounts.events import AccountType, Environment
+from ledger.nouns.accounts.state import ACCOUNT, check_active, check_not_closed
 from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.allocations import state as allocation_state
+from ledger.nouns.allocations.state import ALLOCATION, AllocationState
 from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.instruments import state as instrument_state
+from ledger.nouns.instruments.state import INSTRUMENT
+from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders import state as order_state
+from ledger.nouns.orders.events import OrderFillConflicted, OrderType, Terms
+from ledger.nouns.orders.state import ORDER
 
 EVOLVE: dict[str, Callable[[Any, Event, UUID], Any]] = {
-    module.STREAM_TYPE: module.evolve
-    for module in (account_rules, allocation_rules, instrument_rules, order_rules)
+    name: aggregate.evolve for name, aggregate in AGGREGATES.items()
 }
 
 
@@ -27,7 +40,7 @@ class Desk:
 
     # --- account, allocation, instrument ------------------------------------------------
 
-    def open_account(self, account_type: account_rules.AccountType) -> UUID:
+    def open_account(self, account_type: AccountType) -> UUID:
         account_id = uuid4()
         events = account_rules.open_account(
             self.states.get(account_id),
@@ -36,10 +49,10 @@ class Desk:
             exchange="BINANCE",
             name="trading",
             account_type=account_type,
-            environment=account_rules.Environment.PAPER,
+            environment=Environment.PAPER,
             base_currency="USDT",
         )
-        self._record(account_rules, account_id, events)
+        self._record(ACCOUNT, account_id, events)
         self.accounts.append(account_id)
         return account_id
 
@@ -47,24 +60,24 @@ class Desk:
         if decision is account_rules.transfer:
             known = allocation_rules.sub_accounts(self.allocations(account_id))
             given["known_sub_accounts"] = known
-        self._record(account_rules, account_id, decision(self.states[account_id], **given))
+        self._record(ACCOUNT, account_id, decision(self.states[account_id], **given))
 
     def allocate(self, account_id: UUID, decision: Callable[..., Any], **given: Any) -> None:
-        account_rules.check_not_closed(self.states[account_id])
+        check_not_closed(self.states[account_id])
         events = decision(self.allocations(account_id), account_id=account_id, **given)
-        self._record(allocation_rules, allocation_rules.stream_id(account_id), events)
+        self._record(ALLOCATION, allocation_state.stream_id(account_id), events)
 
     def rebalance(self, account_id: UUID) -> None:
         told, moved = allocation_rules.rebalance(
             self.allocations(account_id), account_state=self.states[account_id]
         )
-        self._record(allocation_rules, allocation_rules.stream_id(account_id), told)
-        self._record(account_rules, account_id, moved)
+        self._record(ALLOCATION, allocation_state.stream_id(account_id), told)
+        self._record(ACCOUNT, account_id, moved)
 
     def of_instrument(self, name: str, decision: Callable[..., Any], **given: Any) -> None:
-        stream_id = instrument_rules.stream_id(name)
+        stream_id = instrument_state.stream_id(name)
         events = decision(self.states.get(stream_id), **given)
-        self._record(instrument_rules, stream_id, events)
+        self._record(INSTRUMENT, stream_id, events)
 
     # --- orders -------------------------------------------------------------------------
 
@@ -86,33 +99,33 @@ class Desk:
         self._begin_order(order_id, events)
         self._keep_hold(order_id)
 
-    def _check_and_submit(self, order_id: UUID, terms: order_rules.Terms) -> tuple[Event, ...]:
+    def _check_and_submit(self, order_id: UUID, terms: Terms) -> tuple[Event, ...]:
         account_id, strategy_id = terms["account_id"], terms.get("strategy_id")
         funds = self.states[account_id]
         account_rules.check_order(funds, instrument=terms["instrument"])
         allocation_rules.check_order(
             self.allocations(account_id), account_id=account_id, strategy_id=strategy_id
         )
-        is_market = terms["order_type"] is order_rules.OrderType.MARKET
+        is_market = terms["order_type"] is OrderType.MARKET
         instrument_rules.check_order(
-            self.states[instrument_rules.stream_id(terms["instrument"])],
+            self.states[instrument_state.stream_id(terms["instrument"])],
             quantity=terms.get("quantity"),
             price=None if is_market else terms.get("price"),
             stop_price=terms.get("stop_price"),
         )
         events = order_rules.submit(self.states.get(order_id), order_id=order_id, **terms)
-        to_be = order_rules.evolve(None, events[0], order_id)
-        account_rules.hold(
+        to_be = order_state.evolve(None, events[0], order_id)
+        account_settlement.hold(
             funds,
             order_id=order_id,
             sub_account=to_be.sub_account,
-            asset=order_rules.hold_asset(to_be),
-            amount=order_rules.hold_required(to_be),
+            asset=order_state.hold_asset(to_be),
+            amount=order_state.hold_required(to_be),
         )
         return events
 
     def report(self, account_id: UUID, order_id: UUID, **asked: Any) -> None:
-        self._begin_order(order_id, order_rules.report(**self._terms(account_id, **asked)))
+        self._begin_order(order_id, order_facts.report(**self._terms(account_id, **asked)))
         self._keep_hold(order_id)
 
     def of_order(self, order_id: UUID, decision: Callable[..., Any], **given: Any) -> int:
@@ -120,44 +133,46 @@ class Desk:
         state = self.states[order_id]
         events = decision(state, **given)
         if decision is order_rules.request_replace:
-            account_rules.check_active(self.states[state.account_id])
-            account_rules.check_hold(
+            check_active(self.states[state.account_id])
+            account_settlement.check_hold(
                 self.states[state.account_id],
                 order_id=order_id,
                 sub_account=state.sub_account,
-                asset=order_rules.hold_asset(state),
-                required=order_rules.hold_if_replaced(state, **given),
+                asset=order_state.hold_asset(state),
+                required=order_state.hold_if_replaced(state, **given),
             )
-        self._record(order_rules, order_id, events)
+        self._record(ORDER, order_id, events)
         return len(events) + self._keep_hold(order_id)
 
     def trade(self, order_id: UUID, decision: Callable[..., Any], **given: Any) -> int:
         """A fill or a void. Returns how many events it caused."""
         state = self.states[order_id]
         events = decision(state, **given)
-        self._record(order_rules, order_id, events)
-        if not events or isinstance(events[0], order_rules.OrderFillConflicted):
+        self._record(ORDER, order_id, events)
+        if not events or isinstance(events[0], OrderFillConflicted):
             return len(events)
         settled = (
-            account_rules.settle if decision is order_rules.fill else account_rules.void_trade
+            account_settlement.settle
+            if decision is order_facts.fill
+            else account_settlement.void_trade
         )(
             self.states[state.account_id],
             order_id=order_id,
             execution=events[0],
-            hold_required=order_rules.hold_required(state),
+            hold_required=order_state.hold_required(state),
         )
-        self._record(account_rules, state.account_id, settled)
+        self._record(ACCOUNT, state.account_id, settled)
         return len(events) + len(settled)
 
     # --- shared -------------------------------------------------------------------------
 
-    def allocations(self, account_id: UUID) -> allocation_rules.AllocationState | None:
-        return self.states.get(allocation_rules.stream_id(account_id))
+    def allocations(self, account_id: UUID) -> AllocationState | None:
+        return self.states.get(allocation_state.stream_id(account_id))
 
     def _terms(
         self, account_id: UUID, instrument_name: str, strategy_id: str | None = None, **asked: Any
-    ) -> order_rules.Terms:
-        listed = self.states[instrument_rules.stream_id(instrument_name)]
+    ) -> Terms:
+        listed = self.states[instrument_state.stream_id(instrument_name)]
         return {
             "account_id": account_id,
             "instrument": instrument_name,
@@ -169,26 +184,30 @@ class Desk:
         }
 
     def _begin_order(self, order_id: UUID, events: tuple[Event, ...]) -> None:
-        self._record(order_rules, order_id, events)
+        self._record(ORDER, order_id, events)
         self.orders.append(order_id)
 
     def _keep_hold(self, order_id: UUID) -> int:
         state = self.states[order_id]
-        events = account_rules.set_hold(
+        events = account_settlement.set_hold(
             self.states[state.account_id],
             order_id=order_id,
             sub_account=state.sub_account,
-            asset=order_rules.hold_asset(state),
-            required=order_rules.hold_required(state),
+            asset=order_state.hold_asset(state),
+            required=order_state.hold_required(state),
         )
-        self._record(account_rules, state.account_id, events)
+        self._record(ACCOUNT, state.account_id, events)
         return len(events)
 
-    def _record(self, module: Any, stream_id: UUID, events: tuple[Event, ...]) -> None:
+    def _record(
+        self, aggregate: Aggregate[Any], stream_id: UUID, events: tuple[Event, ...]
+    ) -> None:
         for event in events:
-            evolved = module.evolve(self.states.get(stream_id), event, stream_id)
+            evolved = aggregate.evolve(self.states.get(stream_id), event, stream_id)
             self.states[stream_id] = evolved
-            self.log.append((module.STREAM_TYPE, stream_id, event))
+            if aggregate.check is not None:
+                aggregate.check(evolved, event)
+            self.log.append((aggregate.stream_type, stream_id, event))
 
 
 def available(desk: Desk) -> dict[tuple[UUID, str, str], Decimal]:
@@ -196,7 +215,7 @@ def available(desk: Desk) -> dict[tuple[UUID, str, str], Decimal]:
     return {
         (account_id, sub_account, asset): balance.available
         for account_id in desk.accounts
-        if desk.states[account_id].account_type is account_rules.AccountType.CASH
+        if desk.states[account_id].account_type is AccountType.CASH
         for sub_account, assets in desk.states[account_id].balances.items()
         for asset, balance in assets.items()
     }

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from ledger.kernel import money
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.allocations import rules as allocation_rules
-from ledger.nouns.orders import rules as order_rules
-from ledger.nouns.orders.rules import OrderType, Side, TimeInForce
+from ledger.nouns.orders import facts as order_facts
+from ledger.nouns.orders.events import OrderType, Side, TimeInForce
+from ledger.nouns.orders.state import Trade
 from tests.domain.folded import D
 
 Decision = Callable[..., Any]
@@ -27,13 +28,13 @@ STATUS_REQUESTS: list[Decision] = [
 SHARE_REQUESTS: list[Decision] = [allocation_rules.assign, allocation_rules.change]
 FACTS: list[Decision] = [
     *(
-        order_rules.accept,
-        order_rules.accept,
-        order_rules.reject,
-        order_rules.cancel,
-        order_rules.expire,
+        order_facts.accept,
+        order_facts.accept,
+        order_facts.reject,
+        order_facts.cancel,
+        order_facts.expire,
     ),
-    *(order_rules.reject_cancel, order_rules.reject_replace),
+    *(order_facts.reject_cancel, order_facts.reject_replace),
 ]
 
 amounts = st.sampled_from([D("0.00000001"), D("0.5"), D(1), D("12.345"), D(100), D(5000)])
@@ -85,7 +86,7 @@ def listing(name: str) -> dict[str, Any]:
     }
 
 
-def content(trade_id: str, trade: order_rules.Trade) -> dict[str, Any]:
+def content(trade_id: str, trade: Trade) -> dict[str, Any]:
     return {
         "trade_id": trade_id,
         "last_qty": trade.last_qty,

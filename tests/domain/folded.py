@@ -7,9 +7,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from ledger.kernel.event import Event, Rejection
+from ledger.kernel.event import Event
+from ledger.kernel.rejection import Rejection
 from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts import settlement as account_settlement
+from ledger.nouns.accounts import state as account_state
+from ledger.nouns.accounts.events import AccountType, Environment
+from ledger.nouns.accounts.state import AccountState
+from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders import state as order_state
+from ledger.nouns.orders.events import OrderType, Side
+from ledger.nouns.orders.state import OrderState
 
 D = Decimal
 BTCUSDT = "BINANCE:BTCUSDT"
@@ -23,25 +32,25 @@ class FoldedOrder:
         self.id = uuid4()
         self.account_id = uuid4()
         self.events: list[Event] = []
-        self._state: order_rules.OrderState | None = None
+        self._state: OrderState | None = None
         chosen: dict[str, Any] = {
             "account_id": self.account_id,
             "instrument": BTCUSDT,
             "base_asset": "BTC",
             "quote_asset": "USDT",
-            "side": order_rules.Side.BUY,
-            "order_type": order_rules.OrderType.LIMIT,
+            "side": Side.BUY,
+            "order_type": OrderType.LIMIT,
             "sub_account": "main",
             "quantity": D(1),
             "price": D(100),
         } | terms
-        if begin is order_rules.report:
-            self._fold(order_rules.report(**chosen))
+        if begin is order_facts.report:
+            self._fold(order_facts.report(**chosen))
         else:
             self._fold(begin(None, order_id=self.id, **chosen))
 
     @property
-    def state(self) -> order_rules.OrderState:
+    def state(self) -> OrderState:
         assert self._state is not None
         return self._state
 
@@ -58,12 +67,12 @@ class FoldedOrder:
 
     def fill(self, trade_id: str, last_qty: str, last_px: str = "100", **more: Any) -> Any:
         return self.tell(
-            order_rules.fill, trade_id=trade_id, last_qty=D(last_qty), last_px=D(last_px), **more
+            order_facts.fill, trade_id=trade_id, last_qty=D(last_qty), last_px=D(last_px), **more
         )
 
     def _fold(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            self._state = order_rules.evolve(self._state, event, self.id)
+            self._state = order_state.evolve(self._state, event, self.id)
             self.events.append(event)
 
 
@@ -72,12 +81,12 @@ class FoldedAccount:
 
     def __init__(
         self,
-        account_type: account_rules.AccountType = account_rules.AccountType.CASH,
+        account_type: AccountType = AccountType.CASH,
         **deposits: str,
     ) -> None:
         self.id = uuid4()
         self.events: list[Event] = []
-        self._state: account_rules.AccountState | None = None
+        self._state: AccountState | None = None
         opened = account_rules.open_account(
             None,
             account_id=self.id,
@@ -85,7 +94,7 @@ class FoldedAccount:
             exchange="BINANCE",
             name="trading",
             account_type=account_type,
-            environment=account_rules.Environment.LIVE,
+            environment=Environment.LIVE,
             base_currency="USDT",
         )
         self._fold(opened)
@@ -93,7 +102,7 @@ class FoldedAccount:
             self.tell(account_rules.deposit, asset=asset, amount=D(amount))
 
     @property
-    def state(self) -> account_rules.AccountState:
+    def state(self) -> AccountState:
         assert self._state is not None
         return self._state
 
@@ -106,7 +115,11 @@ class FoldedAccount:
 
     def hold(self, order_id: UUID, asset: str, amount: str) -> Any:
         return self.tell(
-            account_rules.hold, order_id=order_id, sub_account="main", asset=asset, amount=D(amount)
+            account_settlement.hold,
+            order_id=order_id,
+            sub_account="main",
+            asset=asset,
+            amount=D(amount),
         )
 
     def available(self, asset: str, sub_account: str = "main") -> Decimal:
@@ -120,7 +133,7 @@ class FoldedAccount:
 
     def _fold(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            self._state = account_rules.evolve(self._state, event, self.id)
+            self._state = account_state.evolve(self._state, event, self.id)
             self.events.append(event)
 
 

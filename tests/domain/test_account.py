@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 
 from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.accounts.rules import AccountType
+from ledger.nouns.accounts import settlement as account_settlement
+from ledger.nouns.accounts.events import AccountStatus, AccountType, Environment
 from tests.domain.folded import BTCUSDT, D, FoldedAccount, refused
 
 KNOWN = frozenset({"main", "alpha"})
@@ -38,7 +39,7 @@ def test_an_account_is_opened_once() -> None:
         exchange="BINANCE",
         name="again",
         account_type=AccountType.CASH,
-        environment=account_rules.Environment.LIVE,
+        environment=Environment.LIVE,
         base_currency="USDT",
     )
 
@@ -60,7 +61,7 @@ def test_a_closed_account_stays_closed(request_: Any) -> None:
 def test_a_suspended_empty_account_can_be_closed() -> None:
     made = suspended()
     made.tell(account_rules.close)
-    assert made.state.status is account_rules.AccountStatus.CLOSED
+    assert made.state.status is AccountStatus.CLOSED
 
 
 def test_an_account_with_money_cannot_be_closed_and_the_refusal_says_what_is_left() -> None:
@@ -94,7 +95,7 @@ def test_an_account_that_is_not_active_refuses_requests_for_its_money(made: Any,
     refused(code, account_rules.check_order, state, instrument=BTCUSDT)
     refused(
         code,
-        account_rules.hold,
+        account_settlement.hold,
         state,
         order_id=uuid4(),
         sub_account="main",

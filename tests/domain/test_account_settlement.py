@@ -6,9 +6,11 @@ from uuid import uuid4
 import pytest
 
 from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.accounts.rules import AccountType, Reason
-from ledger.nouns.orders import rules as order_rules
-from ledger.nouns.orders.rules import Side
+from ledger.nouns.accounts import settlement as account_settlement
+from ledger.nouns.accounts.events import AccountType, FundsHeld, FundsReleased, Reason
+from ledger.nouns.orders import facts as order_facts
+from ledger.nouns.orders import state as order_state
+from ledger.nouns.orders.events import Side
 from tests.domain.folded import D, FoldedAccount, FoldedOrder, refused
 
 
@@ -22,12 +24,12 @@ class Desk:
 
     def fill(self, trade_id: str, last_qty: str, last_px: str = "100", **more: Any) -> Any:
         return self._settle(
-            account_rules.settle, self.order.fill(trade_id, last_qty, last_px, **more)
+            account_settlement.settle, self.order.fill(trade_id, last_qty, last_px, **more)
         )
 
     def void(self, trade_id: str) -> Any:
-        voided = self.order.tell(order_rules.void_fill, trade_id=trade_id)
-        return self._settle(account_rules.void_trade, voided)
+        voided = self.order.tell(order_facts.void_fill, trade_id=trade_id)
+        return self._settle(account_settlement.void_trade, voided)
 
     def tell(self, decision: Any, **arguments: Any) -> Any:
         self.order.tell(decision, **arguments)
@@ -38,16 +40,16 @@ class Desk:
             decision,
             order_id=self.order.id,
             execution=execution,
-            hold_required=order_rules.hold_required(self.order.state),
+            hold_required=order_state.hold_required(self.order.state),
         )
 
     def _keep_hold(self) -> Any:
         return self.account.tell(
-            account_rules.set_hold,
+            account_settlement.set_hold,
             order_id=self.order.id,
             sub_account="main",
-            asset=order_rules.hold_asset(self.order.state),
-            required=order_rules.hold_required(self.order.state),
+            asset=order_state.hold_asset(self.order.state),
+            required=order_state.hold_required(self.order.state),
         )
 
 
@@ -79,34 +81,36 @@ def test_a_replace_asks_only_for_what_the_order_does_not_hold_yet() -> None:
     made, order_id = FoldedAccount(USDT="10"), uuid4()
     made.hold(order_id, "USDT", "6")
     more: dict[str, Any] = {"order_id": order_id, "sub_account": "main", "asset": "USDT"}
-    account_rules.check_hold(made.state, **more, required=D(10))
-    refused("INSUFFICIENT_FUNDS", account_rules.check_hold, made.state, **more, required=D("10.1"))
+    account_settlement.check_hold(made.state, **more, required=D(10))
+    refused(
+        "INSUFFICIENT_FUNDS", account_settlement.check_hold, made.state, **more, required=D("10.1")
+    )
 
 
 def test_a_smaller_hold_is_never_refused() -> None:
     made, order_id = FoldedAccount(USDT="10"), uuid4()
     made.hold(order_id, "USDT", "6")
     made.tell(account_rules.adjust, asset="USDT", amount=D(-9), reason="statement", actor="ops")
-    account_rules.check_hold(
+    account_settlement.check_hold(
         made.state, order_id=order_id, sub_account="main", asset="USDT", required=D(5)
     )
 
 
 def test_a_hold_that_is_right_already_needs_no_event() -> None:
-    assert Desk().tell(order_rules.accept) is None
+    assert Desk().tell(order_facts.accept) is None
 
 
 def test_a_replace_in_force_that_needs_more_than_there_is_overdraws() -> None:
-    event = Desk(quantity=D(10)).tell(order_rules.replace, price=D(101))
-    assert isinstance(event, account_rules.FundsHeld)
+    event = Desk(quantity=D(10)).tell(order_facts.replace, price=D(101))
+    assert isinstance(event, FundsHeld)
     assert event.overdrawn
 
 
-@pytest.mark.parametrize("ending", [order_rules.cancel, order_rules.reject, order_rules.expire])
+@pytest.mark.parametrize("ending", [order_facts.cancel, order_facts.reject, order_facts.expire])
 def test_an_ended_orders_hold_is_released_to_the_last_unit(ending: Any) -> None:
     desk = Desk(price=D("0.000000000000000003"), fee_rate=D("0.0007"))
     event = desk.tell(ending)
-    assert isinstance(event, account_rules.FundsReleased)
+    assert isinstance(event, FundsReleased)
     assert desk.account.locked("USDT") == 0
     assert desk.account.state.holds == {}
 
@@ -169,7 +173,7 @@ def test_a_better_price_releases_what_it_saved() -> None:
 
 def test_a_late_fill_moves_money_without_a_hold() -> None:
     desk = Desk()
-    desk.tell(order_rules.cancel)
+    desk.tell(order_facts.cancel)
     event = desk.fill("t1", "1")
     assert event.holds == ()
     assert desk.account.total("USDT") == D(900)

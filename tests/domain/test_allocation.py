@@ -8,14 +8,18 @@ import pytest
 
 from ledger.kernel.event import Event
 from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts import settlement as account_settlement
+from ledger.nouns.accounts.events import AccountEvent, AccountType
 from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.allocations import state as allocation_state
+from ledger.nouns.allocations.state import AllocationState
 from tests.domain.folded import D, FoldedAccount, refused
 
 
 class FoldedAllocation:
     def __init__(self, **percentages: str) -> None:
         self.account_id = uuid4()
-        self.state: allocation_rules.AllocationState | None = None
+        self.state: AllocationState | None = None
         for strategy_id, percent in percentages.items():
             self.assign(strategy_id, percent)
 
@@ -26,10 +30,10 @@ class FoldedAllocation:
 
     def tell(self, decision: Callable[..., tuple[Event, ...]], **arguments: Any) -> Any:
         (event,) = decision(self.state, account_id=self.account_id, **arguments)
-        self.state = allocation_rules.evolve(self.state, event, uuid4())
+        self.state = allocation_state.evolve(self.state, event, uuid4())
         return event
 
-    def rebalance(self, funds: FoldedAccount) -> tuple[account_rules.AccountEvent, ...]:
+    def rebalance(self, funds: FoldedAccount) -> tuple[AccountEvent, ...]:
         told, moved = allocation_rules.rebalance(self.state, account_state=funds.state)
         assert [event.type for event in told] == ["allocation.rebalanced"]
         funds.tell(lambda _: moved)
@@ -155,7 +159,7 @@ def test_what_is_locked_stays() -> None:
     funds = FoldedAccount()
     put(funds, "alpha", "1000")
     funds.tell(
-        account_rules.hold, order_id=uuid4(), sub_account="alpha", asset="USDT", amount=D(800)
+        account_settlement.hold, order_id=uuid4(), sub_account="alpha", asset="USDT", amount=D(800)
     )
     FoldedAllocation(alpha="50").rebalance(funds)
     assert (funds.total("USDT", "alpha"), funds.total("USDT")) == (D(800), D(200))
@@ -195,7 +199,7 @@ def test_with_nothing_to_move_only_the_rebalance_itself_is_recorded() -> None:
 
 
 def test_an_account_that_owes_has_nothing_to_give() -> None:
-    funds = FoldedAccount(account_rules.AccountType.MARGIN)
+    funds = FoldedAccount(AccountType.MARGIN)
     put(funds, "alpha", "100")
     funds.tell(account_rules.withdraw, asset="USDT", amount=D(150))
     FoldedAllocation(alpha="60").rebalance(funds)
@@ -205,7 +209,7 @@ def test_an_account_that_owes_has_nothing_to_give() -> None:
 def test_the_stream_of_an_accounts_allocations_is_the_same_for_ever() -> None:
     account_id = uuid4()
     assert (
-        allocation_rules.stream_id(account_id)
-        == allocation_rules.stream_id(account_id)
+        allocation_state.stream_id(account_id)
+        == allocation_state.stream_id(account_id)
         != account_id
     )

@@ -8,6 +8,7 @@ import pytest
 
 from ledger.kernel.event import Event
 from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.instruments import state as instrument_state
 from tests.domain.folded import BTCUSDT, D, refused
 
 TERMS: dict[str, Any] = {
@@ -28,7 +29,7 @@ class FoldedInstrument:
 
     def tell(self, decision: Callable[..., tuple[Event, ...]], **arguments: Any) -> Any:
         (event,) = decision(self.state, **arguments)
-        self.state = instrument_rules.evolve(self.state, event, uuid4())
+        self.state = instrument_state.evolve(self.state, event, uuid4())
         return event
 
 
@@ -108,5 +109,5 @@ def test_the_most_is_not_below_the_least() -> None:
 
 
 def test_the_stream_of_an_instrument_is_the_same_for_ever() -> None:
-    assert str(instrument_rules.stream_id(BTCUSDT)) == str(instrument_rules.stream_id(BTCUSDT))
-    assert instrument_rules.stream_id(BTCUSDT) != instrument_rules.stream_id("KRAKEN:BTCUSDT")
+    assert str(instrument_state.stream_id(BTCUSDT)) == str(instrument_state.stream_id(BTCUSDT))
+    assert instrument_state.stream_id(BTCUSDT) != instrument_state.stream_id("KRAKEN:BTCUSDT")

@@ -16,13 +16,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ledger.kernel import money
-from ledger.kernel.event import Rejection
+from ledger.kernel.rejection import Rejection
 from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.accounts.rules import AccountType
+from ledger.nouns.accounts.events import AccountEvent, AccountType
 from ledger.nouns.allocations import rules as allocation_rules
 from ledger.nouns.instruments import rules as instrument_rules
+from ledger.nouns.instruments import state as instrument_state
+from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
-from ledger.nouns.orders.rules import OrderType, Side
+from ledger.nouns.orders import state as order_state
+from ledger.nouns.orders.events import OrderType, Side
+from ledger.nouns.orders.state import Trade
 from tests.domain.checks import ENDED, check_event_quantities, check_folding
 from tests.domain.desk import Desk, available
 from tests.domain.drawn import (
@@ -99,7 +103,7 @@ class LedgerMachine(RuleBasedStateMachine):
         among = open_orders if open_orders and place % 3 else self.desk.orders
         return among[place // 3 % len(among)]
 
-    def _trade(self, order_id: UUID, place: int) -> tuple[str, order_rules.Trade] | None:
+    def _trade(self, order_id: UUID, place: int) -> tuple[str, Trade] | None:
         trades = list(self.desk.states[order_id].trades.items())
         return trades[place % len(trades)] if trades else None
 
@@ -190,7 +194,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(list(INSTRUMENTS)))
     def delist_or_list_again(self, name: str) -> None:
-        if self.desk.states[instrument_rules.stream_id(name)].delisted:
+        if self.desk.states[instrument_state.stream_id(name)].delisted:
             self.request(
                 self.desk.of_instrument, name, instrument_rules.list_instrument, **listing(name)
             )
@@ -231,7 +235,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.desk.orders)
     @rule(place=places, quantity=st.none() | quantities, price=st.none() | prices)
     def replace(self, place: int, **given: Any) -> None:
-        assert self.fact(self.desk.of_order, self._order(place), order_rules.replace, **given) >= 1
+        assert self.fact(self.desk.of_order, self._order(place), order_facts.replace, **given) >= 1
 
     @precondition(lambda self: self.desk.orders)
     @rule(place=places)
@@ -256,7 +260,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def fill(self, place: int, **given: Any) -> None:
         trade_id = str(uuid4())
         done = self.fact(
-            self.desk.trade, self._order(place), order_rules.fill, trade_id=trade_id, **given
+            self.desk.trade, self._order(place), order_facts.fill, trade_id=trade_id, **given
         )
         assert done == 2
 
@@ -266,7 +270,7 @@ class LedgerMachine(RuleBasedStateMachine):
         known = self._trade(self._order(place), other)
         if known is not None:
             assert (
-                self.fact(self.desk.trade, self._order(place), order_rules.fill, **content(*known))
+                self.fact(self.desk.trade, self._order(place), order_facts.fill, **content(*known))
                 == 0
             )
 
@@ -276,7 +280,7 @@ class LedgerMachine(RuleBasedStateMachine):
         known = self._trade(self._order(place), other)
         if known is not None:
             given = content(*known) | {"last_px": known[1].last_px + 1}
-            assert self.fact(self.desk.trade, self._order(place), order_rules.fill, **given) == 1
+            assert self.fact(self.desk.trade, self._order(place), order_facts.fill, **given) == 1
 
     @precondition(lambda self: self.desk.orders)
     @rule(place=places, other=places)
@@ -285,7 +289,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if known is not None:
             events = 0 if known[1].voided else 2
             given = {"trade_id": known[0]}
-            done = self.fact(self.desk.trade, self._order(place), order_rules.void_fill, **given)
+            done = self.fact(self.desk.trade, self._order(place), order_facts.void_fill, **given)
             assert done == events
 
     # --- what always holds --------------------------------------------------------------
@@ -293,7 +297,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _book(self) -> None:
         """Carries new postings into the machine's own books. Each event's sum to zero."""
         for _, stream_id, event in self.desk.log[self.booked :]:
-            if isinstance(event, account_rules.AccountEvent):
+            if isinstance(event, AccountEvent):
                 sums: dict[str, Decimal] = defaultdict(Decimal)
                 for posting in event.postings:
                     sums[posting.asset] += posting.amount
@@ -333,7 +337,7 @@ class LedgerMachine(RuleBasedStateMachine):
             for order_id in self.desk.orders:
                 state = self.desk.states[order_id]
                 held = self.desk.states[state.account_id].held(order_id)
-                assert held == order_rules.hold_required(state)
+                assert held == order_state.hold_required(state)
                 assert held == 0 or state.status not in ENDED
 
     @invariant()

@@ -4,12 +4,14 @@ from uuid import uuid4
 
 import pytest
 
-from ledger.kernel.event import Rejection
+from ledger.kernel.rejection import Rejection
+from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
-from ledger.nouns.orders.rules import OrderType, Side
+from ledger.nouns.orders import state as order_state
+from ledger.nouns.orders.events import OrderDenied, OrderReported, OrderType, Origin, Side, Terms
 from tests.domain.folded import BTCUSDT, D, FoldedOrder, refused
 
-TERMS: order_rules.Terms = {
+TERMS: Terms = {
     "account_id": uuid4(),
     "instrument": BTCUSDT,
     "base_asset": "BTC",
@@ -30,16 +32,16 @@ def test_a_denied_order_is_rejected_and_keeps_code_and_reason() -> None:
     denied = FoldedOrder(begin=order_rules.deny, code="INSUFFICIENT_FUNDS", reason="deposit first")
     assert denied.status == "REJECTED"
     event = denied.events[0]
-    assert isinstance(event, order_rules.OrderDenied)
+    assert isinstance(event, OrderDenied)
     assert (event.code, event.reason) == ("INSUFFICIENT_FUNDS", "deposit first")
 
 
 def test_a_reported_order_is_external() -> None:
-    reported = FoldedOrder(begin=order_rules.report)
+    reported = FoldedOrder(begin=order_facts.report)
     event = reported.events[0]
-    assert isinstance(event, order_rules.OrderReported)
-    assert event.origin is order_rules.Origin.EXTERNAL
-    assert reported.tell(order_rules.accept).status == "NEW"
+    assert isinstance(event, OrderReported)
+    assert event.origin is Origin.EXTERNAL
+    assert reported.tell(order_facts.accept).status == "NEW"
 
 
 def test_an_order_id_is_used_once_by_submitted_and_denied_orders_alike() -> None:
@@ -55,7 +57,7 @@ def test_an_order_id_is_used_once_by_submitted_and_denied_orders_alike() -> None
 
 def test_a_cancel_request_leaves_the_status_alone() -> None:
     asked = FoldedOrder()
-    asked.tell(order_rules.accept)
+    asked.tell(order_facts.accept)
     assert asked.tell(order_rules.request_cancel).status == "NEW"
     assert asked.state.cancel_pending
 
@@ -64,7 +66,7 @@ def test_a_fill_between_cancel_request_and_cancel_is_not_lost() -> None:
     asked = FoldedOrder()
     asked.tell(order_rules.request_cancel)
     asked.fill("t1", "0.4")
-    asked.tell(order_rules.cancel)
+    asked.tell(order_facts.cancel)
     assert asked.status == "CANCELLED"
     assert asked.state.cum_qty == D("0.4")
 
@@ -73,7 +75,7 @@ def test_a_rejected_cancel_ends_the_request_and_restores_nothing() -> None:
     asked = FoldedOrder()
     asked.tell(order_rules.request_cancel)
     asked.fill("t1", "0.4")
-    answer = asked.tell(order_rules.reject_cancel, reason="too late")
+    answer = asked.tell(order_facts.reject_cancel, reason="too late")
     assert (answer.status, answer.late) == ("PARTIALLY_FILLED", False)
     assert not asked.state.cancel_pending
 
@@ -82,14 +84,14 @@ def test_a_cancel_rejected_because_the_order_filled_first_is_not_late() -> None:
     asked = FoldedOrder()
     asked.tell(order_rules.request_cancel)
     asked.fill("t1", "1")
-    assert not asked.tell(order_rules.reject_cancel).late
+    assert not asked.tell(order_facts.reject_cancel).late
 
 
 def test_a_cancel_answers_the_request_for_it() -> None:
     asked = FoldedOrder()
     asked.tell(order_rules.request_cancel)
-    asked.tell(order_rules.cancel)
-    assert asked.tell(order_rules.reject_cancel).late
+    asked.tell(order_facts.cancel)
+    assert asked.tell(order_facts.reject_cancel).late
 
 
 def test_one_cancel_is_asked_for_at_a_time() -> None:
@@ -97,7 +99,7 @@ def test_one_cancel_is_asked_for_at_a_time() -> None:
     asked.tell(order_rules.request_cancel)
     refused("CANCEL_ALREADY_REQUESTED", order_rules.request_cancel, asked.state)
     refused("CANCEL_ALREADY_REQUESTED", order_rules.request_replace, asked.state, price=D(99))
-    asked.tell(order_rules.reject_cancel)
+    asked.tell(order_facts.reject_cancel)
     asked.tell(order_rules.request_cancel)
 
 
@@ -116,7 +118,7 @@ def test_a_replace_must_change_something() -> None:
     refused("NOTHING_TO_REPLACE", order_rules.request_replace, asked.state, price=D("100.0"))
 
 
-@pytest.mark.parametrize("ending", [order_rules.cancel, order_rules.reject, order_rules.expire])
+@pytest.mark.parametrize("ending", [order_facts.cancel, order_facts.reject, order_facts.expire])
 def test_an_ended_order_takes_no_request(ending: object) -> None:
     ended = FoldedOrder()
     assert callable(ending)
@@ -130,39 +132,39 @@ def test_an_ended_order_takes_no_request(ending: object) -> None:
 
 def test_a_buy_holds_quote_at_its_price_with_the_fee() -> None:
     buy = FoldedOrder(quantity=D("0.5"), price=D("50000.12"), fee_rate=D("0.001"))
-    assert order_rules.hold_asset(buy.state) == "USDT"
-    assert order_rules.hold_required(buy.state) == D("25025.06006")
+    assert order_state.hold_asset(buy.state) == "USDT"
+    assert order_state.hold_required(buy.state) == D("25025.06006")
 
 
 @pytest.mark.parametrize("order_type", [OrderType.STOP_MARKET, OrderType.TAKE_PROFIT])
 def test_a_stop_buy_without_a_price_holds_at_its_stop_price(order_type: OrderType) -> None:
     buy = FoldedOrder(order_type=order_type, price=None, stop_price=D(110), fee_rate=D("0.01"))
-    assert order_rules.hold_required(buy.state) == D("111.1")
+    assert order_state.hold_required(buy.state) == D("111.1")
 
 
 def test_a_stop_buy_with_a_price_holds_at_its_price() -> None:
     buy = FoldedOrder(order_type=OrderType.STOP_LIMIT, price=D(105), stop_price=D(110))
-    assert order_rules.hold_required(buy.state) == D(105)
+    assert order_state.hold_required(buy.state) == D(105)
 
 
 def test_a_market_buy_with_a_budget_holds_the_rest_of_the_budget() -> None:
     buy = FoldedOrder(
         order_type=OrderType.MARKET, quantity=None, price=None, quote_quantity=D(1000)
     )
-    assert order_rules.hold_required(buy.state) == D(1000)
+    assert order_state.hold_required(buy.state) == D(1000)
     buy.fill("t1", "3", "100")
-    assert order_rules.hold_required(buy.state) == D(700)
+    assert order_state.hold_required(buy.state) == D(700)
 
 
 def test_a_market_buy_that_spent_more_than_its_budget_holds_nothing() -> None:
     buy = FoldedOrder(order_type=OrderType.MARKET, price=None, quote_quantity=D(50))
     assert buy.fill("t1", "0.6").status == "PARTIALLY_FILLED"
-    assert order_rules.hold_required(buy.state) == 0
+    assert order_state.hold_required(buy.state) == 0
 
 
 def test_a_market_buy_with_an_estimate_holds_at_the_estimate() -> None:
     buy = FoldedOrder(order_type=OrderType.MARKET, price=D(101), fee_rate=D("0.5"))
-    assert order_rules.hold_required(buy.state) == D(101)
+    assert order_state.hold_required(buy.state) == D(101)
 
 
 def test_a_market_buy_with_neither_budget_nor_estimate_is_refused() -> None:
@@ -173,14 +175,14 @@ def test_a_market_buy_with_neither_budget_nor_estimate_is_refused() -> None:
 
 
 def test_a_reported_market_buy_without_an_estimate_holds_nothing() -> None:
-    buy = FoldedOrder(begin=order_rules.report, order_type=OrderType.MARKET, price=None)
-    assert order_rules.hold_required(buy.state) == 0
+    buy = FoldedOrder(begin=order_facts.report, order_type=OrderType.MARKET, price=None)
+    assert order_state.hold_required(buy.state) == 0
 
 
 def test_a_sell_holds_what_it_has_left_to_sell() -> None:
     sell = FoldedOrder(side=Side.SELL, quantity=D(3), fee_rate=D("0.01"))
     sell.fill("t1", "1")
-    assert (order_rules.hold_asset(sell.state), order_rules.hold_required(sell.state)) == (
+    assert (order_state.hold_asset(sell.state), order_state.hold_required(sell.state)) == (
         "BTC",
         D(2),
     )
@@ -189,19 +191,19 @@ def test_a_sell_holds_what_it_has_left_to_sell() -> None:
 def test_an_ended_order_holds_nothing() -> None:
     ended = FoldedOrder()
     ended.fill("t1", "0.5")
-    ended.tell(order_rules.cancel)
-    assert order_rules.hold_required(ended.state) == 0
+    ended.tell(order_facts.cancel)
+    assert order_state.hold_required(ended.state) == 0
 
 
 def test_a_pending_replace_changes_the_hold_only_once_it_is_in_force() -> None:
     asked = FoldedOrder()
     asked.tell(order_rules.request_replace, price=D(120), quantity=D(2))
-    assert order_rules.hold_required(asked.state) == D(100)
-    assert order_rules.hold_if_replaced(asked.state, price=D(120), quantity=D(2)) == D(240)
-    asked.tell(order_rules.replace)
-    assert order_rules.hold_required(asked.state) == D(240)
+    assert order_state.hold_required(asked.state) == D(100)
+    assert order_state.hold_if_replaced(asked.state, price=D(120), quantity=D(2)) == D(240)
+    asked.tell(order_facts.replace)
+    assert order_state.hold_required(asked.state) == D(240)
 
 
 def test_an_event_of_another_kind_is_a_fault_not_a_change() -> None:
     with pytest.raises(TypeError, match="OrderCancelled is not how the order"):
-        order_rules.evolve(None, FoldedOrder().tell(order_rules.cancel), uuid4())
+        order_state.evolve(None, FoldedOrder().tell(order_facts.cancel), uuid4())

@@ -11,21 +11,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ledger.kernel import money
-from ledger.kernel.event import Event, Rejection
+from ledger.kernel.event import Event
+from ledger.kernel.rejection import Rejection
+from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
-from ledger.nouns.orders.rules import OrderType, Side
+from ledger.nouns.orders import state as order_state
+from ledger.nouns.orders.events import OrderFillConflicted, OrderType, Side, Terms
 from tests.domain.checks import ENDED, through_a_snapshot
 from tests.domain.drawn import Decision, places
 from tests.domain.folded import D
 
 ENDINGS: list[Decision] = [
-    order_rules.accept,
-    order_rules.reject,
-    order_rules.cancel,
-    order_rules.expire,
+    order_facts.accept,
+    order_facts.reject,
+    order_facts.cancel,
+    order_facts.expire,
 ]
 REQUESTS: list[Decision] = [order_rules.request_cancel, order_rules.request_replace]
-ANSWERS: list[Decision] = [order_rules.reject_cancel, order_rules.reject_replace]
+ANSWERS: list[Decision] = [order_facts.reject_cancel, order_facts.reject_replace]
 
 
 class VenueMachine(RuleBasedStateMachine):
@@ -44,7 +47,7 @@ class VenueMachine(RuleBasedStateMachine):
         self.id = uuid4()
         self.trades_seen = {}
         self.status = "PENDING"
-        terms: order_rules.Terms = {
+        terms: Terms = {
             "account_id": uuid4(),
             "instrument": "BINANCE:BTCUSDT",
             "base_asset": "BTC",
@@ -60,7 +63,7 @@ class VenueMachine(RuleBasedStateMachine):
             terms["order_type"] = OrderType.MARKET
             terms.update({"quantity": None, "price": None, "quote_quantity": quote_quantity})
         (event,) = order_rules.submit(None, order_id=self.id, **terms)
-        self.state = order_rules.evolve(None, event, self.id)
+        self.state = order_state.evolve(None, event, self.id)
 
     def tell(self, decision: Callable[..., tuple[Event, ...]], **given: Any) -> Any:
         with money.exact():
@@ -68,14 +71,14 @@ class VenueMachine(RuleBasedStateMachine):
             events = decision(self.state, **given)
             assert msgspec.json.encode(self.state) == before, "a decision changed the state"
             for event in events:
-                self.state = order_rules.evolve(self.state, event, self.id)
+                self.state = order_state.evolve(self.state, event, self.id)
         return events[0] if events else None
 
     @rule(decision=st.sampled_from(ENDINGS))
     def happen(self, decision: Decision) -> None:
         was_open = self.status not in ENDED
         event = self.tell(decision)
-        if decision is order_rules.accept:
+        if decision is order_facts.accept:
             assert event.late == (self.status not in {"PENDING", "PARTIALLY_FILLED"})
         else:
             assert event.late == (not was_open)
@@ -95,7 +98,7 @@ class VenueMachine(RuleBasedStateMachine):
     def answer(self, decision: Decision) -> None:
         pending = (
             self.state.cancel_pending
-            if decision is order_rules.reject_cancel
+            if decision is order_facts.reject_cancel
             else self.state.replace_pending is not None
         )
         event = self.tell(decision)
@@ -104,7 +107,7 @@ class VenueMachine(RuleBasedStateMachine):
     @rule(quantity=st.none() | st.integers(1, 10**24), price=st.none() | st.integers(1, 10**24))
     def replace(self, quantity: int | None, price: int | None) -> None:
         event = self.tell(
-            order_rules.replace,
+            order_facts.replace,
             quantity=None if quantity is None else D(quantity).scaleb(-18),
             price=None if price is None else D(price).scaleb(-18),
         )
@@ -119,28 +122,28 @@ class VenueMachine(RuleBasedStateMachine):
         qty, px = D(last_qty).scaleb(-18), D(last_px).scaleb(-18)
         known = self.trades_seen.get(trade_id)
         was_open = self.status not in ENDED
-        event = self.tell(order_rules.fill, trade_id=trade_id, last_qty=qty, last_px=px)
+        event = self.tell(order_facts.fill, trade_id=trade_id, last_qty=qty, last_px=px)
         if known is None:
             self.trades_seen[trade_id] = (qty, px, False)
             assert event.late == (not was_open)
         elif known[:2] == (qty, px):
             assert event is None
         else:
-            assert isinstance(event, order_rules.OrderFillConflicted)
+            assert isinstance(event, OrderFillConflicted)
 
     @precondition(lambda self: self.trades_seen)
     @rule(place=places)
     def fill_again(self, place: int) -> None:
         trade_id = list(self.trades_seen)[place % len(self.trades_seen)]
         qty, px, _ = self.trades_seen[trade_id]
-        assert self.tell(order_rules.fill, trade_id=trade_id, last_qty=qty, last_px=px) is None
+        assert self.tell(order_facts.fill, trade_id=trade_id, last_qty=qty, last_px=px) is None
 
     @precondition(lambda self: self.trades_seen)
     @rule(place=places)
     def void(self, place: int) -> None:
         trade_id = list(self.trades_seen)[place % len(self.trades_seen)]
         qty, px, voided = self.trades_seen[trade_id]
-        event = self.tell(order_rules.void_fill, trade_id=trade_id)
+        event = self.tell(order_facts.void_fill, trade_id=trade_id)
         self.trades_seen[trade_id] = (qty, px, True)
         assert (event is None) == voided
         assert voided or (event.last_qty, event.last_px) == (qty, px)
@@ -164,7 +167,7 @@ class VenueMachine(RuleBasedStateMachine):
     @invariant()
     def a_hold_is_never_negative_and_ends_with_the_order(self) -> None:
         with money.exact():
-            held = order_rules.hold_required(self.state)
+            held = order_state.hold_required(self.state)
             assert held >= 0
             assert held == 0 or self.status not in ENDED
 

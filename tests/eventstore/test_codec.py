@@ -7,15 +7,9 @@ import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger.eventstore.codec import (
-    EVENT_CLASSES,
-    UndecodableEvent,
-    UnknownEventType,
-    decode,
-    encode,
-)
-from ledger.eventstore.upcasters import UPCASTERS
-from ledger.nouns.accounts.rules import (
+from ledger.eventstore.codec import UndecodableEvent, UnknownEventType, decode, encode
+from ledger.nouns import EVENTS, UPCASTERS
+from ledger.nouns.accounts.events import (
     AccountDeposited,
     AccountOpened,
     AccountType,
@@ -49,8 +43,8 @@ def test_what_equals_its_default_is_left_out() -> None:
 
 
 def test_names_in_the_store_are_dotted_and_begin_with_their_stream_type() -> None:
-    assert len(EVENT_CLASSES) > 30
-    assert {name.partition(".")[0] for name in EVENT_CLASSES} == {
+    assert len(EVENTS) > 30
+    assert {name.partition(".")[0] for name in EVENTS} == {
         "account",
         "allocation",
         "instrument",
@@ -96,7 +90,7 @@ def test_an_account_opened_before_environments_is_read_as_today(
 def test_every_older_schema_version_has_its_upcaster() -> None:
     older = {
         (name, version)
-        for name, event_class in EVENT_CLASSES.items()
+        for name, event_class in EVENTS.items()
         for version in range(1, event_class.schema)
     }
     assert set(UPCASTERS) == older

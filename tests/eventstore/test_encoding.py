@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.eventstore.codec import decode, encode
-from ledger.nouns.accounts.rules import AccountDeposited
+from ledger.nouns.accounts.events import AccountDeposited
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=18, max_value=10**20))

@@ -22,8 +22,11 @@ from examples.bitstamp import (
 )
 from ledger.kernel.event import Event
 from ledger.kernel.money import exact
+from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
-from ledger.nouns.orders.rules import OrderState, OrderType, Side
+from ledger.nouns.orders import state as order_state
+from ledger.nouns.orders.events import OrderType, Side, Terms
+from ledger.nouns.orders.state import OrderState
 
 BEGIN = datetime(2020, 2, 2, tzinfo=UTC)
 ACCOUNT = UUID("018f0000-0000-7000-8000-0000000000aa")
@@ -211,7 +214,7 @@ def folded(told: list[Message]) -> tuple[OrderState | None, dict[str, int]]:
 
 
 def begun(data: dict[str, str], *, external: bool) -> tuple[Event, ...]:
-    terms: order_rules.Terms = {
+    terms: Terms = {
         "account_id": ACCOUNT,
         "instrument": "X:BTCUSD",
         "base_asset": "BTC",
@@ -223,7 +226,7 @@ def begun(data: dict[str, str], *, external: bool) -> tuple[Event, ...]:
         "price": Decimal(data["price"]),
     }
     return (
-        order_rules.report(**terms)
+        order_facts.report(**terms)
         if external
         else order_rules.submit(None, order_id=ACCOUNT, **terms)
     )
@@ -233,13 +236,13 @@ def follows(state: OrderState, message: Message) -> tuple[Event, ...]:
     data = message.data
     match message.type:
         case "AcceptOrder":
-            return order_rules.accept(state)
+            return order_facts.accept(state)
         case "CancelOrder":
-            return order_rules.cancel(state)
+            return order_facts.cancel(state)
         case "ReplaceOrder":
-            return order_rules.replace(state, price=Decimal(data["price"]))
+            return order_facts.replace(state, price=Decimal(data["price"]))
         case "RecordFill":
-            return order_rules.fill(
+            return order_facts.fill(
                 state,
                 trade_id=data["trade_id"],
                 last_qty=Decimal(data["last_qty"]),
@@ -251,7 +254,7 @@ def follows(state: OrderState, message: Message) -> tuple[Event, ...]:
 
 def evolved(state: OrderState | None, events: tuple[Event, ...]) -> OrderState:
     for event in events:
-        state = order_rules.evolve(state, event, uuid5(ACCOUNT, "7"))
+        state = order_state.evolve(state, event, uuid5(ACCOUNT, "7"))
     assert state is not None
     return state
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ledger.commands import Outcome
+from ledger.kernel.command import Outcome
 
 Key = tuple[UUID, str]
 """Account and asset."""

@@ -22,7 +22,7 @@ from nats.js import JetStreamContext
 
 from ledger.bus import envelope
 from ledger.client.client import LedgerClient, LedgerUnavailable, Sent
-from ledger.commands import UNKNOWN
+from ledger.kernel.command import UNKNOWN
 from tests.faults.books import Books, Command, Effect
 
 INSTRUMENT = "BINANCE:BTCUSDT"

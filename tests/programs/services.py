@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from ledger.bus.connection import REPLY_TO
 from ledger.client.client import LedgerClient
-from ledger.commands import Outcome
+from ledger.kernel.command import Outcome
 from ledger.operate.settings import Settings
 from ledger.programs.commands import CommandWorker
 

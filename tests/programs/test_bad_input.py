@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from uuid_utils.compat import uuid7
 
 from ledger.client.client import LedgerClient
-from ledger.commands import Outcome
+from ledger.kernel.command import Outcome
 from ledger.operate.embedded.servers import EmbeddedNats
 from tests.conftest import TEMPLATE
 from tests.databases import temporary_database

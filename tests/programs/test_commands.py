@@ -12,13 +12,12 @@ from nats.aio.client import Client
 
 from ledger.bus.connection import COMMANDS_STREAM, REPLY_TO
 from ledger.client.client import LedgerClient
-from ledger.commands import Command, InvalidCommand
-from ledger.handlers import decide
+from ledger.kernel.command import Command, InvalidCommand
+from ledger.kernel.rejection import GeneralRejection
 from ledger.operate.schema import SchemaOutdated
 from ledger.operate.settings import Settings
 from ledger.programs.commands import CommandWorker
-from ledger.programs.decision_runner import NOT_RECORDED
-from ledger.write.ledger import Decision, Ledger
+from ledger.write.ledger import Decision, Ledger, decide
 from tests.programs.services import (
     client,
     count,
@@ -110,7 +109,7 @@ async def test_a_command_that_the_database_refuses_is_set_aside_and_spoils_no_ba
             sent.append(await ledger.send("DelistInstrument", {"instrument": "A:B"}))
             sent.append(await ledger.send("Deposit", DEPOSIT, account_id=account_id))
         outcomes = [await command for command in sent]
-    assert {outcome.code for outcome in outcomes[::2]} == {NOT_RECORDED}
+    assert {outcome.code for outcome in outcomes[::2]} == {GeneralRejection.NOT_RECORDED}
     assert {outcome.status for outcome in outcomes[1::2]} == {"ACCEPTED"}
     assert count(database_url, "failed_commands") == 5
 

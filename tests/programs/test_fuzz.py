@@ -22,8 +22,8 @@ from nats.aio.msg import Msg
 from uuid_utils.compat import uuid7
 
 from ledger.bus.connection import REPLY_TO
-from ledger.command_data import COMMAND_DATA
-from ledger.commands import Outcome
+from ledger.kernel.command import Outcome
+from ledger.nouns import COMMAND_DATA
 from ledger.operate.embedded.servers import EmbeddedNats
 from tests.conftest import TEMPLATE
 from tests.databases import temporary_database

@@ -8,10 +8,11 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from ledger.bus.connection import COMMANDS_STREAM, SECONDS_PER_DAY
-from ledger.commands import Outcome
+from ledger.kernel.command import Outcome
+from ledger.kernel.rejection import GeneralRejection
 from ledger.operate.settings import InvalidSettings, Settings, load
 from ledger.programs import housekeeping
-from ledger.programs.rate_limit import RATE_LIMITED, RateLimit
+from ledger.programs.rate_limit import RateLimit
 from tests.programs.services import ANSWER_SECONDS, client, count, open_account, running_worker
 from tests.roles.acting import acting_as
 
@@ -51,7 +52,7 @@ async def test_too_many_requests_are_refused_for_ever_and_facts_and_cancels_neve
         cancelled = await all_of("RequestCancel", {"order_id": str(uuid7())}, 5)
         assert {one.status for one in deposited} == {"ACCEPTED"}
         assert [one.status for one in withdrawn] == 2 * ["ACCEPTED"] + 3 * ["REJECTED"]
-        assert {one.code for one in withdrawn[2:]} == {RATE_LIMITED}
+        assert {one.code for one in withdrawn[2:]} == {GeneralRejection.RATE_LIMITED}
         assert {one.code for one in cancelled} == {"UNKNOWN_ORDER"}
         refused = withdrawn[-1]
         assert "0.001 requests a second" in (refused.message or "")
@@ -62,7 +63,7 @@ async def test_too_many_requests_are_refused_for_ever_and_facts_and_cancels_neve
             account_id=account_id,
             command_id=refused.command_id,
         )
-        assert (again.code, again.replayed) == (RATE_LIMITED, True)
+        assert (again.code, again.replayed) == (GeneralRejection.RATE_LIMITED, True)
         await open_account(ledger)  # another account has a burst of its own
 
 

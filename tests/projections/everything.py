@@ -8,10 +8,40 @@ from uuid import UUID, uuid4
 import psycopg
 
 from benchmarks.event_mix import EventMix, append_mix
-from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.allocations import rules as allocation_rules
-from ledger.nouns.instruments import rules as instrument_rules
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.accounts.events import (
+    AccountAdjusted,
+    AccountClosed,
+    AccountReactivated,
+    AccountRebalanced,
+    AccountSuspended,
+    AccountTransferred,
+    AccountWithdrawn,
+    FundsHeld,
+    FundsReleased,
+    Reason,
+)
+from ledger.nouns.allocations.events import (
+    AllocationChanged,
+    AllocationsRebalanced,
+    StrategyAssigned,
+    StrategyDeactivated,
+)
+from ledger.nouns.instruments import state as instrument_state
+from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
+from ledger.nouns.orders.events import (
+    OrderCancelRejected,
+    OrderCancelRequested,
+    OrderExpired,
+    OrderFillConflicted,
+    OrderRejected,
+    OrderReplaced,
+    OrderReplaceRejected,
+    OrderReplaceRequested,
+    OrderReported,
+    OrderTerms,
+    Origin,
+    TimeInForce,
+)
 from ledger.nouns.orders.status import OrderStatus
 from ledger.nouns.projections import events as projection_events
 from tests.projections import log as events
@@ -41,9 +71,9 @@ def append_everything(database_url: str) -> None:
         log.account(late)
         log.append(OTHER_ACCOUNT, late, user_id=OTHER_USER)
         log.account(
-            account_rules.AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
-            account_rules.AccountReactivated(),
-            account_rules.AccountClosed(),
+            AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
+            AccountReactivated(),
+            AccountClosed(),
         )
 
 
@@ -57,10 +87,10 @@ def _instrument(log: Log) -> None:
         "min_quantity": Decimal("0.001"),
     }
     log.append(
-        instrument_rules.stream_id(INSTRUMENT + "-2"),
-        instrument_rules.InstrumentListed(**terms),
-        instrument_rules.InstrumentUpdated(**terms | {"max_quantity": Decimal(9)}),
-        instrument_rules.InstrumentDelisted(instrument=INSTRUMENT + "-2"),
+        instrument_state.stream_id(INSTRUMENT + "-2"),
+        InstrumentListed(**terms),
+        InstrumentUpdated(**terms | {"max_quantity": Decimal(9)}),
+        InstrumentDelisted(instrument=INSTRUMENT + "-2"),
         user_id=None,
     )
 
@@ -77,50 +107,48 @@ def _operations(log: Log) -> None:
 def _account(log: Log) -> None:
     log.account(events.account_opened(), events.deposited("USDT", "100000", "wire 1"))
     log.allocation(
-        allocation_rules.StrategyAssigned(
-            account_id=ACCOUNT, strategy_id="grid", allocation_percent=Decimal(40)
-        ),
-        allocation_rules.AllocationChanged(
+        StrategyAssigned(account_id=ACCOUNT, strategy_id="grid", allocation_percent=Decimal(40)),
+        AllocationChanged(
             account_id=ACCOUNT,
             strategy_id="grid",
             allocation_percent=Decimal(60),
             risk_multiplier=Decimal(2),
             auto_rebalance=True,
         ),
-        allocation_rules.AllocationsRebalanced(account_id=ACCOUNT),
-        allocation_rules.StrategyDeactivated(account_id=ACCOUNT, strategy_id="grid"),
+        AllocationsRebalanced(account_id=ACCOUNT),
+        StrategyDeactivated(account_id=ACCOUNT, strategy_id="grid"),
     )
     moved = (
-        events.posting("main", "USDT", "-10", account_rules.Reason.TRANSFER),
-        events.posting("grid", "USDT", "10", account_rules.Reason.TRANSFER),
+        events.posting("main", "USDT", "-10", Reason.TRANSFER),
+        events.posting("grid", "USDT", "10", Reason.TRANSFER),
     )
     log.account(
-        account_rules.AccountTransferred(
+        AccountTransferred(
             asset="USDT",
             amount=Decimal(10),
             from_sub_account="main",
             to_sub_account="grid",
             postings=moved,
         ),
-        account_rules.AccountRebalanced(postings=moved),
-        account_rules.AccountWithdrawn(
+        AccountRebalanced(postings=moved),
+        AccountWithdrawn(
             asset="USDT",
             amount=Decimal(5),
             sub_account="main",
             postings=(
-                events.posting("main", "USDT", "-5", account_rules.Reason.WITHDRAWAL),
-                events.posting("external", "USDT", "5", account_rules.Reason.WITHDRAWAL),
+                events.posting("main", "USDT", "-5", Reason.WITHDRAWAL),
+                events.posting("external", "USDT", "5", Reason.WITHDRAWAL),
             ),
         ),
-        account_rules.AccountAdjusted(
+        AccountAdjusted(
             asset="DOGE",
             amount=Decimal("0.00000001"),
             sub_account="main",
             reason="airdrop",
             actor="ops",
             postings=(
-                events.posting("main", "DOGE", "0.00000001", account_rules.Reason.ADJUSTMENT),
-                events.posting("external", "DOGE", "-0.00000001", account_rules.Reason.ADJUSTMENT),
+                events.posting("main", "DOGE", "0.00000001", Reason.ADJUSTMENT),
+                events.posting("external", "DOGE", "-0.00000001", Reason.ADJUSTMENT),
             ),
         ),
     )
@@ -129,38 +157,34 @@ def _account(log: Log) -> None:
 def _order(log: Log) -> None:
     """One order that sees about everything."""
     log.order(events.submitted())
-    log.account(
-        account_rules.FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "1000"),))
-    )
+    log.account(FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "1000"),)))
     log.order(events.accepted())
     log.order(events.filled("4", cum="4", commission=Decimal("0.4"), commission_asset="USDT"))
     log.account(events.settled("4", "100", fee="0.4", holds=(events.hold("USDT", "-400"),)))
     now: dict[str, Any] = {"account_id": ACCOUNT, "status": OrderStatus.PARTIALLY_FILLED}
     log.order(
-        order_rules.OrderCancelRequested(**now),
-        order_rules.OrderCancelRejected(**now),
-        order_rules.OrderReplaceRequested(**now, quantity=Decimal(8)),
-        order_rules.OrderReplaceRejected(**now),
-        order_rules.OrderReplaced(**now, quantity=Decimal(8), price=Decimal(101)),
+        OrderCancelRequested(**now),
+        OrderCancelRejected(**now),
+        OrderReplaceRequested(**now, quantity=Decimal(8)),
+        OrderReplaceRejected(**now),
+        OrderReplaced(**now, quantity=Decimal(8), price=Decimal(101)),
         events.filled(
             "1", cum="5", trade_id="t-2", commission=Decimal("0.001"), commission_asset="BNB"
         ),
     )
     conflict: dict[str, Any] = {
         name: getattr(events.filled("9", cum="9"), name)
-        for name in order_rules.OrderFillConflicted.__struct_fields__
+        for name in OrderFillConflicted.__struct_fields__
     }
     log.order(
-        order_rules.OrderFillConflicted(**conflict),
+        OrderFillConflicted(**conflict),
         events.fill_voided(
             "4", cum="1", commission=Decimal("0.4"), commission_asset="USDT", reason="busted"
         ),
     )
     log.account(events.trade_voided("4", "100", fee="0.4"))
     log.order(events.cancelled(reason="done"))
-    log.account(
-        account_rules.FundsReleased(order_id=events.ORDER, holds=(events.hold("USDT", "-600"),))
-    )
+    log.account(FundsReleased(order_id=events.ORDER, holds=(events.hold("USDT", "-600"),)))
 
 
 def _ends(log: Log) -> None:
@@ -169,19 +193,19 @@ def _ends(log: Log) -> None:
     log.order(events.denied(), order_id=_id(1))
     log.order(
         events.submitted(),
-        order_rules.OrderRejected(**now, status=OrderStatus.REJECTED, reason="no such market"),
+        OrderRejected(**now, status=OrderStatus.REJECTED, reason="no such market"),
         order_id=_id(2),
     )
     log.order(
-        events.submitted(time_in_force=order_rules.TimeInForce.IOC),
-        order_rules.OrderExpired(**now, status=OrderStatus.EXPIRED, reason="IOC"),
+        events.submitted(time_in_force=TimeInForce.IOC),
+        OrderExpired(**now, status=OrderStatus.EXPIRED, reason="IOC"),
         order_id=_id(3),
     )
     terms: dict[str, Any] = {
-        name: getattr(events.submitted(), name) for name in order_rules.OrderTerms.__struct_fields__
+        name: getattr(events.submitted(), name) for name in OrderTerms.__struct_fields__
     }
     log.order(
-        order_rules.OrderReported(**terms | {"origin": order_rules.Origin.EXTERNAL}),
+        OrderReported(**terms | {"origin": Origin.EXTERNAL}),
         events.filled("12", cum="12", status="FILLED"),
         order_id=_id(4),
     )

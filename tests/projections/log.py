@@ -11,9 +11,28 @@ import psycopg
 
 from ledger.eventstore import codec, store
 from ledger.kernel.event import Event
-from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.allocations import rules as allocation_rules
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.accounts.events import (
+    AccountDeposited,
+    AccountOpened,
+    AccountType,
+    Environment,
+    HoldChange,
+    Posting,
+    Reason,
+    TradeSettled,
+    TradeVoided,
+)
+from ledger.nouns.allocations import state as allocation_state
+from ledger.nouns.orders.events import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderDenied,
+    OrderFilled,
+    OrderFillVoided,
+    OrderSubmitted,
+    OrderType,
+    Side,
+)
 from ledger.nouns.orders.status import OrderStatus
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -50,7 +69,7 @@ class Log:
                     stream_type=event.type.partition(".")[0],
                     event_type=event.type,
                     event_version=version,
-                    data=codec.encode(event).decode(),
+                    data=codec.encode(event),
                     metadata=f'{{"schema": {shape}}}' if shape > 1 else "{}",
                     correlation_id=None,
                     causation_id=None,
@@ -71,7 +90,7 @@ class Log:
         return self.append(order_id, *events)
 
     def allocation(self, *events: Event) -> int:
-        return self.append(allocation_rules.stream_id(ACCOUNT), *events)
+        return self.append(allocation_state.stream_id(ACCOUNT), *events)
 
 
 @contextmanager
@@ -83,34 +102,28 @@ def opened_log(database_url: str) -> Iterator[Log]:
 # --- events with defaults --------------------------------------------------------------
 
 
-def account_opened(**changes: Any) -> account_rules.AccountOpened:
+def account_opened(**changes: Any) -> AccountOpened:
     fields: dict[str, Any] = {
         "user_id": USER,
         "exchange": "BINANCE",
         "name": "main account",
-        "account_type": account_rules.AccountType.CASH,
-        "environment": account_rules.Environment.LIVE,
+        "account_type": AccountType.CASH,
+        "environment": Environment.LIVE,
         "base_currency": "USDT",
     }
-    return account_rules.AccountOpened(**fields | changes)
+    return AccountOpened(**fields | changes)
 
 
-def posting(
-    book: str, asset: str, amount: str, reason: account_rules.Reason = account_rules.Reason.DEPOSIT
-) -> account_rules.Posting:
-    return account_rules.Posting(book=book, asset=asset, amount=Decimal(amount), reason=reason)
+def posting(book: str, asset: str, amount: str, reason: Reason = Reason.DEPOSIT) -> Posting:
+    return Posting(book=book, asset=asset, amount=Decimal(amount), reason=reason)
 
 
-def hold(asset: str, amount: str, order_id: UUID = ORDER) -> account_rules.HoldChange:
-    return account_rules.HoldChange(
-        order_id=order_id, sub_account="main", asset=asset, amount=Decimal(amount)
-    )
+def hold(asset: str, amount: str, order_id: UUID = ORDER) -> HoldChange:
+    return HoldChange(order_id=order_id, sub_account="main", asset=asset, amount=Decimal(amount))
 
 
-def deposited(
-    asset: str, amount: str, reference: str | None = None
-) -> account_rules.AccountDeposited:
-    return account_rules.AccountDeposited(
+def deposited(asset: str, amount: str, reference: str | None = None) -> AccountDeposited:
+    return AccountDeposited(
         asset=asset,
         amount=Decimal(amount),
         sub_account="main",
@@ -123,33 +136,31 @@ def settled(
     quantity: str,
     price: str,
     *,
-    side: order_rules.Side = order_rules.Side.BUY,
+    side: Side = Side.BUY,
     fee: str = "0",
     **changes: Any,
-) -> account_rules.TradeSettled:
+) -> TradeSettled:
     """A trade at `quantity` x `price` in BTC and USDT."""
-    return account_rules.TradeSettled(**_trade(quantity, price, side, fee, void=False) | changes)
+    return TradeSettled(**_trade(quantity, price, side, fee, void=False) | changes)
 
 
 def trade_voided(
     quantity: str,
     price: str,
     *,
-    side: order_rules.Side = order_rules.Side.BUY,
+    side: Side = Side.BUY,
     fee: str = "0",
     **changes: Any,
-) -> account_rules.TradeVoided:
-    return account_rules.TradeVoided(**_trade(quantity, price, side, fee, void=True) | changes)
+) -> TradeVoided:
+    return TradeVoided(**_trade(quantity, price, side, fee, void=True) | changes)
 
 
-def _trade(
-    quantity: str, price: str, side: order_rules.Side, fee: str, *, void: bool
-) -> dict[str, Any]:
-    base = Decimal(quantity) * (1 if (side is order_rules.Side.BUY) is not void else -1)
+def _trade(quantity: str, price: str, side: Side, fee: str, *, void: bool) -> dict[str, Any]:
+    base = Decimal(quantity) * (1 if (side is Side.BUY) is not void else -1)
     quote = -base * Decimal(price)
     charged = -Decimal(fee) if not void else Decimal(fee)
-    traded = account_rules.Reason.TRADE_VOID if void else account_rules.Reason.TRADE
-    paid = account_rules.Reason.FEE_VOID if void else account_rules.Reason.FEE
+    traded = Reason.TRADE_VOID if void else Reason.TRADE
+    paid = Reason.FEE_VOID if void else Reason.FEE
     legs = (
         ("venue:BINANCE", "BTC", base, traded),
         ("venue:BINANCE", "USDT", quote, traded),
@@ -171,13 +182,13 @@ def _trade(
     }
 
 
-def submitted(**changes: Any) -> order_rules.OrderSubmitted:
-    return order_rules.OrderSubmitted(**_terms() | changes)
+def submitted(**changes: Any) -> OrderSubmitted:
+    return OrderSubmitted(**_terms() | changes)
 
 
-def denied(**changes: Any) -> order_rules.OrderDenied:
+def denied(**changes: Any) -> OrderDenied:
     refused = {"status": OrderStatus.REJECTED, "code": "INSUFFICIENT_FUNDS", "reason": "too little"}
-    return order_rules.OrderDenied(**_terms() | refused | changes)
+    return OrderDenied(**_terms() | refused | changes)
 
 
 def _terms() -> dict[str, Any]:
@@ -187,34 +198,34 @@ def _terms() -> dict[str, Any]:
         "instrument": INSTRUMENT,
         "base_asset": "BTC",
         "quote_asset": "USDT",
-        "side": order_rules.Side.BUY,
-        "order_type": order_rules.OrderType.LIMIT,
+        "side": Side.BUY,
+        "order_type": OrderType.LIMIT,
         "sub_account": "main",
         "quantity": Decimal(10),
         "price": Decimal(100),
     }
 
 
-def accepted(**changes: Any) -> order_rules.OrderAccepted:
+def accepted(**changes: Any) -> OrderAccepted:
     fields: dict[str, Any] = {
         "account_id": ACCOUNT,
         "status": OrderStatus.NEW,
         "venue_order_id": "v-1",
     }
-    return order_rules.OrderAccepted(**fields | changes)
+    return OrderAccepted(**fields | changes)
 
 
 def filled(
     quantity: str, price: str = "100", *, cum: str, status: str = "PARTIALLY_FILLED", **changes: Any
-) -> order_rules.OrderFilled:
+) -> OrderFilled:
     """A trade after which `cum` is filled."""
-    return order_rules.OrderFilled(**_execution(quantity, price, cum, status) | changes)
+    return OrderFilled(**_execution(quantity, price, cum, status) | changes)
 
 
 def fill_voided(
     quantity: str, price: str = "100", *, cum: str, status: str = "PARTIALLY_FILLED", **changes: Any
-) -> order_rules.OrderFillVoided:
-    return order_rules.OrderFillVoided(**_execution(quantity, price, cum, status) | changes)
+) -> OrderFillVoided:
+    return OrderFillVoided(**_execution(quantity, price, cum, status) | changes)
 
 
 def _execution(quantity: str, price: str, cum: str, status: str) -> dict[str, Any]:
@@ -225,7 +236,7 @@ def _execution(quantity: str, price: str, cum: str, status: str) -> dict[str, An
         "instrument": INSTRUMENT,
         "base_asset": "BTC",
         "quote_asset": "USDT",
-        "side": order_rules.Side.BUY,
+        "side": Side.BUY,
         "sub_account": "main",
         "last_qty": Decimal(quantity),
         "last_px": Decimal(price),
@@ -235,6 +246,6 @@ def _execution(quantity: str, price: str, cum: str, status: str) -> dict[str, An
     }
 
 
-def cancelled(**changes: Any) -> order_rules.OrderCancelled:
+def cancelled(**changes: Any) -> OrderCancelled:
     fields: dict[str, Any] = {"account_id": ACCOUNT, "status": OrderStatus.CANCELLED}
-    return order_rules.OrderCancelled(**fields | changes)
+    return OrderCancelled(**fields | changes)

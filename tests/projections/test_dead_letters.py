@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.orders.events import OrderAccepted
 from projections.engine.builds.candidate import Limits
 from projections.engine.builds.rebuild import rebuild, verify
 from projections.engine.builds.rollback import PreviousNotWhole, rollback
@@ -41,14 +41,14 @@ RECORDED = (
 
 def _with_a_mistake(projection: Projection = orders.PROJECTION) -> Projection:
     """Code that cannot handle the acceptance of one order."""
-    right = projection.folds[order_rules.OrderAccepted]
+    right = projection.folds[OrderAccepted]
 
     def wrong(recorded: Any, event: Any, rows: Any) -> None:
         if recorded.stream_id == POISONED:
             raise ZeroDivisionError("a mistake in the code")
         right(recorded, event, rows)
 
-    return replace(projection, folds={**projection.folds, order_rules.OrderAccepted: wrong})
+    return replace(projection, folds={**projection.folds, OrderAccepted: wrong})
 
 
 def _append_orders(log: Log, count: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts.events import FundsHeld
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from projections.engine import checkpoint, lease
@@ -260,7 +260,7 @@ def test_rows_that_do_not_fit_their_table_are_refused_with_both_column_lists(
         "balances",
         1,
         (Table("balances", Thing, key=("name",)),),
-        {account_rules.FundsHeld: fold},
+        {FundsHeld: fold},
         keys,
     )
     with (

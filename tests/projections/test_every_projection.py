@@ -5,7 +5,7 @@ from functools import partial
 import psycopg
 import pytest
 
-from ledger.eventstore.codec import EVENT_CLASSES
+from ledger.nouns import EVENTS
 from projections.engine.projection import Projection
 from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
@@ -32,7 +32,7 @@ def test_the_log_of_these_tests_has_every_type_of_event(log_url: str) -> None:
         found = {
             row[0] for row in connection.execute("SELECT DISTINCT event_type FROM event_store")
         }
-    assert found == set(EVENT_CLASSES)
+    assert found == set(EVENTS)
 
 
 @every_projection

@@ -44,8 +44,8 @@ PROJECTIONS = tuple(FIND(name) for name in ("orders", "order_fills", "portfolio_
 REBUILD_SLOWLY = """
 import sys
 from tests.projections.test_interrupted_rebuild import *
-limits = shadow.Limits(batch_positions=5, rows_in_memory=1000, processes=int(sys.argv[2]),
-                       worth_processes_positions=1)
+limits = candidate.Limits(batch_positions=5, rows_in_memory=1000, processes=int(sys.argv[2]),
+                          worth_processes_positions=1)
 if __name__ == "__main__":
     rebuild_all(sys.argv[1], PROJECTIONS, limits, find=FIND if limits.processes > 1 else None)
 """

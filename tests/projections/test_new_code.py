@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts.events import AccountDeposited
 from projections.engine.builds import candidate, generations
 from projections.engine.builds.rebuild import RebuildDiffers, rebuild
 from projections.engine.builds.rollback import rollback
@@ -40,7 +40,7 @@ def _projection(version: int, row: type[Row], *first: Any) -> Projection:
     """Sums the deposits of each asset; `first` are further columns of a new row."""
     table = Table("deposits", row, key=("asset",))
 
-    def deposited(recorded: Recorded, event: account_rules.AccountDeposited, rows: RowSet) -> None:
+    def deposited(recorded: Recorded, event: AccountDeposited, rows: RowSet) -> None:
         found: Any = rows[table].change(event.asset)
         if found is None:
             rows[table].insert(row(event.asset, event.amount, *first))
@@ -53,7 +53,7 @@ def _projection(version: int, row: type[Row], *first: Any) -> Projection:
         name="deposits",
         version=version,
         tables=(table,),
-        folds={account_rules.AccountDeposited: deposited},
+        folds={AccountDeposited: deposited},
         keys=lambda recorded, event: [(table, event.asset)],
     )
 

@@ -9,10 +9,23 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.allocations import rules as allocation_rules
-from ledger.nouns.instruments import rules as instrument_rules
-from ledger.nouns.orders import rules as order_rules
+from ledger.nouns.accounts.events import AccountSuspended, Environment, FundsHeld
+from ledger.nouns.allocations.events import (
+    AllocationsRebalanced,
+    StrategyAssigned,
+    StrategyDeactivated,
+)
+from ledger.nouns.instruments import state as instrument_state
+from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
+from ledger.nouns.orders.events import (
+    LiquiditySide,
+    OrderCancelRejected,
+    OrderCancelRequested,
+    OrderReplaced,
+    OrderReplaceRequested,
+    OrderType,
+    Side,
+)
 from ledger.nouns.orders.status import OrderStatus
 from projections.engine.builds import candidate
 from projections.engine.builds.candidate import Limits, Shadow
@@ -163,7 +176,7 @@ def test_a_denied_order_has_nothing_left_and_says_why(log: Log, rows: Rows) -> N
 def test_a_market_buy_with_a_budget_is_as_large_as_what_it_bought(log: Log, rows: Rows) -> None:
     log.order(
         events.submitted(
-            order_type=order_rules.OrderType.MARKET,
+            order_type=OrderType.MARKET,
             quantity=None,
             price=None,
             quote_quantity=Decimal(500),
@@ -177,11 +190,11 @@ def test_a_market_buy_with_a_budget_is_as_large_as_what_it_bought(log: Log, rows
 def test_requests_are_flags_until_they_are_answered(log: Log, rows: Rows) -> None:
     now: dict[str, Any] = {"account_id": ACCOUNT, "status": OrderStatus.NEW}
     log.order(events.submitted(), events.accepted())
-    log.order(order_rules.OrderCancelRequested(**now), order_rules.OrderReplaceRequested(**now))
+    log.order(OrderCancelRequested(**now), OrderReplaceRequested(**now))
     row = _order(rows)
     assert (row["cancel_requested"], row["replace_requested"]) == (True, True)
-    log.order(order_rules.OrderCancelRejected(**now))
-    log.order(order_rules.OrderReplaced(**now, quantity=Decimal(7), price=Decimal(99)))
+    log.order(OrderCancelRejected(**now))
+    log.order(OrderReplaced(**now, quantity=Decimal(7), price=Decimal(99)))
     row = _order(rows)
     assert (row["cancel_requested"], row["replace_requested"]) == (False, False)
     assert (row["quantity"], row["price"], row["leaves_quantity"]) == (7, 99, 7)
@@ -205,7 +218,7 @@ def test_a_commission_in_a_second_asset_is_kept_beside_the_first(log: Log, rows:
 def test_every_trade_has_a_row_also_when_voided_or_late(log: Log, rows: Rows) -> None:
     log.order(
         events.submitted(),
-        events.filled("4", cum="4", liquidity_side=order_rules.LiquiditySide.MAKER),
+        events.filled("4", cum="4", liquidity_side=LiquiditySide.MAKER),
         events.filled("6", cum="10", trade_id="t-2", late=True, status="FILLED"),
         events.fill_voided("4", cum="6", status="FILLED"),
     )
@@ -220,7 +233,7 @@ def test_every_trade_has_a_row_also_when_voided_or_late(log: Log, rows: Rows) ->
 
 def test_balances_are_real_sub_accounts_and_the_other_side_is_apart(log: Log, rows: Rows) -> None:
     log.account(events.deposited("USDT", "1000"))
-    log.account(account_rules.FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "400"),)))
+    log.account(FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "400"),)))
     log.account(events.settled("3", "100", fee="2", holds=(events.hold("USDT", "-300"),)))
     found = {row["asset"]: row for row in rows("balances")}
     usdt, btc = found["USDT"], found["BTC"]
@@ -260,9 +273,9 @@ def test_transactions_have_both_sides_with_running_balances(log: Log, rows: Rows
     assert (trade["order_id"], trade["trade_id"]) == (events.ORDER, "t-1")
 
 
-@pytest.mark.parametrize("side", order_rules.Side)
+@pytest.mark.parametrize("side", Side)
 def test_a_trade_names_the_asset_of_its_price_on_both_sides_and_when_voided(
-    log: Log, rows: Rows, side: order_rules.Side
+    log: Log, rows: Rows, side: Side
 ) -> None:
     log.account(events.settled("3", "100", side=side), events.trade_voided("3", "100", side=side))
     assert {row["quote_asset"] for row in rows("transactions")} == {"USDT"}
@@ -279,7 +292,7 @@ def test_an_account_says_whether_it_may_trade_and_why_not(log: Log, rows: Rows) 
         "LIVE",
         "main account",
     )
-    log.account(account_rules.AccountSuspended(reason="audit"))
+    log.account(AccountSuspended(reason="audit"))
     (row,) = rows("accounts")
     assert (row["status"], row["status_reason"]) == ("SUSPENDED", "audit")
 
@@ -287,13 +300,11 @@ def test_an_account_says_whether_it_may_trade_and_why_not(log: Log, rows: Rows) 
 def test_a_rebalance_dates_the_active_assignments_of_its_account(log: Log, rows: Rows) -> None:
     log.allocation(
         *(
-            allocation_rules.StrategyAssigned(
-                account_id=ACCOUNT, strategy_id=name, allocation_percent=Decimal(50)
-            )
+            StrategyAssigned(account_id=ACCOUNT, strategy_id=name, allocation_percent=Decimal(50))
             for name in ("grid", "trend")
         ),
-        allocation_rules.StrategyDeactivated(account_id=ACCOUNT, strategy_id="trend"),
-        allocation_rules.AllocationsRebalanced(account_id=ACCOUNT),
+        StrategyDeactivated(account_id=ACCOUNT, strategy_id="trend"),
+        AllocationsRebalanced(account_id=ACCOUNT),
     )
     found = {row["strategy_id"]: row for row in rows("user_strategy_assignments")}
     assert (found["grid"]["is_active"], found["trend"]["is_active"]) == (True, False)
@@ -311,12 +322,12 @@ def test_a_symbol_is_listed_updated_and_delisted(log: Log, rows: Rows) -> None:
         "step_size": Decimal("0.001"),
         "min_quantity": Decimal("0.001"),
     }
-    stream_id = instrument_rules.stream_id(INSTRUMENT)
-    log.append(stream_id, instrument_rules.InstrumentListed(**terms), user_id=None)
+    stream_id = instrument_state.stream_id(INSTRUMENT)
+    log.append(stream_id, InstrumentListed(**terms), user_id=None)
     log.append(
         stream_id,
-        instrument_rules.InstrumentUpdated(**terms | {"tick_size": Decimal("0.1")}),
-        instrument_rules.InstrumentDelisted(instrument=INSTRUMENT),
+        InstrumentUpdated(**terms | {"tick_size": Decimal("0.1")}),
+        InstrumentDelisted(instrument=INSTRUMENT),
         user_id=None,
     )
     (row,) = rows("symbols")
@@ -344,7 +355,7 @@ def test_a_snapshot_shows_the_account_after_its_last_event_of_the_interval(
 ) -> None:
     log.account(events.deposited("USDT", "1000"), events.deposited("USDT", "500"))
     log.now = START + timedelta(minutes=3)
-    log.account(account_rules.FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "400"),)))
+    log.account(FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "400"),)))
     assert _values(rows) == [(0, 1500, 1500, []), (3, 1500, 1100, [])]
 
 
@@ -377,9 +388,7 @@ def test_an_event_of_an_interval_left_behind_counts_in_the_current_one(
 
 def test_prices_of_a_backtest_say_nothing_about_live_money(log: Log, rows: Rows) -> None:
     other = events.ORDER
-    log.append(
-        other, events.account_opened(environment=account_rules.Environment.BACKTEST), user_id=USER
-    )
+    log.append(other, events.account_opened(environment=Environment.BACKTEST), user_id=USER)
     log.order(
         events.submitted(account_id=other),
         events.filled("1", "7", cum="1", account_id=other),

@@ -10,10 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger.command_data import COMMAND_DATA
-from ledger.commands import Outcome
-from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.command import Outcome
+from ledger.nouns import COMMAND_DATA, EVENTS
 from ledger.operate.schema import sql_directory
 from projections.questions.catalogue import questions
 from projections.registry import all_projections
@@ -30,10 +29,10 @@ TABLES = {
 def everybodys_words() -> set[str]:
     """The names that columns share with commands, events, the write side's own tables, and single
     English words."""
-    structs: list[type[msgspec.Struct]] = [*EVENT_CLASSES.values(), RecordedEvent, Outcome]
+    structs: list[type[msgspec.Struct]] = [*EVENTS.values(), RecordedEvent, Outcome]
     words = {name for struct in structs for name in struct.__struct_fields__}
     words |= {name for model in COMMAND_DATA.values() for name in model.model_fields}
-    words |= {word for name in EVENT_CLASSES for word in name.split(".")}
+    words |= {word for name in EVENTS for word in name.split(".")}
     for path in (sql_directory() / "migrations").glob("*.sql"):
         words |= set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
     return words | {name for columns in TABLES.values() for name in columns if "_" not in name}

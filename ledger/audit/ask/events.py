@@ -32,9 +32,9 @@ from psycopg import sql
 
 from ledger.audit.ask import payload
 from ledger.audit.ask.payload import Condition
-from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.eventstore.reader import ACCOUNT, COLUMNS, RecordedEvent
 from ledger.eventstore.session import FETCH_ROWS
+from ledger.nouns import EVENTS
 
 COMMON_TYPES = (
     "order.submitted",
@@ -47,7 +47,7 @@ COMMON_TYPES = (
 )
 """The types that index event_store_uncommon_type leaves out."""
 
-_UNCOMMON_STREAMS = {name.partition(".")[0] for name in EVENT_CLASSES} - {
+_UNCOMMON_STREAMS = {name.partition(".")[0] for name in EVENTS} - {
     name.partition(".")[0] for name in COMMON_TYPES
 }
 

@@ -21,7 +21,7 @@ from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
-from ledger.nouns.accounts.rules import AccountEvent, is_own_book
+from ledger.nouns.accounts.events import AccountEvent, is_own_book
 
 if TYPE_CHECKING:
     from projections.questions.question import Question

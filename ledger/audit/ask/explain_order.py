@@ -18,8 +18,8 @@ from ledger.audit.ask.trace import UnknownId
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
-from ledger.nouns.accounts.rules import AccountEvent
-from ledger.nouns.orders.rules import (
+from ledger.nouns.accounts.events import AccountEvent
+from ledger.nouns.orders.events import (
     OrderEvent,
     OrderFilled,
     OrderFillVoided,

@@ -21,7 +21,7 @@ import psycopg
 
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.kernel.money import shown
-from ledger.nouns.accounts.rules import AccountEvent
+from ledger.nouns.accounts.events import AccountEvent
 
 MAX_COMMANDS = 1_000
 """Commands in one trace: more than anybody reads, and a few seconds of work."""

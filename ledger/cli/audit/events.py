@@ -141,11 +141,11 @@ def _object(text: str) -> dict[str, Any]:
 
 def _check_types(wanted: "EventFilter") -> None:
     """A misspelt type would find nothing, and look like an answer."""
-    from ledger.eventstore.codec import EVENT_CLASSES
+    from ledger.nouns import EVENTS
 
-    unknown = [name for name in wanted.event_types if name not in EVENT_CLASSES]
+    unknown = [name for name in wanted.event_types if name not in EVENTS]
     if unknown:
         raise typer.BadParameter(
-            f"{unknown[0]!r} is no event type; there are: {', '.join(sorted(EVENT_CLASSES))}",
+            f"{unknown[0]!r} is no event type; there are: {', '.join(sorted(EVENTS))}",
             param_hint="--type",
         )

@@ -205,7 +205,7 @@ def _new_events(
                 stream_type=_stream_type(event.topic),
                 event_type=event.topic,
                 event_version=version,
-                data=_as_json(event.state, f"{event.topic!r} of stream {stream_id}"),
+                data=_as_json(event.state, f"{event.topic!r} of stream {stream_id}").encode(),
                 metadata=_NUMBERED_FROM_ZERO if from_zero else _NUMBERED_FROM_ONE,
                 correlation_id=None,
                 causation_id=None,

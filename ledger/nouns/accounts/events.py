@@ -3,12 +3,11 @@
 Every event of an account says what it does to money in the same two lists: `postings`
 (what moved, summing to zero per asset) and `holds` (what became locked or free). State,
 balances, transactions and explanations all read those two lists and nothing else.
-State and decisions are in `account`, which everybody else imports these names from.
 """
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -100,6 +99,11 @@ class AccountEvent(Event, frozen=True, kw_only=True):
     overdrawn: bool = False
 
 
+class MoneyEvent(AccountEvent, frozen=True, kw_only=True):
+    """An event that moves or locks money: the only ones that have postings or holds. Balances,
+    transactions and explanations follow these, all of them."""
+
+
 class AccountOpened(AccountEvent, frozen=True, kw_only=True):
     """Version 1 said `is_testnet`; version 2 says `environment`."""
 
@@ -113,7 +117,7 @@ class AccountOpened(AccountEvent, frozen=True, kw_only=True):
     base_currency: str
 
 
-class AccountDeposited(AccountEvent, frozen=True, kw_only=True):
+class AccountDeposited(MoneyEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "account.deposited"
     asset: str
     amount: Decimal
@@ -122,7 +126,7 @@ class AccountDeposited(AccountEvent, frozen=True, kw_only=True):
     account_closed: bool = False
 
 
-class AccountWithdrawn(AccountEvent, frozen=True, kw_only=True):
+class AccountWithdrawn(MoneyEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "account.withdrawn"
     asset: str
     amount: Decimal
@@ -130,7 +134,7 @@ class AccountWithdrawn(AccountEvent, frozen=True, kw_only=True):
     reference: str | None = None
 
 
-class AccountTransferred(AccountEvent, frozen=True, kw_only=True):
+class AccountTransferred(MoneyEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "account.transferred"
     asset: str
     amount: Decimal
@@ -138,7 +142,7 @@ class AccountTransferred(AccountEvent, frozen=True, kw_only=True):
     to_sub_account: str
 
 
-class AccountAdjusted(AccountEvent, frozen=True, kw_only=True):
+class AccountAdjusted(MoneyEvent, frozen=True, kw_only=True):
     """A correction by a person; `amount` is signed."""
 
     type: ClassVar[str] = "account.adjusted"
@@ -168,21 +172,21 @@ class AccountClosed(AccountEvent, frozen=True, kw_only=True):
     actor: str | None = None
 
 
-class FundsHeld(AccountEvent, frozen=True, kw_only=True):
+class FundsHeld(MoneyEvent, frozen=True, kw_only=True):
     """An order locks (more) funds."""
 
     type: ClassVar[str] = "account.funds_held"
     order_id: UUID
 
 
-class FundsReleased(AccountEvent, frozen=True, kw_only=True):
+class FundsReleased(MoneyEvent, frozen=True, kw_only=True):
     """An order locks less, or nothing more."""
 
     type: ClassVar[str] = "account.funds_released"
     order_id: UUID
 
 
-class TradeSettled(AccountEvent, frozen=True, kw_only=True):
+class TradeSettled(MoneyEvent, frozen=True, kw_only=True):
     """Money moved by a fill, and the part of the hold that it consumed or set free."""
 
     type: ClassVar[str] = "account.trade_settled"
@@ -194,7 +198,7 @@ class TradeSettled(AccountEvent, frozen=True, kw_only=True):
     last_px: Decimal
 
 
-class TradeVoided(AccountEvent, frozen=True, kw_only=True):
+class TradeVoided(MoneyEvent, frozen=True, kw_only=True):
     """The postings of a settled trade, reversed."""
 
     type: ClassVar[str] = "account.trade_voided"
@@ -206,7 +210,24 @@ class TradeVoided(AccountEvent, frozen=True, kw_only=True):
     last_px: Decimal
 
 
-class AccountRebalanced(AccountEvent, frozen=True, kw_only=True):
+class AccountRebalanced(MoneyEvent, frozen=True, kw_only=True):
     """Available funds moved between sub-accounts to match the allocations."""
 
     type: ClassVar[str] = "account.rebalanced"
+
+
+MONEY_EVENTS: tuple[type[MoneyEvent], ...] = tuple(MoneyEvent.__subclasses__())
+"""All that move or lock money."""
+
+
+# --- older schemas --------------------------------------------------------------------
+
+
+def _opened_1(data: dict[str, Any]) -> dict[str, Any]:
+    """`is_testnet` became `environment`: a test network is PAPER money."""
+    is_testnet = data.pop("is_testnet", False)
+    return data | {"environment": "PAPER" if is_testnet else "LIVE"}
+
+
+UPCASTERS = {("account.opened", 1): _opened_1}
+"""(event type, version the payload has) -> the step to the next version."""

@@ -1,25 +1,25 @@
-"""Accounts: the decisions about them. Everything about accounts is imported from here.
+"""Accounts: the decisions about them.
 
 Money in an account lies in sub-accounts: `main`, and one per strategy assigned to it. Per
 sub-account and asset, total = available + locked; what is locked is the sum of the holds there.
 
     deposit, adjust ───────▶ facts: always recorded, on a closed account too
     withdraw, transfer ────▶ requests: only from what is available
-    hold ▶ set_hold ▶ settle (▶ void_trade)    an order's money, in `account_settlement`
+    hold ▶ set_hold ▶ settle (▶ void_trade)    an order's money, in `settlement`
 
 On a CASH account no request takes `available` below zero. Facts may, and say `overdrawn`. On a
 MARGIN account holds are kept the same way and nothing is refused for lack of funds.
 
-`account_state` says what is known of an account, `account_events` what can have happened.
-The stream is the account's id.
+`state` says what is known of an account, `events` what can have happened. The stream is the
+account's id.
 """
 
 from collections.abc import Collection
 from decimal import Decimal
 from uuid import UUID
 
-from ledger.kernel.event import Rejection
 from ledger.kernel.money import shown
+from ledger.kernel.rejection import Rejection
 from ledger.nouns.accounts.events import (
     EXTERNAL,
     MAIN,
@@ -36,84 +36,16 @@ from ledger.nouns.accounts.events import (
     AccountType,
     AccountWithdrawn,
     Environment,
-    FundsHeld,
-    FundsReleased,
-    HoldChange,
     Posting,
     Reason,
-    TradeSettled,
-    TradeVoided,
-    fees_book,
-    is_own_book,
-    venue_book,
 )
-from ledger.nouns.accounts.settlement import check_hold, hold, set_hold, settle, void_trade
+from ledger.nouns.accounts.rejections import AccountRejection
 from ledger.nouns.accounts.state import (
-    STATE_VERSION,
     AccountState,
-    Balance,
-    Hold,
     check_active,
     check_not_closed,
-    evolve,
     overdraws,
 )
-
-__all__ = [
-    "EXTERNAL",
-    "MAIN",
-    "STATE_VERSION",
-    "STREAM_TYPE",
-    "AccountAdjusted",
-    "AccountClosed",
-    "AccountDeposited",
-    "AccountEvent",
-    "AccountOpened",
-    "AccountReactivated",
-    "AccountRebalanced",
-    "AccountState",
-    "AccountStatus",
-    "AccountSuspended",
-    "AccountTransferred",
-    "AccountType",
-    "AccountWithdrawn",
-    "Balance",
-    "Environment",
-    "FundsHeld",
-    "FundsReleased",
-    "Hold",
-    "HoldChange",
-    "Posting",
-    "Reason",
-    "TradeSettled",
-    "TradeVoided",
-    "adjust",
-    "check_active",
-    "check_hold",
-    "check_not_closed",
-    "check_order",
-    "check_sub_account",
-    "close",
-    "deposit",
-    "evolve",
-    "fees_book",
-    "hold",
-    "is_own_book",
-    "open_account",
-    "overdraws",
-    "reactivate",
-    "rebalance",
-    "set_hold",
-    "settle",
-    "suspend",
-    "transfer",
-    "venue_book",
-    "void_trade",
-    "withdraw",
-]
-
-STREAM_TYPE = "account"
-
 
 # --- opening and closing --------------------------------------------------------------
 
@@ -130,10 +62,7 @@ def open_account(
     base_currency: str,
 ) -> tuple[AccountEvent, ...]:
     if state is not None:
-        raise Rejection(
-            "ACCOUNT_ALREADY_EXISTS",
-            f"account {account_id} exists: give a new account an id of its own",
-        )
+        raise Rejection(AccountRejection.ACCOUNT_ALREADY_EXISTS, f"account {account_id} exists")
     return (
         AccountOpened(
             user_id=user_id,
@@ -160,7 +89,7 @@ def reactivate(
     check_not_closed(state)
     if state.status is not AccountStatus.SUSPENDED:
         raise Rejection(
-            "ACCOUNT_NOT_SUSPENDED", f"account {state.account_id} is active: nothing to do"
+            AccountRejection.ACCOUNT_NOT_SUSPENDED, f"account {state.account_id} is active"
         )
     return (AccountReactivated(reason=reason, actor=actor),)
 
@@ -178,10 +107,9 @@ def close(
     ]
     if left:
         raise Rejection(
-            "ACCOUNT_NOT_EMPTY",
+            AccountRejection.ACCOUNT_NOT_EMPTY,
             f"account {state.account_id} has {', '.join(left[:_LEFT_TOLD])}"
-            f"{' and more' if len(left) > _LEFT_TOLD else ''}: "
-            "let its orders end and withdraw everything first",
+            f"{' and more' if len(left) > _LEFT_TOLD else ''}",
         )
     return (AccountClosed(reason=reason, actor=actor),)
 
@@ -279,8 +207,8 @@ def transfer(
     check_sub_account(to_sub_account, known_sub_accounts)
     if from_sub_account == to_sub_account:
         raise Rejection(
-            "SAME_SUB_ACCOUNT",
-            f"the transfer is from {from_sub_account} to itself: name two sub-accounts",
+            AccountRejection.SAME_SUB_ACCOUNT,
+            f"the transfer is from {from_sub_account} to itself",
         )
     _check_available(state, from_sub_account, asset, amount, "transfer")
     return (
@@ -329,9 +257,9 @@ def check_order(state: AccountState, *, instrument: str) -> None:
     venue = instrument.partition(":")[0]
     if venue.casefold() != state.exchange.casefold():
         raise Rejection(
-            "WRONG_VENUE",
-            f"{instrument} is traded on {venue}, account {state.account_id} is on "
-            f"{state.exchange}: use an account on {venue}",
+            AccountRejection.WRONG_VENUE,
+            f"{instrument} is traded on {venue}, account {state.account_id} is on {state.exchange}",
+            f"use an account on {venue}",
         )
 
 
@@ -339,9 +267,9 @@ def check_sub_account(sub_account: str, known: Collection[str]) -> None:
     """Whether there is such a sub-account (`allocation.sub_accounts` knows)."""
     if sub_account not in known:
         raise Rejection(
-            "UNKNOWN_SUB_ACCOUNT",
-            f"there is no sub-account {sub_account!r}: assign a strategy of that name first, "
-            f"or use one of {', '.join(sorted(known))}",
+            AccountRejection.UNKNOWN_SUB_ACCOUNT,
+            f"there is no sub-account {sub_account!r}",
+            f"assign a strategy of that name first, or use one of {', '.join(sorted(known))}",
         )
 
 
@@ -353,7 +281,8 @@ def _check_available(
     available = state.balance(sub_account, asset).available
     if available < amount:
         raise Rejection(
-            "INSUFFICIENT_FUNDS",
+            AccountRejection.INSUFFICIENT_FUNDS,
             f"available {shown(available)} {asset} in {sub_account} is less than the "
-            f"{shown(amount)} {asset} to {verb}: {verb} less, or free what open orders hold",
+            f"{shown(amount)} {asset} to {verb}",
+            f"{verb} less, or free what open orders hold",
         )

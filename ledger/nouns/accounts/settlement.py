@@ -12,8 +12,8 @@ holds exactly that.
 from decimal import Decimal
 from uuid import UUID
 
-from ledger.kernel.event import Rejection
 from ledger.kernel.money import shown
+from ledger.kernel.rejection import Rejection
 from ledger.nouns.accounts.events import (
     AccountEvent,
     AccountType,
@@ -27,6 +27,7 @@ from ledger.nouns.accounts.events import (
     fees_book,
     venue_book,
 )
+from ledger.nouns.accounts.rejections import AccountRejection
 from ledger.nouns.accounts.state import AccountState, check_active, overdraws
 from ledger.nouns.orders.events import Execution, Side
 
@@ -50,9 +51,9 @@ def check_hold(
     available = state.balance(sub_account, asset).available
     if available < more:
         raise Rejection(
-            "INSUFFICIENT_FUNDS",
+            AccountRejection.INSUFFICIENT_FUNDS,
             f"available {shown(available)} {asset} in {sub_account} is less than the "
-            f"{shown(more)} {asset} this order must hold: deposit or reduce the quantity",
+            f"{shown(more)} {asset} this order must hold",
         )
 
 

@@ -6,8 +6,11 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.kernel.event import Event, Rejection
+from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
+from ledger.kernel.noun import Aggregate
+from ledger.kernel.rejection import Rejection
+from ledger.kernel.state import EvolvingState
 from ledger.nouns.accounts.events import (
     AccountClosed,
     AccountEvent,
@@ -17,12 +20,11 @@ from ledger.nouns.accounts.events import (
     AccountSuspended,
     AccountType,
     HoldChange,
+    MoneyEvent,
     Posting,
     is_own_book,
 )
-
-STATE_VERSION = 1
-"""Shape of `AccountState` in snapshots; a change of shape is a new number."""
+from ledger.nouns.accounts.rejections import AccountRejection
 
 
 class Balance(msgspec.Struct, gc=False):
@@ -44,7 +46,7 @@ class Hold(msgspec.Struct, gc=False):
     amount: Decimal
 
 
-class AccountState(msgspec.Struct, gc=False, kw_only=True):
+class AccountState(EvolvingState, gc=False, kw_only=True):
     """What decisions about an account need to know."""
 
     account_id: UUID
@@ -52,9 +54,9 @@ class AccountState(msgspec.Struct, gc=False, kw_only=True):
     exchange: str
     account_type: AccountType
     status: AccountStatus = AccountStatus.ACTIVE
-    balances: dict[str, dict[str, Balance]] = {}
+    balances: dict[str, dict[str, Balance]] = msgspec.field(default_factory=dict)
     """By sub-account, then asset."""
-    holds: dict[UUID, Hold] = {}
+    holds: dict[UUID, Hold] = msgspec.field(default_factory=dict)
     """By order, of orders that hold something."""
 
     def balance(self, sub_account: str, asset: str) -> Balance:
@@ -71,7 +73,7 @@ _ZERO_BALANCE = Balance()
 
 
 def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> AccountState:
-    """The state after an event. The state given is changed, not copied."""
+    """The state after an event."""
     if isinstance(event, AccountOpened):
         return AccountState(
             account_id=stream_id,
@@ -145,12 +147,40 @@ def check_active(state: AccountState) -> None:
     check_not_closed(state)
     if state.status is AccountStatus.SUSPENDED:
         raise Rejection(
-            "ACCOUNT_SUSPENDED", f"account {state.account_id} is suspended: reactivate it first"
+            AccountRejection.ACCOUNT_SUSPENDED, f"account {state.account_id} is suspended"
         )
 
 
 def check_not_closed(state: AccountState) -> None:
     if state.status is AccountStatus.CLOSED:
-        raise Rejection(
-            "ACCOUNT_CLOSED", f"account {state.account_id} is closed: use another account"
-        )
+        raise Rejection(AccountRejection.ACCOUNT_CLOSED, f"account {state.account_id} is closed")
+
+
+class InvariantBroken(AssertionError):
+    """An event that was about to be recorded would break what the books promise. It is a fault of
+    ours: the command fails and nothing is written."""
+
+
+def check_books(state: AccountState, event: Event) -> None:
+    """What every event of an account must hold, where it is made. `state` is the one after it.
+    Postings sum to zero per asset, no hold is negative, and only what moves money has any."""
+    assert isinstance(event, AccountEvent)
+    if not event.postings and not event.holds:
+        return
+    if not isinstance(event, MoneyEvent):
+        raise InvariantBroken(f"{event.type} has postings or holds, but is no event of money")
+    sums: dict[str, Decimal] = {}
+    for posting in event.postings:
+        sums[posting.asset] = sums.get(posting.asset, ZERO) + posting.amount
+    for asset, total in sums.items():
+        if total != 0:
+            raise InvariantBroken(f"the postings of {event.type} sum to {total} {asset}, not to 0")
+    for change in event.holds:
+        held = state.held(change.order_id)
+        if held < 0:
+            raise InvariantBroken(
+                f"order {change.order_id} would hold {held} {change.asset} after {event.type}"
+            )
+
+
+ACCOUNT = Aggregate("account", AccountState, 1, evolve, check_books)

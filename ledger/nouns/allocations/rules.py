@@ -1,116 +1,34 @@
-"""Allocations: which strategies may use which share of an account. Events, state, decisions.
+"""Allocations: which strategies may use which share of an account.
 
 The active strategies' percentages of one account sum to at most 100. A strategy that was ever
 assigned keeps its sub-account; only an active one may submit orders. `rebalance` moves what is
 available so that each strategy owns its share. The stream's id is derived from the account's
-(`stream_id`).
+(`state.stream_id`).
 """
 
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import lru_cache
-from typing import ClassVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
-import msgspec
-
-from ledger.kernel.event import Event, Rejection
+from ledger.kernel.fields import MAX_ALLOCATION_PERCENT, MAX_RISK_MULTIPLIER
 from ledger.kernel.money import ZERO, prorate, round_down, shown
+from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.accounts.rules import MAIN, AccountEvent, AccountState
+from ledger.nouns.accounts.events import MAIN, AccountEvent, is_own_book
+from ledger.nouns.accounts.state import AccountState
+from ledger.nouns.allocations.events import (
+    AllocationChanged,
+    AllocationEvent,
+    AllocationsRebalanced,
+    StrategyAssigned,
+    StrategyDeactivated,
+)
+from ledger.nouns.allocations.rejections import AllocationRejection
+from ledger.nouns.allocations.state import AllocationState, Assignment
 
-STREAM_TYPE = "allocation"
-STATE_VERSION = 1
-"""Shape of `AllocationState` in snapshots; a change of shape is a new number."""
-
-MAX_PERCENT = Decimal(100)
-MAX_RISK_MULTIPLIER = Decimal(10)
 REBALANCE_PLACES = 8
 """Decimal places of the amounts that a rebalance moves: one satoshi, which every venue takes.
 What is finer stays in `main`."""
-
-_NAMESPACE = UUID("3f1b5b4e-5d0c-5c0e-9c55-6f6c6c0a7a01")
-MAX_REMEMBERED_IDS = 10_000
-"""Ids of streams that are kept once reckoned: of the accounts in use, some 300 bytes each."""
-
-
-@lru_cache(MAX_REMEMBERED_IDS)
-def stream_id(account_id: UUID) -> UUID:
-    """The id of the allocation stream of an account: UUIDv5, the same for ever."""
-    return uuid5(_NAMESPACE, str(account_id))
-
-
-# --- events ---------------------------------------------------------------------------
-
-
-class AllocationEvent(Event, frozen=True, kw_only=True):
-    account_id: UUID
-
-
-class StrategyAssigned(AllocationEvent, frozen=True, kw_only=True):
-    type: ClassVar[str] = "allocation.strategy_assigned"
-    strategy_id: str
-    allocation_percent: Decimal
-    risk_multiplier: Decimal = Decimal(1)
-    auto_rebalance: bool = False
-
-
-class AllocationChanged(AllocationEvent, frozen=True, kw_only=True):
-    """The assignment as it is from now on, whole."""
-
-    type: ClassVar[str] = "allocation.changed"
-    strategy_id: str
-    allocation_percent: Decimal
-    risk_multiplier: Decimal
-    auto_rebalance: bool
-
-
-class StrategyDeactivated(AllocationEvent, frozen=True, kw_only=True):
-    type: ClassVar[str] = "allocation.strategy_deactivated"
-    strategy_id: str
-    reason: str | None = None
-
-
-class AllocationsRebalanced(AllocationEvent, frozen=True, kw_only=True):
-    """Funds were moved to match the percentages; the account's event says which."""
-
-    type: ClassVar[str] = "allocation.rebalanced"
-
-
-# --- state ----------------------------------------------------------------------------
-
-
-class Assignment(msgspec.Struct, gc=False):
-    allocation_percent: Decimal
-    risk_multiplier: Decimal
-    auto_rebalance: bool
-    active: bool = True
-
-
-class AllocationState(msgspec.Struct, gc=False, kw_only=True):
-    """What decisions about an account's allocations need to know."""
-
-    account_id: UUID
-    strategies: dict[str, Assignment] = {}
-    """Every strategy ever assigned."""
-
-
-def evolve(state: AllocationState | None, event: Event, stream_id: UUID) -> AllocationState:
-    """The state after an event. The state given is changed, not copied."""
-    if not isinstance(event, AllocationEvent):
-        raise TypeError(f"{type(event).__name__} is no event of the allocations {stream_id}")
-    if state is None:
-        state = AllocationState(account_id=event.account_id)
-    match event:
-        case StrategyAssigned() | AllocationChanged():
-            state.strategies[event.strategy_id] = Assignment(
-                event.allocation_percent, event.risk_multiplier, event.auto_rebalance
-            )
-        case StrategyDeactivated():
-            state.strategies[event.strategy_id].active = False
-        case _:
-            pass  # rebalanced: the account's event moved the money
-    return state
 
 
 # --- assignments ----------------------------------------------------------------------
@@ -127,15 +45,16 @@ def assign(
 ) -> tuple[AllocationEvent, ...]:
     """Gives a strategy a share of the account; one that was deactivated begins anew."""
     _check_ranges(allocation_percent, risk_multiplier)
-    if not account_rules.is_own_book(strategy_id) or strategy_id == MAIN:
+    if not is_own_book(strategy_id) or strategy_id == MAIN:
         raise Rejection(
-            "INVALID_COMMAND",
-            f"strategy_id {strategy_id!r} is the name of another book: choose another",
+            GeneralRejection.INVALID_COMMAND,
+            f"strategy_id {strategy_id!r} is the name of another book",
+            "choose another",
         )
     if _active(state, strategy_id) is not None:
         raise Rejection(
-            "STRATEGY_ALREADY_ASSIGNED",
-            f"strategy {strategy_id!r} is assigned to account {account_id}: change its allocation",
+            AllocationRejection.STRATEGY_ALREADY_ASSIGNED,
+            f"strategy {strategy_id!r} is assigned to account {account_id}",
         )
     _check_share(state, strategy_id, allocation_percent)
     return (
@@ -201,8 +120,8 @@ def _check_assigned(
     assignment = _active(state, strategy_id)
     if assignment is None:
         raise Rejection(
-            "STRATEGY_NOT_ASSIGNED",
-            f"strategy {strategy_id!r} is not assigned to account {account_id}: assign it first",
+            AllocationRejection.STRATEGY_NOT_ASSIGNED,
+            f"strategy {strategy_id!r} is not assigned to account {account_id}",
         )
     return assignment
 
@@ -213,25 +132,29 @@ def _check_share(state: AllocationState | None, strategy_id: str, percent: Decim
         for other_id, assignment in state.strategies.items():
             if assignment.active and other_id != strategy_id:
                 others += assignment.allocation_percent
-    if others + percent > MAX_PERCENT:
+    if others + percent > MAX_ALLOCATION_PERCENT:
         raise Rejection(
-            "ALLOCATION_EXCEEDED",
-            f"the other strategies have {shown(others)} % of the account: at most "
-            f"{shown(MAX_PERCENT - others)} % is left for {strategy_id!r}, not {shown(percent)} %",
+            AllocationRejection.ALLOCATION_EXCEEDED,
+            f"the other strategies have {shown(others)} % of the account",
+            f"at most {shown(MAX_ALLOCATION_PERCENT - others)} % is left for {strategy_id!r}, "
+            f"not {shown(percent)} %",
         )
 
 
 def _check_ranges(percent: Decimal, risk_multiplier: Decimal) -> None:
-    if not 0 < percent <= MAX_PERCENT:
+    if not 0 < percent <= MAX_ALLOCATION_PERCENT:
         raise Rejection(
-            "INVALID_COMMAND",
-            f"allocation_percent {shown(percent)} must be above 0 and at most {MAX_PERCENT}",
+            GeneralRejection.INVALID_COMMAND,
+            f"allocation_percent {shown(percent)} must be above 0 and at most "
+            f"{MAX_ALLOCATION_PERCENT}",
+            "give another",
         )
     if not 0 < risk_multiplier <= MAX_RISK_MULTIPLIER:
         raise Rejection(
-            "INVALID_COMMAND",
+            GeneralRejection.INVALID_COMMAND,
             f"risk_multiplier {shown(risk_multiplier)} must be above 0 and at most "
             f"{MAX_RISK_MULTIPLIER}",
+            "give another",
         )
 
 

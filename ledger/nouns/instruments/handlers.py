@@ -1,13 +1,40 @@
-"""Commands about instruments."""
+"""Instruments: what each of their commands means."""
 
-from ledger import command_data as c
-from ledger.nouns.instruments import rules as instrument_rules
-from ledger.write.unit_of_work import Work
+from collections.abc import Iterator
+from uuid import UUID
+
+from ledger.kernel.command import Command
+from ledger.kernel.noun import handles
+from ledger.kernel.rejection import Rejection
+from ledger.kernel.unit_of_work import UnitOfWork
+from ledger.nouns.instruments import rules
+from ledger.nouns.instruments.commands import (
+    DelistInstrument,
+    InstrumentCommandData,
+    ListInstrument,
+    UpdateInstrument,
+)
+from ledger.nouns.instruments.rejections import InstrumentRejection
+from ledger.nouns.instruments.state import INSTRUMENT, InstrumentState, stream_id
 
 
-def list_instrument(work: Work, data: c.ListInstrument) -> None:
-    events = instrument_rules.list_instrument(
-        work.instrument_if_known(data.instrument),
+def _reads(_: Command, data: InstrumentCommandData) -> Iterator[UUID]:
+    yield stream_id(data.instrument)
+
+
+def listed_instrument(work: UnitOfWork, name: str) -> InstrumentState:
+    """Raises Rejection for one that was never listed."""
+    state = work.state(INSTRUMENT, stream_id(name))
+    if state is None:
+        raise Rejection(InstrumentRejection.UNKNOWN_INSTRUMENT, f"there is no instrument {name}")
+    return state
+
+
+@handles(ListInstrument, reads=_reads)
+def list_instrument(work: UnitOfWork, data: ListInstrument) -> None:
+    stream = stream_id(data.instrument)
+    events = rules.list_instrument(
+        work.state(INSTRUMENT, stream),
         instrument=data.instrument,
         base_asset=data.base_asset,
         quote_asset=data.quote_asset,
@@ -16,22 +43,23 @@ def list_instrument(work: Work, data: c.ListInstrument) -> None:
         min_quantity=data.min_quantity,
         max_quantity=data.max_quantity,
     )
-    work.on_instrument(data.instrument, events)
+    work.record(INSTRUMENT, stream, events)
 
 
-def update_instrument(work: Work, data: c.UpdateInstrument) -> None:
-    events = instrument_rules.update_instrument(
-        work.instrument(data.instrument),
+@handles(UpdateInstrument, reads=_reads)
+def update_instrument(work: UnitOfWork, data: UpdateInstrument) -> None:
+    events = rules.update_instrument(
+        listed_instrument(work, data.instrument),
         tick_size=data.tick_size,
         step_size=data.step_size,
         min_quantity=data.min_quantity,
         max_quantity=data.max_quantity,
     )
-    work.on_instrument(data.instrument, events)
+    work.record(INSTRUMENT, stream_id(data.instrument), events)
 
 
-def delist_instrument(work: Work, data: c.DelistInstrument) -> None:
-    state = work.instrument(data.instrument)
-    work.on_instrument(
-        data.instrument, instrument_rules.delist_instrument(state, reason=data.reason)
-    )
+@handles(DelistInstrument, reads=_reads)
+def delist_instrument(work: UnitOfWork, data: DelistInstrument) -> None:
+    state = listed_instrument(work, data.instrument)
+    events = rules.delist_instrument(state, reason=data.reason)
+    work.record(INSTRUMENT, stream_id(data.instrument), events)

@@ -1,100 +1,20 @@
-"""Instruments: what can be traded where, and on which grid of prices and quantities. Events,
-state, decisions.
+"""Instruments: what can be traded where, and on which grid of prices and quantities.
 
-An instrument is named `VENUE:SYMBOL`. The stream's id is derived from that (`stream_id`).
+An instrument is named `VENUE:SYMBOL`. The stream's id is derived from that (`state.stream_id`).
 """
 
 from decimal import Decimal
-from functools import lru_cache
-from typing import ClassVar
-from uuid import UUID, uuid5
 
-import msgspec
-
-from ledger.kernel.event import Event, Rejection
+from ledger.kernel.event import Event
 from ledger.kernel.money import is_multiple, shown
-
-STREAM_TYPE = "instrument"
-STATE_VERSION = 1
-"""Shape of `InstrumentState` in snapshots; a change of shape is a new number."""
-
-_NAMESPACE = UUID("3f1b5b4e-5d0c-5c0e-9c55-6f6c6c0a7a02")
-MAX_REMEMBERED_IDS = 10_000
-"""Ids of streams that are kept once reckoned: of the instruments in use, some 300 bytes each."""
-
-
-@lru_cache(MAX_REMEMBERED_IDS)
-def stream_id(instrument: str) -> UUID:
-    """The id of an instrument's stream: UUIDv5 of `VENUE:SYMBOL`, the same for ever."""
-    return uuid5(_NAMESPACE, instrument)
-
-
-# --- events ---------------------------------------------------------------------------
-
-
-class InstrumentTerms(Event, frozen=True, kw_only=True):
-    instrument: str
-    base_asset: str
-    quote_asset: str
-    tick_size: Decimal
-    step_size: Decimal
-    min_quantity: Decimal
-    max_quantity: Decimal | None = None
-
-
-class InstrumentListed(InstrumentTerms, frozen=True, kw_only=True):
-    type: ClassVar[str] = "instrument.listed"
-
-
-class InstrumentUpdated(InstrumentTerms, frozen=True, kw_only=True):
-    """The instrument as it is from now on, whole. Assets never change."""
-
-    type: ClassVar[str] = "instrument.updated"
-
-
-class InstrumentDelisted(Event, frozen=True, kw_only=True):
-    type: ClassVar[str] = "instrument.delisted"
-    instrument: str
-    reason: str | None = None
-
-
-# --- state ----------------------------------------------------------------------------
-
-
-class InstrumentState(msgspec.Struct, gc=False, kw_only=True):
-    """What decisions about an instrument, and orders of it, need to know."""
-
-    instrument: str
-    base_asset: str
-    quote_asset: str
-    tick_size: Decimal
-    step_size: Decimal
-    min_quantity: Decimal
-    max_quantity: Decimal | None
-    delisted: bool = False
-
-
-def evolve(state: InstrumentState | None, event: Event, stream_id: UUID) -> InstrumentState:
-    """The state after an event. The state given is changed, not copied."""
-    if isinstance(event, InstrumentTerms):
-        return InstrumentState(
-            instrument=event.instrument,
-            base_asset=event.base_asset,
-            quote_asset=event.quote_asset,
-            tick_size=event.tick_size,
-            step_size=event.step_size,
-            min_quantity=event.min_quantity,
-            max_quantity=event.max_quantity,
-        )
-    if state is None or not isinstance(event, InstrumentDelisted):
-        raise TypeError(
-            f"{type(event).__name__} is not how the instrument {stream_id} can begin or go on"
-        )
-    state.delisted = True
-    return state
-
-
-# --- decisions ------------------------------------------------------------------------
+from ledger.kernel.rejection import GeneralRejection, Rejection
+from ledger.nouns.instruments.events import (
+    InstrumentDelisted,
+    InstrumentListed,
+    InstrumentUpdated,
+)
+from ledger.nouns.instruments.rejections import InstrumentRejection
+from ledger.nouns.instruments.state import InstrumentState
 
 
 def list_instrument(
@@ -111,12 +31,11 @@ def list_instrument(
     """A delisted instrument may be listed again, with the same assets: orders and trades under
     its name go on meaning the same."""
     if state is not None and not state.delisted:
-        raise Rejection("INSTRUMENT_ALREADY_LISTED", f"{instrument} is listed: update it instead")
+        raise Rejection(InstrumentRejection.INSTRUMENT_ALREADY_LISTED, f"{instrument} is listed")
     if state is not None and (state.base_asset, state.quote_asset) != (base_asset, quote_asset):
         raise Rejection(
-            "INSTRUMENT_ASSETS_FIXED",
-            f"{instrument} was {state.base_asset} for {state.quote_asset} and stays that: "
-            "list another name",
+            InstrumentRejection.INSTRUMENT_ASSETS_FIXED,
+            f"{instrument} was {state.base_asset} for {state.quote_asset} and stays that",
         )
     least = step_size if min_quantity is None else min_quantity
     _check_limits(least, max_quantity)
@@ -178,9 +97,9 @@ def check_order(
     for name, value in (("price", price), ("stop_price", stop_price)):
         if value is not None and not is_multiple(value, state.tick_size):
             raise Rejection(
-                "PRICE_OFF_TICK",
+                InstrumentRejection.PRICE_OFF_TICK,
                 f"{name} {shown(value)} is not a multiple of the tick size "
-                f"{shown(state.tick_size)} of {state.instrument}: round it",
+                f"{shown(state.tick_size)} of {state.instrument}",
             )
     if quantity is not None:
         _check_quantity(state, quantity)
@@ -189,34 +108,33 @@ def check_order(
 def _check_quantity(state: InstrumentState, quantity: Decimal) -> None:
     if quantity < state.min_quantity:
         raise Rejection(
-            "QUANTITY_TOO_SMALL",
-            f"quantity {shown(quantity)} is below the least of {state.instrument}: "
+            InstrumentRejection.QUANTITY_TOO_SMALL,
+            f"quantity {shown(quantity)} is below the least of {state.instrument}",
             f"order at least {shown(state.min_quantity)}",
         )
     if state.max_quantity is not None and quantity > state.max_quantity:
         raise Rejection(
-            "QUANTITY_TOO_LARGE",
-            f"quantity {shown(quantity)} is above the most of {state.instrument}: "
+            InstrumentRejection.QUANTITY_TOO_LARGE,
+            f"quantity {shown(quantity)} is above the most of {state.instrument}",
             f"order at most {shown(state.max_quantity)}",
         )
     if not is_multiple(quantity, state.step_size):
         raise Rejection(
-            "QUANTITY_OFF_STEP",
+            InstrumentRejection.QUANTITY_OFF_STEP,
             f"quantity {shown(quantity)} is not a multiple of the step size "
-            f"{shown(state.step_size)} of {state.instrument}: round it",
+            f"{shown(state.step_size)} of {state.instrument}",
         )
 
 
 def _check_listed(state: InstrumentState) -> None:
     if state.delisted:
-        raise Rejection(
-            "INSTRUMENT_DELISTED", f"{state.instrument} is delisted: trade another instrument"
-        )
+        raise Rejection(InstrumentRejection.INSTRUMENT_DELISTED, f"{state.instrument} is delisted")
 
 
 def _check_limits(least: Decimal, most: Decimal | None) -> None:
     if most is not None and most < least:
         raise Rejection(
-            "INVALID_COMMAND",
-            f"max_quantity {shown(most)} is below min_quantity {shown(least)}: no order fits",
+            GeneralRejection.INVALID_COMMAND,
+            f"max_quantity {shown(most)} is below min_quantity {shown(least)}",
+            "no order fits",
         )

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import TypedDict, Unpack
 from uuid import UUID
 
-from ledger.kernel.event import Rejection
 from ledger.kernel.money import ZERO, average
+from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns.orders.events import (
     LiquiditySide,
     OrderAccepted,
@@ -27,6 +27,7 @@ from ledger.nouns.orders.events import (
     Terms,
     TimeInForce,
 )
+from ledger.nouns.orders.rejections import OrderRejection
 from ledger.nouns.orders.state import OrderState
 from ledger.nouns.orders.status import TRANSITIONS, Happening, OrderStatus
 
@@ -156,7 +157,11 @@ def fill(
     """A trade, however late or large. One that is known with the same content is nothing new,
     also once it was voided: venues send again, and do not trade twice under one id."""
     if commission and commission_asset is None:
-        raise Rejection("INVALID_COMMAND", f"trade {trade_id!r} has a commission: name its asset")
+        raise Rejection(
+            GeneralRejection.INVALID_COMMAND,
+            f"trade {trade_id!r} has a commission",
+            "name its asset",
+        )
     known = state.trades.get(trade_id)
     if known is not None:
         if (
@@ -211,8 +216,8 @@ def void_fill(
     trade = state.trades.get(trade_id)
     if trade is None:
         raise Rejection(
-            "UNKNOWN_TRADE",
-            f"order {state.order_id} has no trade {trade_id!r} to void: record the fill first",
+            OrderRejection.UNKNOWN_TRADE,
+            f"order {state.order_id} has no trade {trade_id!r} to void",
         )
     if trade.voided:
         return ()

@@ -1,24 +1,95 @@
-"""Requests about orders: asked of the rules of the account, the allocation and the instrument."""
+"""Orders: what each of their commands means.
 
+    request   ask the rules of account, allocation, instrument and order; what they refuse leaves a
+              denied order, so that attempts can be audited
+    fact      record it on the order, then what follows from it on the order's account
+
+Whatever happens to an order, its account follows in the same transaction: trades move money, and
+the account holds what `hold_required` says. The account's events name the order's as their cause.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import UUID
 
-from ledger import command_data as c
-from ledger.kernel.event import Rejection
+from ledger.kernel.command import Command
+from ledger.kernel.noun import handles
+from ledger.kernel.rejection import Rejection
+from ledger.kernel.unit_of_work import UnitOfWork
 from ledger.nouns.accounts import rules as account_rules
+from ledger.nouns.accounts import settlement
+from ledger.nouns.accounts.events import MAIN
+from ledger.nouns.accounts.handlers import own_account
+from ledger.nouns.accounts.state import ACCOUNT, check_active
 from ledger.nouns.allocations import rules as allocation_rules
+from ledger.nouns.allocations.handlers import allocations_of
+from ledger.nouns.allocations.state import stream_id as allocation_stream
 from ledger.nouns.instruments import rules as instrument_rules
-from ledger.nouns.orders import rules as order_rules
-from ledger.nouns.orders.events import Terms
-from ledger.nouns.orders.rules import OrderState, OrderType
-from ledger.write.unit_of_work import Work
+from ledger.nouns.instruments.handlers import listed_instrument
+from ledger.nouns.instruments.state import stream_id as instrument_stream
+from ledger.nouns.orders import facts, rules
+from ledger.nouns.orders.commands import (
+    AcceptOrder,
+    CancelOrder,
+    ExpireOrder,
+    OrderCommandData,
+    OrderFactData,
+    RecordFill,
+    RejectCancel,
+    RejectOrder,
+    RejectReplace,
+    ReplaceOrder,
+    RequestCancel,
+    RequestReplace,
+    SubmitOrder,
+    VoidFill,
+)
+from ledger.nouns.orders.events import (
+    OrderEvent,
+    OrderFillConflicted,
+    OrderFilled,
+    OrderFillVoided,
+    OrderType,
+    Terms,
+)
+from ledger.nouns.orders.rejections import OrderRejection
+from ledger.nouns.orders.state import (
+    ORDER,
+    OrderState,
+    hold_asset,
+    hold_if_replaced,
+    hold_of_new,
+    hold_required,
+)
 
 
-def submit_order(work: Work, data: c.SubmitOrder) -> None:
+def _reads(command: Command, data: OrderCommandData) -> Iterator[UUID]:
+    assert command.account_id is not None
+    yield command.account_id
+    yield data.order_id
+    if isinstance(data, SubmitOrder | OrderFactData) and data.instrument is not None:
+        yield instrument_stream(data.instrument)
+    if isinstance(data, SubmitOrder) and data.strategy_id is not None:
+        yield allocation_stream(command.account_id)
+
+
+def _instrument_of_order(data: RequestReplace, state_of: Callable[[UUID], Any]) -> Iterator[UUID]:
+    """A replace does not say which instrument its order is for."""
+    state = state_of(data.order_id)
+    if isinstance(state, OrderState):
+        yield instrument_stream(state.instrument)
+
+
+# --- requests -------------------------------------------------------------------------
+
+
+@handles(SubmitOrder, reads=_reads)
+def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
     """Refusals by the rules leave a denied order. Not so an order id that is taken, or an account
     or instrument that is unknown: there is nothing to record such an attempt on."""
-    state = work.account()
-    listed = work.instrument(data.instrument)
-    known = work.order_if_known(data.order_id)
+    state = own_account(work)
+    listed = listed_instrument(work, data.instrument)
+    known = work.state(ORDER, data.order_id)
     terms: Terms = {
         "account_id": work.account_id,
         "instrument": data.instrument,
@@ -40,12 +111,12 @@ def submit_order(work: Work, data: c.SubmitOrder) -> None:
         "fee_rate": data.fee_rate,
         "client_order_id": data.client_order_id,
     }
-    order_rules.check_is_new(known, data.order_id)
+    rules.check_is_new(known, data.order_id)
     try:
         account_rules.check_order(state, instrument=data.instrument)
         if data.strategy_id is not None:
             allocation_rules.check_order(
-                work.allocations(), account_id=work.account_id, strategy_id=data.strategy_id
+                allocations_of(work), account_id=work.account_id, strategy_id=data.strategy_id
             )
         instrument_rules.check_order(
             listed,
@@ -53,69 +124,216 @@ def submit_order(work: Work, data: c.SubmitOrder) -> None:
             price=None if data.order_type is OrderType.MARKET else data.price,
             stop_price=data.stop_price,
         )
-        submitted = order_rules.submit(known, order_id=data.order_id, **terms)
-        begun = order_rules.evolve(None, submitted[0], data.order_id)
-        held = account_rules.hold(
+        (submitted,) = rules.submit(known, order_id=data.order_id, **terms)
+        held = settlement.hold(
             state,
             order_id=data.order_id,
-            sub_account=begun.sub_account,
-            asset=order_rules.hold_asset(begun),
-            amount=order_rules.hold_required(begun),
+            sub_account=submitted.sub_account,
+            asset=hold_asset(submitted),
+            amount=hold_of_new(submitted),
         )
     except Rejection as refused:
         work.denied = refused
-        denied = order_rules.deny(
-            known, order_id=data.order_id, code=refused.code, reason=refused.message, **terms
+        denied = rules.deny(
+            known, order_id=data.order_id, code=refused.code.value, reason=refused.message, **terms
         )
-        work.on_order(data.order_id, denied)
+        work.record(ORDER, data.order_id, denied)
         return
-    work.on_account(held, work.on_order(data.order_id, submitted))
+    work.record(ACCOUNT, work.account_id, held, work.record(ORDER, data.order_id, (submitted,)))
 
 
-def _own_order(work: Work, order_id: UUID) -> OrderState:
-    state = work.order_if_known(order_id)
+def _own_order(work: UnitOfWork, order_id: UUID) -> OrderState:
+    state = work.state(ORDER, order_id)
     if state is None:
-        raise Rejection("UNKNOWN_ORDER", f"there is no order {order_id}: submit it first")
-    check_own(work, state)
+        raise Rejection(OrderRejection.UNKNOWN_ORDER, f"there is no order {order_id}")
+    _check_own(work, state)
     return state
 
 
-def check_own(work: Work, state: OrderState) -> None:
+def _check_own(work: UnitOfWork, state: OrderState) -> None:
     if state.account_id != work.account_id:
         raise Rejection(
-            "ORDER_OF_ANOTHER_ACCOUNT",
-            f"order {state.order_id} is not of account {work.account_id}: "
-            "send the command for the account that the order was submitted on",
+            OrderRejection.ORDER_OF_ANOTHER_ACCOUNT,
+            f"order {state.order_id} is not of account {work.account_id}",
         )
 
 
-def request_cancel(work: Work, data: c.RequestCancel) -> None:
-    work.account()
+@handles(RequestCancel, reads=_reads)
+def request_cancel(work: UnitOfWork, data: RequestCancel) -> None:
+    own_account(work)
     state = _own_order(work, data.order_id)
-    work.on_order(data.order_id, order_rules.request_cancel(state, reason=data.reason))
+    work.record(ORDER, data.order_id, rules.request_cancel(state, reason=data.reason))
 
 
-def request_replace(work: Work, data: c.RequestReplace) -> None:
+@handles(RequestReplace, reads=_reads, reads_behind=_instrument_of_order)
+def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
     """The funds must be there for the new terms; they are held once the venue has replaced."""
-    owner = work.account()
+    owner = own_account(work)
     state = _own_order(work, data.order_id)
-    account_rules.check_active(owner)
+    check_active(owner)
     instrument_rules.check_order(
-        work.instrument(state.instrument),
+        listed_instrument(work, state.instrument),
         quantity=data.quantity,
         price=data.price,
         stop_price=data.stop_price,
     )
-    events = order_rules.request_replace(
+    events = rules.request_replace(
         state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
     )
-    account_rules.check_hold(
+    settlement.check_hold(
         owner,
         order_id=data.order_id,
         sub_account=state.sub_account,
-        asset=order_rules.hold_asset(state),
-        required=order_rules.hold_if_replaced(
+        asset=hold_asset(state),
+        required=hold_if_replaced(
             state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
         ),
     )
-    work.on_order(data.order_id, events)
+    work.record(ORDER, data.order_id, events)
+
+
+# --- facts ----------------------------------------------------------------------------
+
+
+def _order_of_fact(work: UnitOfWork, data: OrderFactData) -> OrderState:
+    """The order that a fact is about. One we never saw begins here, if the fact tells enough."""
+    own_account(work)
+    state = work.state(ORDER, data.order_id)
+    if state is not None:
+        _check_own(work, state)
+        return state
+    if data.instrument is None or data.side is None or data.quantity is None:
+        missing = [n for n in ("instrument", "side", "quantity") if getattr(data, n) is None]
+        raise Rejection(
+            OrderRejection.UNKNOWN_ORDER,
+            f"there is no order {data.order_id}",
+            "submit it first, or, if it was placed outside of the ledger, tell its "
+            f"{', '.join(missing)} too",
+        )
+    listed = listed_instrument(work, data.instrument)
+    priced = OrderType.MARKET if data.price is None else OrderType.LIMIT
+    reported = facts.report(
+        account_id=work.account_id,
+        instrument=data.instrument,
+        base_asset=listed.base_asset,
+        quote_asset=listed.quote_asset,
+        side=data.side,
+        order_type=data.order_type or priced,
+        sub_account=MAIN,
+        quantity=data.quantity,
+        price=data.price,
+        client_order_id=data.client_order_id,
+        venue_order_id=data.venue_order_id,
+    )
+    work.record(ORDER, data.order_id, reported)
+    begun = work.state(ORDER, data.order_id)
+    assert begun is not None
+    return begun
+
+
+def _record_fact(work: UnitOfWork, order_id: UUID, events: tuple[OrderEvent, ...]) -> None:
+    """Records a fact on its order and lets the account follow: the account then holds what
+    `hold_required` says, and a trade has moved its money. The account's event names the order's
+    event as its cause; of a fact that changed nothing, the report of its order if that is new."""
+    cause = work.record(ORDER, order_id, events) or work.last_event
+    owner = own_account(work)
+    state = work.state(ORDER, order_id)
+    assert state is not None, "a fact's order is known, or its report was recorded just now"
+    required = hold_required(state)
+    match events:
+        case (OrderFilled() as execution,):
+            followed = settlement.settle(
+                owner, order_id=order_id, execution=execution, hold_required=required
+            )
+        case (OrderFillVoided() as execution,):
+            followed = settlement.void_trade(
+                owner, order_id=order_id, execution=execution, hold_required=required
+            )
+        case _:
+            followed = settlement.set_hold(
+                owner,
+                order_id=order_id,
+                sub_account=state.sub_account,
+                asset=hold_asset(state),
+                required=required,
+            )
+    work.record(ACCOUNT, work.account_id, followed, cause)
+
+
+@handles(AcceptOrder, reads=_reads)
+def accept_order(work: UnitOfWork, data: AcceptOrder) -> None:
+    state = _order_of_fact(work, data)
+    _record_fact(work, state.order_id, facts.accept(state, venue_order_id=data.venue_order_id))
+
+
+@handles(RejectOrder, reads=_reads)
+def reject_order(work: UnitOfWork, data: RejectOrder) -> None:
+    state = _order_of_fact(work, data)
+    _record_fact(work, state.order_id, facts.reject(state, reason=data.reason))
+
+
+@handles(RecordFill, reads=_reads)
+def record_fill(work: UnitOfWork, data: RecordFill) -> None:
+    """A known trade with other content is recorded as a conflict and moves no money; the sender
+    must look into it, so its outcome is REJECTED."""
+    state = _order_of_fact(work, data)
+    events = facts.fill(
+        state,
+        trade_id=data.trade_id,
+        last_qty=data.last_qty,
+        last_px=data.last_px,
+        commission=data.commission,
+        commission_asset=data.commission_asset,
+        liquidity_side=data.liquidity_side,
+    )
+    _record_fact(work, state.order_id, events)
+    if events and isinstance(events[0], OrderFillConflicted):
+        work.denied = Rejection(
+            OrderRejection.FILL_CONFLICT,
+            f"trade {data.trade_id!r} of order {data.order_id} is recorded with another content",
+            "no money moved; void the first report if it was wrong, or give the trade its own id",
+        )
+
+
+@handles(VoidFill, reads=_reads)
+def void_fill(work: UnitOfWork, data: VoidFill) -> None:
+    state = _order_of_fact(work, data)
+    events = facts.void_fill(state, trade_id=data.trade_id, reason=data.reason)
+    _record_fact(work, state.order_id, events)
+
+
+@handles(CancelOrder, reads=_reads)
+def cancel_order(work: UnitOfWork, data: CancelOrder) -> None:
+    state = _order_of_fact(work, data)
+    _record_fact(work, state.order_id, facts.cancel(state, reason=data.reason))
+
+
+@handles(RejectCancel, reads=_reads)
+def reject_cancel(work: UnitOfWork, data: RejectCancel) -> None:
+    state = _order_of_fact(work, data)
+    _record_fact(work, state.order_id, facts.reject_cancel(state, reason=data.reason))
+
+
+@handles(ReplaceOrder, reads=_reads)
+def replace_order(work: UnitOfWork, data: ReplaceOrder) -> None:
+    state = _order_of_fact(work, data)
+    events = facts.replace(
+        state,
+        quantity=data.quantity,
+        price=data.price,
+        stop_price=data.stop_price,
+        venue_order_id=data.venue_order_id,
+    )
+    _record_fact(work, state.order_id, events)
+
+
+@handles(RejectReplace, reads=_reads)
+def reject_replace(work: UnitOfWork, data: RejectReplace) -> None:
+    state = _order_of_fact(work, data)
+    _record_fact(work, state.order_id, facts.reject_replace(state, reason=data.reason))
+
+
+@handles(ExpireOrder, reads=_reads)
+def expire_order(work: UnitOfWork, data: ExpireOrder) -> None:
+    state = _order_of_fact(work, data)
+    _record_fact(work, state.order_id, facts.expire(state, reason=data.reason))

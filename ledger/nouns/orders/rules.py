@@ -1,4 +1,4 @@
-"""Orders: the decisions about them. Everything about orders is imported from here.
+"""Orders: the requests about them, which may be refused, and what an order's life is.
 
 An order's life:
 
@@ -7,126 +7,37 @@ An order's life:
     report ─────▶ PENDING, when the venue speaks of an order that we never saw submitted
 
 The requests below raise `Rejection`. All else is told by the venue and always recorded
-(`order_facts`); what does not fit `order_status.TRANSITIONS` is recorded as `late` and leaves
+(`facts`); what does not fit `status.TRANSITIONS` is recorded as `late` and leaves
 the status alone. Requests pending at the venue stand beside the status and end with their
 answer, so a fill in between loses nothing and a refusal restores nothing.
 
-`order_state` says what is known of an order and what it must keep locked in its account;
-`order_events` what can have happened. The stream is the order's id.
+`state` says what is known of an order and what it must keep locked in its account; `events` what
+can have happened. The stream is the order's id.
 """
 
 from decimal import Decimal
 from typing import Unpack
 from uuid import UUID
 
-from ledger.kernel.event import Rejection
+from ledger.kernel.rejection import Rejection
 from ledger.nouns.orders.events import (
-    Execution,
-    LiquiditySide,
-    OrderAccepted,
-    OrderCancelled,
-    OrderCancelRejected,
     OrderCancelRequested,
     OrderDenied,
     OrderEvent,
-    OrderExpired,
-    OrderFillConflicted,
-    OrderFilled,
-    OrderFillVoided,
-    OrderRejected,
-    OrderReplaced,
-    OrderReplaceRejected,
     OrderReplaceRequested,
-    OrderReported,
     OrderSubmitted,
-    OrderTerms,
     OrderType,
-    Origin,
-    PositionSide,
     Side,
     Terms,
-    TimeInForce,
 )
-from ledger.nouns.orders.facts import (
-    accept,
-    cancel,
-    expire,
-    fill,
-    reject,
-    reject_cancel,
-    reject_replace,
-    replace,
-    report,
-    void_fill,
-)
-from ledger.nouns.orders.state import (
-    STATE_VERSION,
-    OrderState,
-    Trade,
-    evolve,
-    hold_asset,
-    hold_if_replaced,
-    hold_required,
-)
+from ledger.nouns.orders.rejections import OrderRejection
+from ledger.nouns.orders.state import OrderState
 from ledger.nouns.orders.status import OrderStatus
-
-__all__ = [
-    "STATE_VERSION",
-    "STREAM_TYPE",
-    "Execution",
-    "LiquiditySide",
-    "OrderAccepted",
-    "OrderCancelRejected",
-    "OrderCancelRequested",
-    "OrderCancelled",
-    "OrderDenied",
-    "OrderEvent",
-    "OrderExpired",
-    "OrderFillConflicted",
-    "OrderFillVoided",
-    "OrderFilled",
-    "OrderRejected",
-    "OrderReplaceRejected",
-    "OrderReplaceRequested",
-    "OrderReplaced",
-    "OrderReported",
-    "OrderState",
-    "OrderStatus",
-    "OrderSubmitted",
-    "OrderTerms",
-    "OrderType",
-    "Origin",
-    "PositionSide",
-    "Side",
-    "Terms",
-    "TimeInForce",
-    "Trade",
-    "accept",
-    "cancel",
-    "deny",
-    "evolve",
-    "expire",
-    "fill",
-    "hold_asset",
-    "hold_if_replaced",
-    "hold_required",
-    "reject",
-    "reject_cancel",
-    "reject_replace",
-    "replace",
-    "report",
-    "request_cancel",
-    "request_replace",
-    "submit",
-    "void_fill",
-]
-
-STREAM_TYPE = "order"
 
 
 def submit(
     state: OrderState | None, *, order_id: UUID, **terms: Unpack[Terms]
-) -> tuple[OrderEvent, ...]:
+) -> tuple[OrderSubmitted]:
     """A service asks for a new order. Whether account, instrument and allocation allow it is
     asked of them (`check_order` in each)."""
     check_is_new(state, order_id)
@@ -137,9 +48,8 @@ def submit(
         and terms.get("price") is None
     ):
         raise Rejection(
-            "PRICE_ESTIMATE_REQUIRED",
-            "how much a MARKET BUY must hold is unknown: give quote_quantity as its budget, "
-            "or price as the estimate",
+            OrderRejection.PRICE_ESTIMATE_REQUIRED,
+            "how much a MARKET BUY must hold is unknown",
         )
     return (OrderSubmitted(**terms, status=OrderStatus.PENDING),)
 
@@ -171,9 +81,8 @@ def request_replace(
     _check_no_cancel_pending(state)
     if state.replace_pending is not None:
         raise Rejection(
-            "REPLACE_ALREADY_REQUESTED",
-            f"a replace of order {state.order_id} waits for the venue: ask again when it is "
-            "answered",
+            OrderRejection.REPLACE_ALREADY_REQUESTED,
+            f"a replace of order {state.order_id} waits for the venue",
         )
     if (
         quantity in (None, state.quantity)
@@ -181,9 +90,8 @@ def request_replace(
         and stop_price in (None, state.stop_price)
     ):
         raise Rejection(
-            "NOTHING_TO_REPLACE",
-            f"order {state.order_id} has these terms already: name another quantity, price or "
-            "stop_price",
+            OrderRejection.NOTHING_TO_REPLACE,
+            f"order {state.order_id} has these terms already",
         )
     return (
         OrderReplaceRequested(
@@ -199,22 +107,22 @@ def request_replace(
 def check_is_new(state: OrderState | None, order_id: UUID) -> None:
     if state is not None:
         raise Rejection(
-            "ORDER_ALREADY_EXISTS",
-            f"order {order_id} exists and is {state.status}: give a new order an id of its own",
+            OrderRejection.ORDER_ALREADY_EXISTS,
+            f"order {order_id} exists and is {state.status}",
         )
 
 
 def _check_is_open(state: OrderState) -> None:
     if state.status.is_terminal:
         raise Rejection(
-            "ORDER_CLOSED",
-            f"order {state.order_id} is {state.status} and cannot change: submit a new order",
+            OrderRejection.ORDER_CLOSED,
+            f"order {state.order_id} is {state.status} and cannot change",
         )
 
 
 def _check_no_cancel_pending(state: OrderState) -> None:
     if state.cancel_pending:
         raise Rejection(
-            "CANCEL_ALREADY_REQUESTED",
-            f"a cancel of order {state.order_id} waits for the venue: wait for its answer",
+            OrderRejection.CANCEL_ALREADY_REQUESTED,
+            f"a cancel of order {state.order_id} waits for the venue",
         )

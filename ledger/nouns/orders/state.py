@@ -1,12 +1,15 @@
 """Orders: what decisions know of an order, how events change it, and what it must hold."""
 
 from decimal import Decimal
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
+from ledger.kernel.noun import Aggregate
+from ledger.kernel.state import EvolvingState
 from ledger.nouns.orders.events import (
     LiquiditySide,
     OrderCancelled,
@@ -24,9 +27,6 @@ from ledger.nouns.orders.events import (
     TimeInForce,
 )
 from ledger.nouns.orders.status import OrderStatus
-
-STATE_VERSION = 1
-"""Shape of `OrderState` in snapshots; a change of shape is a new number."""
 
 
 class Trade(msgspec.Struct, gc=False):
@@ -48,7 +48,7 @@ class ReplaceRequest(msgspec.Struct, gc=False):
     stop_price: Decimal | None
 
 
-class OrderState(msgspec.Struct, gc=False, kw_only=True):
+class OrderState(EvolvingState, gc=False, kw_only=True):
     """What decisions about an order need to know."""
 
     order_id: UUID
@@ -69,13 +69,13 @@ class OrderState(msgspec.Struct, gc=False, kw_only=True):
     status: OrderStatus
     cum_qty: Decimal = ZERO
     cum_quote: Decimal = ZERO
-    trades: dict[str, Trade] = {}
+    trades: dict[str, Trade] = msgspec.field(default_factory=dict)
     cancel_pending: bool = False
     replace_pending: ReplaceRequest | None = None
 
 
 def evolve(state: OrderState | None, event: Event, stream_id: UUID) -> OrderState:
-    """The state after an event. The state given is changed, not copied."""
+    """The state after an event."""
     if isinstance(event, OrderTerms):
         return _begun(event, stream_id)
     if state is None or not isinstance(event, OrderEvent):
@@ -137,17 +137,44 @@ def _begun(event: OrderTerms, order_id: UUID) -> OrderState:
     )
 
 
+ORDER = Aggregate("order", OrderState, 1, evolve)
+
+
 # --- what an order holds --------------------------------------------------------------
 
 
-def hold_asset(state: OrderState) -> str:
+class _Terms(Protocol):
+    """What an order's hold follows from: of the event that begins it, and of its state."""
+
+    @property
+    def side(self) -> Side: ...
+    @property
+    def order_type(self) -> OrderType: ...
+    @property
+    def status(self) -> OrderStatus: ...
+    @property
+    def base_asset(self) -> str: ...
+    @property
+    def quote_asset(self) -> str: ...
+    @property
+    def quote_quantity(self) -> Decimal | None: ...
+    @property
+    def fee_rate(self) -> Decimal: ...
+
+
+def hold_asset(terms: _Terms) -> str:
     """The asset that the order locks: what it would pay with."""
-    return state.quote_asset if state.side is Side.BUY else state.base_asset
+    return terms.quote_asset if terms.side is Side.BUY else terms.base_asset
+
+
+def hold_of_new(terms: OrderTerms) -> Decimal:
+    """How much of `hold_asset` an order must lock when it begins."""
+    return _hold(terms, terms.quantity, terms.price, terms.stop_price, ZERO, ZERO)
 
 
 def hold_required(state: OrderState) -> Decimal:
     """How much of `hold_asset` the order must keep locked now; nothing once it has ended."""
-    return _hold(state, state.quantity, state.price, state.stop_price)
+    return hold_if_replaced(state)
 
 
 def hold_if_replaced(
@@ -163,24 +190,28 @@ def hold_if_replaced(
         state.quantity if quantity is None else quantity,
         state.price if price is None else price,
         state.stop_price if stop_price is None else stop_price,
+        state.cum_qty,
+        state.cum_quote,
     )
 
 
 def _hold(
-    state: OrderState,
+    terms: _Terms,
     quantity: Decimal | None,
     price: Decimal | None,
     stop_price: Decimal | None,
+    cum_qty: Decimal,
+    cum_quote: Decimal,
 ) -> Decimal:
-    if state.status.is_terminal:
+    if terms.status.is_terminal:
         return ZERO
-    leaves = ZERO if quantity is None else max(quantity - state.cum_qty, ZERO)
-    if state.side is Side.SELL:
+    leaves = ZERO if quantity is None else max(quantity - cum_qty, ZERO)
+    if terms.side is Side.SELL:
         return leaves
-    if state.order_type is OrderType.MARKET:
-        if state.quote_quantity is not None:
-            return max(state.quote_quantity - state.cum_quote, ZERO)
+    if terms.order_type is OrderType.MARKET:
+        if terms.quote_quantity is not None:
+            return max(terms.quote_quantity - cum_quote, ZERO)
         # A market order first heard of from the venue may come without an estimate.
         return ZERO if price is None else leaves * price
     limit = stop_price if price is None else price
-    return ZERO if limit is None else leaves * limit * (1 + state.fee_rate)
+    return ZERO if limit is None else leaves * limit * (1 + terms.fee_rate)

@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 import psycopg
 
-from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.kernel.event import Event
+from ledger.nouns import EVENTS
 from projections.engine.live import source
 from projections.engine.live.source import LogEvent
 from projections.engine.projection import Projection
@@ -131,7 +131,7 @@ class LogReader:
             event
             for event in events
             if event.event_type in known
-            or (event.event_type not in EVENT_CLASSES and event.stream_type in stream_types)
+            or (event.event_type not in EVENTS and event.stream_type in stream_types)
         ]
 
 

@@ -1,6 +1,6 @@
-"""Command messages and outcomes: the contract with services.
+"""How a message becomes a command: the contract with services.
 
-    bytes ──parse──▶ Command(data=<one of the models below>)    well formed: can be decided
+    bytes ──parse──▶ Command(data=<one of the nouns' models>)    well formed: can be decided
                  └─▶ InvalidCommand(message)                    answered INVALID_COMMAND
 
 A message is a CloudEvents 1.0 JSON object. `parse` never raises on input. It refuses everything
@@ -21,93 +21,23 @@ import msgspec
 import orjson
 from pydantic import ValidationError
 
-from ledger.command_data import (
-    COMMAND_DATA,
+from ledger.kernel.command import (
+    SPECVERSION,
     AccountCommandData,
+    Command,
     CommandData,
-    InstrumentCommandData,
+    InvalidCommand,
 )
 from ledger.kernel.fields import parse_time
+from ledger.nouns import COMMAND_DATA, FAMILY_OF_COMMAND
 
-SPECVERSION = "1.0"
-INSTRUMENTS_SUBJECT = "instruments"
-"""Subject of commands about instruments, which belong to no account."""
 MAX_COMMAND_BYTES = 65_536
 """Default of the largest message that is decided (`LEDGER_COMMAND_PAYLOAD_LIMIT_BYTES`): the
 largest sensible command is under 4 KiB, and one message must not fill a batch's memory."""
-INVALID_COMMAND = "INVALID_COMMAND"
 MAX_SOURCE_LENGTH = 200
 """Characters of `source` kept."""
 MAX_ERRORS_TOLD = 5
 """Faults of one message that its outcome lists."""
-
-
-class Command(msgspec.Struct, frozen=True, gc=False):
-    """A well-formed command. `account_id` is None for commands about instruments; `time` is the
-    sender's, None when it gave none. `traceparent` is its trace context, where that is carried
-    (`messaging/tracing.py`)."""
-
-    id: UUID
-    type: str
-    subject: str
-    source: str
-    account_id: UUID | None
-    time: datetime | None
-    correlation_id: UUID
-    causation_id: UUID | None
-    user_id: UUID | None
-    fingerprint: bytes
-    data: CommandData
-    traceparent: str | None = None
-
-
-class InvalidCommand(msgspec.Struct, frozen=True, gc=False):
-    """A message that cannot be decided. `id` is None when not even that could be read, and then
-    there is nobody's outcome to keep. `code` and `message` say why."""
-
-    id: UUID | None
-    type: str
-    subject: str
-    source: str
-    fingerprint: bytes
-    message: str
-    code: str = INVALID_COMMAND
-
-
-class EventReference(msgspec.Struct, frozen=True, gc=False):
-    """An event that a command caused, and where it is."""
-
-    id: UUID
-    type: str
-    stream_id: UUID
-    version: int
-    position: int
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of a command: ACCEPTED, REJECTED (with a stable `code`), FAILED (ours, set
-    aside for an operator), or UNKNOWN (asked for, not decided yet). `position` is the log's head
-    once the command was recorded: a reader at that position has seen all its effects."""
-
-    command_id: UUID | None
-    status: str
-    code: str | None = None
-    message: str | None = None
-    events: tuple[EventReference, ...] = ()
-    position: int | None = None
-    replayed: bool = False
-
-    def to_json(self) -> bytes:
-        return msgspec.json.encode(self)
-
-    @classmethod
-    def from_json(cls, text: bytes | str) -> "Outcome":
-        return _OUTCOME_DECODER.decode(text)
-
-
-ACCEPTED, REJECTED, FAILED, UNKNOWN = "ACCEPTED", "REJECTED", "FAILED", "UNKNOWN"
-
-_OUTCOME_DECODER = msgspec.json.Decoder(Outcome)
 
 
 class _Fault(Exception):
@@ -269,9 +199,10 @@ def _explained(error: ValidationError) -> str:
 
 def _account_id(data: CommandData, subject: str) -> UUID | None:
     """The account a command is about: its subject, which the data must not contradict."""
-    if isinstance(data, InstrumentCommandData):
-        if subject != INSTRUMENTS_SUBJECT:
-            raise _Fault(f"commands about instruments have the subject {INSTRUMENTS_SUBJECT!r}")
+    family = FAMILY_OF_COMMAND[type(data).__name__]
+    if family is not None:
+        if subject != family:
+            raise _Fault(f"commands about {family} have the subject {family!r}")
         return None
     try:
         account_id = _as_uuid(subject)

@@ -1,0 +1,110 @@
+"""Commands as the ledger decides them, and outcomes as it answers them.
+
+A command's data is one model per command type, beside the noun that it is about. What a message
+must look like to become a command is in `ledger/write/parser.py`.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+from ledger.kernel.rejection import GeneralRejection
+
+SPECVERSION = "1.0"
+ACCEPTED, REJECTED, FAILED, UNKNOWN = "ACCEPTED", "REJECTED", "FAILED", "UNKNOWN"
+
+
+class CommandKind(StrEnum):
+    """A request may be refused; a fact says what has happened, and is recorded."""
+
+    REQUEST = "REQUEST"
+    FACT = "FACT"
+
+
+class CommandData(BaseModel):
+    """Base of all command data. Unknown fields are errors, because a misspelt field on an order is
+    money lost."""
+
+    schema_version: ClassVar[int] = 1
+    """Of the published schema: a new number where a field goes or takes less than before."""
+    kind: ClassVar[CommandKind] = CommandKind.REQUEST
+    rate_limited: ClassVar[bool] = True
+    """Whether too many of them in a second are refused. Facts never are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AccountCommandData(CommandData):
+    """Data of a command about an account; the message's subject is that account."""
+
+    account_id: UUID | None = None
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """A well-formed command. `account_id` is None for commands of a noun of no account; `time` is
+    the sender's, None when it gave none. `traceparent` is its trace context, where that is carried
+    (`ledger/programs/tracing.py`)."""
+
+    id: UUID
+    type: str
+    subject: str
+    source: str
+    account_id: UUID | None
+    time: datetime | None
+    correlation_id: UUID
+    causation_id: UUID | None
+    user_id: UUID | None
+    fingerprint: bytes
+    data: CommandData
+    traceparent: str | None = None
+
+
+class InvalidCommand(msgspec.Struct, frozen=True, gc=False):
+    """A message that cannot be decided. `id` is None when not even that could be read, and then
+    there is nobody's outcome to keep. `code` and `message` say why."""
+
+    id: UUID | None
+    type: str
+    subject: str
+    source: str
+    fingerprint: bytes
+    message: str
+    code: str = GeneralRejection.INVALID_COMMAND.value
+
+
+class EventReference(msgspec.Struct, frozen=True, gc=False):
+    """An event that a command caused, and where it is."""
+
+    id: UUID
+    type: str
+    stream_id: UUID
+    version: int
+    position: int
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a command: ACCEPTED, REJECTED (with a stable `code`), FAILED (ours, set
+    aside for an operator), or UNKNOWN (asked for, not decided yet). `position` is the log's head
+    once the command was recorded: a reader at that position has seen all its effects."""
+
+    command_id: UUID | None
+    status: str
+    code: str | None = None
+    message: str | None = None
+    events: tuple[EventReference, ...] = ()
+    position: int | None = None
+    replayed: bool = False
+
+    def to_json(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> "Outcome":
+        return _OUTCOME_DECODER.decode(text)
+
+
+_OUTCOME_DECODER = msgspec.json.Decoder(Outcome)

@@ -1,0 +1,120 @@
+"""A noun of the business, and what it registers.
+
+    ledger/nouns/<noun>/
+        events.py      what can have happened: a class per event, upcasters beside it
+        state.py       what decisions need to know, how events change it, its AGGREGATE
+        rules.py       requests, which may be refused       (facts.py: facts, which never are)
+        rejections.py  why they are refused: a closed set of codes, each with its remedy
+        commands.py    the data of each command, as it is sent
+        handlers.py    what each command means: @handles(Command, reads=which streams)
+        noun.py        NOUN = Noun(…)
+
+Whatever needs a list of events, commands, states or codes derives it from the registrations
+(`ledger/nouns/__init__.py`): adding a noun is one folder and one line there. All of a noun is pure;
+it imports the kernel and, where its rules need them, other nouns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import UUID
+
+from ledger.kernel.event import Event
+
+if TYPE_CHECKING:
+    from ledger.kernel.command import Command, CommandData
+    from ledger.kernel.rejection import RejectionCode
+    from ledger.kernel.unit_of_work import UnitOfWork
+
+State = TypeVar("State")
+Data = TypeVar("Data", bound="CommandData")
+
+Handler = Callable[["UnitOfWork", Any], None]
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+"""Takes the payload of one schema version and returns that of the next."""
+Reads = Callable[["Command", Any], Iterable[UUID]]
+"""The streams that deciding a command may look at, of its message alone."""
+ReadsBehind = Callable[[Any, Callable[[UUID], Any]], Iterable[UUID]]
+"""The streams that only the state of another one names, given that state by its id."""
+
+
+@dataclass(frozen=True)
+class Aggregate(Generic[State]):
+    """A kind of stream. `evolve(state, event, stream_id)` may change the state that it is given and
+    returns the one after the event. `state_version` is the shape of `state` in snapshots: a change
+    of shape is a new number. `check(state, event)` asserts, where an event is made, what promises
+    rest on; what it raises is a fault of ours."""
+
+    stream_type: str
+    state: type[State]
+    state_version: int
+    evolve: Callable[[State | None, Event, UUID], State]
+    check: Callable[[State, Event], None] | None = None
+
+
+@dataclass(frozen=True)
+class HandledCommand:
+    """A command type: its data, its handler, and which streams the handler reads."""
+
+    data: type[CommandData]
+    handler: Handler
+    reads: Reads
+    reads_behind: ReadsBehind | None
+
+    @property
+    def name(self) -> str:
+        return self.data.__name__
+
+
+@dataclass(frozen=True)
+class Noun:
+    """`family` is the subject of the commands and events of a noun of no account; one of an account
+    has None, and its commands and events go under the account's id."""
+
+    name: str
+    stream_type: str
+    events: Mapping[str, type[Event]]
+    upcasters: Mapping[tuple[str, int], Upcaster] = field(default_factory=dict)
+    family: str | None = None
+    aggregate: Aggregate[Any] | None = None
+    commands: tuple[HandledCommand, ...] = ()
+    rejections: type[RejectionCode] | None = None
+
+
+_HANDLED = "handled_command"
+
+
+def handles(
+    data: type[Data], *, reads: Reads, reads_behind: ReadsBehind | None = None
+) -> Callable[[Callable[[UnitOfWork, Data], None]], Callable[[UnitOfWork, Data], None]]:
+    """Says of a function that it is the handler of a command."""
+
+    def marked(handler: Callable[[UnitOfWork, Data], None]) -> Callable[[UnitOfWork, Data], None]:
+        setattr(handler, _HANDLED, HandledCommand(data, handler, reads, reads_behind))
+        return handler
+
+    return marked
+
+
+def commands_in(handlers: ModuleType) -> tuple[HandledCommand, ...]:
+    """The commands whose handlers a module has, in its order."""
+    return tuple(
+        getattr(member, _HANDLED)
+        for member in vars(handlers).values()
+        if hasattr(member, _HANDLED) and member.__module__ == handlers.__name__
+    )
+
+
+def events_in(events: ModuleType) -> dict[str, type[Event]]:
+    """The events that a module defines, by their stable names."""
+    return {
+        member.type: member
+        for member in vars(events).values()
+        if isinstance(member, type)
+        and issubclass(member, Event)
+        and "type" in vars(member)
+        and member.__module__ == events.__name__
+    }

@@ -1,0 +1,53 @@
+"""One command being decided, as its handler sees it: what it may look at, and where it records.
+
+A handler reads states, asks the rules for events, and records them. Recording evolves the state at
+once: what is asked next is answered on the state that its own events have left. A state that was
+asked for before may have been changed in place by it, or not; ask again (`ledger/write`
+implements this).
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from ledger.kernel.command import Command
+from ledger.kernel.event import Event
+from ledger.kernel.noun import Aggregate
+from ledger.kernel.rejection import Rejection
+
+State = TypeVar("State")
+
+
+class UnitOfWork(Protocol):
+    """See the module's text."""
+
+    command: Command
+    occurred_at: datetime
+    denied: Rejection | None
+    """Why the command is rejected although it left a record."""
+
+    @property
+    def account_id(self) -> UUID:
+        """Of a command about an account."""
+
+    def state(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
+        """None before the stream's first event. Raises Rejection when the id is that of another
+        kind of aggregate."""
+
+    def record(
+        self,
+        aggregate: Aggregate[State],
+        stream_id: UUID,
+        events: Iterable[Event],
+        cause: UUID | None = None,
+    ) -> UUID | None:
+        """Records on a stream that the command reads. `cause` is the event behind them; without it,
+        the command itself. Returns the id of the last one, the cause of what follows from it."""
+
+    @property
+    def last_event(self) -> UUID | None:
+        """The id of the last event that was recorded."""
+
+    def of_user(self, user_id: UUID) -> None:
+        """Whose the events are that are recorded from here on."""

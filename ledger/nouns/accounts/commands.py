@@ -1,0 +1,81 @@
+"""Accounts: the data of their commands.
+
+Unless it says that it is a fact, a command is a request, which may be rejected.
+"""
+
+from typing import ClassVar
+from uuid import UUID
+
+from ledger.kernel.command import AccountCommandData, CommandKind
+from ledger.kernel.fields import (
+    Amount,
+    Asset,
+    Exchange,
+    PositiveAmount,
+    SubAccount,
+    Text,
+    Time,
+)
+from ledger.nouns.accounts.events import MAIN, AccountType, Environment
+
+
+class OpenAccount(AccountCommandData):
+    account_id: UUID
+    user_id: UUID
+    exchange: Exchange
+    name: Text
+    account_type: AccountType
+    environment: Environment
+    base_currency: Asset
+
+
+class Deposit(AccountCommandData):
+    """Fact."""
+
+    kind: ClassVar[CommandKind] = CommandKind.FACT
+
+    asset: Asset
+    amount: PositiveAmount
+    reference: Text | None = None
+    sub_account: SubAccount = MAIN
+    occurred_at: Time | None = None
+
+
+class Withdraw(AccountCommandData):
+    asset: Asset
+    amount: PositiveAmount
+    reference: Text | None = None
+    sub_account: SubAccount = MAIN
+
+
+class Transfer(AccountCommandData):
+    asset: Asset
+    amount: PositiveAmount
+    from_sub_account: SubAccount
+    to_sub_account: SubAccount
+
+
+class AdjustBalance(AccountCommandData):
+    """Fact: a correction, by a person who says why. The amount is signed."""
+
+    kind: ClassVar[CommandKind] = CommandKind.FACT
+
+    asset: Asset
+    amount: Amount
+    reason: Text
+    actor: Text
+    sub_account: SubAccount = MAIN
+    occurred_at: Time | None = None
+
+
+class SuspendAccount(AccountCommandData):
+    reason: Text | None = None
+    actor: Text | None = None
+
+
+class ReactivateAccount(SuspendAccount):
+    pass
+
+
+class CloseAccount(SuspendAccount):
+    pass

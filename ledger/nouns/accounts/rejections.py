@@ -1,0 +1,17 @@
+"""Why commands about accounts, and about their money, are refused."""
+
+from ledger.kernel.rejection import RejectionCode
+
+
+class AccountRejection(RejectionCode):
+    UNKNOWN_ACCOUNT = "UNKNOWN_ACCOUNT", "open it first (OpenAccount)"
+    NOT_YOUR_ACCOUNT = "NOT_YOUR_ACCOUNT", "send the account's own user, or none"
+    ACCOUNT_ALREADY_EXISTS = "ACCOUNT_ALREADY_EXISTS", "give a new account an id of its own"
+    ACCOUNT_NOT_SUSPENDED = "ACCOUNT_NOT_SUSPENDED", "nothing to do"
+    ACCOUNT_SUSPENDED = "ACCOUNT_SUSPENDED", "reactivate it first"
+    ACCOUNT_CLOSED = "ACCOUNT_CLOSED", "use another account"
+    ACCOUNT_NOT_EMPTY = "ACCOUNT_NOT_EMPTY", "let its orders end and withdraw everything first"
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS", "deposit or reduce the quantity"
+    SAME_SUB_ACCOUNT = "SAME_SUB_ACCOUNT", "name two sub-accounts"
+    UNKNOWN_SUB_ACCOUNT = "UNKNOWN_SUB_ACCOUNT", "assign a strategy of that name first"
+    WRONG_VENUE = "WRONG_VENUE", "use an account on the instrument's venue"

@@ -1,0 +1,42 @@
+"""Allocations: the data of their commands."""
+
+from decimal import Decimal
+from typing import Self
+
+from pydantic import StrictBool, model_validator
+
+from ledger.kernel.command import AccountCommandData
+from ledger.kernel.fields import Multiplier, Percent, StrategyId, Text
+from ledger.nouns.accounts.events import EXTERNAL, MAIN
+
+
+class AllocationCommandData(AccountCommandData):
+    strategy_id: StrategyId
+
+    @model_validator(mode="after")
+    def _strategy_is_no_reserved_name(self) -> Self:
+        if self.strategy_id in {MAIN, EXTERNAL}:
+            raise ValueError(f"strategy_id {self.strategy_id!r} is a name of the ledger's own")
+        return self
+
+
+class AssignStrategy(AllocationCommandData):
+    allocation_percent: Percent
+    risk_multiplier: Multiplier = Decimal(1)
+    auto_rebalance: StrictBool = False
+
+
+class ChangeAllocation(AllocationCommandData):
+    """What is absent stays as it is."""
+
+    allocation_percent: Percent | None = None
+    risk_multiplier: Multiplier | None = None
+    auto_rebalance: StrictBool | None = None
+
+
+class DeactivateStrategy(AllocationCommandData):
+    reason: Text | None = None
+
+
+class RebalanceAllocations(AccountCommandData):
+    pass

@@ -1,0 +1,56 @@
+"""Instruments: what decisions know of what is traded, and how events change it."""
+
+from decimal import Decimal
+from functools import lru_cache
+from uuid import UUID, uuid5
+
+from ledger.kernel.event import Event
+from ledger.kernel.noun import Aggregate
+from ledger.kernel.state import EvolvingState
+from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentTerms
+
+_NAMESPACE = UUID("3f1b5b4e-5d0c-5c0e-9c55-6f6c6c0a7a02")
+MAX_REMEMBERED_IDS = 10_000
+"""Ids of streams that are kept once reckoned: of the instruments in use, some 300 bytes each."""
+
+
+@lru_cache(MAX_REMEMBERED_IDS)
+def stream_id(instrument: str) -> UUID:
+    """The id of an instrument's stream: UUIDv5 of `VENUE:SYMBOL`, the same for ever."""
+    return uuid5(_NAMESPACE, instrument)
+
+
+class InstrumentState(EvolvingState, gc=False, kw_only=True):
+    """What decisions about an instrument, and orders of it, need to know."""
+
+    instrument: str
+    base_asset: str
+    quote_asset: str
+    tick_size: Decimal
+    step_size: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal | None
+    delisted: bool = False
+
+
+def evolve(state: InstrumentState | None, event: Event, stream_id: UUID) -> InstrumentState:
+    """The state after an event."""
+    if isinstance(event, InstrumentTerms):
+        return InstrumentState(
+            instrument=event.instrument,
+            base_asset=event.base_asset,
+            quote_asset=event.quote_asset,
+            tick_size=event.tick_size,
+            step_size=event.step_size,
+            min_quantity=event.min_quantity,
+            max_quantity=event.max_quantity,
+        )
+    if state is None or not isinstance(event, InstrumentDelisted):
+        raise TypeError(
+            f"{type(event).__name__} is not how the instrument {stream_id} can begin or go on"
+        )
+    state.delisted = True
+    return state
+
+
+INSTRUMENT = Aggregate("instrument", InstrumentState, 1, evolve)
