@@ -75,7 +75,7 @@ def test_questions_need_neither_a_database_nor_a_bus() -> None:
     """Whoever asks over NATS has neither the driver nor the server's libraries."""
     code = (
         "import sys\n"
-        "for name in ('psycopg', 'psycopg_pool', 'nats', 'typer', 'eventsourcing', 'pydantic'):\n"
+        "for name in ('psycopg', 'psycopg_pool', 'nats', 'typer', 'eventsourcing'):\n"
         "    sys.modules[name] = None\n"
         "from projections.questions.catalogue import questions\n"
         "from projections.questions.statement import statement\n"
