@@ -261,7 +261,14 @@ _POSITIONS: Mapping[str, LiteralString] = {
 def _endpoint(subject: str) -> tuple[str, UUID | None]:
     """The question's name, and the account that its subject restricts it to."""
     name, _, account = subject.removeprefix(f"{QUERY_PREFIX}.").partition(".")
-    return name, _uuid("the account in the subject", account) if account else None
+    if not account:
+        return name, None
+    account_id = _uuid("the account in the subject", account)
+    if str(account_id) != account:  # the bus grants subjects, not what they may mean
+        raise QueryRefused(
+            INVALID_QUERY, f"the account in the subject must be a UUID written like {account_id}"
+        )
+    return name, account_id
 
 
 def _object(body: bytes) -> dict[str, Any]:

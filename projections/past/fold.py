@@ -5,6 +5,7 @@ events that count, and gets the rows that they make.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ def fold(table: Table[Any], events: Sequence[RecordedEvent]) -> list[dict[str, A
     return [msgspec.structs.asdict(row) for row in added]
 
 
+@cache
 def _projection_of(table: Table[Any]) -> Projection:
     for projection in all_projections(settings.load()):
         if table in projection.tables:

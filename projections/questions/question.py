@@ -62,8 +62,8 @@ Asked = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Filter:
-    """Rows whose `column` is, begins at or comes before a value. `words` stand for several values
-    of an enumeration; with `text_like` the spellings that mean one of its values."""
+    """Rows whose `column` is, begins at or comes before a value. `words` are names for members of
+    an enumeration beside their own: for several at once, or how others spell one."""
 
     name: str
     column: str
@@ -99,7 +99,8 @@ def ascending(by: str | None, *order: str) -> Path:
     return Path(by, order)
 
 
-class Past(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Past:
     """How the rows of a past moment are told: "module:function", which is imported when it is
     asked for and takes a connection, the moment and what was asked. `begins_with` is what it starts
     from: the log alone, or rows of the read model, which then must have come that far."""

@@ -189,6 +189,8 @@ async def test_one_that_waits_for_its_position_holds_up_no_other(
         ("orders", {"account_id": str(SOMEBODY), "min_position": "7"}, "min_position must be"),
         (f"orders.{SOMEBODY}", {"account_id": str(UUID(int=2))}, "is not the subject's"),
         ("orders.me", {}, "the account in the subject must be a UUID"),
+        (f"orders.{SOMEBODY.hex}", {}, "must be a UUID written like"),
+        (f"order.{SOMEBODY}", {"order_id": str(SOMEBODY), "after": "x"}, "after must be"),
         (f"position-of.{SOMEBODY}", {"command_id": str(SOMEBODY)}, "takes one of"),
     ],
 )
