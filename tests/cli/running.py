@@ -26,6 +26,7 @@ _processes.set_forkserver_preload(
         "ledger.audit.prove.verify",
         "ledger.audit.export",
         "projections.cli",
+        "projections.questions.commands",
     ]
 )
 

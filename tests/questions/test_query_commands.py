@@ -10,9 +10,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from ledger.operate.schema import sql_directory
-from projections.cli.table import print_table
 from projections.questions.catalogue import questions
 from projections.questions.question import Question
+from projections.questions.table import print_table
 from tests.cli.running import Finished, run
 
 ACCOUNT, ORDER = uuid7(), uuid7()

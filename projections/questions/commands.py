@@ -18,10 +18,10 @@ from uuid import UUID
 import orjson
 import typer
 
-from projections.cli.table import print_table
 from projections.questions import paging
 from projections.questions.catalogue import questions
 from projections.questions.question import Filter, InvalidQuestion, Question, plain
+from projections.questions.table import print_table
 
 if TYPE_CHECKING:
     import psycopg
