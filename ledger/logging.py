@@ -13,6 +13,8 @@ from uuid import UUID
 import orjson
 import structlog
 
+from ledger.masking import masked
+
 
 def configure(service: str, level: str = "INFO") -> None:
     """Makes every later log line a JSON object that names the service."""
@@ -64,4 +66,5 @@ def bound(
 
 
 def _json(value: object, **_: object) -> str:
-    return orjson.dumps(value, default=str).decode()
+    # Here, where every line comes by, so that nobody who logs a URL has to think of it.
+    return masked(orjson.dumps(value, default=str).decode())

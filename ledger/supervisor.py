@@ -115,7 +115,9 @@ class Supervisor:
         self.database_url = database_url(self._settings) or self._embedded(
             EmbeddedPostgres(directory)
         )
-        self.nats_url = self._settings.nats_url or self._embedded(EmbeddedNats(directory))
+        self.nats_url = self._settings.nats_url or self._embedded(
+            EmbeddedNats(directory, port=self._settings.embedded_nats_port)
+        )
         migrate_all(self.database_url)
         logins = self._logins()
         output = self._stack.enter_context(self._log_file.open("ab")) if self._log_file else None

@@ -23,6 +23,7 @@ def up(
 ) -> None:
     """Run embedded services, command service and projections in the foreground, until Ctrl-C."""
     from ledger.logging import configure
+    from ledger.masking import masked
     from ledger.settings import load
     from ledger.supervisor import Supervisor
 
@@ -35,25 +36,16 @@ def up(
             supervisor.wait_until_ready()
             _tell(
                 {
-                    "database_url": without_password(supervisor.database_url),
-                    "nats_url": without_password(supervisor.nats_url),
+                    "database_url": masked(supervisor.database_url),
+                    "nats_url": masked(supervisor.nats_url),
                     "data_dir": str(settings.data_dir.absolute()),
                 },
                 json,
+                token_masked=settings.nats_url is None,
             )
             threading.Event().wait()
     except _Stopped:
         pass  # asked for: exit code 0
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
 
 
 def _stop(*_: object) -> NoReturn:
@@ -63,13 +55,14 @@ def _stop(*_: object) -> NoReturn:
     raise _Stopped
 
 
-def _tell(urls: dict[str, str], json: bool) -> None:
+def _tell(urls: dict[str, str], json: bool, *, token_masked: bool) -> None:
     if json:
         import orjson
 
         typer.echo(orjson.dumps(urls).decode())
         return
     typer.echo(f"PostgreSQL  {urls['database_url']}")
-    typer.echo(f"NATS        {urls['nats_url']}")
+    where = " (with its token: ledgerctl bus url)" if token_masked else ""
+    typer.echo(f"NATS        {urls['nats_url']}{where}")
     typer.echo(f"data        {urls['data_dir']}")
     typer.echo("Ready. Ctrl-C stops everything.")

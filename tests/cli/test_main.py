@@ -143,7 +143,7 @@ def test_up_runs_everything_until_it_is_stopped_and_leaves_nothing_behind(
         process.stdout.close()
 
     assert exit_code == 0
-    assert urls["nats_url"].startswith("nats://127.0.0.1:")
+    assert urls["nats_url"].startswith("nats://***@127.0.0.1:")
     assert doctor.returncode == 0, doctor.stdout
     assert second.returncode == 1
     assert f"for process {process.pid}" in second.stderr
