@@ -15,9 +15,12 @@ import nats
 import nats.errors
 import nats.js.errors
 import psycopg
+from nats.js.api import StreamInfo
 
 from ledger import database, services
+from ledger.messaging import bus
 from ledger.messaging.bus import COMMANDS_STREAM
+from ledger.messaging.command_room import FILLING
 from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 
@@ -157,15 +160,8 @@ def _append_only(connection: psycopg.Connection[Any]) -> Finding:
 
 
 async def _nats(url: str, settings: Settings) -> list[Finding]:
-    async def ignore(_: Exception) -> None:
-        """The error is raised as well."""
-
-    connection = await nats.connect(
-        url,
-        allow_reconnect=False,
-        connect_timeout=NATS_TIMEOUT_SECONDS,
-        error_cb=ignore,
-        **BusSecurity.of(settings).options(),
+    connection = await bus.connect_once(
+        url, "doctor", security=BusSecurity.of(settings), timeout=NATS_TIMEOUT_SECONDS
     )
     try:
         return [_nats_server(connection, settings), *await _jetstream(connection)]
@@ -210,8 +206,29 @@ async def _jetstream(connection: Any) -> list[Finding]:
                 "`ledgerctl serve commands` makes it when it starts.",
             ),
         ]
+    return [Finding("jetstream", "ok", "enabled"), _commands(stream)]
+
+
+def _commands(stream: StreamInfo) -> Finding:
     message = f"stream {COMMANDS_STREAM} holds {stream.state.messages} messages"
-    return [Finding("jetstream", "ok", "enabled"), Finding("commands", "ok", message)]
+    room = stream.config.max_bytes or 0
+    if room <= 0:
+        return Finding(
+            "commands",
+            "warn",
+            f"{message} and has no limit: one service can fill the disk of all",
+            f"nats stream edit {COMMANDS_STREAM} --max-bytes …",
+        )
+    if stream.state.bytes < FILLING * room:
+        return Finding("commands", "ok", message)
+    return Finding(
+        "commands",
+        "warn",
+        f"{message}, {stream.state.bytes / room:.0%} of its room: when it is full, commands are "
+        "refused",
+        "Check that `ledgerctl serve commands` decides; give it more room with `nats stream edit "
+        f"{COMMANDS_STREAM} --max-bytes`.",
+    )
 
 
 def _value(connection: psycopg.Connection[Any], statement: str) -> Any:

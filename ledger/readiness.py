@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import LiteralString
 from uuid import uuid4
 
-import nats
 import nats.errors
 import psycopg
 
+from ledger.messaging import bus
 from ledger.messaging.bus import OUTCOMES_SUBJECT, POSITION_OF_SUBJECT
 from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings, load
@@ -24,29 +24,20 @@ TIMEOUT_SECONDS = 2
 """A service that works answers in milliseconds."""
 
 
-async def commands(nats_url: str, security: BusSecurity | None = None) -> bool:
+async def commands(nats_url: str, security: BusSecurity) -> bool:
     """Whether a command service answers: it is asked for a command that nobody ever sent."""
     return await _answers(nats_url, security, OUTCOMES_SUBJECT, str(uuid4()).encode())
 
 
-async def queries(nats_url: str, security: BusSecurity | None = None) -> bool:
+async def queries(nats_url: str, security: BusSecurity) -> bool:
     """Whether a query service answers: it is asked how far everything is."""
     return await _answers(nats_url, security, POSITION_OF_SUBJECT, b"")
 
 
-async def _answers(
-    nats_url: str, security: BusSecurity | None, subject: str, question: bytes
-) -> bool:
-    async def ignore(_: Exception) -> None:
-        """A server that is away is an answer, too."""
-
+async def _answers(nats_url: str, security: BusSecurity, subject: str, question: bytes) -> bool:
     try:
-        connection = await nats.connect(
-            nats_url,
-            allow_reconnect=False,
-            connect_timeout=TIMEOUT_SECONDS,
-            error_cb=ignore,
-            **(security.options() if security else {}),
+        connection = await bus.connect_once(
+            nats_url, "readiness", security=security, timeout=TIMEOUT_SECONDS
         )
     except (nats.errors.Error, OSError):
         return False

@@ -173,6 +173,8 @@ def _metadata(command: Command) -> str:
         "command_type": command.type,
         "source": command.source,
     }
+    if command.sender is not None:
+        metadata["sender"] = command.sender
     if command.causation_id is not None:
         metadata["caused_by"] = command.causation_id
     if command.traceparent is not None:

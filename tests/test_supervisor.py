@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from ledger import readiness
+from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 from ledger.supervisor import NotReady, Supervisor
 
@@ -85,7 +86,7 @@ def test_services_that_are_set_by_url_are_used_and_left_alone(
         assert (running.database_url, running.nats_url) == (empty_database_url, nats_url)
         assert readiness.projections(empty_database_url)
     assert not settings.data_dir.exists()
-    assert not asyncio.run(readiness.commands(nats_url))
+    assert not asyncio.run(readiness.commands(nats_url, BusSecurity()))
     assert not readiness.projections(empty_database_url)
 
 

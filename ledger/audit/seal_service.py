@@ -16,6 +16,7 @@ import structlog
 from ledger.audit.sealer import Sealer, options_of
 from ledger.audit.seals import Seal
 from ledger.messaging import bus
+from ledger.messaging.security import BusSecurity
 from ledger.services import NotRunning, find_nats
 from ledger.settings import Settings, load
 
@@ -73,7 +74,12 @@ class _Publisher:
                 """Nobody to tell."""
             return
         connecting = asyncio.create_task(
-            bus.connect(url, "seals", retry_wait=self._settings.retry_wait_seconds)
+            bus.connect(
+                url,
+                "seals",
+                security=BusSecurity.of(self._settings),
+                retry_wait=self._settings.retry_wait_seconds,
+            )
         )
         while (seal := await self._newest()) is not None:
             await asyncio.wait({connecting}, timeout=LOOK_SECONDS)

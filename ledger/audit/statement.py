@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 import psycopg
 
 from ledger.audit.balances import balances_at
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     order_id: UUID | None
     trade_id: str | None
     reference: str | None
+    sender: str | None
     position: int
 
 
@@ -89,6 +91,7 @@ class Statement:
 
     def _moved(self, recorded: RecordedEvent, event: AccountEvent) -> list[Entry]:
         entries = []
+        sender = orjson.loads(recorded.metadata).get("sender")
         for posting in event.postings:
             if not is_own_book(posting.book):
                 continue
@@ -108,6 +111,7 @@ class Statement:
                     order_id=getattr(event, "order_id", None),
                     trade_id=getattr(event, "trade_id", None),
                     reference=getattr(event, "reference", getattr(event, "reason", None)),
+                    sender=sender,
                     position=recorded.position,
                 )
             )
@@ -143,5 +147,5 @@ def _balance(
     kind: str, sub_account: str, asset: str, balance: Decimal, time: datetime, position: int
 ) -> Entry:
     return Entry(
-        kind, sub_account, asset, None, balance, None, time, None, None, None, None, position
+        kind, sub_account, asset, None, balance, None, time, None, None, None, None, None, position
     )

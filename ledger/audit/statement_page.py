@@ -37,8 +37,8 @@ def page(connection: psycopg.Connection[Any], statement: Statement) -> Iterator[
     yield (
         "<h2>Movements</h2>\n<table><thead><tr><th>recorded</th><th>happened</th>"
         "<th>sub-account</th><th>reason</th><th class=amount>amount</th><th>asset</th>"
-        "<th class=amount>balance</th><th>order, trade, reference</th><th>position</th></tr>"
-        "</thead><tbody>\n"
+        "<th class=amount>balance</th><th>order, trade, reference, sender</th>"
+        "<th>position</th></tr></thead><tbody>\n"
     )
     for entry in statement.movements(connection):
         yield _movement(entry)
@@ -75,7 +75,7 @@ def _movement(entry: Entry) -> str:
     less = " less" if entry.amount < 0 else ""
     behind = " ".join(
         escape(str(value))
-        for value in (entry.order_id, entry.trade_id, entry.reference)
+        for value in (entry.order_id, entry.trade_id, entry.reference, entry.sender)
         if value is not None
     )
     happened = "" if entry.occurred_at is None else _time(entry.occurred_at)

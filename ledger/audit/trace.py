@@ -46,6 +46,7 @@ class Node:
     status: str | None = None
     code: str | None = None
     source: str | None = None
+    sender: str | None = None
     effects: list[str] = field(default_factory=list)
     children: list["Node"] = field(default_factory=list)
 
@@ -81,7 +82,7 @@ def trace(connection: psycopg.Connection[Any], wanted: UUID) -> Trace:
 
 
 _INBOX = """
-    SELECT command_id, command_type, source, status, code, outcome, decided_at
+    SELECT command_id, command_type, source, status, code, outcome, decided_at, sender
     FROM command_inbox WHERE command_id = ANY(%s)"""
 _EVENTS = f"SELECT {COLUMNS} FROM event_store WHERE "
 _LINKED = """
@@ -188,6 +189,7 @@ def _command_node(row: Any) -> Node:
         name=row[1],
         time=row[6],
         source=row[2],
+        sender=row[7],
         status=row[3],
         code=row[4],
     )

@@ -130,18 +130,15 @@ def dismiss(command_ids: CommandIds, by: By, reason: Reason, json: Json = False)
 
 
 async def _retry(command_ids: "list[UUID] | None", by: str, reason: str) -> "list[Outcome]":
-    import nats
-
     from ledger import failed
+    from ledger.messaging.bus import connect_once
     from ledger.messaging.retrying import retry as send_again
     from ledger.messaging.security import BusSecurity
     from ledger.services import find_nats
     from ledger.settings import load
 
     settings = load()
-    bus = await nats.connect(
-        find_nats(settings), allow_reconnect=False, **BusSecurity.of(settings).options()
-    )
+    bus = await connect_once(find_nats(settings), "retry", security=BusSecurity.of(settings))
     try:
         with _database() as connection:
             ids = command_ids or [one.command_id for one in failed.find(connection)]
@@ -183,7 +180,8 @@ def _row(one: "FailedCommand") -> dict[str, Any]:
 
 def _line(one: "FailedCommand") -> str:
     line = (
-        f"{one.command_id}  {one.command_type} of {one.source} for {one.subject}, failed "
+        f"{one.command_id}  {one.command_type} of {one.source}, sent by {one.sender or 'nobody'}, "
+        f"for {one.subject}, failed "
         f"{one.failed_at:%Y-%m-%d %H:%M:%S%z} after {one.tries} tries: {one.code}: {one.message}"
     )
     if one.settled_by is not None:

@@ -53,12 +53,11 @@ def replay(
         raise typer.BadParameter(str(error), param_hint="--subject") from error
 
     async def run() -> Replayed:
-        import nats
-
+        from ledger.messaging.bus import connect_once
         from ledger.messaging.replay import replay as send_again
 
-        connection = await nats.connect(
-            find_nats(settings), allow_reconnect=False, **BusSecurity.of(settings).options()
+        connection = await connect_once(
+            find_nats(settings), "replay", security=BusSecurity.of(settings)
         )
         try:
             with _progress() as progress:

@@ -20,7 +20,14 @@ from nats.aio.client import Client
 from ledger.commands import Outcome
 from ledger.demo.sender import Sender
 from ledger.logging import configure
-from ledger.messaging.client import LedgerClient, LedgerUnavailable, OutcomeTimeout
+from ledger.messaging.bus import connect
+from ledger.messaging.client import (
+    RECONNECT_WAIT_SECONDS,
+    LedgerClient,
+    LedgerUnavailable,
+    OutcomeTimeout,
+)
+from ledger.messaging.security import BusSecurity
 
 ANSWER_TIMEOUT_SECONDS = 60.0
 """How long one service waits for another: as long as the other may wait for the ledger."""
@@ -124,7 +131,7 @@ async def _run(
     source = source_of(name, run)
     async with await LedgerClient.connect(url, source=source) as client:
         sender = Sender(client, source)
-        bus = await nats.connect(url.split(","), name=source)
+        bus = await connect(url, source, security=BusSecurity(), retry_wait=RECONNECT_WAIT_SECONDS)
         try:
             await work(Service(name, run, commands, bus, sender))
         finally:

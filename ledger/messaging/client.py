@@ -32,10 +32,11 @@ import msgspec
 import nats.errors
 import orjson
 import structlog
-from nats.aio.client import Client
 
 from ledger.command_data import CommandData
+from ledger.command_subjects import ANONYMOUS
 from ledger.commands import UNKNOWN, Outcome
+from ledger.masking import masked
 from ledger.messaging import bulk, bus, envelope
 from ledger.messaging.bulk import Message
 from ledger.messaging.denials import Denials, NotPermitted
@@ -81,7 +82,13 @@ class LedgerClient(Reading):
     """One connection; any number of commands in flight. Made by `connect`."""
 
     def __init__(
-        self, url: str, source: str, user_id: UUID | None, max_in_flight: int, ask_after: float
+        self,
+        url: str,
+        source: str,
+        user_id: UUID | None,
+        max_in_flight: int,
+        ask_after: float,
+        security: BusSecurity | None,
     ) -> None:
         self._url = url
         self._source = source
@@ -92,7 +99,8 @@ class LedgerClient(Reading):
         self._tokens = count()
         self._connected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._security: BusSecurity | None = None
+        self._security = security or BusSecurity()
+        self._sender = self._security.user or ANONYMOUS
         self._denials = Denials(self._denied)
         self._error = ""
 
@@ -111,15 +119,14 @@ class LedgerClient(Reading):
         """A client for the service `source`. With a `user_id`, commands are accepted for that
         user's accounts only. `security` says who we are on a server with users. Raises
         LedgerUnavailable, UnusableCredentials."""
-        client = cls(url, source, user_id, max_in_flight, ask_after)
-        client._security = security
+        client = cls(url, source, user_id, max_in_flight, ask_after, security)
         try:
             async with asyncio.timeout(connect_timeout):
                 await client._open()
         except (TimeoutError, OSError, nats.errors.Error) as error:
             reason = client._error or str(error) or "timeout"
             raise LedgerUnavailable(
-                f"no NATS server answers at {url}: {reason}. Check the URL "
+                f"no NATS server answers at {masked(url)}: {masked(reason)}. Check the URL "
                 "(LEDGER_NATS_URL), the credentials, and that the server runs."
             ) from error
         return client
@@ -184,7 +191,7 @@ class LedgerClient(Reading):
     ) -> Sent:
         """Sends a CloudEvent as given; what it lacks (all but type and data) is filled in."""
         whole = envelope.completed(message, self._source)
-        subject = envelope.nats_subject(whole["subject"])
+        subject = envelope.nats_subject(whole, self._sender)
         body = envelope.encoded(whole)
         if len(body) > self._nats.max_payload:
             raise CommandNotSendable(
@@ -236,7 +243,7 @@ class LedgerClient(Reading):
     # --- connection ---------------------------------------------------------------------
 
     async def _open(self) -> None:
-        self._nats: Client = await bus.connect(
+        self._nats: bus.Connection = await bus.connect(
             self._url,
             self._source,
             retry_wait=RECONNECT_WAIT_SECONDS,
@@ -318,6 +325,9 @@ class LedgerClient(Reading):
         refusal = orjson.loads(data).get("error")
         if refusal:
             sent.trouble = str(refusal.get("description", refusal))
+            if refusal.get("err_code") == bus.MESSAGE_TOO_LARGE:
+                size = len(sent.body)
+                sent.fail(CommandNotSendable(f"the command has {size} bytes: {sent.trouble}"))
         elif sent.confirm():
             sent.look_in(self._ask_after)
 
@@ -367,6 +377,6 @@ class LedgerClient(Reading):
 
     def _unavailable(self, sent: Sent, trouble: str) -> LedgerUnavailable:
         return LedgerUnavailable(
-            f"{sent} was not received by the bus at {self._url}: {trouble}. Send it again "
+            f"{sent} was not received by the bus at {masked(self._url)}: {trouble}. Send it again "
             "with the same id when NATS (with JetStream) and `ledgerctl serve commands` run."
         )

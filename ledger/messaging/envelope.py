@@ -14,10 +14,11 @@ from uuid import UUID
 import orjson
 from uuid_utils import uuid7
 
-from ledger.command_data import COMMAND_DATA, CommandData, InstrumentCommandData
+from ledger.command_data import COMMAND_CLASSES, COMMAND_DATA, CommandData
+from ledger.command_subjects import command_subject
 from ledger.commands import INSTRUMENTS_SUBJECT, SPECVERSION
 from ledger.domain import money
-from ledger.messaging.bus import COMMANDS_PREFIX, is_subject_token
+from ledger.messaging.bus import is_subject_token
 
 
 class CommandNotSendable(ValueError):
@@ -27,8 +28,8 @@ class CommandNotSendable(ValueError):
 def subject_of(command_type: object, data: object) -> str:
     """The account a command is about, or `instruments`; empty when the data names none."""
     model = COMMAND_DATA.get(command_type) if isinstance(command_type, str) else None
-    if model is not None and issubclass(model, InstrumentCommandData):
-        return INSTRUMENTS_SUBJECT
+    if model is not None and model.family is not None:
+        return model.family
     account_id = data.get("account_id") if isinstance(data, Mapping) else None
     return str(account_id) if isinstance(account_id, str | UUID) else ""
 
@@ -66,8 +67,9 @@ def _dumped(value: object) -> bytes:
     return orjson.dumps(value, default=_text, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
-def nats_subject(subject: object) -> str:
-    """The NATS subject for a command with this subject. Raises CommandNotSendable."""
+def nats_subject(envelope: Mapping[str, Any], sender: str) -> str:
+    """The NATS subject that the command is sent to. Raises CommandNotSendable."""
+    subject = envelope["subject"]
     if not isinstance(subject, str) or not subject:
         raise CommandNotSendable(
             "the command names no account: give data.account_id, or a subject "
@@ -75,7 +77,10 @@ def nats_subject(subject: object) -> str:
         )
     if not is_subject_token(subject):
         raise CommandNotSendable(f"subject {subject[:80]!r} is not an account's id")
-    return COMMANDS_PREFIX + subject
+    model = COMMAND_DATA.get(str(envelope.get("type")))
+    # What is no command has no class: any will do for the worker to say so.
+    command_class = COMMAND_CLASSES[0] if model is None else model.command_class
+    return command_subject(subject, command_class, sender)
 
 
 def data_of(command: CommandData) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from uuid import UUID
 import nats.errors
 import nats.js.errors
 import structlog
-from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from ledger.messaging import bulk, bus, delivery
@@ -50,7 +49,7 @@ UNUSED_SECONDS = 60.0
 AGAIN_SECONDS = 0.5
 """Pause before another try to reach the stream."""
 NOW: Literal["now"] = "now"
-JETSTREAM_REQUESTS = "$JS.API."
+JETSTREAM_REQUESTS = "$JS."
 
 _log = structlog.get_logger(__name__)
 
@@ -87,7 +86,7 @@ class Follower:
 
     def __init__(
         self,
-        connection: Client,
+        connection: bus.Connection,
         wanted: EventFilter,
         *,
         name: str | None,
@@ -254,7 +253,7 @@ class Follower:
         _log.info("events_followed_anew", reason=reason or "the connection was lost")
 
 
-async def forget(connection: Client, name: str) -> None:
+async def forget(connection: bus.Connection, name: str) -> None:
     """Removes the place that is kept under the name, if there is one."""
     jetstream = connection.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
     with contextlib.suppress(nats.js.errors.NotFoundError):

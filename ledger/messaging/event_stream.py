@@ -66,6 +66,7 @@ async def ensure_events_stream(jetstream: JetStreamContext, settings: Settings) 
                 discard=api.DiscardPolicy.OLD,
                 max_age=settings.event_retention_days * SECONDS_PER_DAY,
                 max_bytes=settings.event_retention_bytes,
+                max_msg_size=settings.bus_message_limit_bytes,
                 duplicate_window=min(
                     DUPLICATE_WINDOW_SECONDS, settings.event_retention_days * SECONDS_PER_DAY
                 ),

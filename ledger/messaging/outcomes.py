@@ -23,7 +23,7 @@ from nats.aio.msg import Msg
 
 from ledger.commands import INVALID_COMMAND, REJECTED, UNKNOWN, Outcome
 from ledger.eventstore import inbox
-from ledger.messaging.bus import OUTCOMES_SUBJECT, UnusableSubject, checked_reply_subject
+from ledger.messaging.bus import OUTCOMES_SUBJECT
 from ledger.messaging.database import OneConnection
 
 QUEUE_GROUP = "ledger"
@@ -79,9 +79,9 @@ async def _answer(connection: Client, questions: Sequence[Msg], database: OneCon
     ids = list({command_id for command_id in wanted if command_id is not None})
     found = await asyncio.to_thread(database.run, lambda opened: inbox.find(opened, ids))
     for question, command_id in zip(questions, wanted, strict=True):
-        with contextlib.suppress(UnusableSubject, nats.errors.Error):
-            reply_to = checked_reply_subject(question.reply)
-            await connection.publish(reply_to, _outcome(command_id, found).to_json())
+        if question.reply:
+            with contextlib.suppress(nats.errors.Error):
+                await connection.publish(question.reply, _outcome(command_id, found).to_json())
 
 
 def command_id_in(body: bytes) -> UUID | None:

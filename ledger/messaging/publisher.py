@@ -36,6 +36,7 @@ from ledger.database import check_schema
 from ledger.eventstore import reader
 from ledger.eventstore.reader import RecordedEvent
 from ledger.messaging import bus, event_stream, publisher_claim
+from ledger.messaging.consumer_guard import consumers_guarded
 from ledger.messaging.database import OneConnection
 from ledger.messaging.event_stream import NoRoomForEvents, NotOurStream
 from ledger.messaging.patience import FIRST_RETRY_SECONDS, Patience
@@ -90,7 +91,7 @@ class Publisher:
 
     async def _run_until_stopped(self) -> None:
         await self._patience.until_done(lambda: check_schema(self._database_url))
-        connection: Client | None = None
+        connection: bus.Connection | None = None
         listening = asyncio.create_task(self._wakeup.listen())
         try:
             connection = await self._patience.unless_stopped(
@@ -101,8 +102,10 @@ class Publisher:
                     security=BusSecurity.of(self._settings),
                 )
             )
-            while connection is not None and not self._stop.is_set():
-                await self._claim_and_publish(connection)
+            if connection is not None:
+                async with consumers_guarded(connection):
+                    while not self._stop.is_set():
+                        await self._claim_and_publish(connection)
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)

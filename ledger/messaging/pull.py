@@ -16,13 +16,13 @@ from typing import Self
 
 import nats.errors
 import orjson
-from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.js import api
 
 from ledger.measures import WAITING
 from ledger.messaging import bulk, bus, delivery
 from ledger.messaging.bulk import Message
+from ledger.messaging.command_stream import partition_name
 
 REQUEST_SECONDS = 30.0
 """How long the server keeps a request open. It ends earlier when its batch is full, and counts as
@@ -50,11 +50,11 @@ class Pull:
     """Open requests to consumers, and what came of them."""
 
     def __init__(
-        self, connection: Client, stream: str, consumers: Sequence[str], batch: int
+        self, connection: bus.Connection, stream: str, consumers: Sequence[str], batch: int
     ) -> None:
         self._connection = connection
         self._batch = batch
-        next_of = f"{api.DEFAULT_PREFIX}.CONSUMER.MSG.NEXT.{stream}"
+        next_of = f"{connection.api_prefix}.CONSUMER.MSG.NEXT.{stream}"
         self._requests = [
             _Request(consumer, f"{next_of}.{consumer}", connection.new_inbox())
             for consumer in consumers
@@ -79,7 +79,7 @@ class Pull:
                 await bulk.unsubscribe(self._connection, subscription)
         for request in self._requests:  # another worker's from now on, perhaps
             with contextlib.suppress(KeyError):
-                WAITING.remove(bus.partition_name(request.consumer))
+                WAITING.remove(partition_name(request.consumer))
 
     async def take(self, timeout: float) -> list[Message]:
         """The messages that are here, at most a batch; waits for a first one, and returns none
@@ -119,7 +119,7 @@ class Pull:
                 self._note_end(request, *message.status)
         newest = next((message for message in reversed(messages) if message.reply), None)
         if newest is not None:
-            WAITING.labels(bus.partition_name(request.consumer)).set(delivery.still_to_come(newest))
+            WAITING.labels(partition_name(request.consumer)).set(delivery.still_to_come(newest))
         self._arrived.set()
 
     def _note_end(self, request: _Request, status: str, reason: str) -> None:

@@ -4,9 +4,8 @@ from collections.abc import AsyncGenerator
 from typing import Literal
 from uuid import UUID
 
-from nats.aio.client import Client
-
 from ledger.messaging import event_consumer
+from ledger.messaging.bus import Connection
 from ledger.messaging.denials import Denials
 from ledger.messaging.events import LedgerEvent
 from ledger.messaging.query_client import Queries
@@ -15,7 +14,7 @@ from ledger.messaging.query_client import Queries
 class Reading:
     """The reading half of `LedgerClient`."""
 
-    _nats: Client
+    _nats: Connection
     _denials: Denials
 
     def events(

@@ -6,10 +6,10 @@ from typing import Any
 import psycopg
 import structlog
 
-from ledger import failed
+from ledger import command_subjects, failed
 from ledger.commands import FAILED, Outcome
 from ledger.failed import FailedMessage
-from ledger.messaging import bus, delivery, unreadable
+from ledger.messaging import delivery, unreadable
 from ledger.messaging.delivery import Delivery
 from ledger.messaging.unreadable import UnreadableMessage
 from ledger.settings import Settings
@@ -69,7 +69,7 @@ def _failed(one: Delivery, outcome: Outcome) -> FailedMessage:
         command_id=outcome.command_id,
         command_type=one.command.type,
         source=one.command.source,
-        subject=bus.account_of(one.message.subject),
+        sent_to=command_subjects.read(one.message.subject).tokens,
         fingerprint=one.command.fingerprint,
         body=one.message.data,
         code=outcome.code or "",

@@ -31,10 +31,10 @@ BEGIN
             WHERE i.command_id = failed.command_id AND i.status = 'FAILED';
     ELSE
         -- One that could not be recorded has no outcome yet: a resend would be decided.
-        INSERT INTO public.command_inbox (command_id, command_type, subject, source, fingerprint,
-            status, code, outcome, decided_at)
-        VALUES (failed.command_id, failed.command_type, failed.subject, failed.source,
-            failed.fingerprint, 'FAILED', failed.code,
+        INSERT INTO public.command_inbox (command_id, command_type, subject, source, sender,
+            fingerprint, status, code, outcome, decided_at)
+        VALUES (failed.command_id, failed.command_type, split_part(failed.subject, '.', 1),
+            failed.source, nullif(split_part(failed.subject, '.', 3), ''), failed.fingerprint, 'FAILED', failed.code,
             jsonb_build_object('command_id', failed.command_id, 'status', 'FAILED',
                 'code', failed.code, 'message', failed.message, 'events', '[]'::jsonb,
                 'position', (SELECT coalesce(max(e.position), 0) FROM public.event_store AS e),

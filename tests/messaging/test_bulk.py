@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from ledger.messaging import bulk, bus
 from ledger.messaging.bulk import BulkParser, Message
+from ledger.messaging.security import BusSecurity
 
 SUBSCRIPTION = 7
 _TOKENS = st.text("abcXYZ019_-", min_size=1, max_size=8)
@@ -34,7 +35,7 @@ def _as_sent_by_the_server(message: Message) -> bytes:
 
 
 async def _parsed(reads: Sequence[bytes]) -> list[Message]:
-    parser = BulkParser(Client())
+    parser = BulkParser(Client(), lambda subject, reply: True)
     taken: list[Message] = []
     parser.hand_over(SUBSCRIPTION, taken.extend)
     for read in reads:
@@ -75,7 +76,7 @@ def test_what_the_server_says_itself_has_a_status() -> None:
 
 
 async def test_what_is_sent_in_bulk_arrives_in_order_with_headers_and_reply(nats_url: str) -> None:
-    connection = await bus.connect(nats_url, "test", retry_wait=0.1)
+    connection = await bus.connect(nats_url, "test", security=BusSecurity(), retry_wait=0.1)
     subscription = await connection.subscribe("here.>")
     await bulk.send(
         connection,

@@ -61,7 +61,7 @@ async def running_queries(
     running = asyncio.create_task(service.run())
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            while not await readiness.queries(nats_url, security):  # noqa: ASYNC110
+            while not await readiness.queries(nats_url, security or BusSecurity()):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         yield
     finally:

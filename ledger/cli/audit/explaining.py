@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _LINE = (
     "position", "recorded_at", "sub_account", "reason", "amount", "sum", "order_id", "trade_id",
-    "event_type", "event_id", "command_type", "command_id", "source",
+    "event_type", "event_id", "command_type", "command_id", "sender", "source",
 )  # fmt: skip
 _STEP = (
     "position", "occurred_at", "event_type", "status", "cum_qty", "leaves_qty", "held",
-    "held_asset", "trade_id", "late", "command_type", "source", "event_id",
+    "held_asset", "trade_id", "late", "command_type", "sender", "source", "event_id",
 )  # fmt: skip
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

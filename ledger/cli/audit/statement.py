@@ -13,7 +13,7 @@ from ledger.cli.audit.output import Format, write
 
 _COLUMNS = (
     "kind", "sub_account", "asset", "amount", "balance", "reason", "recorded_at", "occurred_at",
-    "order_id", "trade_id", "reference", "position",
+    "order_id", "trade_id", "reference", "sender", "position",
 )  # fmt: skip
 
 

@@ -70,7 +70,8 @@ def _grow(tree: "Tree", node: "Node") -> None:
 def _line(node: "Node") -> str:
     if node.kind == "command":
         answer = node.status if node.code is None else f"{node.status} {node.code}"
-        return f"{node.name} {node.id} from {node.source}: {answer} at {plain(node.time)}"
+        sender = "" if node.sender is None else f", sent by {node.sender}"
+        return f"{node.name} {node.id} from {node.source}{sender}: {answer} at {plain(node.time)}"
     return (
         f"{node.position} {node.name} {node.id} of {node.stream_id} version {node.version}, "
         f"happened {plain(node.time)}, recorded {plain(node.recorded_at)}"
