@@ -21,6 +21,7 @@ import orjson
 from ledger.messaging.bus import COMMANDS_PREFIX, OUTCOMES_SUBJECT, is_subject_token
 from ledger.messaging.event_stream import EVENTS_STREAM
 from ledger.messaging.events import EVENTS_PREFIX
+from ledger.messaging.followers import DIRECT_GET, FOLLOWERS_PREFIX
 from ledger.messaging.query_service import QUERY_PREFIX
 from ledger.messaging.security import UnusableCredentials, inbox_prefix
 
@@ -44,38 +45,42 @@ def permissions(role: Role, name: str, accounts: Sequence[UUID] = ()) -> Permiss
         needs = "needs" if role == "service" else "takes no"
         raise UnusableUser(f"a user of the role {role} {needs} accounts (--account)")
     inbox = f"{inbox_prefix(name)}.>"
+    own_places = f"{FOLLOWERS_PREFIX}.{name}.*"
     if role == "ledger":
         publish = ["ledger.>", f"{_API}.>", "$JS.ACK.>", "_INBOX.>", "$SRV.>"]
         subscribe = ["ledger.>", "$SRV.>", inbox]
     elif role == "operator":
         publish = [
             *(f"{COMMANDS_PREFIX}>", OUTCOMES_SUBJECT, f"{QUERY_PREFIX}.>", "$SRV.>"),
-            *(f"{_API}.>", "$JS.ACK.>", "replay.>"),
+            *(f"{_API}.>", "$JS.ACK.>", "replay.>", own_places),
         ]
-        subscribe = ["ledger.events.>", "replay.>", inbox]
+        subscribe = ["ledger.events.>", "replay.>", own_places, inbox]
     elif role == "auditor":
-        publish = [OUTCOMES_SUBJECT, f"{QUERY_PREFIX}.>", *_reading_events(name, [">"])]
+        publish = [OUTCOMES_SUBJECT, f"{QUERY_PREFIX}.>", *_reading_events(name, name, [">"])]
         publish += [f"{_API}.STREAM.{verb}.{EVENTS_STREAM}" for verb in ("INFO", "MSG.GET")]
         publish += ["$SRV.>"]
-        subscribe = [inbox]
+        subscribe = [inbox, own_places]
     else:
         publish = [OUTCOMES_SUBJECT]
         for account in accounts:
             publish += [f"{COMMANDS_PREFIX}{account}", f"{QUERY_PREFIX}.*.{account}"]
-        publish += _reading_events(name, [f"*.*.{account}" for account in accounts])
+        publish += _reading_events(name, name, [f"*.*.{account}" for account in accounts])
         for account in accounts:
-            publish += _reading_events(f"{name}-{account}", [f"*.*.{account}"])
-        subscribe = [inbox]
+            publish += _reading_events(name, f"{name}-{account}", [f"*.*.{account}"])
+        subscribe = [inbox, own_places]
     return {"publish": {"allow": sorted(set(publish))}, "subscribe": {"allow": subscribe}}
 
 
-def _reading_events(consumer: str, which: Sequence[str]) -> list[str]:
-    """What it takes to follow events with the consumer of this name. The filter is part of the
-    subject that makes a consumer, so the server sees whose events are asked for."""
+def _reading_events(user: str, consumer: str, which: Sequence[str]) -> list[str]:
+    """What it takes to follow events with the consumer of this name, and to keep the place. The
+    filter is part of the subject that makes a consumer, so the server sees whose events are asked
+    for."""
+    place = f"{FOLLOWERS_PREFIX}.{user}.{consumer}"
     making = [f"{_API}.CONSUMER.CREATE.{EVENTS_STREAM}.{consumer}.{EVENTS_PREFIX}.{one}"
               for one in which]  # fmt: skip
     return [
         *making,
+        *(place, f"{DIRECT_GET}.{place}"),
         *(
             f"{_API}.CONSUMER.{verb}.{EVENTS_STREAM}.{consumer}"
             for verb in ("INFO", "MSG.NEXT", "DELETE")
