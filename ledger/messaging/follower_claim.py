@@ -183,10 +183,8 @@ class Claim:
         self._kept = None
 
     def failed(self) -> None:
-        """The server did not answer: nobody knows what it did. The silence of an owner that could
-        not write either tells nothing."""
+        """The server did not answer: nobody knows what it did."""
         self._kept = None
-        self._silence = 0.0
 
     def hint(self, record: Record) -> None:
         """Somebody is writing this record, perhaps we ourselves."""
@@ -226,7 +224,7 @@ class Claim:
         )
 
     def _note_as_asker(self, kept: Kept, now: float) -> None:
-        # Silence counts while somebody looks: a server that was away heard no owner.
+        # Silence counts only while somebody looks: a server that was away heard no owner either.
         looked = min(now - self._looked_at, 2 * LOOK_SECONDS)
         unchanged = kept.version == self._seen_version
         self._silence = self._silence + looked if unchanged else 0.0
