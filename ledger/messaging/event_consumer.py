@@ -179,6 +179,8 @@ class Follower:
                         break
                     expected += 1
                     yield message
+                if self._nats.is_closed:
+                    raise nats.errors.ConnectionClosedError
                 if not ownership.is_ours:
                     await ownership.until_ours()
             _log.info("events_followed_anew", reason=pull.lost or "the connection was lost")
