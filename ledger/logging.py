@@ -2,6 +2,9 @@
 
 The ids that lead from a log line to a command, its cause and its stream are bound once, where
 they become known, and appear in every line until they are released.
+
+What services import (`client_logger`) is the exception: their output is theirs, so it speaks by the
+standard library's logging, and is silent until they want to hear it.
 """
 
 import logging
@@ -13,6 +16,9 @@ from uuid import UUID
 
 import orjson
 import structlog
+
+# Without a handler anywhere, the standard library would write warnings of ours to stderr.
+logging.getLogger("ledger").addHandler(logging.NullHandler())
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -51,8 +57,8 @@ def configure(service: str, level: str = "INFO") -> None:
 
 
 def client_logger(name: str) -> Any:
-    """A logger for what services import: it speaks through the standard library's logging, where
-    the service decides what becomes of it, and says nothing unless the service asks."""
+    """A logger for what services import. In a service of ours its lines are JSON like all others
+    (warnings)."""
     return structlog.wrap_logger(
         logging.getLogger(name),
         processors=[
