@@ -48,7 +48,7 @@ EVENTS_REQUESTED = 500
 WAIT_SECONDS = 0.5
 """Longest wait before looking whether the connection is still the same, and the name ours."""
 AGAIN_SECONDS = 0.5
-"""Pause before another try to reach the stream."""
+"""Pause before another try to reach the stream, or the place in it."""
 LEAST_LEASE_SECONDS = 1.0
 """A shorter lease would run out over every hiccup of the server."""
 NOW: Literal["now"] = "now"
@@ -126,27 +126,20 @@ class Follower:
     async def events(self) -> AsyncGenerator[LedgerEvent, None]:
         """The events, without end. Raises EventsMissing, EventsTaken, PositionAhead,
         UnreadableEvent, UnreadablePlace, LedgerUnavailable."""
-        async with self._owning() as ownership:
-            while True:
-                try:
-                    await ownership.until_ours()
-                    place, sequence = ownership.place
-                    await self._feed.begin_after(place, sequence=sequence)
-                    async with aclosing(self._messages(ownership)) as batches:
-                        async for message in batches:
-                            event = self._event(message, ownership)
-                            if event is None:
-                                continue
-                            if not ownership.is_ours:
-                                await ownership.until_ours()
-                            ownership.handed_out()
-                            yield event
-                            ownership.done(event.position)
-                except nats.errors.ConnectionClosedError as error:
-                    raise LedgerUnavailable("the client was closed, and follows no more") from error
-                except (nats.errors.Error, OSError) as error:
-                    _log.warning("events_not_followed", error=str(error) or type(error).__name__)
-                    await asyncio.sleep(AGAIN_SECONDS)
+        try:
+            async with self._owning() as ownership, aclosing(self._batches(ownership)) as batches:
+                async for messages in batches:
+                    for message in messages:
+                        event = self._event(message, ownership)
+                        if event is None:
+                            continue
+                        if not ownership.is_ours:
+                            await ownership.until_ours()
+                        ownership.handed_out()
+                        yield event
+                        ownership.done(event.position)
+        except nats.errors.ConnectionClosedError as error:
+            raise LedgerUnavailable("the client was closed, and follows no more") from error
 
     async def leave(self) -> None:
         """Stores the place, without the event in hand. No event comes after that."""
@@ -166,19 +159,39 @@ class Follower:
             self._feed.check_nothing_missing(done, position)
         return received(message.data)
 
-    async def _messages(self, ownership: _Ownership) -> AsyncGenerator[Message, None]:
+    async def _batches(self, ownership: _Ownership) -> AsyncGenerator[list[Message], None]:
+        """From behind the place, without end."""
+        while True:
+            try:
+                await ownership.until_ours()
+                place, sequence = ownership.place
+                if await self._feed.begin_after(place, sequence=sequence):
+                    async with aclosing(self._from_consumer(ownership)) as batches:
+                        async for messages in batches:
+                            yield messages
+                else:
+                    await asyncio.sleep(AGAIN_SECONDS)
+            except nats.errors.ConnectionClosedError:
+                raise
+            except (nats.errors.Error, OSError) as error:
+                _log.warning("events_not_followed", error=str(error) or type(error).__name__)
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _from_consumer(self, ownership: _Ownership) -> AsyncGenerator[list[Message], None]:
         """What the consumer has, until something is lost or in doubt."""
         connections = self._nats.stats["reconnects"]
         consumer = self._feed.consumer
-        expected = 1
+        last = 0
         async with Pull(self._nats, EVENTS_STREAM, [consumer], EVENTS_REQUESTED) as pull:
             while pull.lost is None and self._nats.stats["reconnects"] == connections:
-                for message in await pull.take(WAIT_SECONDS):
-                    if delivery.number(message) != expected:
-                        pull.lost = "a message was lost on its way"
-                        break
-                    expected += 1
-                    yield message
+                messages = await pull.take(WAIT_SECONDS)
+                if [delivery.number(one) for one in messages] != [
+                    *range(last + 1, last + len(messages) + 1)
+                ]:
+                    pull.lost = "a message was lost on its way"
+                    break
+                last += len(messages)
+                yield messages
                 if self._nats.is_closed:
                     raise nats.errors.ConnectionClosedError
                 if not ownership.is_ours:
@@ -226,7 +239,8 @@ class Follower:
         if before is not None:
             return 0, before
         first = await self._first()
-        await self._feed.begin_after(first)
+        while not await self._feed.begin_after(first):  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(AGAIN_SECONDS)
         return first, None
 
     async def _consumer_of_before(self, name: str) -> int | None:

@@ -28,8 +28,6 @@ UNUSED_SECONDS = 60.0
 AHEAD_SECONDS = 10.0
 """How long a place may be ahead of the stream before that is an error: a publisher that died is
 followed within ten seconds."""
-LOOK_SECONDS = 0.5
-"""Pause between two looks whether the stream has reached the place."""
 _CONSUMER = f"{api.DEFAULT_PREFIX}.CONSUMER"
 
 
@@ -80,6 +78,7 @@ class Feed:
         self.consumer = consumer
         self._denials = denials
         self._begun = False
+        self._ahead_since: float | None = None
 
     async def newest(self) -> int:
         """The position of the newest of these events; 0 while there is none."""
@@ -87,36 +86,39 @@ class Feed:
         found = await self._next()
         return found.position if found else 0
 
-    async def begin_after(self, place: int, *, sequence: int | None = None) -> None:
+    async def begin_after(self, place: int, *, sequence: int | None = None) -> bool:
         """Makes the consumer behind the position, or behind the message of the stream. Behind 0 is
-        with the oldest. Raises EventsMissing, PositionAhead, NotPermitted."""
+        with the oldest. False while the stream does not reach the place: try again a little later.
+        Raises EventsMissing, PositionAhead, NotPermitted."""
         if sequence is not None or place == 0:
             await self._make(api.DeliverPolicy.BY_START_SEQUENCE, (sequence or 0) + 1)
-        else:
-            await self._begin_behind(place)
+        elif not await self._begin_behind(place):
+            return False
         self._begun = True
+        return True
 
-    async def _begin_behind(self, place: int) -> None:
-        patience = asyncio.get_running_loop().time() + AHEAD_SECONDS
-        while True:
-            first = await self._sequence_after(place)
-            made = await self._make(api.DeliverPolicy.BY_START_SEQUENCE, first)
-            if made.num_pending or first == 1:
-                return
-            # Nothing waits there: does the stream reach that far? Where it does not, the server
-            # would hold back what comes until it does.
-            last = await self._last_sequence()
-            if first <= last + 1:
-                await self._make(api.DeliverPolicy.BY_START_SEQUENCE, first)
-                return
-            if not self._begun and asyncio.get_running_loop().time() >= patience:
-                raise PositionAhead(
-                    f"position {place} is {first - last - 1} events ahead of the newest in "
-                    f"{EVENTS_STREAM}. Either no event has that position: correct `after`, or "
-                    "forget the place that is kept with `forget_events`; or it is still to be "
-                    "published: check that `ledgerctl serve publisher` runs, and begin again."
-                )
-            await asyncio.sleep(LOOK_SECONDS)
+    async def _begin_behind(self, place: int) -> bool:
+        first = await self._sequence_after(place)
+        made = await self._make(api.DeliverPolicy.BY_START_SEQUENCE, first)
+        if made.num_pending or first == 1:
+            return True
+        # Nothing waits there: does the stream reach that far? Where it does not, the server would
+        # hold back what comes until it does.
+        missing = first - 1 - await self._last_sequence()
+        if missing <= 0:
+            await self._make(api.DeliverPolicy.BY_START_SEQUENCE, first)
+            self._ahead_since = None
+            return True
+        now = asyncio.get_running_loop().time()
+        self._ahead_since = now if self._ahead_since is None else self._ahead_since
+        if not self._begun and now - self._ahead_since >= AHEAD_SECONDS:
+            raise PositionAhead(
+                f"position {place} is {missing} events ahead of the newest in {EVENTS_STREAM}. "
+                "Either no event has that position: correct `after`, or forget the place that is "
+                "kept with `forget_events`; or it is still to be published: check that `ledgerctl "
+                "serve publisher` runs, and begin again."
+            )
+        return False
 
     async def _sequence_after(self, place: int) -> int:
         """The least sequence number that an event behind the place can have."""

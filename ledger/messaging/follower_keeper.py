@@ -46,6 +46,8 @@ LEAVE_SECONDS = 5.0
 AGAIN_SECONDS = 0.25
 """Pause before another try to reach the server."""
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux; others
+
 FoundPlace = tuple[int, int | None]
 
 _log = client_logger(__name__)
@@ -57,7 +59,7 @@ class EventsTaken(Exception):
 
 def _now() -> float:
     """Seconds on a clock that goes on while this process, or this machine, sleeps."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_CLOCK)
 
 
 def incarnation() -> str:
