@@ -96,34 +96,15 @@ class Service:
         """What was handed out; all but the last are done."""
         self.taken = False
         self.killed = False
-        self._leaving = asyncio.Event()
         self._working = asyncio.create_task(self._work({"name": NAME} | options))
 
     async def _work(self, options: dict[str, Any]) -> None:
         try:
             async with aclosing(self.ledger.events(**options)) as events:
-                following = aiter(events)
-                while not self._leaving.is_set():
-                    event = await self._next(following)
-                    if event is None:
-                        break
+                async for event in events:
                     self.given.append(event.position)
         except EventsTaken:
             self.taken = True
-
-    async def _next(self, events: AsyncIterator[Any]) -> Any:
-        """The next event, or None when the service is to leave."""
-        asked = asyncio.ensure_future(anext(events))
-        leaving = asyncio.create_task(self._leaving.wait())
-        try:
-            await asyncio.wait((asked, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if asked.done():
-                return asked.result()
-            asked.cancel()
-            await asyncio.gather(asked, return_exceptions=True)
-            return None
-        finally:
-            leaving.cancel()
 
     @property
     def ended(self) -> bool:
@@ -136,8 +117,11 @@ class Service:
         await self.ledger.close()
 
     async def leave(self) -> None:
-        self._leaving.set()
-        await self.wait()
+        """Ends it as a signal would."""
+        self._working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.wait()
+        await self.ledger.close()
 
     async def kill(self) -> None:
         """Ends it without a word to anybody."""

@@ -20,7 +20,15 @@ from ledger.messaging.event_feed import Feed
 from ledger.messaging.event_stream import EVENTS_STREAM
 from ledger.messaging.events import LedgerEvent
 from ledger.messaging.followers import FOLLOWERS_PREFIX
-from tests.messaging.following import NAME, Events, account_at, events_on, service, until_kept
+from tests.messaging.following import (
+    NAME,
+    Events,
+    Service,
+    account_at,
+    events_on,
+    service,
+    until_kept,
+)
 from tests.messaging.publishing import connected
 from tests.messaging.services import ANSWER_SECONDS, client
 
@@ -45,9 +53,9 @@ async def test_rolling_restarts_go_on_at_once_and_nothing_is_handled_twice(nats_
     async with events_on(nats_url) as events:
         await events.publish(500)
         ending = asyncio.Event()
-        publishing = asyncio.create_task(_steadily(events, ending))
         services = [await service(nats_url)]
-        pauses = []
+        publishing = asyncio.create_task(_steadily(events, services, ending))
+        pauses, began_all = [], time.monotonic()
         for number in range(RESTARTS):
             before = services[-1]
             await before.has((before.given or [0])[-1] + EVENTS_PER_SECOND // 20)
@@ -62,20 +70,24 @@ async def test_rolling_restarts_go_on_at_once_and_nothing_is_handled_twice(nats_
             pauses.append(time.monotonic() - began)
         ending.set()
         await publishing
+        rate = events.head / (time.monotonic() - began_all)
         await services[-1].has(events.head)
         await services[-1].leave()
-    _log.info("%d restarts, %d events, slowest %.3f s", RESTARTS, events.head, max(pauses))
+    pauses.sort()
+    told = "%d restarts, %d events at %.0f/s, a restart took %.3f s, the slowest %.3f s"
+    _log.info(told, RESTARTS, events.head, rate, pauses[len(pauses) // 2], pauses[-1])
     check_handled([one.given for one in services], events.head)
     assert max(pauses) < ANSWER_SECONDS
 
 
-async def _steadily(events: Events, ending: asyncio.Event) -> None:
-    """Publishes so many events a second."""
+async def _steadily(events: Events, services: list[Service], ending: asyncio.Event) -> None:
+    """Publishes so many events a second; fewer on a machine that cannot handle them."""
     began, already = time.monotonic(), events.head
     while not ending.is_set():
         due = int((time.monotonic() - began) * EVENTS_PER_SECOND) + already - events.head
-        if due > 0:
-            await events.publish(min(due, EVENTS_PER_SECOND))
+        room = max((one.given[-1] for one in services if one.given), default=0) + EVENTS_PER_SECOND
+        if due > 0 and events.head < room:
+            await events.publish(min(due, EVENTS_PER_SECOND // 10))
         await asyncio.sleep(0.02)
 
 
