@@ -221,7 +221,8 @@ class LedgerClient(Reading):
     async def close(self) -> None:
         """Ends the connection, with the places of followers stored. Commands still in flight raise
         LedgerUnavailable to who waits."""
-        await asyncio.gather(*(follower.leave() for follower in self._followers))
+        leaving = [follower.leave() for follower in self._followers]
+        await asyncio.gather(*leaving, return_exceptions=True)  # what is closed must be closed
         for task in self._tasks:
             task.cancel()
         for sent in list(self._in_flight.values()):

@@ -25,14 +25,13 @@ from ledger.logging import client_logger
 from ledger.messaging import bus, delivery
 from ledger.messaging.bulk import Message
 from ledger.messaging.denials import Denials
-from ledger.messaging.event_feed import EventFilter, EventsMissing, Feed, PositionAhead
+from ledger.messaging.event_feed import Begin, EventFilter, EventsMissing, Feed, PositionAhead
 from ledger.messaging.event_stream import EVENTS_STREAM
 from ledger.messaging.events import POSITION, LedgerEvent, received
 from ledger.messaging.follower_claim import Claim, Kept, Record
 from ledger.messaging.follower_keeper import (
     LEASE_SECONDS,
     EventsTaken,
-    FoundPlace,
     Keeper,
     incarnation,
 )
@@ -60,7 +59,7 @@ class _Ownership(Protocol):
     """What decides whether an event may be handed out, and keeps the place."""
 
     @property
-    def place(self) -> FoundPlace: ...
+    def place(self) -> Begin: ...
     @property
     def is_ours(self) -> bool: ...
     async def until_ours(self) -> None: ...
@@ -74,8 +73,8 @@ class _Unnamed:
 
     is_ours = True
 
-    def __init__(self, place: int) -> None:
-        self.place: FoundPlace = (place, None)
+    def __init__(self, place: Begin) -> None:
+        self.place = place
 
     async def until_ours(self) -> None:
         """At once."""
@@ -85,7 +84,7 @@ class _Unnamed:
 
     def done(self, position: int) -> None:
         """The event is done."""
-        self.place = (max(self.place[0], position), None)
+        self.place = Begin(max(self.place.position, position))
 
     async def leave(self) -> None:
         """Nothing to store."""
@@ -152,7 +151,7 @@ class Follower:
         """The event of a message; None if it is done: the server had lost it, and it was published
         again. Raises UnreadableEvent, EventsMissing."""
         position = int(message.header(POSITION.encode()) or 0)
-        done, _ = ownership.place
+        done = ownership.place.position
         if position <= done:
             return None
         if done or self._after == 0:
@@ -164,8 +163,7 @@ class Follower:
         while True:
             try:
                 await ownership.until_ours()
-                place, sequence = ownership.place
-                if await self._feed.begin_after(place, sequence=sequence):
+                if await self._feed.begin(ownership.place):
                     async with aclosing(self._from_consumer(ownership)) as batches:
                         async for messages in batches:
                             yield messages
@@ -220,8 +218,8 @@ class Follower:
             self._ownership = keeper
             yield keeper
 
-    async def _first(self) -> int:
-        """The position to begin behind, where no place is kept."""
+    async def _first(self) -> Begin:
+        """Where to begin if no place is kept."""
         while self._after == NOW:
             try:
                 return await self._feed.newest()
@@ -230,18 +228,18 @@ class Follower:
             except (nats.errors.Error, OSError) as error:
                 _log.warning("events_not_followed", error=str(error) or type(error).__name__)
                 await asyncio.sleep(AGAIN_SECONDS)
-        return self._after or 0
+        return Begin(self._after or 0)
 
-    async def _find_place(self) -> FoundPlace:
+    async def _find_place(self) -> Begin:
         """Where to begin under a name that has no place; and the server must let us."""
         assert self._name is not None
         before = await self._consumer_of_before(self._name)
         if before is not None:
-            return 0, before
+            return Begin(0, before)
         first = await self._first()
-        while not await self._feed.begin_after(first):  # noqa: ASYNC110 - the server tells nobody
+        while not await self._feed.begin(first):  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(AGAIN_SECONDS)
-        return first, None
+        return first
 
     async def _consumer_of_before(self, name: str) -> int | None:
         """The message of the stream behind which a durable consumer of this name goes on: versions

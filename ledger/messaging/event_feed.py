@@ -57,8 +57,16 @@ class EventFilter:
         self.subject = f"{EVENTS_PREFIX}.>" if self.whole else ".".join([EVENTS_PREFIX, *tokens])
 
 
+class Begin(NamedTuple):
+    """Where to begin: behind a position; or behind a message of the stream, of which no position is
+    known."""
+
+    position: int
+    sequence: int | None = None
+
+
 class _Message(NamedTuple):
-    """Where a message is in the stream, and the position of its event."""
+    """Where a message is in the stream, and the position of its event; 0 if it is none of ours."""
 
     sequence: int
     position: int
@@ -80,19 +88,21 @@ class Feed:
         self._begun = False
         self._ahead_since: float | None = None
 
-    async def newest(self) -> int:
-        """The position of the newest of these events; 0 while there is none."""
+    async def newest(self) -> Begin:
+        """Behind the newest of these events."""
         await self._make(api.DeliverPolicy.LAST)
         found = await self._next()
-        return found.position if found else 0
+        if found is None or found.position:
+            return Begin(found.position if found else 0)
+        return Begin(0, found.sequence)
 
-    async def begin_after(self, place: int, *, sequence: int | None = None) -> bool:
-        """Makes the consumer behind the position, or behind the message of the stream. Behind 0 is
-        with the oldest. False while the stream does not reach the place: try again a little later.
-        Raises EventsMissing, PositionAhead, NotPermitted."""
-        if sequence is not None or place == 0:
-            await self._make(api.DeliverPolicy.BY_START_SEQUENCE, (sequence or 0) + 1)
-        elif not await self._begin_behind(place):
+    async def begin(self, at: Begin) -> bool:
+        """Makes the consumer there; behind position 0 is with the oldest. False while the stream
+        does not reach the position: try again a little later. Raises EventsMissing, PositionAhead,
+        NotPermitted."""
+        if at.sequence is not None or at.position == 0:
+            await self._make(api.DeliverPolicy.BY_START_SEQUENCE, (at.sequence or 0) + 1)
+        elif not await self._begin_behind(at.position):
             return False
         self._begun = True
         return True
@@ -124,6 +134,9 @@ class Feed:
         """The least sequence number that an event behind the place can have."""
         await self._make(api.DeliverPolicy.ALL)
         first = await self._next()
+        while first is not None and not first.position:  # somebody else's: look at the next
+            await self._make(api.DeliverPolicy.BY_START_SEQUENCE, first.sequence + 1)
+            first = await self._next()
         if first is None:
             return 1
         if not self._begun:
@@ -181,5 +194,6 @@ class Feed:
         )
         if not answer.reply:  # a status: nothing there
             return None
-        position = int((answer.headers or {}).get(POSITION, "0"))
-        return _Message(answer.metadata.sequence.stream, position)
+        position = (answer.headers or {}).get(POSITION, "")
+        sequence = answer.metadata.sequence.stream
+        return _Message(sequence, int(position) if position.isdecimal() else 0)

@@ -25,6 +25,7 @@ from nats.aio.subscription import Subscription
 from ledger.logging import client_logger
 from ledger.messaging import bulk
 from ledger.messaging.bulk import Message
+from ledger.messaging.event_feed import Begin
 from ledger.messaging.follower_claim import (
     SAVE_SECONDS,
     Claim,
@@ -35,7 +36,7 @@ from ledger.messaging.follower_claim import (
     Record,
     Write,
 )
-from ledger.messaging.followers import Place
+from ledger.messaging.followers import FOLLOWERS_STREAM, Place
 from ledger.messaging.sent import LedgerUnavailable
 
 LEASE_SECONDS = 5.0
@@ -46,9 +47,9 @@ LEAVE_SECONDS = 5.0
 AGAIN_SECONDS = 0.25
 """Pause before another try to reach the server."""
 
+NO_STREAM_SECONDS = 30.0
+"""How long a stream that is not there is waited for: a server that starts has it within seconds."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux; others
-
-FoundPlace = tuple[int, int | None]
 
 _log = client_logger(__name__)
 
@@ -75,7 +76,7 @@ class Keeper:
         connection: Client,
         place: Place,
         claim: Claim,
-        find_place: Callable[[], Awaitable[FoundPlace]],
+        find_place: Callable[[], Awaitable[Begin]],
     ) -> None:
         self._nats = connection
         self._place = place
@@ -98,9 +99,9 @@ class Keeper:
     # --- for the follower -----------------------------------------------------------------
 
     @property
-    def place(self) -> FoundPlace:
-        """The position of the last event that is done, or the message of the stream."""
-        return self._claim.place, self._claim.sequence
+    def place(self) -> Begin:
+        """Behind the last event that is done."""
+        return Begin(self._claim.place, self._claim.sequence)
 
     @property
     def is_ours(self) -> bool:
@@ -159,6 +160,7 @@ class Keeper:
             self._changed.set()
 
     async def _until_end(self) -> None:
+        waited_until = _now() + NO_STREAM_SECONDS
         while self._claim.end is None:
             self._wake.clear()
             try:
@@ -167,6 +169,12 @@ class Keeper:
                 raise
             except (nats.errors.Error, OSError) as error:
                 self._claim.failed()
+                missing = isinstance(error, nats.errors.NoRespondersError)
+                if missing and not self._claim.owned and _now() > waited_until:
+                    raise LedgerUnavailable(
+                        f"the bus has no stream {FOLLOWERS_STREAM}, where places are kept. Check "
+                        "that `ledgerctl serve publisher` runs, and is not of an older version."
+                    ) from error
                 reason = str(error) or type(error).__name__
                 _log.warning("place_not_reached", subject=self._place.subject, error=reason)
                 await asyncio.sleep(AGAIN_SECONDS)

@@ -13,7 +13,7 @@ import pytest
 from nats.js import api
 
 from ledger.embedded import EmbeddedNats
-from ledger.messaging import event_feed
+from ledger.messaging import event_feed, follower_keeper
 from ledger.messaging.client import LedgerUnavailable
 from ledger.messaging.event_consumer import EventsTaken, PositionAhead, UnreadablePlace
 from ledger.messaging.event_feed import Feed
@@ -146,6 +146,8 @@ async def test_the_place_stays_when_making_the_consumer_fails(
     async with events_on(nats_url) as events:
         await events.publish(50)
         assert await first(nats_url, name=NAME, after=20) == 21
+        async with connected(nats_url) as connection:
+            await connection.jetstream().publish("ledger.events.x.y.z", b"{}")  # none of ours
         async with await client(nats_url) as ledger:
             begun = ledger.events(name="new", after="now")
             asked = asyncio.create_task(anext(begun))
@@ -237,6 +239,14 @@ async def _exhausted(events: AsyncIterator[LedgerEvent]) -> None:
         pass
 
 
+async def test_who_finds_no_stream_of_places_is_told(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower_keeper, "NO_STREAM_SECONDS", 0.3)
+    with pytest.raises(LedgerUnavailable, match="serve publisher"):
+        await first(nats_url, name=NAME)
+
+
 async def test_forgetting_ends_who_follows(nats_url: str) -> None:
     async with events_on(nats_url) as events, await client(nats_url) as ledger:
         await events.publish(10)
@@ -271,9 +281,11 @@ async def test_an_accounts_events_are_found_in_a_stream_that_has_lost_its_beginn
     nats_url: str,
 ) -> None:
     async with events_on(nats_url) as events:
-        await events.publish_from(5_001, 200)
         async with connected(nats_url) as connection:
-            await connection.jetstream().publish("ledger.events.x.y.z", b"{}")  # somebody else's
+            foreign = f"ledger.events.x.y.{account_at(1)}"  # somebody else's, in between
+            await connection.jetstream().publish(foreign, b"{}")
+            await events.publish_from(5_001, 200)
+            await connection.jetstream().publish(foreign, b"{}")
         await events.publish(200)
         for after in (1, 5_000, 5_001, 5_150, 5_199, 5_200, 5_201, 5_396):
             wanted = max(after + 1, 5_001)
