@@ -2,18 +2,25 @@
 
 The ids that lead from a log line to a command, its cause and its stream are bound once, where
 they become known, and appear in every line until they are released.
+
+What services import (`client_logger`) is the exception: their output is theirs, so it speaks by the
+standard library's logging, and is silent until they want to hear it.
 """
 
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import orjson
 import structlog
 
 from ledger.masking import masked
+
+# Without a handler anywhere, the standard library would write warnings of ours to stderr.
+logging.getLogger("ledger").addHandler(logging.NullHandler())
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -49,6 +56,20 @@ def configure(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def client_logger(name: str) -> Any:
+    """A logger for what services import. In a service of ours its lines are JSON like all others
+    (warnings)."""
+    return structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""ledgerctl publisher: what an operator does with published events."""
+"""ledgerctl publisher: what an operator does with published events, and sees of who follows."""
 
 import sys
 from collections.abc import Iterator
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ledger.messaging.followers import FollowerRow
     from ledger.messaging.replay import Progress
 
-app = typer.Typer(no_args_is_help=True, help="Events on the bus: send them again.")
+app = typer.Typer(
+    no_args_is_help=True, help="Events on the bus: who follows them; send them again."
+)
 
 
 def register(parent: typer.Typer) -> None:
@@ -20,7 +23,7 @@ def register(parent: typer.Typer) -> None:
 
 @app.callback()
 def publisher() -> None:
-    """Events on the bus: send them again."""  # with a callback, one command is a group, too
+    """Events on the bus: who follows, send again."""
 
 
 @app.command()
@@ -81,6 +84,63 @@ def replay(
         f"{sent.events} events sent, positions {sent.from_position} to {sent.to_position}, "
         f"under {subject} ({kept})"
     )
+
+
+@app.command()
+def followers(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """Who follows the events under which name, and how many events behind the newest."""
+    import asyncio
+
+    import orjson
+
+    from ledger.logging import configure
+    from ledger.messaging.security import BusSecurity
+    from ledger.services import find_nats
+    from ledger.settings import load
+
+    settings = load()
+    configure("followers", "WARNING")
+
+    async def found() -> "list[FollowerRow]":
+        from ledger.messaging import bus
+        from ledger.messaging.event_stream import newest_position
+        from ledger.messaging.followers import rows
+
+        connection = await bus.connect_once(
+            find_nats(settings), "ledgerctl", security=BusSecurity.of(settings)
+        )
+        try:
+            return await rows(connection, await newest_position(connection.jetstream()))
+        finally:
+            await connection.close()
+
+    names = asyncio.run(found())
+    if json:
+        typer.echo(orjson.dumps([row._asdict() for row in names]).decode())
+    elif not names:
+        typer.echo("nobody follows the events under a name")
+    else:
+        _table(names)
+
+
+def _table(names: "list[FollowerRow]") -> None:
+    head = ("user", "name", "owner", "place", "behind")
+    lines = [
+        (row.user, row.name, row.owner or "nobody", _number(row.place), _number(row.behind))
+        for row in names
+    ]
+    widths = [max(len(line[at]) for line in (head, *lines)) for at in range(len(head))]
+    for line in (head, *lines):
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        text = "  ".join(cells).rstrip()
+        # Services write the names: none of them may speak to the operator's terminal.
+        typer.echo("".join(sign if sign.isprintable() else "?" for sign in text))
+
+
+def _number(number: int | None) -> str:
+    return "forgotten" if number is None else str(number)
 
 
 @contextmanager

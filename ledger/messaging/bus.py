@@ -128,9 +128,10 @@ async def connect(
     on_disconnect: Callback | None = None,
     on_reconnect: Callback | None = None,
     on_error: Callable[[str], None] | None = None,
+    log: Any = _log,
 ) -> Connection:
     """A connection that looks for its server for ever, now and whenever it is lost. `url` may name
-    several servers, separated by commas. Raises UnusableCredentials."""
+    several servers, separated by commas. `log` is who tells of it. Raises UnusableCredentials."""
 
     connection = Connection(security)
     told: set[str] = set()
@@ -138,7 +139,7 @@ async def connect(
     async def failed(error: Exception) -> None:
         # Each attempt to connect that fails ends up here: one line says it as well as hundreds.
         text = str(error) or type(error).__name__
-        tell = _log.debug if text in told else _log.warning
+        tell = log.debug if text in told else log.warning
         told.add(text)
         if on_error is not None:
             on_error(text)
@@ -146,13 +147,13 @@ async def connect(
 
     async def disconnected() -> None:
         if not connection.is_closed:  # by ourselves
-            _log.warning("nats_disconnected", url=url, connection=name)
+            log.warning("nats_disconnected", url=url, connection=name)
         if on_disconnect is not None:
             await on_disconnect()
 
     async def reconnected() -> None:
         told.clear()
-        _log.info("nats_reconnected", url=url, connection=name)
+        log.info("nats_reconnected", url=url, connection=name)
         if on_reconnect is not None:
             await on_reconnect()
 

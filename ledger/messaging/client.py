@@ -27,20 +27,22 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
+from weakref import WeakSet
 
 import msgspec
 import nats.errors
 import orjson
-import structlog
 
 from ledger.command_data import CommandData
 from ledger.command_subjects import ANONYMOUS
 from ledger.commands import UNKNOWN, Outcome
+from ledger.logging import client_logger
 from ledger.masking import masked
 from ledger.messaging import bulk, bus, envelope
 from ledger.messaging.bulk import Message
 from ledger.messaging.denials import Denials, NotPermitted
 from ledger.messaging.envelope import CommandNotSendable
+from ledger.messaging.event_consumer import Follower
 from ledger.messaging.outbox import Outbox
 from ledger.messaging.reading import Reading
 from ledger.messaging.security import BusSecurity
@@ -75,7 +77,7 @@ RECONNECT_WAIT_SECONDS = 0.25
 WATCH_INTERVAL_SECONDS = 0.1
 """How often the watchman looks: well below every time above, and nothing to speak of in work."""
 
-_log = structlog.get_logger(__name__)
+_log = client_logger(__name__)
 
 
 class LedgerClient(Reading):
@@ -101,6 +103,8 @@ class LedgerClient(Reading):
         self._tasks: list[asyncio.Task[None]] = []
         self._security = security or BusSecurity()
         self._sender = self._security.user or ANONYMOUS
+        self._user = self._security.user
+        self._followers: WeakSet[Follower] = WeakSet()
         self._denials = Denials(self._denied)
         self._error = ""
 
@@ -221,7 +225,10 @@ class LedgerClient(Reading):
         return Outcome.from_json(answer.data)
 
     async def close(self) -> None:
-        """Ends the connection. Commands still in flight raise LedgerUnavailable to who waits."""
+        """Ends the connection, with the places of followers stored. Commands still in flight raise
+        LedgerUnavailable to who waits."""
+        leaving = [follower.leave() for follower in self._followers]
+        await asyncio.gather(*leaving, return_exceptions=True)  # what is closed must be closed
         for task in self._tasks:
             task.cancel()
         for sent in list(self._in_flight.values()):
@@ -250,6 +257,7 @@ class LedgerClient(Reading):
             on_disconnect=self._disconnected,
             on_reconnect=self._reconnected,
             on_error=self._note_error,
+            log=_log,
             security=self._security,
         )
         self._inbox = self._nats.new_inbox()

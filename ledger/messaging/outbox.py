@@ -20,9 +20,9 @@ from uuid import uuid4
 
 import nats.errors
 import orjson
-import structlog
 from nats.aio.client import Client
 
+from ledger.logging import client_logger
 from ledger.messaging import bulk, bus
 from ledger.messaging.sent import Sent
 
@@ -37,7 +37,7 @@ BATCHES_SINCE = (2, 12)
 """The server version from which batches are taken; an older one would store them message by message
 and confirm none but the last."""
 
-_log = structlog.get_logger(__name__)
+_log = client_logger(__name__)
 
 
 class Outbox:

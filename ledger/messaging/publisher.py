@@ -35,7 +35,7 @@ from ledger import measures
 from ledger.database import check_schema
 from ledger.eventstore import reader
 from ledger.eventstore.reader import RecordedEvent
-from ledger.messaging import bus, event_stream, publisher_claim
+from ledger.messaging import bus, event_stream, followers, publisher_claim
 from ledger.messaging.consumer_guard import consumers_guarded
 from ledger.messaging.database import OneConnection
 from ledger.messaging.event_stream import NoRoomForEvents, NotOurStream
@@ -183,6 +183,7 @@ class Publisher:
     async def _find_place(self, connection: Client, progress: "_Progress") -> event_stream.Last:
         jetstream = connection.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
         await event_stream.ensure_events_stream(jetstream, self._settings)
+        await followers.ensure_followers_stream(jetstream)
         sequence, position, event_id = await event_stream.last_published(jetstream)
         noted = progress.claim.position
         place = await self._run(

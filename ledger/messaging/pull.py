@@ -88,7 +88,10 @@ class Pull:
         if not self.waiting:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), timeout)
+                # Not wait_for: up to Python 3.11 it forgets that its task was cancelled when what
+                # it waits for happens at the same moment.
+                async with asyncio.timeout(timeout):
+                    await self._arrived.wait()
         taken = [self.waiting.popleft() for _ in range(min(self._batch, len(self.waiting)))]
         await self._ask()
         return taken

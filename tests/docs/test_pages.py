@@ -14,7 +14,7 @@ _LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s]+)\)")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 _SETTING = re.compile(r"\bLEDGER_[A-Z0-9_]+\b")
 _NO_SETTINGS = {
-    *("LEDGER_EVENTS", "LEDGER_COMMANDS", "LEDGER_SEALS"),
+    *("LEDGER_EVENTS", "LEDGER_COMMANDS", "LEDGER_FOLLOWERS", "LEDGER_SEALS"),
     *("LEDGER_UNAVAILABLE", "LEDGER_DEBUG"),
 }
 """Streams, a code, and the switch for tracebacks, which works before settings are read."""

@@ -112,7 +112,7 @@ async def test_a_service_works_on_its_own_accounts_and_is_refused_others_by_the_
                 await ledger.submit("Deposit", deposit, account_id=theirs)
             with pytest.raises(NotPermitted, match=rf"ledger\.query\.balances\.{theirs}"):
                 await ledger.queries.balances(theirs)
-            with pytest.raises(NotPermitted, match="consumer"):
+            with pytest.raises(NotPermitted, match="followers"):
                 await anext(ledger.events(name="strategy-7-x", account_id=mine))
             await ledger.forget_events("strategy-7")
             for others in ({"account_id": theirs}, {}):
