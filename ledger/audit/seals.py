@@ -29,6 +29,8 @@ from ledger.audit.merkle import HASH_BYTES
 FORMAT = "ledger-seal/1"
 PROJECTION = "seals"
 """The sealer's row in event_projections."""
+NEWEST = 2**63 - 1
+"""As a number: no seal has a higher one."""
 NO_HASH = bytes(HASH_BYTES)
 """What the first seal has as the hash of the one before."""
 

@@ -102,7 +102,7 @@ def test_of_several_sealers_one_works_and_another_goes_on_when_it_ends(
             assert waits == []
     with sealing(database_url, BY_COUNT) as second:
         history.append(connection, 8)
-        wait_until(lambda: [head.last_position for head in second] == [16, 24])
+        wait_until(lambda: bool(second) and second[-1].last_position == 24)
     assert verify(connection, trusted=history.TRUSTED).holds
 
 
