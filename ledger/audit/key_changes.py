@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.audit import progress as fence
 from ledger.audit import seals
 from ledger.audit.merkle import EMPTY_ROOT
-from ledger.audit.sealer import CannotSeal, head_to_go_on_from, insert, now
+from ledger.audit.sealer import CannotSeal, head_to_go_on_from, insert, now, paused
 from ledger.audit.seals import Seal
 
 _KEYS = """
@@ -49,6 +49,21 @@ def _change(
 ) -> Seal:
     if not reason.strip():
         raise CannotSeal("a change of keys needs a reason, for those who will ask in years")
+    while True:
+        try:
+            return _append(connection, change, old, new, reason)
+        except fence.Fenced:  # the service has just sealed a block: go on behind it
+            if paused(connection):
+                raise
+
+
+def _append(
+    connection: psycopg.Connection[Any],
+    change: str,
+    old: Ed25519PrivateKey | None,
+    new: Ed25519PrivateKey,
+    reason: str,
+) -> Seal:
     with connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = on")
         progress = fence.read_or_begin(connection)

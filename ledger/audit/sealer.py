@@ -90,7 +90,7 @@ def seal_all(connection: psycopg.Connection[Any], options: SealerOptions) -> Ite
         try:
             seal = seal_block(connection, fence.read_or_begin(connection), options, at_once=True)
         except Fenced:  # the service sealed this block: go on behind it
-            if _paused(connection):
+            if paused(connection):
                 raise
             continue
         if seal is None:
@@ -234,7 +234,8 @@ def now(connection: psycopg.Connection[Any]) -> str:
     return str(row[0])
 
 
-def _paused(connection: psycopg.Connection[Any]) -> bool:
+def paused(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a person has paused the sealer."""
     row = connection.execute(
         "SELECT status = 'PAUSED' FROM event_projections WHERE projection_name = %s",
         [seals.PROJECTION],
@@ -359,6 +360,6 @@ class Sealer:
         """Where to go on when a person sealed meanwhile; None when somebody else is the owner."""
         self._stop.wait(LOOK_SECONDS)
         progress = fence.read(connection)
-        if progress is None or progress.owner != self._owner or _paused(connection):
+        if progress is None or progress.owner != self._owner or paused(connection):
             return None
         return progress
