@@ -237,8 +237,9 @@ def test_seals_that_are_gone_or_made_anew_are_seen_at_the_database(
 async def test_ledgerctl_keeps_alarms_and_verifies(
     database_url: str, connection: psycopg.Connection[Any], tmp_path: Path, made: list[Seal]
 ) -> None:
+    own: Any = {"LEDGER_DATABASE_URL": database_url}
     arguments = ("audit", "witness", "kept", "--source", "database", "--once")
-    first = await run(*arguments, cwd=tmp_path, LEDGER_DATABASE_URL=database_url)
+    first = await run(*arguments, cwd=tmp_path, **own)
     assert (first.exit_code, first.stdout.split(",")[0]) == (0, "kept up to seal 6"), first.stderr
     verified = await run(
         "audit", "verify", "--witness", "kept", cwd=tmp_path, LEDGER_DATABASE_URL=database_url
@@ -251,9 +252,7 @@ async def test_ledgerctl_keeps_alarms_and_verifies(
     assert seals.from_document(printed.stdout.encode()) == made[-1]
     connection.execute("SET session_replication_role = replica")
     connection.execute("UPDATE event_seals SET sealed_at = now() WHERE number = 6")
-    alarm = await run(*arguments, cwd=tmp_path, LEDGER_DATABASE_URL=database_url)
+    alarm = await run(*arguments, cwd=tmp_path, **own)
     assert alarm.exit_code == 1
     assert "ALARM" in alarm.stderr
-    assert (await run(*arguments, cwd=tmp_path, LEDGER_DATABASE_URL=database_url)).exit_code == 1, (
-        "until somebody has looked"
-    )
+    assert (await run(*arguments, cwd=tmp_path, **own)).exit_code == 1, "until somebody has looked"
