@@ -7,6 +7,7 @@ works for the ledger can do more than add to it (deploy/nats-secure.conf). Like 
 is made once, and then the administrator's.
 """
 
+from datetime import datetime
 from typing import NamedTuple
 
 import nats.js.errors
@@ -26,10 +27,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Kept(NamedTuple):
-    """A message of the stream."""
+    """A message of the stream, and when it was kept by the server's clock."""
 
     sequence: int
     body: bytes
+    time: datetime | None
 
 
 def seals_of(connection: Client) -> JetStreamContext:
@@ -76,4 +78,4 @@ async def kept_at(jetstream: JetStreamContext, sequence: int) -> Kept | None:
         message = await jetstream.get_msg(SEALS_STREAM, seq=sequence, direct=True)
     except nats.js.errors.NotFoundError:
         return None
-    return Kept(sequence, message.data or b"")
+    return Kept(sequence, message.data or b"", message.time)
