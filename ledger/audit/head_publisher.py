@@ -28,6 +28,7 @@ from ledger.messaging import bus
 from ledger.messaging.seal_stream import (
     SEALS_STREAM,
     SEALS_SUBJECT,
+    NoRoomForHeads,
     ensure_seals_stream,
     newest_kept,
     seals_of,
@@ -135,7 +136,7 @@ class HeadPublisher:
                 if newest is not None and (due or (ending and newest != published)):
                     await jetstream.publish(SEALS_SUBJECT, orjson.dumps(newest.document()))
                     published, at, told = newest, time.monotonic(), ""
-            except (nats.errors.Error, nats.js.errors.Error) as error:
+            except (nats.errors.Error, nats.js.errors.Error, NoRoomForHeads) as error:
                 reason = str(error) or type(error).__name__
                 prepared = prepared and not isinstance(error, nats.js.errors.NoStreamResponseError)
                 tell = _log.debug if reason == told else _log.warning
