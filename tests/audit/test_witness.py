@@ -15,14 +15,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.audit import key_changes, seals
-from ledger.audit.heads import heads_in
+from ledger.audit.heads import CONTRADICTIONS_FILE, heads_in
 from ledger.audit.seals import Seal
 from ledger.audit.verify import verify
 from ledger.audit.witness import Contradiction, Seen, judge, watch
 from ledger.audit.witness.sources import from_bus, from_database
 from ledger.audit.witness.stream_target import StreamTarget
 from ledger.audit.witness.targets import (
-    CONTRADICTIONS_FILE,
     CannotKeep,
     DirectoryTarget,
     GitTarget,
@@ -175,6 +174,19 @@ def test_a_line_that_was_cut_off_is_written_again(tmp_path: Path, made: list[Sea
     assert [head.number for head in heads_in(tmp_path / "kept")] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("prefix", ["", "git:"])
+def test_a_head_that_is_kept_while_others_are_read_is_not_among_them(
+    tmp_path: Path, made: list[Seal], prefix: str
+) -> None:
+    """The database that they are compared with is of an earlier moment and does not have it."""
+    with opened(f"{prefix}{tmp_path / 'kept'}") as target:
+        assert keep(target, seen(*made[:2]))
+        heads = heads_in(tmp_path / "kept")
+        assert keep(target, seen(made[2]))
+        assert list(heads) == made[:2]
+        assert list(heads_in(tmp_path / "kept")) == made[:3]
+
+
 def test_two_witnesses_do_not_keep_in_one_place(tmp_path: Path) -> None:
     for prefix in ("", "git:"):
         place = f"{prefix}{tmp_path / f'kept{prefix[:3]}'}"
@@ -315,3 +327,6 @@ async def test_ledgerctl_keeps_alarms_and_verifies(
     assert alarm.exit_code == 1
     assert "ALARM" in alarm.stderr
     assert (await run(*arguments, cwd=tmp_path, **own)).exit_code == 1, "until somebody has looked"
+    verified = await run("audit", "verify", "--witness", "kept", cwd=tmp_path, **own)
+    assert verified.exit_code == 1
+    assert "ALARM" in verified.stderr
