@@ -287,6 +287,13 @@ def test_a_stream_that_was_removed_and_made_again_is_an_alarm(
     assert "made anew" in (tmp_path / "kept" / CONTRADICTIONS_FILE).read_text()
 
 
+async def test_a_source_that_is_away_is_not_taken_for_a_quiet_one(tmp_path: Path) -> None:
+    arguments = ("audit", "witness", "kept", "--once", "--source", "database")
+    away = await run(*arguments, cwd=tmp_path, LEDGER_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+    assert away.exit_code == 1
+    assert "the database does not answer" in away.stderr
+
+
 def publish(url: str, heads: list[Seal], *, anew: bool = False) -> None:
     """As the sealer does; with `anew` to a stream in the place of the one that is there."""
 
