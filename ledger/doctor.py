@@ -5,11 +5,10 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import nats
 import nats.errors
@@ -17,7 +16,8 @@ import nats.js.errors
 import psycopg
 from nats.js.api import StreamInfo
 
-from ledger import database, services
+from ledger import database, seals_examination, services
+from ledger.findings import Finding
 from ledger.messaging import bus
 from ledger.messaging.bus import COMMANDS_STREAM
 from ledger.messaging.command_room import FILLING
@@ -32,17 +32,8 @@ DISK_WARNING_BYTES = 5 * 1024**3
 DISK_FAILURE_BYTES = 512 * 1024**2
 """Below this PostgreSQL and JetStream can stop at any moment for want of space."""
 
-Status = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    check: str
-    status: Status
-    message: str
-    remedy: str | None = None
+_APPEND_ONLY = ("event_store", "event_seals")
+"""Tables that refuse to be changed, each by a trigger `<table>_is_append_only`."""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -99,6 +90,7 @@ def _database(url: str, settings: Settings) -> Iterator[Finding]:
             return
         yield _gapless(connection)
         yield _append_only(connection)
+        yield seals_examination.of_database(connection, settings)
 
 
 def _clock(connection: psycopg.Connection[Any], settings: Settings) -> Finding:
@@ -142,20 +134,21 @@ def _gapless(connection: psycopg.Connection[Any]) -> Finding:
 
 
 def _append_only(connection: psycopg.Connection[Any]) -> Finding:
-    enabled = _value(
-        connection,
-        """SELECT count(*) FROM pg_trigger
-           WHERE tgrelid = 'event_store'::regclass AND tgname = 'event_store_is_append_only'
-             AND tgenabled IN ('O', 'A')""",
-    )
-    if enabled:
+    rows = connection.execute(
+        """SELECT name FROM unnest(%s::text[]) AS name WHERE NOT EXISTS (
+               SELECT FROM pg_trigger WHERE tgrelid = ('public.' || name)::regclass
+               AND tgname = name || '_is_append_only' AND tgenabled IN ('O', 'A'))""",
+        [list(_APPEND_ONLY)],
+    ).fetchall()
+    if not rows:
         return Finding("append_only", "ok", "the database refuses to change history")
+    table = rows[0][0]
     return Finding(
         "append_only",
         "fail",
-        "the trigger event_store_is_append_only is missing or disabled: history can be changed",
-        "Find out who did it and why, then: ALTER TABLE event_store ENABLE TRIGGER "
-        "event_store_is_append_only",
+        f"the trigger {table}_is_append_only is missing or disabled: history can be changed",
+        f"Find out who did it and why, then: ALTER TABLE {table} ENABLE TRIGGER "
+        f"{table}_is_append_only",
     )
 
 
@@ -164,7 +157,10 @@ async def _nats(url: str, settings: Settings) -> list[Finding]:
         url, "doctor", security=BusSecurity.of(settings), timeout=NATS_TIMEOUT_SECONDS
     )
     try:
-        return [_nats_server(connection, settings), *await _jetstream(connection)]
+        found = [_nats_server(connection, settings), *await _jetstream(connection)]
+        if found[-1].status != "fail":
+            found.append(await seals_examination.of_bus(connection))
+        return found
     finally:
         await connection.close()
 

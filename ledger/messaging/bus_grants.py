@@ -30,7 +30,9 @@ from ledger.command_subjects import COMMANDS, command_subject
 from ledger.messaging.bus import CONSUMER_GUARD, OUTCOMES_SUBJECT
 from ledger.messaging.event_stream import ALL_EVENTS, EVENTS_STREAM
 from ledger.messaging.events import EVENTS_PREFIX
+from ledger.messaging.followers import FOLLOWERS_PREFIX, FOLLOWERS_STREAM
 from ledger.messaging.query_service import QUERY_PREFIX
+from ledger.messaging.seal_stream import SEALS_STREAM, SEALS_SUBJECT
 from ledger.messaging.security import inbox_prefix
 
 Role = Literal["ledger", "administrator", "operator", "auditor", "service"]
@@ -43,10 +45,6 @@ USUAL_CLASSES: dict[Role, tuple[CommandClass, ...]] = {
 }
 """What a user of the role may send when nothing is said: none that moves money by itself."""
 LEDGER, WITNESS = "LEDGER", "WITNESS"
-FOLLOWERS_STREAM = "LEDGER_FOLLOWERS"
-FOLLOWERS_PREFIX = "ledger.followers"
-SEALS_STREAM = "LEDGER_SEALS"
-SEALS_SUBJECT = "ledger.seals"
 REPLAY_PREFIX = "replay"
 
 _API = "$JS.API"

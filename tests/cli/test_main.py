@@ -49,17 +49,20 @@ def test_doctor_finds_a_whole_ledger_well(tmp_path: Path, database_url: str, nat
         "schema": "ok",
         "event_store": "ok",
         "append_only": "ok",
+        "seals": "warn",
         "nats": "ok",
         "jetstream": "ok",
         "commands": "warn",
+        "heads": "warn",
     }
 
 
+@pytest.mark.parametrize("table", ["event_store", "event_seals"])
 def test_doctor_notices_that_history_could_be_changed(
-    tmp_path: Path, database_url: str, nats_url: str
+    tmp_path: Path, database_url: str, nats_url: str, table: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("ALTER TABLE event_store DISABLE TRIGGER event_store_is_append_only")
+        connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_is_append_only".encode())
 
     answer = ledgerctl(
         "doctor", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url

@@ -15,9 +15,9 @@ _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 _SETTING = re.compile(r"\bLEDGER_[A-Z0-9_]+\b")
 _NO_SETTINGS = {
     *("LEDGER_EVENTS", "LEDGER_COMMANDS", "LEDGER_FOLLOWERS", "LEDGER_SEALS"),
-    *("LEDGER_UNAVAILABLE", "LEDGER_DEBUG"),
+    *("LEDGER_UNAVAILABLE", "LEDGER_DEBUG", "LEDGER_WITNESS"),
 }
-"""Streams, a code, and the switch for tracebacks, which works before settings are read."""
+"""Streams, a name, a code, and the switch for tracebacks, which works before settings are read."""
 
 
 def relative(page: Path) -> str:

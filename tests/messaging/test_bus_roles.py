@@ -23,10 +23,11 @@ from uuid_utils.compat import uuid7
 from ledger.command_subjects import COMMANDS_PREFIX, command_subject
 from ledger.messaging import bus
 from ledger.messaging.bus import Connection
-from ledger.messaging.bus_grants import FOLLOWERS_STREAM, SEALS_STREAM, SEALS_SUBJECT
 from ledger.messaging.command_stream import ensure_commands_stream
 from ledger.messaging.consumer_guard import consumers_guarded
 from ledger.messaging.event_stream import EVENTS_STREAM, ensure_events_stream
+from ledger.messaging.followers import FOLLOWERS_STREAM
+from ledger.messaging.seal_stream import SEALS_STREAM, SEALS_SUBJECT
 from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 from tests.messaging.secured import SecuredBus
