@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
+from ledger import strict_json
 from ledger.audit.canonical import jcs
 from ledger.audit.export import BEANCOUNT_FILE, FORMAT, MANIFEST, digest, write_beancount
 from ledger.audit.export_files import READERS, read_jsonl
@@ -116,13 +117,13 @@ def verify_export(
 def _manifest(directory: Path) -> _Manifest:
     path = directory / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        manifest = msgspec.convert(strict_json.loads(path.read_bytes()), _Manifest)
     except OSError as error:
         raise UnreadableExport(
             f"{path} cannot be read ({error.strerror}): {directory} is no whole export. Export "
             "again: ledgerctl audit export"
         ) from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, strict_json.InvalidJson) as error:
         raise UnreadableExport(f"{path} is not a manifest: {error}. Export again.") from error
     if manifest.format != FORMAT:
         raise UnreadableExport(

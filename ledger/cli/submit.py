@@ -107,13 +107,15 @@ async def _send_all(
 async def _sent(
     line: bytes, number: int, client: "LedgerClient", deadline: float
 ) -> "Sent | Outcome":
-    import orjson
-
+    from ledger import strict_json
     from ledger.messaging.client import CommandNotSendable
 
     try:
-        message = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
+        message = strict_json.loads(line)
+    except strict_json.Ambiguous as error:
+        named = error.value.get("id") if isinstance(error.value, dict) else None
+        return _invalid(None if "id" in error.keys else named, f"line {number}: {error}")
+    except strict_json.InvalidJson as error:
         shown = line.strip()[:MAX_SHOWN].decode(errors="replace")
         return _invalid(None, f"line {number} is not JSON: {error}: {shown}")
     if not isinstance(message, dict):

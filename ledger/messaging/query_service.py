@@ -31,7 +31,7 @@ from nats.micro.request import Request
 from psycopg import IsolationLevel
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from ledger import queries
+from ledger import queries, strict_json
 from ledger.database import check_schema
 from ledger.messaging import bus
 from ledger.messaging.patience import Patience
@@ -249,8 +249,8 @@ def _endpoint(subject: str) -> tuple[str, UUID | None]:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        asked = orjson.loads(body) if body else {}
-    except orjson.JSONDecodeError as error:
+        asked = strict_json.loads(body) if body else {}
+    except strict_json.InvalidJson as error:
         raise QueryRefused(INVALID_QUERY, f"the question is not JSON: {error}") from error
     if not isinstance(asked, dict):
         raise QueryRefused(INVALID_QUERY, "the question must be a JSON object")
