@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-import orjson
 import structlog
+
+from ledger.text import json_of
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -64,4 +65,5 @@ def bound(
 
 
 def _json(value: object, **_: object) -> str:
-    return orjson.dumps(value, default=str).decode()
+    """Read in a terminal, too: whatever a line quotes commands nothing there."""
+    return json_of(value).decode()

@@ -9,7 +9,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MOST_LINES = 400
 OURS = ("ledger", "projections")
-OPEN_TO_PROJECTIONS = ("ledger.domain", "ledger.eventstore.reader", "ledger.eventstore.codec")
+OPEN_TO_PROJECTIONS = (
+    "ledger.domain",
+    "ledger.eventstore.reader",
+    "ledger.eventstore.codec",
+    "ledger.terminal",
+)
 
 
 def python_files(*directories: str) -> list[Path]:

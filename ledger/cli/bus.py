@@ -6,6 +6,8 @@ from uuid import UUID
 
 import typer
 
+from ledger import terminal
+
 app = typer.Typer(no_args_is_help=True, help="Who may do what on NATS.")
 
 
@@ -36,8 +38,6 @@ def user(
 ) -> None:
     """Make a user of NATS, or change what it may do. The server reads the file again when it is
     told to: nats-server --signal reload."""
-    import orjson
-
     from ledger.messaging import bus_users
 
     known = next((one for one in bus_users.ROLES if one == role), None)
@@ -53,6 +53,6 @@ def user(
     count = bus_users.write_user(users, nkey, granted)
     if json:
         result = {"name": name, "role": role, "nkey": nkey, "permissions": granted}
-        typer.echo(orjson.dumps(result).decode())
+        terminal.say_json(result)
         return
-    typer.echo(f"{name} ({role}) is {nkey}; {users} has {count} users. Its secret key: {seed}")
+    terminal.say(f"{name} ({role}) is {nkey}; {users} has {count} users. Its secret key: {seed}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger import terminal
+
 if TYPE_CHECKING:
     from ledger.messaging.replay import Progress
 
@@ -36,8 +38,6 @@ def replay(
     """Send events again, for a consumer that lost its state: from a position to the head, under a
     prefix of its own. Published events stay as they are."""
     import asyncio
-
-    import orjson
 
     from ledger.logging import configure
     from ledger.messaging.replay import Replayed, UnusablePrefix, checked_prefix
@@ -75,10 +75,10 @@ def replay(
     with database(settings) as url:
         sent = asyncio.run(run())
     if json:
-        typer.echo(orjson.dumps(sent._asdict()).decode())
+        terminal.say_json(sent._asdict())
         return
     kept = f"stream {sent.stream} keeps them" if sent.stream else "to whoever listened"
-    typer.echo(
+    terminal.say(
         f"{sent.events} events sent, positions {sent.from_position} to {sent.to_position}, "
         f"under {subject} ({kept})"
     )
@@ -87,10 +87,9 @@ def replay(
 @contextmanager
 def _progress() -> "Iterator[Progress]":
     """Position, rate and time left, on a terminal."""
-    if not sys.stderr.isatty():
+    if not terminal.is_terminal(sys.stderr):
         yield lambda *_: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -100,6 +99,6 @@ def _progress() -> "Iterator[Progress]":
         TextColumn("{task.speed:.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
+    with Bar(*columns, console=terminal.progress_console()) as bar:
         task_id = bar.add_task("replay", total=None)
         yield lambda reached, target: bar.update(task_id, completed=reached, total=target)

@@ -6,6 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from ledger import terminal
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command of this file."""
@@ -65,11 +67,9 @@ def _stop(*_: object) -> NoReturn:
 
 def _tell(urls: dict[str, str], json: bool) -> None:
     if json:
-        import orjson
-
-        typer.echo(orjson.dumps(urls).decode())
+        terminal.say_json(urls)
         return
-    typer.echo(f"PostgreSQL  {urls['database_url']}")
-    typer.echo(f"NATS        {urls['nats_url']}")
-    typer.echo(f"data        {urls['data_dir']}")
-    typer.echo("Ready. Ctrl-C stops everything.")
+    terminal.say(f"PostgreSQL  {urls['database_url']}")
+    terminal.say(f"NATS        {urls['nats_url']}")
+    terminal.say(f"data        {urls['data_dir']}")
+    terminal.say("Ready. Ctrl-C stops everything.")

@@ -39,6 +39,7 @@ from ledger.messaging.reached import Reached
 from ledger.messaging.security import BusSecurity
 from ledger.queries import Question
 from ledger.settings import Settings
+from ledger.text import visible
 
 SERVICE_NAME = "ledger-query"
 SERVICE_VERSION = "1.0.0"
@@ -326,7 +327,7 @@ async def _respond(request: Request, body: bytes) -> None:
 
 async def _respond_error(request: Request, refused: QueryRefused) -> None:
     body = orjson.dumps({"code": refused.code, "message": str(refused)})
-    header = " ".join(str(refused).split())  # a header is one line
+    header = visible(str(refused))  # a header is one line
     try:
         await request.respond_error(refused.code, header, body)
     except (ValueError, nats.errors.Error) as error:

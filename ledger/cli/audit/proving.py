@@ -6,6 +6,8 @@ from uuid import UUID
 
 import typer
 
+from ledger import terminal
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
@@ -22,7 +24,6 @@ def prove(
     json: Annotated[bool, typer.Option("--json", help="Tell the file in a JSON object.")] = False,
 ) -> None:
     """Write a proof that an event is in the sealed log, to be checked without this ledger."""
-    import orjson
     import psycopg
 
     from ledger.audit import proofs
@@ -33,16 +34,16 @@ def prove(
         proof = proofs.prove(connection, event)
     text = proofs.proof_text(proof)
     if str(output) == "-":
-        typer.echo(text.decode(), nl=False)
+        terminal.say_written(text)
         return
     path = output or Path(f"{event}.proof.json")
     path.write_bytes(text)
     position, number = proof["event"]["position"], proof["seal"]["number"]
     if json:
         told = {"file": str(path), "position": position, "seal": number}
-        typer.echo(orjson.dumps(told).decode())
+        terminal.say_json(told)
     else:
-        typer.echo(f"wrote {path}: position {position}, under seal {number}")
+        terminal.say(f"wrote {path}: position {position}, under seal {number}")
 
 
 def check_proof(
@@ -60,8 +61,6 @@ def check_proof(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check a proof offline: no database, no server. Exit 1 if it does not hold."""
-    import orjson
-
     from ledger.audit.check_proof import ProofFails, check
     from ledger.audit.keys import load_public
     from ledger.audit.seals import from_document
@@ -74,15 +73,15 @@ def check_proof(
         document = check(proof.read_bytes(), key, kept)
     except ProofFails as error:
         if json:
-            typer.echo(orjson.dumps({"holds": False, "reason": str(error)}).decode())
+            terminal.say_json({"holds": False, "reason": str(error)})
         else:
-            typer.echo(f"The proof does not hold: {error}.")
+            terminal.say(f"The proof does not hold: {error}.")
         raise typer.Exit(1) from None
     event, seal = document["event"], document["seal"]
     if json:
-        typer.echo(orjson.dumps({"holds": True, "event": event, "seal": seal}).decode())
+        terminal.say_json({"holds": True, "event": event, "seal": seal})
         return
-    typer.echo(
+    terminal.say(
         f"The proof holds: {event['event_type']} {event['id']} was sealed at position "
         f"{event['position']}, recorded {event['recorded_at']}, sealed {seal['sealed_at']}."
     )

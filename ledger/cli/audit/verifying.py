@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger import terminal
+
 if TYPE_CHECKING:
     from ledger.audit.verdict import Verdict
     from ledger.settings import Settings
@@ -49,9 +51,7 @@ def verify(
     else:
         verdict, seconds = _verify_log(first or 1, last, head, public_key or [])
     if json:
-        import orjson
-
-        typer.echo(orjson.dumps(_plain(verdict, seconds)).decode())
+        terminal.say_json(_plain(verdict, seconds))
     else:
         _tell(verdict, seconds)
     raise typer.Exit(0 if verdict.holds else 1)
@@ -113,7 +113,6 @@ def trusted_keys(settings: "Settings", given: list[str]) -> list[bytes]:
 @contextmanager
 def progress(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, with rate and time left; nothing elsewhere."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -122,7 +121,7 @@ def progress(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    console = terminal.progress_console()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -172,22 +171,22 @@ def _plain(verdict: "Verdict", seconds: float) -> dict[str, Any]:
 def _tell(verdict: "Verdict", seconds: float) -> None:
     from ledger.cli.audit.sealing import describe
 
-    typer.echo(
+    terminal.say(
         f"{verdict.events} events under {verdict.seals} seals checked, positions "
         f"{verdict.first_position}-{verdict.last_position}, in {seconds:.1f} s"
     )
     if verdict.head is not None:
-        typer.echo(describe(verdict.head))
+        terminal.say(describe(verdict.head))
     if verdict.signed_seals and not verdict.key_known:
-        typer.echo("signatures: by the key in the seals; give --public-key to know whose it is")
-    typer.echo(
+        terminal.say("signatures: by the key in the seals; give --public-key to know whose it is")
+    terminal.say(
         f"not sealed yet: {verdict.unsealed.events} events, the oldest for "
         f"{verdict.unsealed.seconds:.1f} s; until they are sealed, changes of them do not show"
     )
     for finding in verdict.findings:
-        typer.echo(f"position {finding.position}: {finding.tampering}: {finding.message}")
+        terminal.say(f"position {finding.position}: {finding.tampering}: {finding.message}")
     first = verdict.first
     if first is None:
-        typer.echo("It holds: nothing was altered.")
+        terminal.say("It holds: nothing was altered.")
     else:
-        typer.echo(f"It does not hold: first bad position {first.position}, {first.tampering}.")
+        terminal.say(f"It does not hold: first bad position {first.position}, {first.tampering}.")
