@@ -8,6 +8,7 @@ everything is there.
 Cells are escaped here (`text.visible`), so that a row is a line whatever it says.
 """
 
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
@@ -53,8 +54,8 @@ def lines(
             for place, wide, cut in chosen
         )
         yield (" " * GAP).join(cells).rstrip()
-    if left_out:
-        yield f"({', '.join(left_out)}: no room in {width} columns)"
+    if left_out and width is not None:
+        yield from textwrap.wrap(f"({', '.join(left_out)}: no room here)", width)
 
 
 def columns_of(text: str) -> int:

@@ -7,6 +7,7 @@ characters that nobody sees, formulas that a spreadsheet carries out.
     visible     a terminal's line, a cell of a table: \x1b, \u202e, \U000e0041 in their places
     csv_cell    a cell of CSV: `visible`, and ' before what a spreadsheet would take for a formula
     html        a piece of HTML: `visible`, and &lt; for <
+    quoted      a text inside of a line of ours: bare if it is one word, else in quotes
     json_text   JSON that is written already: \u202e for the character, which JSON reads as the same
     json_of     a value as such JSON
 
@@ -28,6 +29,7 @@ _SEEN = re.compile(f"[{_IGNORABLE}]")
 _ESCAPE = r"x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}"
 _ESCAPED = re.compile(rf"\\(?:(\\)|({_ESCAPE}))")
 _READS_AS_ESCAPE = re.compile(rf"\\|{_ESCAPE}")
+_WORD = re.compile(r"[\w.:/@+-]+")
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20'")
 """What makes a spreadsheet reckon, in either width. The apostrophe, which tells it not to, is among
 them, so that `'=1` and `=1` stay two texts. Tabs and line breaks, which some spreadsheets skip to
@@ -52,6 +54,11 @@ def visible(text: str) -> str:
 def original(shown: str) -> str:
     """The text that `visible` made this of."""
     return _ESCAPED.sub(lambda found: found[1] or chr(int(found[2][1:], 16)), shown)
+
+
+def quoted(text: str) -> str:
+    """The text so that it is seen where in a line of ours it begins and ends. Escape the line."""
+    return text if _WORD.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def csv_cell(text: str) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 import typer
 
-from ledger import terminal
+from ledger import strict_json, terminal
 from ledger.cli.output import Columns, Format, Row, write
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ def as_row(event: "RecordedEvent") -> Row:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        value = strict_json.loads(text)
+    except strict_json.InvalidJson as error:
         raise typer.BadParameter(
             f"{text!r} is not JSON: {error}", param_hint="--contains"
         ) from error
@@ -143,7 +143,19 @@ def _object(text: str) -> dict[str, Any]:
             f'{text!r} is not an object: write one like \'{{"trade_id": "t-1"}}\'',
             param_hint="--contains",
         )
+    if _has_nul(value):
+        raise typer.BadParameter(
+            f"{text!r} has the NUL character, which no event has", param_hint="--contains"
+        )
     return value
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\x00" in value
 
 
 def _check_types(wanted: "EventFilter") -> None:

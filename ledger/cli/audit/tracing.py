@@ -9,6 +9,7 @@ import typer
 from ledger import terminal
 from ledger.cli.output import plain
 from ledger.terminal import Branch
+from ledger.text import quoted
 
 if TYPE_CHECKING:
     from ledger.audit.trace import Node
@@ -49,18 +50,25 @@ def trace(
     terminal.say_tree(Branch(f"{found.asked} {found.id}", branches))
 
 
-def _branch(node: "Node") -> Branch:
-    effects = [Branch(effect, []) for effect in node.effects]
-    return Branch(_line(node), effects + [_branch(child) for child in node.children])
+def _branch(node: "Node", source: str | None = None) -> Branch:
+    """The node below something of that source."""
+    branches = [Branch(effect, []) for effect in node.effects]
+    branches += [_branch(child, node.source) for child in node.children]
+    return Branch(_line(node, source), branches)
 
 
-def _line(node: "Node") -> str:
+def _line(node: "Node", source: str | None) -> str:
     if node.kind == "command":
         answer = node.status if node.code is None else f"{node.status} {node.code}"
-        return f"{node.name} {node.id} from {node.source}: {answer} at {plain(node.time)}"
+        sender = quoted(node.source or "")
+        return f"{node.name} {node.id} from {sender}: {answer} at {plain(node.time)}"
+    said = {"actor": node.actor, "reason": node.reason, "reference": node.reference}
+    if node.source != source:  # its command is not there, or says otherwise
+        said["from"] = node.source
+    told = "".join(f", {name} {quoted(value)}" for name, value in said.items() if value)
     return (
         f"{node.position} {node.name} {node.id} of {node.stream_id} version {node.version}, "
-        f"happened {plain(node.time)}, recorded {plain(node.recorded_at)}"
+        f"happened {plain(node.time)}, recorded {plain(node.recorded_at)}{told}"
     )
 
 
