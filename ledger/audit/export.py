@@ -71,7 +71,7 @@ def export(
         WRITERS[name.rpartition(".")[2]](directory / name, events)
         names = [name]
         if file_format == "beancount":
-            write_beancount(directory / BEANCOUNT_FILE, read_jsonl(directory / name), opening)
+            write_beancount(directory / BEANCOUNT_FILE, directory / name, opening)
             names.append(BEANCOUNT_FILE)
         blocks = _blocks(connection, first, end)
     sealed_end = min(blocks[-1]["seal"]["last_position"], end) if blocks else first - 1
@@ -94,9 +94,11 @@ def export(
     return manifest
 
 
-def write_beancount(path: Path, events: Iterator[Values], opening: beancount.Balances) -> None:
+def write_beancount(path: Path, events: Path, opening: beancount.Balances) -> None:
+    """Writes the books of the events in a file of JSON lines, which is read twice."""
     with path.open("w", encoding="utf-8", newline="\n") as file, money.exact():
-        file.writelines(beancount.render(events, opening))
+        rounded = beancount.places(read_jsonl(events), opening)
+        file.writelines(beancount.render(read_jsonl(events), opening, rounded))
 
 
 def digest(path: Path) -> str:

@@ -20,7 +20,7 @@ import orjson
 from ledger import strict_json
 from ledger.audit.canonical import jcs
 from ledger.audit.export import BEANCOUNT_FILE, FORMAT, MANIFEST, digest, write_beancount
-from ledger.audit.export_files import READERS, read_jsonl
+from ledger.audit.export_files import READERS
 from ledger.audit.merkle import root
 from ledger.audit.seal_chain import ChainCheck
 from ledger.audit.seals import Seal, Unsealed, from_document
@@ -256,7 +256,7 @@ def _books(directory: Path, manifest: _Manifest) -> list[Finding]:
     }
     again = directory / f"{BEANCOUNT_FILE}.again"
     try:
-        write_beancount(again, read_jsonl(directory / "events.jsonl"), opening)
+        write_beancount(again, directory / "events.jsonl", opening)
         same = digest(again) == digest(directory / BEANCOUNT_FILE)
     finally:
         again.unlink(missing_ok=True)
