@@ -6,6 +6,7 @@ they become known, and appear in every line until they are released.
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -48,6 +49,8 @@ def configure(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    if threading.excepthook is threading.__excepthook__:  # which would write plain text between
+        threading.excepthook = _log_end_of_thread
 
 
 @contextmanager
@@ -62,6 +65,15 @@ def bound(
     ids = {name: str(value) for name, value in given.items() if value is not None}
     with structlog.contextvars.bound_contextvars(**ids):
         yield
+
+
+def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    exception = end.exc_value
+    structlog.get_logger(__name__).error(
+        "thread_ended",
+        thread=end.thread.name if end.thread is not None else None,
+        exc_info=exception if exception is not None else True,
+    )
 
 
 def _json(value: object, **_: object) -> str:

@@ -1,6 +1,7 @@
 """Text of others made safe for where it is shown, and still told apart."""
 
 import json
+import threading
 from html import unescape
 from unicodedata import category
 
@@ -135,3 +136,20 @@ def test_a_log_line_commands_nothing(capsys: pytest.CaptureFixture[str]) -> None
     assert is_safe(line)
     assert orjson.loads(line)["reason"] == said
     assert said in orjson.loads(line)["exception"]
+
+
+def test_a_thread_that_ends_with_an_error_is_a_log_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    configure("test")
+    try:
+        thread = threading.Thread(target=int, args=("\x1b",), name="one")
+        thread.start()
+        thread.join()
+    finally:
+        structlog.reset_defaults()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert is_safe(line)
+    assert orjson.loads(line)["thread"] == "one"
+    assert "ValueError" in orjson.loads(line)["exception"]

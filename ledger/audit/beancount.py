@@ -29,6 +29,7 @@ from types import MappingProxyType
 
 from ledger.audit.export_files import CannotExport, Values
 from ledger.domain import money
+from ledger.text import visible
 
 Book = tuple[str, str, str]
 """Account id, book, asset."""
@@ -96,9 +97,9 @@ def render(
             continue
         day = _day(event)
         days = [min([day, *days]), max([day, *days])]
-        yield f'{day} * "{event["event_type"]}"\n'
+        yield f"{day} * {_string(event['event_type'])}\n"
         yield f"  position: {event['position']}\n"
-        yield f'  event: "{event["id"]}"\n'
+        yield f"  event: {_string(event['id'])}\n"
         _add(balances, moves)
         yield from map(_posting, moves)
         yield "\n"
@@ -171,6 +172,11 @@ def commodity(asset: str) -> str:
     return "X-" + re.sub(r"[^A-Z0-9]", lambda found: _hex(found[0]).upper(), asset)
 
 
+def _string(text: str) -> str:
+    shown = visible(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{shown}"'
+
+
 def _escaped(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", lambda found: _hex(found[0]), name)
 
@@ -201,7 +207,7 @@ def _day(event: Values) -> date:
 def _opened(day: date, balances: dict[Book, Decimal], rounded: Mapping[str, int]) -> Iterator[str]:
     for asset in sorted({asset for _, _, asset in balances}):
         if commodity(asset) != asset or asset in rounded:
-            yield f'{day} commodity {commodity(asset)}\n  asset: "{asset}"\n'
+            yield f"{day} commodity {commodity(asset)}\n  asset: {_string(asset)}\n"
         if asset in rounded:
             yield f"  rounded_to_places: {rounded[asset]}\n"
     for name in sorted({account(book) for book in balances}):

@@ -73,9 +73,10 @@ def _summary(statement: Statement) -> Iterator[str]:
 def _movement(entry: Entry) -> str:
     assert entry.amount is not None
     less = " less" if entry.amount < 0 else ""
-    behind = " ".join(
-        html(str(value))
-        for value in (entry.order_id, entry.trade_id, entry.reference)
+    named = {"order": entry.order_id, "trade": entry.trade_id, "reference": entry.reference}
+    behind = "<br>".join(
+        f"{name} <bdi>{html(str(value))}</bdi>"
+        for name, value in named.items()
         if value is not None
     )
     happened = "" if entry.occurred_at is None else _time(entry.occurred_at)
