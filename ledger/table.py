@@ -5,9 +5,10 @@ is there whole if it still fits, and left out if not. Only free text, which nobo
 carries on anyway, may be cut; an id, a time or a number never is. Elsewhere (a file, a pipe)
 everything is there.
 
-Cells are escaped here (`text.visible`), so that a row is a line whatever it says.
+Cells are escaped here (`cell`), so that a row is a line and a cell is a cell whatever it says.
 """
 
+import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -27,6 +28,9 @@ CUTTABLE = frozenset(
 """Columns of free text."""
 
 
+_MORE_SPACES = re.compile("(?<= ) |^ ")
+
+
 class _Column(NamedTuple):
     place: int
     width: int
@@ -42,20 +46,26 @@ def lines(
 ) -> Iterator[str]:
     """The header and a line for each row, within the width if there is one; then which columns had
     no room. Columns named in `right` are numbers that stand below each other."""
-    escaped = ([visible(cell) for cell in row] for row in rows)
+    escaped = ([cell(text) for text in row] for row in rows)
     first = list(islice(escaped, WIDTH_ROWS))
-    heads = [visible(name) for name in names]
+    heads = [cell(name) for name in names]
     widths = [max(map(columns_of, column)) for column in zip(heads, *first, strict=True)]
     chosen, left_out = _chosen(names, widths, width)
     justify = [_justified(name in right) for name in names]
     for row in chain([heads], first, escaped):
-        cells = (
+        shown = (
             justify[place](_cut(row[place], wide) if cut else row[place], wide)
             for place, wide, cut in chosen
         )
-        yield (" " * GAP).join(cells).rstrip()
+        yield (" " * GAP).join(shown).rstrip()
     if left_out and width is not None:
         yield from textwrap.wrap(f"({', '.join(left_out)}: no room here)", width)
+
+
+def cell(text: str) -> str:
+    """The text as a cell: escaped, and without the two spaces that part columns. `text.original`
+    gives it back."""
+    return _MORE_SPACES.sub(r"\\x20", visible(text))
 
 
 def columns_of(text: str) -> int:

@@ -40,11 +40,14 @@ def is_safe(text: str) -> bool:
 @example("\t=1")
 @example("  @SUM(1)")
 @example("'=1")
+@example("  a  \\  x20 \\x20 ")
 @example('<script>"&amp;')
 def test_what_is_shown_is_safe_and_only_this_text_is_shown_so(text: str) -> None:
     shown = visible(text)
     assert is_safe(shown)
     assert original(shown) == text
+    assert original(table.cell(text)) == text
+    assert "  " not in table.cell(text)
     _check_cell(text)
     _check_html(text)
     _check_json(text)
@@ -105,7 +108,7 @@ def test_a_row_is_a_line_however_wide_the_table_may_be(
     fitting = list(table.lines(names, rows, width=width))
     assert fitting[0].startswith("id")
     for row, line in zip(rows, fitting[1:], strict=False):
-        assert line.startswith(visible(row[0]).rstrip()), "the first column is always whole"
+        assert line.startswith(table.cell(row[0]).rstrip()), "the first column is always whole"
 
 
 def test_columns_are_left_out_by_importance_and_never_cut_but_for_free_text() -> None:

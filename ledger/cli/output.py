@@ -183,11 +183,11 @@ def _write_parquet(rows: Iterable[Row], columns: Sequence[str], out: BinaryIO) -
     schema = arrow.schema([(name, _arrow_type(arrow, name)) for name in columns])
     with parquet.ParquetWriter(out, schema) as writer:
         while group:
-            table = {
+            cells = {
                 name: [_cell(row[name], schema.field(name).type, arrow) for row in group]
                 for name in columns
             }
-            writer.write_table(arrow.table(table, schema=schema))
+            writer.write_table(arrow.table(cells, schema=schema))
             group = list(islice(iterator, GROUP_ROWS))
 
 

@@ -17,6 +17,7 @@ import orjson
 from typer.main import get_command
 
 from ledger.cli.main import app
+from ledger.table import cell
 from ledger.text import visible
 from projections.cli import app as projections_app
 from tests.cli.hostile import ACCOUNT, COMMAND, FAILED, LETTER, ORDER, ROW, TEXT, trade
@@ -125,7 +126,7 @@ async def test_a_row_is_a_line_and_says_what_was_written(tmp_path: Path, databas
         assert len(lines) == 1 + len(rows), table
         assert not any(line.startswith(ROW) for line in lines), table
     shown = (await ledgerctl("query", "fills", "--account", str(ACCOUNT))).splitlines()
-    assert visible(TEXT) in shown[1]
+    assert cell(TEXT) in shown[1]
     rows = orjson.loads(await ledgerctl("query", "fills", "--account", str(ACCOUNT), "--json"))
     assert rows[0]["trade_id"] == TEXT
     page = await ledgerctl("audit", "statement", *shlex.split(f"{OF} {PERIOD} --format html"))
@@ -150,10 +151,10 @@ def test_tables_fit_a_terminal_of_eighty_columns(tmp_path: Path, database_url: s
         assert len(lines) > 1, table
         assert [line for line in lines if len(line) > 80] == []
         whole = _on_a_terminal(shlex.split(table), tmp_path, database_url, columns=2_000)
-        cells = {cell for line in whole for cell in re.split(" {2,}", line)}
+        cells = {part for line in whole for part in re.split(" {2,}", line)}
         rows = takewhile(lambda line: not line.startswith("("), lines)  # then what had no room
-        for cell in (cell for line in rows for cell in re.split(" {2,}", line)):
-            assert cell in cells or cell.endswith("…"), (table, cell)
+        for part in (part for line in rows for part in re.split(" {2,}", line)):
+            assert part in cells or part.endswith("…"), (table, part)
 
 
 def _on_a_terminal(words: list[str], cwd: Path, database_url: str, columns: int = 80) -> list[str]:
