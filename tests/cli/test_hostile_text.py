@@ -1,11 +1,7 @@
 """Whatever others wrote is shown as text: nothing commands the terminal, and a row is a line."""
 
-import os
-import pty
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import takewhile
@@ -14,6 +10,7 @@ from typing import Any
 from unicodedata import category
 
 import orjson
+import pytest
 from typer.main import get_command
 
 from ledger.cli.main import app
@@ -21,7 +18,7 @@ from ledger.table import cell
 from ledger.text import visible
 from projections.cli import app as projections_app
 from tests.cli.hostile import ACCOUNT, COMMAND, FAILED, LETTER, ORDER, ROW, TEXT, trade
-from tests.cli.running import Finished, run
+from tests.cli.running import Finished, run, run_on_terminal
 from tests.messaging.services import running_worker
 
 OF = f"--account {ACCOUNT}"
@@ -84,8 +81,9 @@ def test_every_command_is_tried() -> None:
     assert sorted(tried) == sorted(every)
 
 
+@pytest.mark.parametrize("more", [[], ["--json"], [TEXT]], ids=["for people", "JSON", "echoed"])
 async def test_no_command_lets_a_text_of_others_command_the_terminal(
-    tmp_path: Path, database_url: str, nats_url: str
+    tmp_path: Path, database_url: str, nats_url: str, more: list[str]
 ) -> None:
     trade(database_url)
     hostile = orjson.dumps({"type": TEXT, "data": {"account_id": TEXT}})
@@ -103,12 +101,11 @@ async def test_no_command_lets_a_text_of_others_command_the_terminal(
     async with running_worker(database_url, nats_url):
         for command in COMMANDS:
             words = shlex.split(command)
-            starts = words[0] in ("up", "demo", "serve")
-            for more in ([TEXT], ["--json"], []) if not starts else ([TEXT],):
-                finished = await ledgerctl(*words, *more)
-                assert is_harmless(finished.stdout), (command, finished.stdout)
-                assert is_harmless(finished.stderr), (command, finished.stderr)
-                assert "Traceback" not in finished.stderr
+            runs_on = words[0] in ("up", "demo", "serve")
+            finished = await ledgerctl(*words, *([TEXT] if runs_on else more))
+            assert is_harmless(finished.stdout), (command, finished.stdout)
+            assert is_harmless(finished.stderr), (command, finished.stderr)
+            assert "Traceback" not in finished.stderr
 
 
 async def test_a_row_is_a_line_and_says_what_was_written(tmp_path: Path, database_url: str) -> None:
@@ -144,43 +141,23 @@ async def test_a_text_stays_a_text_in_a_spreadsheet_and_a_number_a_number(
     assert not re.search(r'(^|,)"?=', finished.stdout, re.MULTILINE)
 
 
-def test_tables_fit_a_terminal_of_eighty_columns(tmp_path: Path, database_url: str) -> None:
+async def test_tables_fit_a_terminal_of_eighty_columns(tmp_path: Path, database_url: str) -> None:
     trade(database_url)
     for table in (*TABLES, "projections status", "projections dead-letters list"):
-        lines = _on_a_terminal(shlex.split(table), tmp_path, database_url)
+        words = shlex.split(table)
+        shown = await run_on_terminal(
+            *words, cwd=tmp_path, columns=80, LEDGER_DATABASE_URL=database_url
+        )
+        lines = shown.stdout.splitlines()
         assert len(lines) > 1, table
         assert [line for line in lines if len(line) > 80] == []
-        whole = _on_a_terminal(shlex.split(table), tmp_path, database_url, columns=2_000)
-        cells = {part for line in whole for part in re.split(" {2,}", line)}
+        whole = await run(*words, cwd=tmp_path, LEDGER_DATABASE_URL=database_url)
+        cells = {part for line in whole.stdout.splitlines() for part in re.split(" {2,}", line)}
         rows = takewhile(lambda line: not line.startswith("("), lines)  # then what had no room
         for part in (part for line in rows for part in re.split(" {2,}", line)):
             assert part in cells or part.endswith("…"), (table, part)
-
-
-def _on_a_terminal(words: list[str], cwd: Path, database_url: str, columns: int = 80) -> list[str]:
-    ours, theirs = pty.openpty()
-    environment = {"LEDGER_DATABASE_URL": database_url, "COLUMNS": str(columns)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "ledger", *words],
-        cwd=cwd,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-    ):
-        os.close(theirs)
-        written = b""
-        while chunk := _read(ours):
-            written += chunk
-        os.close(ours)
-    return written.decode().replace("\r\n", "\n").rstrip().split("\n")
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65_536)
-    except OSError:  # the other side was closed
-        return b""
+        if table.startswith("query orders"):
+            assert lines[-1].endswith("no room here)"), "it was shown on a terminal"
 
 
 class _Texts(HTMLParser):
