@@ -157,7 +157,7 @@ async def test_tables_fit_a_terminal_of_eighty_columns(tmp_path: Path, database_
         for part in (part for line in rows for part in re.split(" {2,}", line)):
             assert part in cells or part.endswith("…"), (table, part)
         if table.startswith("query orders"):
-            assert lines[-1].endswith("no room here)"), "it was shown on a terminal"
+            assert "no room here)" in " ".join(lines[-2:]), "it was shown on a terminal"
 
 
 class _Texts(HTMLParser):
