@@ -4,9 +4,9 @@
                  └─▶ InvalidCommand(message)                    answered INVALID_COMMAND
 
 A message is a CloudEvents 1.0 JSON object. `parse` never raises on input. It refuses everything
-that could be understood in two ways: floats as amounts, times without zone, unknown fields,
-a subject that is not the account the data speaks of. Amounts become exact `Decimal`s here and
-stay that from then on.
+that could be understood in two ways: floats as amounts, times without zone, unknown fields, a key
+that stands twice, a subject that is not the account the data speaks of. Amounts become exact
+`Decimal`s here and stay that from then on.
 
 The fingerprint (SHA-256 of type, subject and data) tells a resend, which gets the same outcome
 again, from another command under the same id, which is refused.
@@ -21,6 +21,7 @@ import msgspec
 import orjson
 from pydantic import ValidationError
 
+from ledger import strict_json
 from ledger.command_data import COMMAND_DATA, INSTRUMENTS, AccountCommandData, CommandData
 from ledger.command_fields import parse_time
 from ledger.command_subjects import CommandSubject, command_subject
@@ -124,7 +125,7 @@ def parse(
     came that way; the message must speak of the same account and be of the same class."""
     sender = None if sent_to is None else sent_to.sender
     try:
-        envelope = _envelope(body, max_bytes)
+        envelope, ambiguous = _envelope(body, max_bytes)
     except _Fault as fault:
         return InvalidCommand(
             id=_salvaged_id(body, max_bytes),
@@ -135,19 +136,25 @@ def parse(
             message=str(fault),
             sender=sender,
         )
-    return _command(envelope, sent_to, sender, body)
+    return _command(envelope, sent_to, sender, body, ambiguous)
 
 
-def _envelope(body: bytes, max_bytes: int) -> dict[str, Any]:
+def _envelope(body: bytes, max_bytes: int) -> tuple[dict[str, Any], _Fault | None]:
+    """The envelope, and why it cannot be taken at its word."""
+    ambiguous: _Fault | None = None
     if len(body) > max_bytes:
         raise _Fault(f"the message has {len(body)} bytes, at most {max_bytes} are decided")
     try:
-        envelope = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        envelope = strict_json.loads(body)
+    except strict_json.Ambiguous as error:
+        envelope, ambiguous = error.value, _Fault(str(error))
+        if "id" in error.keys:
+            raise ambiguous from error
+    except strict_json.InvalidJson as error:
         raise _Fault(f"the message is not JSON: {error}") from error
     if not isinstance(envelope, dict):
         raise _Fault(f"the message is a JSON {type(envelope).__name__}, not an object")
-    return envelope
+    return envelope, ambiguous
 
 
 def _salvaged_id(body: bytes, max_bytes: int) -> UUID | None:
@@ -161,7 +168,11 @@ def _salvaged_id(body: bytes, max_bytes: int) -> UUID | None:
 
 
 def _command(
-    envelope: dict[str, Any], sent_to: CommandSubject | None, sender: str | None, body: bytes
+    envelope: dict[str, Any],
+    sent_to: CommandSubject | None,
+    sender: str | None,
+    body: bytes,
+    ambiguous: _Fault | None,
 ) -> Command | InvalidCommand:
     command_id: UUID | None = None
     command_type = _short(envelope.get("type"))
@@ -171,6 +182,8 @@ def _command(
     try:
         command_id = _uuid(envelope, "id", required=True)
         assert command_id is not None
+        if ambiguous is not None:
+            raise ambiguous
         if envelope.get("specversion") != SPECVERSION:
             raise _Fault(f"specversion must be {SPECVERSION!r}")
         if not source:

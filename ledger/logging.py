@@ -9,15 +9,16 @@ standard library's logging, and is silent until they want to hear it.
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
 
 from ledger.masking import masked
+from ledger.text import json_of
 
 # Without a handler anywhere, the standard library would write warnings of ours to stderr.
 logging.getLogger("ledger").addHandler(logging.NullHandler())
@@ -56,6 +57,8 @@ def configure(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    if threading.excepthook is threading.__excepthook__:  # which would write plain text between
+        threading.excepthook = _log_end_of_thread
 
 
 def client_logger(name: str) -> Any:
@@ -86,6 +89,16 @@ def bound(
         yield
 
 
+def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    exception = end.exc_value
+    structlog.get_logger(__name__).error(
+        "thread_ended",
+        thread=end.thread.name if end.thread is not None else None,
+        exc_info=exception if exception is not None else True,
+    )
+
+
 def _json(value: object, **_: object) -> str:
-    # Here, where every line comes by, so that nobody who logs a URL has to think of it.
-    return masked(orjson.dumps(value, default=str).decode())
+    """Read in a terminal, too: whatever a line quotes commands nothing there. Masked here, where
+    every line comes by, so that nobody who logs a URL has to think of it."""
+    return masked(json_of(value).decode())

@@ -94,23 +94,28 @@ def check_of(
 
 
 def main() -> None:
-    """Exit code 0 if the service named on the command line is ready."""
-    from ledger import services
+    """Exit code 0 if the service named on the command line is ready, 1 if it is not or cannot be
+    asked."""
+    from ledger import terminal
+    from ledger.cli.errors import explain
 
-    settings = load()
-    if sys.argv[1:] == ["commands"]:
-        ready = asyncio.run(commands(services.find_nats(settings), BusSecurity.of(settings)))
-    elif sys.argv[1:] == ["projections"]:
-        ready = projections(services.find_database(settings))
-    elif sys.argv[1:] == ["seals"]:
-        ready = seals(services.find_database(settings))
-    elif sys.argv[1:] == ["publisher"]:
-        ready = publisher(services.find_database(settings))
-    elif sys.argv[1:] == ["queries"]:
-        ready = asyncio.run(queries(services.find_nats(settings), BusSecurity.of(settings)))
-    else:
-        sys.exit("usage: python -m ledger.readiness commands|projections|seals|publisher|queries")
+    try:
+        ready = _asked(sys.argv[1:], load())
+    except Exception as error:  # noqa: BLE001 - whatever it is, a health check's log has a line
+        terminal.say(f"error: {explain(error)}", error=True)
+        sys.exit(1)
     sys.exit(0 if ready else 1)
+
+
+def _asked(arguments: list[str], settings: Settings) -> bool:
+    from ledger.services import find_database, find_nats
+
+    match arguments:
+        case ["commands" | "queries" as service]:
+            return check_of(service, settings, "", find_nats(settings))()
+        case ["projections" | "seals" | "publisher" as service]:
+            return check_of(service, settings, find_database(settings))()
+    sys.exit("usage: python -m ledger.readiness commands|projections|seals|publisher|queries")
 
 
 if __name__ == "__main__":

@@ -71,8 +71,7 @@ def export(
         WRITERS[name.rpartition(".")[2]](directory / name, events)
         names = [name]
         if file_format == "beancount":
-            with (directory / name).open("rb") as file:
-                _write_beancount(directory / BEANCOUNT_FILE, read_jsonl(file), opening)
+            _write_beancount(directory / BEANCOUNT_FILE, directory / name, opening)
             names.append(BEANCOUNT_FILE)
         blocks = _blocks(connection, first, end)
     sealed_end = min(blocks[-1]["seal"]["last_position"], end) if blocks else first - 1
@@ -95,9 +94,13 @@ def export(
     return manifest
 
 
-def _write_beancount(path: Path, events: Iterator[Values], opening: beancount.Balances) -> None:
+def _write_beancount(path: Path, events: Path, opening: beancount.Balances) -> None:
+    """Writes the books of the events in a file of JSON lines, which is read twice."""
     with path.open("w", encoding="utf-8", newline="\n") as file, money.exact():
-        file.writelines(beancount.render(events, opening))
+        with events.open("rb") as lines:
+            rounded = beancount.places(read_jsonl(lines), opening)
+        with events.open("rb") as lines:
+            file.writelines(beancount.render(read_jsonl(lines), opening, rounded))
 
 
 def _digest(path: Path) -> str:

@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-import orjson
-
+from ledger import strict_json
 from ledger.audit.canonical import COLUMNS, jcs
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def write_jsonl(path: Path, events: Iterator[Values]) -> None:
 
 def read_jsonl(file: BinaryIO) -> Iterator[Values]:
     for line in file:
-        yield orjson.loads(line)
+        yield strict_json.loads(line)
 
 
 def write_csv(path: Path, events: Iterator[Values]) -> None:
@@ -66,7 +65,7 @@ def _cell(column: str, value: Any) -> Any:
 
 def _of_cell(column: str, text: str) -> Any:
     if column in _JSON:
-        return orjson.loads(text)
+        return strict_json.loads(text)
     if column in _INTEGERS:
         return int(text)
     return text or None
@@ -98,7 +97,7 @@ def read_parquet(file: BinaryIO) -> Iterator[Values]:
         for batch in table.iter_batches(batch_size=ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 for column in _JSON:
-                    row[column] = orjson.loads(row[column])
+                    row[column] = strict_json.loads(row[column])
                 for column in _TIMES:
                     row[column] = _rfc_3339(row[column])
                 yield row

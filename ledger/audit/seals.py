@@ -18,11 +18,11 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
-import orjson
 import psycopg
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from ledger import strict_json
 from ledger.audit.canonical import jcs
 from ledger.audit.merkle import HASH_BYTES
 
@@ -182,7 +182,7 @@ def unsealed(connection: psycopg.Connection[Any]) -> Unsealed:
 def from_document(text: bytes) -> Seal:
     """The seal of a document that was kept outside. Raises UnreadableSeal."""
     try:
-        document = orjson.loads(text)
+        document = strict_json.loads(text)
         content, signature = document["seal"], document["signature"]
         seal = Seal(
             number=_integer(content["number"]),

@@ -43,6 +43,10 @@ class Entry(NamedTuple):
     position: int
 
 
+class UnknownAccount(LookupError):
+    """There is no account to state."""
+
+
 Totals = dict[tuple[str, str], Decimal]
 """By sub-account and asset."""
 
@@ -118,10 +122,20 @@ class Statement:
         return entries
 
 
+_ACCOUNT = """
+    SELECT FROM public.event_store WHERE stream_id = %s AND stream_type = 'account' LIMIT 1"""
+
+
 def statement(
     connection: psycopg.Connection[Any], account_id: UUID, begin: datetime, end: datetime
 ) -> Statement:
-    """The statement of what was recorded from `begin` up to, without, `end`."""
+    """The statement of what was recorded from `begin` up to, without, `end`. Raises
+    UnknownAccount: an empty statement of it would look like an answer."""
+    if connection.execute(_ACCOUNT, (account_id,)).fetchone() is None:
+        raise UnknownAccount(
+            f"there is no account {account_id}: check the id, and that LEDGER_DATABASE_URL is the "
+            "ledger it is of"
+        )
     instant = timedelta(microseconds=1)
     after = position_at(connection, begin - instant)
     up_to = max(position_at(connection, end - instant), after)

@@ -46,7 +46,11 @@ class Node:
     status: str | None = None
     code: str | None = None
     source: str | None = None
+    """Of an event, too: its command's, as the event has it under its seal."""
     sender: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+    reference: str | None = None
     effects: list[str] = field(default_factory=list)
     children: list["Node"] = field(default_factory=list)
 
@@ -196,6 +200,7 @@ def _command_node(row: Any) -> Node:
 
 
 def _event_node(event: RecordedEvent) -> Node:
+    decoded, metadata = event.decoded(), orjson.loads(event.metadata)
     return Node(
         kind="event",
         id=event.id,
@@ -205,8 +210,18 @@ def _event_node(event: RecordedEvent) -> Node:
         recorded_at=event.recorded_at,
         stream_id=event.stream_id,
         version=event.event_version,
+        source=metadata.get("source"),
+        sender=metadata.get("sender"),
+        actor=_said(decoded, "actor"),
+        reason=_said(decoded, "reason"),
+        reference=_said(decoded, "reference"),
         effects=effects(event),
     )
+
+
+def _said(event: object, name: str) -> str | None:
+    value = getattr(event, name, None)
+    return None if value is None else str(value)
 
 
 def effects(recorded: RecordedEvent) -> list[str]:

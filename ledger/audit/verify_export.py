@@ -21,6 +21,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import orjson
 
+from ledger import strict_json
 from ledger.audit import beancount, kept_heads
 from ledger.audit.canonical import jcs
 from ledger.audit.export import BEANCOUNT_FILE, FORMAT, MANIFEST
@@ -133,7 +134,7 @@ def _manifest(directory: Path) -> _Manifest:
     path = directory / MANIFEST
     try:
         with opened(directory, MANIFEST) as file:
-            manifest = msgspec.json.decode(file.read(), type=_Manifest)
+            manifest = msgspec.convert(strict_json.loads(file.read()), _Manifest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UnreadableExport(f"{path} is not a manifest: {error}. Export again.") from error
     if manifest.format != FORMAT:
@@ -284,13 +285,16 @@ def _books(directory: Path, manifest: _Manifest) -> list[Finding]:
     """Makes the Beancount file again from the events, which have been checked, line by line."""
     again = sha256()
     name = _events_file(manifest)
-    with opened(directory, name) as file, _explained(directory / name), money.exact():
+    with _explained(directory / name), money.exact():
         opening = {
             (account, book, asset): Decimal(amount)
             for account, book, asset, amount in manifest.opening
         }
-        for part in beancount.render(read_jsonl(file), opening):
-            again.update(part.encode())
+        with opened(directory, name) as file:
+            rounded = beancount.places(read_jsonl(file), opening)
+        with opened(directory, name) as file:
+            for part in beancount.render(read_jsonl(file), opening, rounded):
+                again.update(part.encode())
     if again.hexdigest() == size_and_digest(directory, BEANCOUNT_FILE)[1]:
         return []
     message = f"{BEANCOUNT_FILE} does not say what the events say"

@@ -6,6 +6,8 @@ from uuid import UUID
 
 import typer
 
+from ledger import terminal
+
 if TYPE_CHECKING:
     from ledger.command_data import CommandClass
     from ledger.messaging.bus_grants import Role
@@ -31,7 +33,7 @@ def url() -> None:
     from ledger.services import find_nats
     from ledger.settings import load
 
-    typer.echo(find_nats(load()))
+    terminal.say(find_nats(load()))
 
 
 @app.command()
@@ -108,18 +110,17 @@ def _tell(
     user: "BusUser", count: int, users: Path, seed: Path, *, revoked: bool, json: bool
 ) -> None:
     import msgspec
-    import orjson
 
     if json:
         record = msgspec.to_builtins(user) | {"revoked": revoked}
-        typer.echo(orjson.dumps(record).decode())
+        terminal.say_json(record)
     elif revoked:
-        typer.echo(
+        terminal.say(
             f"{user.name} is revoked when the server has reloaded; {users} has {count} users"
         )
     else:
         sends = f", may send {', '.join(user.may)}" if user.may else ""
-        typer.echo(
+        terminal.say(
             f"{user.name} ({user.role}{sends}) is {user.nkey}; {users} has {count} users. "
             f"Its secret key: {seed}"
         )

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import typer
 
+from ledger import terminal
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -54,9 +56,9 @@ def list_failed(
         _print_json([_row(one) for one in found])
         return
     if not found:
-        typer.echo("no command has failed" if settled else "no failed command waits")
+        terminal.say("no command has failed" if settled else "no failed command waits")
     for one in found:
-        typer.echo(_line(one))
+        terminal.say(_line(one))
 
 
 @app.command()
@@ -72,8 +74,8 @@ def show(command_id: CommandId, json: Json = False) -> None:
     for one in found:
         for field, value in one.shown().items():
             if value is not None:
-                typer.echo(f"{field:<13} {value}")
-        typer.echo("")
+                terminal.say(f"{field:<13} {value}")
+        terminal.say()
 
 
 @app.command()
@@ -103,9 +105,9 @@ def retry(
     else:
         for outcome in outcomes:
             said = ": ".join(text for text in (outcome.code, outcome.message) if text)
-            typer.echo(f"{outcome.command_id} {outcome.status}{said and f' ({said})'}")
+            terminal.say(f"{outcome.command_id} {outcome.status}{said and f' ({said})'}")
         if not outcomes:
-            typer.echo("no failed command waits")
+            terminal.say("no failed command waits")
     if any(outcome.status in (FAILED, UNKNOWN) for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -126,7 +128,7 @@ def dismiss(command_ids: CommandIds, by: By, reason: Reason, json: Json = False)
         _print_json([{"command_id": one, "status": DISMISSED} for one in command_ids])
         return
     for command_id in command_ids:
-        typer.echo(f"{command_id} dismissed: FAILED is its outcome")
+        terminal.say(f"{command_id} dismissed: FAILED is its outcome")
 
 
 async def _retry(command_ids: "list[UUID] | None", by: str, reason: str) -> "list[Outcome]":
@@ -190,6 +192,5 @@ def _line(one: "FailedCommand") -> str:
 
 
 def _print_json(value: object) -> None:
-    import orjson
 
-    typer.echo(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode())
+    terminal.say_json(value, pretty=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger import terminal
+
 if TYPE_CHECKING:
     from ledger.messaging.followers import FollowerRow
     from ledger.messaging.replay import Progress
@@ -39,8 +41,6 @@ def replay(
     """Send events again, for a consumer that lost its state: from a position to the head, under a
     prefix of its own. Published events stay as they are."""
     import asyncio
-
-    import orjson
 
     from ledger.logging import configure
     from ledger.messaging.replay import Replayed, UnusablePrefix, checked_prefix
@@ -77,10 +77,10 @@ def replay(
     with database(settings) as url:
         sent = asyncio.run(run())
     if json:
-        typer.echo(orjson.dumps(sent._asdict()).decode())
+        terminal.say_json(sent._asdict())
         return
     kept = f"stream {sent.stream} keeps them" if sent.stream else "to whoever listened"
-    typer.echo(
+    terminal.say(
         f"{sent.events} events sent, positions {sent.from_position} to {sent.to_position}, "
         f"under {subject} ({kept})"
     )
@@ -92,8 +92,6 @@ def followers(
 ) -> None:
     """Who follows the events under which name, and how many events behind the newest."""
     import asyncio
-
-    import orjson
 
     from ledger.logging import configure
     from ledger.messaging.security import BusSecurity
@@ -118,25 +116,21 @@ def followers(
 
     names = asyncio.run(found())
     if json:
-        typer.echo(orjson.dumps([row._asdict() for row in names]).decode())
+        terminal.say_json([row._asdict() for row in names])
     elif not names:
-        typer.echo("nobody follows the events under a name")
+        terminal.say("nobody follows the events under a name")
     else:
         _table(names)
 
 
 def _table(names: "list[FollowerRow]") -> None:
-    head = ("user", "name", "owner", "place", "behind")
-    lines = [
+    rows = [
         (row.user, row.name, row.owner or "nobody", _number(row.place), _number(row.behind))
         for row in names
     ]
-    widths = [max(len(line[at]) for line in (head, *lines)) for at in range(len(head))]
-    for line in (head, *lines):
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        text = "  ".join(cells).rstrip()
-        # Services write the names: none of them may speak to the operator's terminal.
-        typer.echo("".join(sign if sign.isprintable() else "?" for sign in text))
+    terminal.say_table(
+        ("user", "name", "owner", "place", "behind"), rows, right={"place", "behind"}
+    )
 
 
 def _number(number: int | None) -> str:
@@ -146,10 +140,9 @@ def _number(number: int | None) -> str:
 @contextmanager
 def _progress() -> "Iterator[Progress]":
     """Position, rate and time left, on a terminal."""
-    if not sys.stderr.isatty():
+    if not terminal.is_terminal(sys.stderr):
         yield lambda *_: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -159,6 +152,6 @@ def _progress() -> "Iterator[Progress]":
         TextColumn("{task.speed:.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
+    with Bar(*columns, console=terminal.progress_console()) as bar:
         task_id = bar.add_task("replay", total=None)
         yield lambda reached, target: bar.update(task_id, completed=reached, total=target)

@@ -6,6 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from ledger import terminal
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command of this file."""
@@ -57,12 +59,10 @@ def _stop(*_: object) -> NoReturn:
 
 def _tell(urls: dict[str, str], json: bool, *, token_masked: bool) -> None:
     if json:
-        import orjson
-
-        typer.echo(orjson.dumps(urls).decode())
+        terminal.say_json(urls)
         return
-    typer.echo(f"PostgreSQL  {urls['database_url']}")
+    terminal.say(f"PostgreSQL  {urls['database_url']}")
     where = " (with its token: ledgerctl bus url)" if token_masked else ""
-    typer.echo(f"NATS        {urls['nats_url']}{where}")
-    typer.echo(f"data        {urls['data_dir']}")
-    typer.echo("Ready. Ctrl-C stops everything.")
+    terminal.say(f"NATS        {urls['nats_url']}{where}")
+    terminal.say(f"data        {urls['data_dir']}")
+    terminal.say("Ready. Ctrl-C stops everything.")

@@ -187,7 +187,10 @@ class LedgerClient(Reading):
             "userid": self._user_id,
         }
         message = {name: value for name, value in given.items() if value is not None}
-        message |= {"type": command, "data": dict(data or {})}
+        message |= {
+            "type": command,
+            "data": envelope.data_with_account(command, data, account_id),
+        }
         return await self.send_envelope(message, timeout=timeout)
 
     async def send_envelope(

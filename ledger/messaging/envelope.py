@@ -83,6 +83,19 @@ def nats_subject(envelope: Mapping[str, Any], sender: str) -> str:
     return command_subject(subject, command_class, sender)
 
 
+def data_with_account(
+    command_type: object, data: Mapping[str, Any] | None, account_id: object
+) -> dict[str, Any]:
+    """The data, with the account in it where the command must name it and only its sender does."""
+    given = dict(data or {})
+    model = COMMAND_DATA.get(command_type) if isinstance(command_type, str) else None
+    if model is not None and account_id is not None:
+        field = model.model_fields.get("account_id")
+        if field is not None and field.is_required():
+            given.setdefault("account_id", account_id)
+    return given
+
+
 def data_of(command: CommandData) -> dict[str, Any]:
     """What the caller gave to the model, and nothing it did not."""
     return command.model_dump(exclude_unset=True)

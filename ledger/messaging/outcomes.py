@@ -15,12 +15,12 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import nats.errors
-import orjson
 import psycopg
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from ledger import strict_json
 from ledger.commands import INVALID_COMMAND, REJECTED, UNKNOWN, Outcome
 from ledger.eventstore import inbox
 from ledger.messaging.bus import OUTCOMES_SUBJECT
@@ -88,7 +88,7 @@ def command_id_in(body: bytes) -> UUID | None:
     """The command id of a question, None when it has none."""
     try:
         if body.lstrip().startswith(b"{"):
-            return UUID(orjson.loads(body)["command_id"])
+            return UUID(strict_json.loads(body)["command_id"])
         return UUID(body.decode("ascii").strip().strip('"'))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

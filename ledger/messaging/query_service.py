@@ -31,7 +31,7 @@ from nats.micro.request import Request
 from psycopg import IsolationLevel
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from ledger import queries
+from ledger import queries, strict_json
 from ledger.database import check_schema
 from ledger.messaging import bus
 from ledger.messaging.patience import Patience
@@ -39,6 +39,7 @@ from ledger.messaging.reached import Reached
 from ledger.messaging.security import BusSecurity
 from ledger.queries import Question
 from ledger.settings import Settings
+from ledger.text import visible
 
 SERVICE_NAME = "ledger-query"
 SERVICE_VERSION = "1.0.0"
@@ -249,8 +250,8 @@ def _endpoint(subject: str) -> tuple[str, UUID | None]:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        asked = orjson.loads(body) if body else {}
-    except orjson.JSONDecodeError as error:
+        asked = strict_json.loads(body) if body else {}
+    except strict_json.InvalidJson as error:
         raise QueryRefused(INVALID_QUERY, f"the question is not JSON: {error}") from error
     if not isinstance(asked, dict):
         raise QueryRefused(INVALID_QUERY, "the question must be a JSON object")
@@ -326,7 +327,7 @@ async def _respond(request: Request, body: bytes) -> None:
 
 async def _respond_error(request: Request, refused: QueryRefused) -> None:
     body = orjson.dumps({"code": refused.code, "message": str(refused)})
-    header = " ".join(str(refused).split())  # a header is one line
+    header = visible(str(refused))  # a header is one line
     try:
         await request.respond_error(refused.code, header, body)
     except (ValueError, nats.errors.Error) as error:

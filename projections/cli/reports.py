@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ledger import terminal
 from projections.cli.common import print_json
 from projections.engine import builds, shadow
 from projections.engine.compare import Difference
@@ -32,8 +32,8 @@ def progress_of(doing: str) -> Iterator[shadow.OnProgress]:
         TextColumn("{task.completed:,.0f} of {task.total:,.0f}, {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+    shown = terminal.is_terminal(sys.stderr)
+    with Progress(*columns, console=terminal.progress_console(), disable=not shown) as bar:
         task = bar.add_task(doing, total=0, rate=0.0)
 
         def show(progress: shadow.Progress) -> None:
@@ -109,7 +109,7 @@ def _say_who_reads(name: str, swapped: Swapped | None) -> None:
 
 def say(line: str) -> None:
     """A line of a result, never wrapped: it may be read by a script."""
-    Console().print(line, highlight=False, markup=False, soft_wrap=True)
+    terminal.say(line)
 
 
 def _line(report: Report) -> str:

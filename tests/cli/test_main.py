@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import orjson
@@ -102,6 +103,52 @@ def test_what_is_wrong_is_said_in_one_line_without_a_traceback(
     assert answer.stderr.startswith("error: ")
     assert answer.stderr.count("\n") == 1
     assert said in answer.stderr
+
+
+def test_a_database_that_takes_no_changes_is_told_with_the_way_to_one_that_does(
+    tmp_path: Path, empty_database_url: str
+) -> None:
+    standby = f"{empty_database_url}&options=-c%20default_transaction_read_only%3Don"
+    answer = ledgerctl("migrate", cwd=tmp_path, LEDGER_DATABASE_URL=standby)
+
+    assert answer.returncode == 1
+    assert "the database takes no changes" in answer.stderr
+    assert "target_session_attrs=read-write" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["seals"], {}, "LEDGER_DATABASE_URL is not set"),
+        (["commands"], {}, "LEDGER_NATS_URL is not set"),
+        (["queries"], {"LEDGER_NATS_NKEY_SEED_FILE": "none"}, "error: "),
+        (["publisher"], {"LEDGER_COMMAND_BATCH_SIZE": "0"}, "LEDGER_COMMAND_BATCH_SIZE is '0'"),
+        (["nobody"], {}, "usage: "),
+    ],
+)
+def test_a_readiness_check_that_cannot_ask_says_why_in_one_line(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "ledger.readiness", *arguments],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.returncode == 1
+    assert said in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+def test_the_version_can_be_asked_for(tmp_path: Path) -> None:
+    answer = ledgerctl("--version", cwd=tmp_path)
+
+    assert answer.returncode == 0
+    assert answer.stdout == f"trading-ledger {version('trading-ledger')}\n"
 
 
 def test_a_traceback_can_be_asked_for(tmp_path: Path) -> None:

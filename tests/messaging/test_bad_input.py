@@ -188,6 +188,31 @@ INVALID: dict[str, tuple[Callable[[Desk], Sent], str]] = {
         lambda d: (d.account, message("Deposit", d.account, deposit("0." + "1" * 60))),
         "is not an amount",
     ),
+    "a key that stands twice": (
+        lambda d: (
+            d.account,
+            text(
+                orjson.dumps(message("Deposit", d.account, deposit("1"))),
+                '"amount":"1"',
+                '"amount":"1","amount":"500"',
+            ),
+        ),
+        "the key 'amount' stands twice in one object",
+    ),
+    "a time of nobody's clock": (
+        lambda d: (
+            d.account,
+            message("Deposit", d.account, deposit("1", occurred_at="1970-01-01T00:00:00Z")),
+        ),
+        "data.occurred_at: '1970-01-01T00:00:00Z' is before 1971",
+    ),
+    "a time of the year 1": (
+        lambda d: (
+            d.account,
+            message("Deposit", d.account, deposit("1"), time="0001-01-01T00:00:00+01:00"),
+        ),
+        "is before 1971",
+    ),
     "an asset of 10,000 characters": (
         lambda d: (d.account, message("Deposit", d.account, deposit("1", "A" * 10_000))),
         "data.asset",

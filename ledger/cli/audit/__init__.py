@@ -8,6 +8,7 @@ from types import ModuleType
 import typer
 
 from ledger.cli.audit import (
+    commands,
     events,
     explaining,
     exporting,
@@ -23,6 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Ask history, and prove that nobody
 
 _COMMANDS: tuple[ModuleType, ...] = (
     events,
+    commands,
     tracing,
     explaining,
     statement,

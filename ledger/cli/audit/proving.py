@@ -6,6 +6,7 @@ from uuid import UUID
 
 import typer
 
+from ledger import terminal
 from ledger.cli.audit.verifying import CONSISTENT_ONLY
 
 
@@ -28,7 +29,6 @@ def prove(
     json: Annotated[bool, typer.Option("--json", help="Tell the file in a JSON object.")] = False,
 ) -> None:
     """Write a proof that an event is in the sealed log, to be checked without this ledger."""
-    import orjson
     import psycopg
 
     from ledger.audit import proofs
@@ -41,16 +41,16 @@ def prove(
         proof = proofs.prove(connection, event, kept)
     text = proofs.proof_text(proof)
     if str(output) == "-":
-        typer.echo(text.decode(), nl=False)
+        terminal.say_written(text)
         return
     path = output or Path(f"{event}.proof.json")
     path.write_bytes(text)
     position, number = proof["event"]["position"], proof["seal"]["number"]
     if json:
         told = {"file": str(path), "position": position, "seal": number}
-        typer.echo(orjson.dumps(told).decode())
+        terminal.say_json(told)
     else:
-        typer.echo(f"wrote {path}: position {position}, under seal {number}")
+        terminal.say(f"wrote {path}: position {position}, under seal {number}")
 
 
 def check_proof(
@@ -69,8 +69,6 @@ def check_proof(
 ) -> None:
     """Check a proof offline: no database, no server. Exit 1 if it does not hold, 3 if what was
     given says nothing of it."""
-    import orjson
-
     from ledger.audit.check_proof import NothingToCheckWith, ProofFails, check
     from ledger.audit.keys import load_public
 
@@ -83,22 +81,20 @@ def check_proof(
     except (ProofFails, NothingToCheckWith) as error:
         fails = isinstance(error, ProofFails)
         if json:
-            typer.echo(
-                orjson.dumps({"holds": False, "fails": fails, "reason": str(error)}).decode()
-            )
+            terminal.say_json({"holds": False, "fails": fails, "reason": str(error)})
         else:
             found = "does not hold" if fails else "cannot be judged"
-            typer.echo(f"The proof {found}: {error}.")
+            terminal.say(f"The proof {found}: {error}.")
         raise typer.Exit(1 if fails else CONSISTENT_ONLY) from None
     event, seal = document["event"], document["seal"]
     if json:
-        typer.echo(orjson.dumps({"holds": True, "event": event, "seal": seal}).decode())
+        terminal.say_json({"holds": True, "event": event, "seal": seal})
         return
     for loss in (one for one in document["chain"] if one.get("change") == "lost"):
-        typer.echo(f"key lost: {loss['previous_key']}, it says: {loss['reason']}")
+        terminal.say(f"key lost: {loss['previous_key']}, it says: {loss['reason']}")
     by = [f"signed with key {key.hex()}"] if key is not None else []
     by += ["leads to the head that was kept"] if kept is not None else []
-    typer.echo(
+    terminal.say(
         f"The proof holds: {event['event_type']} {event['id']} was sealed at position "
         f"{event['position']}, recorded {event['recorded_at']}, sealed {seal['sealed_at']} "
         f"({', '.join(by)})."

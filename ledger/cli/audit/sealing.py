@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger import terminal
+
 if TYPE_CHECKING:
     from ledger.audit.seals import Seal, Unsealed
 
@@ -76,8 +78,8 @@ def rotate_key(
     if json:
         _print_json(changed.document())
         return
-    typer.echo(describe(changed))
-    typer.echo(
+    terminal.say(describe(changed))
+    terminal.say(
         f"Now set LEDGER_SEAL_KEY_FILE to {new_key} and start `ledgerctl serve seals` again; give "
         "auditors the new public key, by another way than through the database."
     )
@@ -96,9 +98,9 @@ def _make_key(path: Path, json: bool) -> None:
             }
         )
         return
-    typer.echo(f"private key  {path} (set LEDGER_SEAL_KEY_FILE to it, keep it from auditors)")
-    typer.echo(f"public key   {public_path(path)} (give it to auditors)")
-    typer.echo(f"             {public}")
+    terminal.say(f"private key  {path} (set LEDGER_SEAL_KEY_FILE to it, keep it from auditors)")
+    terminal.say(f"public key   {public_path(path)} (give it to auditors)")
+    terminal.say(f"             {public}")
 
 
 def _print_head() -> None:
@@ -112,10 +114,10 @@ def _print_head() -> None:
         newest = seals.head(connection)
         waiting = seals.unsealed(connection)
     if newest is None:
-        typer.echo(f"error: nothing is sealed yet: {_not_sealed(waiting)}.", err=True)
+        terminal.say(f"error: nothing is sealed yet: {_not_sealed(waiting)}.", error=True)
         raise typer.Exit(1)
     _print_json(newest.document())
-    typer.echo(_not_sealed(waiting), err=True)
+    terminal.say(_not_sealed(waiting), error=True)
 
 
 def _seal_now(json: bool) -> None:
@@ -144,10 +146,10 @@ def _seal_now(json: bool) -> None:
             }
         )
         return
-    typer.echo(f"sealed {events} events in {made} {'seal' if made == 1 else 'seals'}")
+    terminal.say(f"sealed {events} events in {made} {'seal' if made == 1 else 'seals'}")
     if newest is not None:
-        typer.echo(describe(newest))
-    typer.echo(_not_sealed(waiting))
+        terminal.say(describe(newest))
+    terminal.say(_not_sealed(waiting))
 
 
 def describe(newest: "Seal") -> str:
@@ -164,6 +166,4 @@ def _not_sealed(waiting: "Unsealed") -> str:
 
 
 def _print_json(result: object) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(result).decode())
+    terminal.say_json(result)

@@ -4,18 +4,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-import orjson
 import typer
 
-from ledger.cli.audit.output import plain
+from ledger import terminal
+from ledger.cli.output import plain
+from ledger.terminal import Branch
+from ledger.text import quoted
 
 if TYPE_CHECKING:
-    from rich.tree import Tree
-
     from ledger.audit.trace import Node
-
-TREE_WIDTH = 500
-"""Wider than any line: a terminal wraps whole lines, which reads better than cut ids."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,9 +27,6 @@ def trace(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """What caused what: commands, their events, and the money that moved."""
-    from rich.console import Console
-    from rich.tree import Tree
-
     from ledger.audit import trace as tracing
     from ledger.audit.session import reading
     from ledger.services import database
@@ -47,34 +41,35 @@ def trace(
             "complete": found.complete,
             "roots": [_as_json(root) for root in found.roots],
         }
-        typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+        terminal.say_json(result, pretty=True)
         return
-    tree = Tree(f"{found.asked} {found.id}")
-    for root in found.roots:
-        _grow(tree, root)
+    branches = [_branch(root) for root in found.roots]
     if not found.complete:
-        tree.add(f"… and more than {tracing.MAX_COMMANDS:,} commands: ask for one of them")
-    Console(width=TREE_WIDTH).print(tree, markup=False, highlight=False)
+        more = f"… and more than {tracing.MAX_COMMANDS:,} commands: ask for one of them"
+        branches.append(Branch(more, []))
+    terminal.say_tree(Branch(f"{found.asked} {found.id}", branches))
 
 
-def _grow(tree: "Tree", node: "Node") -> None:
-    from rich.markup import escape
-
-    branch = tree.add(escape(_line(node)))
-    for effect in node.effects:
-        branch.add(escape(effect))
-    for child in node.children:
-        _grow(branch, child)
+def _branch(node: "Node", source: str | None = None) -> Branch:
+    """The node below something of that source."""
+    branches = [Branch(effect, []) for effect in node.effects]
+    branches += [_branch(child, node.source) for child in node.children]
+    return Branch(_line(node, source), branches)
 
 
-def _line(node: "Node") -> str:
+def _line(node: "Node", source: str | None) -> str:
     if node.kind == "command":
         answer = node.status if node.code is None else f"{node.status} {node.code}"
-        sender = "" if node.sender is None else f", sent by {node.sender}"
-        return f"{node.name} {node.id} from {node.source}{sender}: {answer} at {plain(node.time)}"
+        source = quoted(node.source or "")
+        by = "" if node.sender is None else f", sent by {quoted(node.sender)}"
+        return f"{node.name} {node.id} from {source}{by}: {answer} at {plain(node.time)}"
+    said = {"actor": node.actor, "reason": node.reason, "reference": node.reference}
+    if node.source != source:  # its command is not there, or says otherwise
+        said["from"] = node.source
+    told = "".join(f", {name} {quoted(value)}" for name, value in said.items() if value)
     return (
         f"{node.position} {node.name} {node.id} of {node.stream_id} version {node.version}, "
-        f"happened {plain(node.time)}, recorded {plain(node.recorded_at)}"
+        f"happened {plain(node.time)}, recorded {plain(node.recorded_at)}{told}"
     )
 
 

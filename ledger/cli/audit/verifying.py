@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ledger import terminal
+
 if TYPE_CHECKING:
     from ledger.audit.trust import TrustedKey
     from ledger.audit.verdict import Verdict
@@ -71,14 +73,12 @@ def verify(
     else:
         verdict, seconds = _verify_log(first or 1, last, head or witness, public_key or [])
     if json:
-        import orjson
-
-        typer.echo(orjson.dumps(_plain(verdict, seconds)).decode())
+        terminal.say_json(_plain(verdict, seconds))
     else:
         _tell(verdict, seconds)
     if witness is not None and (witness / CONTRADICTIONS_FILE).exists():
         place = witness / CONTRADICTIONS_FILE
-        typer.echo(f"ALARM: the witness has seen heads that contradict: {place}", err=True)
+        terminal.say(f"ALARM: the witness has seen heads that contradict: {place}", error=True)
     raise typer.Exit({"held": 0, "altered": 1, "consistent": CONSISTENT_ONLY}[verdict.standing])
 
 
@@ -139,7 +139,6 @@ def trusted_keys(settings: "Settings", given: list[str]) -> "list[TrustedKey]":
 @contextmanager
 def progress(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, with rate and time left; nothing elsewhere."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -148,7 +147,7 @@ def progress(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    console = terminal.progress_console()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -202,22 +201,24 @@ def _plain(verdict: "Verdict", seconds: float) -> dict[str, Any]:
 def _tell(verdict: "Verdict", seconds: float) -> None:
     from ledger.cli.audit.sealing import describe
 
-    typer.echo(
+    terminal.say(
         f"{verdict.events} events under {verdict.seals} seals checked, positions "
         f"{verdict.first_position}-{verdict.last_position}, in {seconds:.1f} s"
     )
     if verdict.head is not None:
-        typer.echo(describe(verdict.head))
+        terminal.say(describe(verdict.head))
     for loss in verdict.losses:
         lost = loss.previous_key.hex() if loss.previous_key else "unknown"
-        typer.echo(f"key lost: {lost} since position {loss.first_position}, it says: {loss.reason}")
-    typer.echo(
+        terminal.say(
+            f"key lost: {lost} since position {loss.first_position}, it says: {loss.reason}"
+        )
+    terminal.say(
         f"not sealed yet: {verdict.unsealed.events} events, the oldest for "
         f"{verdict.unsealed.seconds:.1f} s; until they are sealed, changes of them do not show"
     )
     for finding in verdict.findings:
-        typer.echo(f"position {finding.position}: {finding.tampering}: {finding.message}")
-    typer.echo(_conclusion(verdict))
+        terminal.say(f"position {finding.position}: {finding.tampering}: {finding.message}")
+    terminal.say(_conclusion(verdict))
 
 
 def _conclusion(verdict: "Verdict") -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger import terminal
+
 if TYPE_CHECKING:
     from ledger.audit.seals import Seal
     from ledger.audit.witness.stream_target import StreamTarget
@@ -71,24 +73,22 @@ def witness(
         whole = watch(seen, keeper, silence_seconds=settings.witness_silence_seconds, stop=stop)
         newest = keeper.newest()
     if newest is not None:
-        typer.echo(
+        terminal.say(
             f"kept up to seal {newest.seal.number}, position {newest.seal.last_position}, hash "
             f"{newest.seal.hash.hex()}"
         )
     if not whole:
-        typer.echo(
+        terminal.say(
             "ALARM: a head contradicts those that are kept; both are kept. Run: ledgerctl audit "
             "verify --witness DIRECTORY",
-            err=True,
+            error=True,
         )
         raise typer.Exit(1)
 
 
 def _print(heads: "Iterator[Seal]") -> None:
-    import orjson
-
     for head in heads:
-        typer.echo(orjson.dumps(head.document()).decode())
+        terminal.say_json(head.document())
 
 
 def _opened(
