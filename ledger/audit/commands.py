@@ -15,8 +15,8 @@ from psycopg import sql
 from ledger.audit.session import FETCH_ROWS
 
 COLUMNS = (
-    "decided_at", "command_id", "command_type", "subject", "source", "sender", "user_id", "status", "code",
-    "message", "position",
+    "decided_at", "command_id", "command_type", "subject", "source", "sender", "user_id", "status",
+    "code", "message", "position",
 )  # fmt: skip
 
 _COMMANDS = """

@@ -12,7 +12,8 @@ from ledger import terminal
 from ledger.cli.output import Columns, Format, write
 
 _SHOWN = (
-    "decided_at", "command_type", "code", "message", "source", "sender", "status", "subject", "command_id",
+    "decided_at", "command_type", "code", "message", "source", "sender", "status", "subject",
+    "command_id",
 )  # fmt: skip
 """The columns of the table for people, as far as there is room. The other formats have all."""
 
