@@ -20,6 +20,10 @@ def _explanation(error: Exception) -> str:
         return f"LEDGER_DATABASE_URL is not a connection URL: {error}. Correct it."
     if isinstance(error, psycopg.errors.UndefinedTable):
         return f"the database lacks a table: {error.diag.message_primary}. Run: ledgerctl migrate"
+    if isinstance(error, psycopg.errors.UndefinedFunction):
+        return (
+            f"the database lacks a function: {error.diag.message_primary}. Run: ledgerctl migrate"
+        )
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return (
             f"the database refuses: {error.diag.message_primary}. "

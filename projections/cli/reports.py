@@ -61,6 +61,7 @@ def show(reports: Sequence[Report], json: bool) -> None:
         say(_line(report))
         if report.parked:
             say(f"  {report.parked:,} parked events were left out of the comparison")
+        _say_who_reads(report.projection_name, report.swapped)
         for note in report.comparison.notes:
             say(f"  {note}")
         for difference in report.comparison.differences:
@@ -89,10 +90,20 @@ def show_rolled_back(done: RolledBack, json: bool) -> None:
         f"live again, {done.caught_up:,} positions caught up; generation "
         f"{done.previous_generation} is kept{_swap_line(done.swapped)}"
     )
+    _say_who_reads(done.projection_name, done.swapped)
     if done.other_code is not None:
         say(
             f"  its tables are those of version {done.other_code} of the code: they stand still "
             "until projections of that version are served"
+        )
+
+
+def _say_who_reads(name: str, swapped: Swapped | None) -> None:
+    if swapped is not None and swapped.still_read_by:
+        say(
+            f"  transactions that began before the swap still read generation "
+            f"{swapped.before.generation}: {'; '.join(swapped.still_read_by)}. They may; when they "
+            f"are over, run: ledgerctl projections generations settle {name}"
         )
 
 
@@ -165,4 +176,5 @@ def _swap_as_json(swapped: Swapped) -> dict[str, Any]:
         "swap_lock_ms": round(swapped.lock_seconds * 1000, 1),
         "swap_held_ms": round(swapped.held_seconds * 1000, 1),
         "swap_tries": swapped.tries,
+        "still_read_by": swapped.still_read_by,
     }

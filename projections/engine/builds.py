@@ -1,7 +1,8 @@
 """What is known of the builds beside the live one: the table projection_generations.
 
     NEXT        a rebuild under way; becomes the live generation, or is dropped
-    PREVIOUS    the generation that was live before; stands still at its position
+    PREVIOUS    the generation that was live before; stands still at its position. SWAPPING as
+                long as public views show it to transactions that began before the swap
     RETIRED     a generation that nobody can return to any more; dropped as soon as possible
     PAST        the read model as of some position, in a schema of its own, to look at
 
@@ -219,7 +220,7 @@ def keep_previous(
             "name": name,
             "schema": generations.schema_of(name, generation),
             "purpose": PREVIOUS,
-            "phase": COMPLETE,
+            "phase": SWAPPING,
             "generation": generation,
             "version": code_version,
             "position": position,

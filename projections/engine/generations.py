@@ -5,10 +5,17 @@ and P.indexes.sql. The public name of a table is a view in schema public over th
 that event_projections names as the live one. A rebuild makes the next generation beside it and
 then replaces the views: who reads, and whatever is built upon the views, keeps the names.
 
+A transaction that began long ago looks up a view as it is now, but sees only the rows there were
+when it began: none, in tables that were filled since. So a swap points the views to both
+generations, of which each reader gets the one that was live as of its own snapshot
+(sql/functions/live_generation.sql). They are pointed to the live one alone when nobody is left to
+whom the other is (swap.py).
+
 The views run with the rights of who reads them, so privileges and row-level security are those
 of the tables, in every generation alike.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +27,13 @@ from projections.engine.projection import Projection
 
 READERS = rights.READERS
 
+_SHOWN = """
+    SELECT DISTINCT t.relname FROM pg_depend AS d
+    JOIN pg_class AS t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
+    JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    JOIN pg_class AS v ON v.oid = r.ev_class AND v.relname = t.relname
+    WHERE t.relnamespace = to_regnamespace(%s) AND v.relnamespace = 'public'::regnamespace"""
+
 
 class SqlFilesMissing(Exception):
     """The installation lacks the SQL files of read models."""
@@ -29,8 +43,26 @@ class ViewNotReplaceable(Exception):
     """A public view cannot take the shape of the new tables."""
 
 
+class GenerationShown(Exception):
+    """A generation that public views show cannot be dropped."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """From which generation of a projection to which its views are being pointed."""
+
+    projection_name: str
+    before: int
+    after: int
+
+
 def schema_of(projection_name: str, generation: int) -> str:
     return f"{projection_name}_{generation}"
+
+
+def qualified(schema: str, name: str) -> str:
+    """A table's name as text, for PostgreSQL to look up."""
+    return f'"{schema}"."{name}"'
 
 
 def read_models_directory() -> Path:
@@ -111,58 +143,100 @@ def check_views(connection: psycopg.Connection[Any], projection: Projection, sch
             raise _not_replaceable(table.name, f"it shows {', '.join(shown)}")
 
 
-def point_views(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
-    """Lets the public views show the tables in `schema`. A view that is there keeps its owner,
-    its privileges, its options and what is built upon it. Raises ViewNotReplaceable."""
+def point_views(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    schema: str,
+    turn: Turn | None = None,
+) -> None:
+    """Lets the public views show the tables in `schema`; with a `turn`, to those to whom its
+    generation is live, and to others the one before. A view that is there keeps its owner, its
+    privileges, its options and what is built upon it. Raises ViewNotReplaceable."""
     for table in projection.public_tables:
         view = sql.Identifier("public", table.name)
         is_new = not columns_of(connection, "public", table.name)
-        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-        replace_view(connection, schema, table.name, columns)
+        kinds = columns_of(connection, schema, table.name)
+        shown = {name: kinds[name] for name in table.columns}
+        _replace_view(connection, schema, table.name, shown, turn)
         if is_new:
             for role in (*READERS, rights.OWNER):
                 _grant(connection, "SELECT ON", [view], role)
 
 
 def point_views_back(
-    connection: psycopg.Connection[Any], projection: Projection, schema: str
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    schema: str,
+    turn: Turn | None = None,
 ) -> None:
     """The same for an earlier build, maybe of other code: a column that its tables do not have
     is shown as null, because PostgreSQL does not let a view lose columns."""
     for table in projection.public_tables:
-        there = columns_of(connection, schema, table.name)
-        if not there:
+        if not columns_of(connection, schema, table.name):
             continue  # a table that the earlier code did not have; its view stays as it is
         shown = columns_of(connection, "public", table.name)
-        columns = [
-            sql.Identifier(name)
-            if name in there
-            else sql.SQL("NULL::{} AS {}").format(sql.SQL(kind), sql.Identifier(name))
-            for name, kind in shown.items()
-        ]
-        replace_view(connection, schema, table.name, sql.SQL(", ").join(columns))
+        _replace_view(connection, schema, table.name, shown, turn)
 
 
-def replace_view(
-    connection: psycopg.Connection[Any], schema: str, name: str, columns: sql.Composable
+def _replace_view(
+    connection: psycopg.Connection[Any],
+    schema: str,
+    name: str,
+    shown: dict[str, str],
+    turn: Turn | None,
 ) -> None:
-    """Lets one public view show these columns of the table in `schema`. Raises
+    """Lets one public view show these columns of the table `name` in `schema`. Raises
     ViewNotReplaceable."""
     found = connection.execute(
         "SELECT reloptions FROM pg_class WHERE oid = to_regclass(%s)", [f'public."{name}"']
     ).fetchone()
     options = (found[0] if found else None) or ["security_invoker=true"]
+    query = _rows_of(connection, schema, name, shown)
+    if turn is not None:
+        query = _rows_of_turn(connection, turn, name, shown)
     try:
         connection.execute(
-            sql.SQL("CREATE OR REPLACE VIEW {} WITH ({}) AS SELECT {} FROM {}").format(
-                sql.Identifier("public", name),
-                sql.SQL(", ").join(map(sql.SQL, options)),
-                columns,
-                sql.Identifier(schema, name),
+            sql.SQL("CREATE OR REPLACE VIEW {} WITH ({}) AS {}").format(
+                sql.Identifier("public", name), sql.SQL(", ").join(map(sql.SQL, options)), query
             )
         )
     except (psycopg.errors.InvalidTableDefinition, psycopg.errors.WrongObjectType) as error:
         raise _not_replaceable(name, error.diag.message_primary or "") from error
+
+
+def _rows_of_turn(
+    connection: psycopg.Connection[Any], turn: Turn, name: str, shown: dict[str, str]
+) -> sql.Composable:
+    """The condition names no column, so PostgreSQL asks it once and then runs one of the two."""
+    schemas = {
+        generation: schema_of(turn.projection_name, generation)
+        for generation in (turn.before, turn.after)
+    }
+    parts = [
+        sql.SQL("{} WHERE public.live_generation({}) = {}").format(
+            _rows_of(connection, schema, name, shown),
+            sql.Literal(turn.projection_name),
+            sql.Literal(generation),
+        )
+        for generation, schema in schemas.items()
+        if columns_of(connection, schema, name)  # not every code has every table
+    ]
+    return sql.SQL(" UNION ALL ").join(parts)
+
+
+def _rows_of(
+    connection: psycopg.Connection[Any], schema: str, name: str, shown: dict[str, str]
+) -> sql.Composable:
+    there = columns_of(connection, schema, name)
+    columns = [
+        sql.Identifier(column)
+        if column in there
+        else sql.SQL("NULL::{} AS {}").format(sql.SQL(kind), sql.Identifier(column))
+        for column, kind in shown.items()
+    ]
+    return sql.SQL("SELECT {} FROM {}").format(
+        sql.SQL(", ").join(columns), sql.Identifier(schema, name)
+    )
 
 
 def columns_of(connection: psycopg.Connection[Any], schema: str, name: str) -> dict[str, str]:
@@ -185,8 +259,16 @@ def _not_replaceable(name: str, reason: str) -> ViewNotReplaceable:
     )
 
 
+def shown(connection: psycopg.Connection[Any], schema: str) -> list[str]:
+    """Those tables in `schema` that public views of the same name show."""
+    return [name for (name,) in connection.execute(_SHOWN, [f'"{schema}"'])]
+
+
 def drop(connection: psycopg.Connection[Any], schema: str) -> None:
-    """Drops a schema of tables, if it exists."""
+    """Drops a schema of tables, if it exists. Raises GenerationShown rather than take a public view
+    along."""
+    if names := shown(connection, schema):
+        raise GenerationShown(f"public views show tables of schema {schema}: {', '.join(names)}")
     connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
 
 

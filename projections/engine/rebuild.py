@@ -3,7 +3,7 @@
     verify      fold all events anew into tables of our own, up to the live checkpoint; compare;
                 drop them. The live rows are only read.
     rebuild     the same into the next generation: fold (filling.py, then shadow.py), make the
-                secondary indexes, compare; then, if nothing differs, swap (swap.py)
+                secondary indexes, compare; then, if nothing differs, swap and settle (swap.py)
 
 Comparing needs both builds at one same position although the live one moves on. One repeatable
 read transaction sees the live rows and their checkpoint as of one moment; the shadow folds the
@@ -23,21 +23,23 @@ import psycopg
 from psycopg import IsolationLevel
 
 from ledger.domain.operation import ProjectionRebuilt
-from projections.engine import builds, filling, generations, operations, retry, shadow
+from projections.engine import builds, filling, generations, operations, retry, shadow, snapshots
 from projections.engine.build import FoldFailed
 from projections.engine.builds import Kept
 from projections.engine.bulk import BulkFailed, Find
 from projections.engine.compare import Comparison, compare
 from projections.engine.filling import Begun
-from projections.engine.generations import ViewNotReplaceable, schema_of
+from projections.engine.generations import GenerationShown, ViewNotReplaceable, schema_of
 from projections.engine.left_out import ParkedMeanwhile
 from projections.engine.projection import Projection
 from projections.engine.shadow import Limits, OnProgress, Shadow, no_progress
-from projections.engine.swap import Swapped, swap
+from projections.engine.swap import Swapped, settle_or_tell, show_live_alone, swap
 
 DROP_LOCK_SECONDS = 1
 """How long to wait for readers of a generation that nobody can return to. Whoever still has it in
 a transaction keeps it; the next rebuild tries again."""
+SETTLE_AT_ONCE_SECONDS = 0.2
+"""How long the next read model waits for readers of this one: as long as most queries take."""
 
 
 class RebuildDiffers(Exception):
@@ -202,6 +204,8 @@ def rebuild_all(
                     _remove(connection, [all_begun[0]])
                 all_begun.pop(0)
                 reports.append(report)
+            deadline = time.monotonic() + limits.swap_patience_seconds  # once for all
+            return [_settled(connection, projections, report, deadline) for report in reports]
         except (FoldFailed, BulkFailed, ViewNotReplaceable, ParkedMeanwhile):
             _remove(connection, all_begun)
             raise
@@ -209,7 +213,6 @@ def rebuild_all(
             if dry_run:
                 _remove(connection, all_begun)
             raise
-    return reports
 
 
 def clean(database_url: str, projections: Sequence[Projection]) -> list[Kept]:
@@ -220,6 +223,9 @@ def clean(database_url: str, projections: Sequence[Projection]) -> list[Kept]:
             drop_retired(connection, projection)
             kept = builds.find(connection, projection, builds.NEXT)
             if kept is not None:
+                if generations.shown(connection, kept.schema):
+                    # In a dump taken during its swap, whose snapshot is from before.
+                    show_live_alone(connection, projection)
                 builds.remove(connection, projection, kept)
                 removed.append(kept)
     return removed
@@ -232,7 +238,7 @@ def drop_retired(connection: psycopg.Connection[Any], projection: Projection) ->
             with connection.transaction():
                 connection.execute(f"SET LOCAL lock_timeout = '{DROP_LOCK_SECONDS}s'")
                 builds.remove(connection, projection, kept)
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, GenerationShown):
             continue
 
 
@@ -291,6 +297,7 @@ def _begin(connection: psycopg.Connection[Any], projection: Projection) -> Kept:
     with connection.transaction():
         kept = builds.begin(connection, projection, number, target=live.position)
         generations.check_views(connection, projection, kept.schema)
+    snapshots.mark(connection, kept.schema)
     return kept
 
 
@@ -303,6 +310,20 @@ def _built(fresh: Shadow, started: float) -> Report:
         generations.create_indexes(fresh.connection, fresh.projection, fresh.schema)
     fresh.enter(builds.COMPARING)
     return _compared(fresh, started)
+
+
+def _settled(
+    connection: psycopg.Connection[Any],
+    projections: Sequence[Projection],
+    report: Report,
+    deadline: float,
+) -> Report:
+    """Waits for those who kept a swap from being settled, now that there is nothing else to do."""
+    if report.swapped is None or not report.swapped.still_read_by:
+        return report
+    (projection,) = (one for one in projections if one.name == report.projection_name)
+    seconds = deadline - time.monotonic()
+    return replace(report, swapped=settle_or_tell(connection, projection, report.swapped, seconds))
 
 
 def _remove(connection: psycopg.Connection[Any], all_begun: Sequence[Begun]) -> None:
@@ -365,4 +386,5 @@ def _made_live(fresh: Shadow, report: Report, limits: Limits, deed: operations.D
     swapped = swap(fresh, limits.swap_patience_seconds, done)
     retry.retry_all(connection, projection, rows_in_memory=limits.rows_in_memory)
     drop_retired(connection, projection)
+    swapped = settle_or_tell(connection, projection, swapped, SETTLE_AT_ONCE_SECONDS)
     return replace(report, swapped=swapped, generation=fresh.kept.generation)

@@ -11,7 +11,7 @@ from ledger.domain.operation import ProjectionRolledBack
 from projections.engine import builds, dead_letters, filling, operations, shadow
 from projections.engine.projection import Projection
 from projections.engine.shadow import Limits, OnProgress, Shadow, no_progress
-from projections.engine.swap import Swapped, swap, swap_as_it_is
+from projections.engine.swap import Swapped, settle_or_tell, swap, swap_as_it_is
 
 
 class NothingToReturnTo(Exception):
@@ -87,6 +87,7 @@ def rollback(
             swapped = swap_as_it_is(
                 connection, projection, kept, limits.swap_patience_seconds, done
             )
+        swapped = settle_or_tell(connection, projection, swapped, limits.swap_patience_seconds)
     return RolledBack(
         projection_name=projection.name,
         generation=kept.generation,

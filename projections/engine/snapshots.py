@@ -1,0 +1,104 @@
+"""Whether anybody may still see the database as it was before some moment, and who.
+
+PostgreSQL knows that better than any list of sessions, of which a role sees its own alone: VACUUM
+removes a deleted row when nobody can see it any more. So a row is made and deleted in a table of
+ours (`mark`), and as long as it cannot be removed (`are_newer`), somebody may be looking at what
+there was before. That counts everybody who reads here: a transaction in a query or holding a
+snapshot or a cursor, one that imported an exported snapshot from it, a replication slot, a standby
+that sends feedback. And transactions that wrote before and are not over, because PostgreSQL does
+not tell what snapshots taken meanwhile see.
+
+A standby that sends no feedback is not waited for here, but there: removing the row is in what it
+replays, and PostgreSQL lets it wait for whoever may see the row, or ends their query with an error
+(max_standby_streaming_delay), before it replays anything that comes after.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from projections.engine.generations import qualified
+
+TABLE = "older_snapshots"
+
+_OWNER = "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE oid = to_regnamespace(%s)"
+_SIZE = "SELECT pg_relation_size(to_regclass(%s))"
+_IN_THE_WAY = """
+    SELECT who, application, seconds FROM public.readers_in_the_way(
+        (SELECT xmin FROM pg_class WHERE oid = to_regclass(%s)),
+        ARRAY(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name))"""
+
+
+def mark(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Marks this moment in `schema`, unless there is a mark that somebody is older than. The table
+    stays with the schema: a dump that has just begun may want it."""
+    table = sql.Identifier(schema, TABLE)
+    with connection.transaction():
+        if not is_marked(connection, schema):
+            connection.execute(sql.SQL("CREATE TABLE {} (mark boolean)").format(table))
+            connection.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(table))
+            hand_over(connection, schema)
+        if _size(connection, schema) == 0:
+            # It also writes the table's row in pg_class, which tells `in_the_way` the moment.
+            alter = sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)")
+            connection.execute(alter.format(table))
+            connection.execute(sql.SQL("INSERT INTO {} VALUES (true)").format(table))
+    # In a transaction of its own: what one transaction makes and deletes nobody ever sees.
+    connection.execute(sql.SQL("DELETE FROM {}").format(table))
+
+
+def hand_over(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Gives the mark to who owns the schema, so that whoever may change that may go on from it."""
+    owner = connection.execute(_OWNER, [f'"{schema}"']).fetchone()
+    assert owner is not None
+    connection.execute(
+        sql.SQL("ALTER TABLE IF EXISTS {} OWNER TO {}").format(
+            sql.Identifier(schema, TABLE), sql.Identifier(owner[0])
+        )
+    )
+
+
+def is_marked(connection: psycopg.Connection[Any], schema: str) -> bool:
+    """Whether there is a mark, be everybody newer or not."""
+    return _size(connection, schema) is not None
+
+
+def are_newer(connection: psycopg.Connection[Any], schema: str) -> bool:
+    """Whether every snapshot there is was taken after the mark in `schema`. False, too, while a
+    dump has the table, because the file cannot be cut off then. Outside of a transaction, as
+    VACUUM must be."""
+    # None is left, unless whoever marked was killed before it could delete.
+    connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, TABLE)))
+    connection.execute(
+        sql.SQL("VACUUM (TRUNCATE, INDEX_CLEANUP off, PROCESS_TOAST off) {}").format(
+            sql.Identifier(schema, TABLE)
+        )
+    )
+    return _size(connection, schema) == 0
+
+
+def in_the_way(
+    connection: psycopg.Connection[Any], schema: str, relations: Sequence[str]
+) -> list[str]:
+    """Who is older than the mark in `schema`, if there is one, or holds it or one of the relations,
+    which are named with their schemas."""
+    table = qualified(schema, TABLE)
+    found = connection.execute(_IN_THE_WAY, [table, [table, *relations]])
+    return [_said(*row) for row in found.fetchall()]
+
+
+def listed(who: Sequence[str]) -> str:
+    """The same, inside a message."""
+    return f" ({'; '.join(who)})" if who else ""
+
+
+def _said(who: str, application: str | None, seconds: float | None) -> str:
+    named = f" ({application})" if application else ""
+    return f"{who}{named}" + ("" if seconds is None else f", for {seconds:,.0f} s")
+
+
+def _size(connection: psycopg.Connection[Any], schema: str) -> int | None:
+    row = connection.execute(_SIZE, [qualified(schema, TABLE)]).fetchone()
+    return None if row is None else row[0]
