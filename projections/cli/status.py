@@ -109,6 +109,12 @@ def _remarks(row: Status) -> list[str]:
         how = build.phase.lower() if build.is_running else "interrupted"
         rate = f", {build.rate_per_second:,.0f}/s" if build.rate_per_second else ""
         remarks.append(f"rebuild {how}: at {build.position:,} of {build.target_position:,}{rate}")
+    if row.unsettled_generation is not None:
+        remarks.append(
+            f"transactions from before the last swap may still read generation "
+            f"{row.unsettled_generation}: ledgerctl projections generations settle "
+            f"{row.projection_name}"
+        )
     return remarks
 
 
