@@ -23,15 +23,7 @@ import psycopg
 from psycopg import IsolationLevel
 
 from ledger.domain.operation import ProjectionRebuilt
-from projections.engine import (
-    builds,
-    filling,
-    generations,
-    operations,
-    retry,
-    shadow,
-    snapshots,
-)
+from projections.engine import builds, filling, generations, operations, retry, shadow, snapshots
 from projections.engine.build import FoldFailed
 from projections.engine.builds import Kept
 from projections.engine.bulk import BulkFailed, Find
@@ -212,7 +204,8 @@ def rebuild_all(
                     _remove(connection, [all_begun[0]])
                 all_begun.pop(0)
                 reports.append(report)
-            return _settled(connection, projections, reports, limits)
+            deadline = time.monotonic() + limits.swap_patience_seconds  # once for all
+            return [_settled(connection, projections, report, deadline) for report in reports]
         except (FoldFailed, BulkFailed, ViewNotReplaceable, ParkedMeanwhile):
             _remove(connection, all_begun)
             raise
@@ -319,6 +312,20 @@ def _built(fresh: Shadow, started: float) -> Report:
     return _compared(fresh, started)
 
 
+def _settled(
+    connection: psycopg.Connection[Any],
+    projections: Sequence[Projection],
+    report: Report,
+    deadline: float,
+) -> Report:
+    """Waits for those who kept a swap from being settled, now that there is nothing else to do."""
+    if report.swapped is None or not report.swapped.still_read_by:
+        return report
+    (projection,) = (one for one in projections if one.name == report.projection_name)
+    seconds = deadline - time.monotonic()
+    return replace(report, swapped=settle_or_tell(connection, projection, report.swapped, seconds))
+
+
 def _remove(connection: psycopg.Connection[Any], all_begun: Sequence[Begun]) -> None:
     if not connection.broken:
         for begun in all_begun:
@@ -381,27 +388,3 @@ def _made_live(fresh: Shadow, report: Report, limits: Limits, deed: operations.D
     drop_retired(connection, projection)
     swapped = settle_or_tell(connection, projection, swapped, SETTLE_AT_ONCE_SECONDS)
     return replace(report, swapped=swapped, generation=fresh.kept.generation)
-
-
-def _settled(
-    connection: psycopg.Connection[Any],
-    projections: Sequence[Projection],
-    reports: Sequence[Report],
-    limits: Limits,
-) -> list[Report]:
-    """Waits for those who kept swaps from being settled: once for all, when there is nothing else
-    to do."""
-    deadline = time.monotonic() + limits.swap_patience_seconds
-    by_name = {projection.name: projection for projection in projections}
-    settled = []
-    for report in reports:
-        if report.swapped is not None and report.swapped.still_read_by:
-            swapped = settle_or_tell(
-                connection,
-                by_name[report.projection_name],
-                report.swapped,
-                deadline - time.monotonic(),
-            )
-            report = replace(report, swapped=swapped)
-        settled.append(report)
-    return settled

@@ -16,6 +16,7 @@ from projections.engine.connection import connect
 from projections.engine.generations import point_views
 from projections.engine.projection import Projection
 from projections.engine.shadow import Limits, Shadow
+from projections.engine.swap import show_live_alone
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.projections import log as events
@@ -59,6 +60,7 @@ def _fold(database_url: str, projection: Projection) -> None:
         row = connection.execute("SELECT max(position) FROM event_store").fetchone()
         assert row is not None
         schema = f"{projection.name}_folded"
+        show_live_alone(connection, projection)  # what is shown is not dropped
         fresh = Shadow(
             connection, projection, schema, LIMITS, logged=True, on_progress=shadow.no_progress
         )
