@@ -129,6 +129,7 @@ class Service:
         await self.ledger._nats.close()
         with contextlib.suppress(LedgerUnavailable):
             await self.wait()
+        await self.ledger.close()
 
     async def has(self, position: int) -> None:
         """Returns when it was given the event."""
