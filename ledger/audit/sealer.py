@@ -106,7 +106,7 @@ def seal_block(
     started = time.monotonic()
     with connection.transaction():
         # A seal that was published must not be lost with the server.
-        connection.execute("SET LOCAL synchronous_commit = on")
+        connection.execute("SELECT public.commit_durably()")
         fence.hold(connection, progress)
         last = _end_of_block(connection, progress.position, options, at_once)
         if last is None:

@@ -75,11 +75,15 @@ def _seal_now(json: bool) -> None:
 
     from ledger.audit import seals
     from ledger.audit.sealer import options_of, seal_all
+    from ledger.roles import SEALER
     from ledger.services import database
     from ledger.settings import load
 
     settings = load()
-    with database(settings) as url, psycopg.connect(url, autocommit=True) as connection:
+    with (
+        database(settings, role=SEALER) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
         made = events = 0
         for new in seal_all(connection, options_of(settings)):
             made, events = made + 1, events + new.event_count
