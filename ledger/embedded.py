@@ -71,6 +71,9 @@ _POSTGRES_SETTINGS = {
     "random_page_cost": "1.1",
     "jit": "off",  # compiling costs more than our short statements take
     "timezone": "UTC",
+    # What the log of errors would repeat of statements and rows is account data.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 # Commits still reach the operating system: a crash of the server loses nothing, one of the
 # machine does.

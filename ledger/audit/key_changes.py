@@ -65,7 +65,7 @@ def _append(
     reason: str,
 ) -> Seal:
     with connection.transaction():
-        connection.execute("SET LOCAL synchronous_commit = on")
+        connection.execute("SELECT public.commit_durably()")
         progress = fence.read_or_begin(connection)
         fence.hold(connection, progress)
         before = head_to_go_on_from(connection, progress)

@@ -121,7 +121,7 @@ def _drop(
     while True:
         try:
             with connection.transaction():
-                connection.execute("SET LOCAL synchronous_commit = on")
+                connection.execute("SELECT public.commit_durably()")
                 connection.execute(f"SET LOCAL lock_timeout = '{DROP_LOCK_MILLISECONDS}ms'")
                 builds.remove(connection, projection, kept)
                 connection.execute(f"SET LOCAL lock_timeout = '{swap.ROW_LOCK_SECONDS}s'")

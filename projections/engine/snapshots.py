@@ -21,9 +21,9 @@ from psycopg import sql
 
 from projections.engine.generations import qualified
 
-TABLE = "older_snapshots"
-
-_OWNER = "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE oid = to_regnamespace(%s)"
+MARKS = "generation_marks"
+"""The schema of the marks, each with the name of its build's schema (sql/roles)."""
+OWNER = "ledger_operator"
 _SIZE = "SELECT pg_relation_size(to_regclass(%s))"
 _IN_THE_WAY = """
     SELECT who, application, seconds FROM public.readers_in_the_way(
@@ -32,14 +32,14 @@ _IN_THE_WAY = """
 
 
 def mark(connection: psycopg.Connection[Any], schema: str) -> None:
-    """Marks this moment in `schema`, unless there is a mark that somebody is older than. The table
-    stays with the schema: a dump that has just begun may want it."""
-    table = sql.Identifier(schema, TABLE)
+    """Marks this moment for the build in `schema`, unless there is a mark that somebody is older
+    than. The table stays as long as the build: a dump that has just begun may want it."""
+    table = sql.Identifier(MARKS, schema)
     with connection.transaction():
         if not is_marked(connection, schema):
             connection.execute(sql.SQL("CREATE TABLE {} (mark boolean)").format(table))
-            connection.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(table))
-            hand_over(connection, schema)
+            alter = sql.SQL("ALTER TABLE {} OWNER TO {}")
+            connection.execute(alter.format(table, sql.Identifier(OWNER)))
         if _size(connection, schema) == 0:
             # It also writes the table's row in pg_class, which tells `in_the_way` the moment.
             alter = sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)")
@@ -49,31 +49,20 @@ def mark(connection: psycopg.Connection[Any], schema: str) -> None:
     connection.execute(sql.SQL("DELETE FROM {}").format(table))
 
 
-def hand_over(connection: psycopg.Connection[Any], schema: str) -> None:
-    """Gives the mark to who owns the schema, so that whoever may change that may go on from it."""
-    owner = connection.execute(_OWNER, [f'"{schema}"']).fetchone()
-    assert owner is not None
-    connection.execute(
-        sql.SQL("ALTER TABLE IF EXISTS {} OWNER TO {}").format(
-            sql.Identifier(schema, TABLE), sql.Identifier(owner[0])
-        )
-    )
-
-
 def is_marked(connection: psycopg.Connection[Any], schema: str) -> bool:
     """Whether there is a mark, be everybody newer or not."""
     return _size(connection, schema) is not None
 
 
 def are_newer(connection: psycopg.Connection[Any], schema: str) -> bool:
-    """Whether every snapshot there is was taken after the mark in `schema`. False, too, while a
+    """Whether every snapshot there is was taken after the mark of `schema`. False, too, while a
     dump has the table, because the file cannot be cut off then. Outside of a transaction, as
     VACUUM must be."""
     # None is left, unless whoever marked was killed before it could delete.
-    connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, TABLE)))
+    connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(MARKS, schema)))
     connection.execute(
         sql.SQL("VACUUM (TRUNCATE, INDEX_CLEANUP off, PROCESS_TOAST off) {}").format(
-            sql.Identifier(schema, TABLE)
+            sql.Identifier(MARKS, schema)
         )
     )
     return _size(connection, schema) == 0
@@ -82,9 +71,9 @@ def are_newer(connection: psycopg.Connection[Any], schema: str) -> bool:
 def in_the_way(
     connection: psycopg.Connection[Any], schema: str, relations: Sequence[str]
 ) -> list[str]:
-    """Who is older than the mark in `schema`, if there is one, or holds it or one of the relations,
+    """Who is older than the mark of `schema`, if there is one, or holds it or one of the relations,
     which are named with their schemas."""
-    table = qualified(schema, TABLE)
+    table = qualified(MARKS, schema)
     found = connection.execute(_IN_THE_WAY, [table, [table, *relations]])
     return [_said(*row) for row in found.fetchall()]
 
@@ -100,5 +89,5 @@ def _said(who: str, application: str | None, seconds: float | None) -> str:
 
 
 def _size(connection: psycopg.Connection[Any], schema: str) -> int | None:
-    row = connection.execute(_SIZE, [qualified(schema, TABLE)]).fetchone()
+    row = connection.execute(_SIZE, [qualified(MARKS, schema)]).fetchone()
     return None if row is None else row[0]

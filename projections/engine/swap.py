@@ -29,7 +29,6 @@ import psycopg
 
 from ledger.domain.operation import ProjectionOperation
 from projections.engine import (
-    access,
     builds,
     dead_letters,
     generations,
@@ -225,7 +224,7 @@ def _replace(
 
 
 def _lock(connection: psycopg.Connection[Any], projection: Projection) -> Live:
-    connection.execute("SET LOCAL synchronous_commit = on")
+    connection.execute("SELECT public.commit_durably()")
     connection.execute(f"SET LOCAL lock_timeout = '{ROW_LOCK_SECONDS}s'")
     return shadow.live(connection, projection, lock=True)
 
@@ -242,8 +241,7 @@ def _point_views(
     connection.execute(f"SET LOCAL lock_timeout = '{VIEW_LOCK_MILLISECONDS}ms'")
     if not back:
         generations.grant(connection, projection, kept.schema)  # what is new in its code
-    snapshots.hand_over(connection, kept.schema)
-    access.copy(connection, live_schema, kept.schema, replace=back)
+    generations.copy_access(connection, projection, live_schema, kept.schema, replace=back)
     started = time.monotonic()
     if back:
         generations.point_views_back(connection, projection, kept.schema, turn)
@@ -307,7 +305,7 @@ def _settled(
     """False, with nothing changed and no view locked, if a reader holds a view for too long."""
     try:
         with connection.transaction():
-            connection.execute("SET LOCAL synchronous_commit = on")
+            connection.execute("SELECT public.commit_durably()")
             connection.execute(f"SET LOCAL lock_timeout = '{VIEW_LOCK_MILLISECONDS}ms'")
             builds.enter(connection, kept, builds.COMPLETE)
             show_live_alone(connection, projection)

@@ -4,7 +4,7 @@
 --
 -- With the rights of its owner, because whoever may read the view need not read event_projections.
 -- STABLE, so that it sees what the statement that asks sees, and nothing newer.
-CREATE OR REPLACE FUNCTION live_generation(name text)
+CREATE OR REPLACE FUNCTION public.live_generation(name text)
 RETURNS integer
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT p.generation FROM public.event_projections AS p

@@ -5,7 +5,7 @@
 -- With the rights of its owner: everybody sees that a session is there and what it holds back, but
 -- since when, and standbys, only members of pg_read_all_stats. It tells no more than that. Where its
 -- owner does not see it either, ages and standbys are missing.
-CREATE OR REPLACE FUNCTION readers_in_the_way(before xid, views regclass[])
+CREATE OR REPLACE FUNCTION public.readers_in_the_way(before xid, views regclass[])
 RETURNS TABLE (who text, application text, seconds double precision)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WITH here AS (SELECT oid, datname FROM pg_database WHERE datname = current_database()),

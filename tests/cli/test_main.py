@@ -11,6 +11,9 @@ import psutil
 import psycopg
 import pytest
 
+from ledger.embedded import EmbeddedPostgres
+from ledger.plugins import migrate_all
+
 
 def ledgerctl(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
@@ -34,9 +37,15 @@ def test_migrate_tells_what_it_applied_and_then_that_nothing_is_left(
     assert second.stdout == "The schema is current: nothing to do.\n"
 
 
-def test_doctor_finds_a_whole_ledger_well(tmp_path: Path, database_url: str, nats_url: str) -> None:
+def test_doctor_finds_a_whole_ledger_well(
+    tmp_path: Path, postgres_server: EmbeddedPostgres, nats_url: str
+) -> None:
+    migrate_all(postgres_server.url)
     answer = ledgerctl(
-        "doctor", "--json", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url
+        *("doctor", "--json"),
+        cwd=tmp_path,
+        LEDGER_DATABASE_URL=postgres_server.url,
+        LEDGER_NATS_URL=nats_url,
     )
 
     report = orjson.loads(answer.stdout)
@@ -50,6 +59,8 @@ def test_doctor_finds_a_whole_ledger_well(tmp_path: Path, database_url: str, nat
         "schema": "ok",
         "event_store": "ok",
         "append_only": "ok",
+        "durability": "ok",
+        "access": "ok",
         "seals": "warn",
         "nats": "ok",
         "jetstream": "ok",
@@ -72,6 +83,20 @@ def test_doctor_notices_that_history_could_be_changed(
     assert answer.returncode == 1
     assert "fail  append_only" in answer.stdout
     assert "→ Find out who did it" in answer.stdout
+
+
+def test_doctor_notices_a_server_that_does_not_wait_for_its_disk_and_one_open_to_strangers(
+    tmp_path: Path, database_url: str, nats_url: str
+) -> None:
+    """The session's server is fast, and a copied database lacks the rights on databases."""
+    answer = ledgerctl(
+        "doctor", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url
+    )
+
+    assert answer.returncode == 1
+    assert "the server has fsync = off, full_page_writes = off" in answer.stdout
+    assert "warn  access       open to others" in answer.stdout
+    assert "PUBLIC may connect to the database" in answer.stdout
 
 
 def test_doctor_says_what_to_do_where_nothing_runs(tmp_path: Path) -> None:

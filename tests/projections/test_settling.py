@@ -148,7 +148,7 @@ def test_what_older_transactions_may_read_cannot_be_dropped(live_url: str) -> No
             connect(live_url, "test") as connection,
             pytest.raises(generations.GenerationShown, match=r"balances_1.*balances"),
         ):
-            generations.drop(connection, "balances_1")
+            generations.drop(connection, balances.PROJECTION, "balances_1")
         assert reader.execute(TOTAL).fetchall() == [(5,)]
     assert [one.generation for one in drop(live_url, BOTH, 5, ADA)] == [1]
     assert now(live_url, "SELECT to_regnamespace('balances_1')") == [(None,)]
