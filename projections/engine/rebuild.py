@@ -297,7 +297,7 @@ def _begin(connection: psycopg.Connection[Any], projection: Projection) -> Kept:
     with connection.transaction():
         kept = builds.begin(connection, projection, number, target=live.position)
         generations.check_views(connection, projection, kept.schema)
-    snapshots.mark(connection, kept.schema)
+    snapshots.mark(connection, kept.projection_name, kept.schema)
     return kept
 
 

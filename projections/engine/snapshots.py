@@ -13,7 +13,8 @@ replays, and PostgreSQL lets it wait for whoever may see the row, or ends their 
 (max_standby_streaming_delay), before it replays anything that comes after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -23,7 +24,8 @@ from projections.engine.generations import qualified
 
 MARKS = "generation_marks"
 """The schema of the marks, each with the name of its build's schema (sql/roles)."""
-OWNER = "ledger_operator"
+_OWNER = "ledger_operator"
+"""Who owns the marks, and can put code upon them: nobody else touches them (`_as_owner`)."""
 _SIZE = "SELECT pg_relation_size(to_regclass(%s))"
 _IN_THE_WAY = """
     SELECT who, application, seconds FROM public.readers_in_the_way(
@@ -31,22 +33,23 @@ _IN_THE_WAY = """
         ARRAY(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name))"""
 
 
-def mark(connection: psycopg.Connection[Any], schema: str) -> None:
+def mark(connection: psycopg.Connection[Any], projection_name: str, schema: str) -> None:
     """Marks this moment for the build in `schema`, unless there is a mark that somebody is older
     than. The table stays as long as the build: a dump that has just begun may want it."""
     table = sql.Identifier(MARKS, schema)
-    with connection.transaction():
-        if not is_marked(connection, schema):
-            connection.execute(sql.SQL("CREATE TABLE {} (mark boolean)").format(table))
-            alter = sql.SQL("ALTER TABLE {} OWNER TO {}")
-            connection.execute(alter.format(table, sql.Identifier(OWNER)))
-        if _size(connection, schema) == 0:
-            # It also writes the table's row in pg_class, which tells `in_the_way` the moment.
-            alter = sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)")
-            connection.execute(alter.format(table))
-            connection.execute(sql.SQL("INSERT INTO {} VALUES (true)").format(table))
-    # In a transaction of its own: what one transaction makes and deletes nobody ever sees.
-    connection.execute(sql.SQL("DELETE FROM {}").format(table))
+    with _as_owner(connection):
+        with connection.transaction():
+            if not is_marked(connection, schema):
+                connection.execute(
+                    "SELECT public.mark_generation(%s, %s)", [projection_name, schema]
+                )
+            if _size(connection, schema) == 0:
+                # It also writes the table's row in pg_class, which tells `in_the_way` the moment.
+                alter = sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)")
+                connection.execute(alter.format(table))
+                connection.execute(sql.SQL("INSERT INTO {} VALUES (true)").format(table))
+        # In a transaction of its own: what one transaction makes and deletes nobody ever sees.
+        connection.execute(sql.SQL("DELETE FROM {}").format(table))
 
 
 def is_marked(connection: psycopg.Connection[Any], schema: str) -> bool:
@@ -58,14 +61,25 @@ def are_newer(connection: psycopg.Connection[Any], schema: str) -> bool:
     """Whether every snapshot there is was taken after the mark of `schema`. False, too, while a
     dump has the table, because the file cannot be cut off then. Outside of a transaction, as
     VACUUM must be."""
-    # None is left, unless whoever marked was killed before it could delete.
-    connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(MARKS, schema)))
-    connection.execute(
-        sql.SQL("VACUUM (TRUNCATE, INDEX_CLEANUP off, PROCESS_TOAST off) {}").format(
-            sql.Identifier(MARKS, schema)
+    table = sql.Identifier(MARKS, schema)
+    with _as_owner(connection):
+        # None is left, unless whoever marked was killed before it could delete.
+        connection.execute(sql.SQL("DELETE FROM {}").format(table))
+        connection.execute(
+            sql.SQL("VACUUM (TRUNCATE, INDEX_CLEANUP off, PROCESS_TOAST off) {}").format(table)
         )
-    )
-    return _size(connection, schema) == 0
+        return _size(connection, schema) == 0
+
+
+@contextmanager
+def _as_owner(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """With an operator's rights and no others, whoever we are."""
+    connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(_OWNER)))
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("RESET ROLE")
 
 
 def in_the_way(

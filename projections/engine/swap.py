@@ -149,7 +149,7 @@ def settle(
     kept = builds.find(connection, projection, builds.PREVIOUS)
     if kept is None or kept.phase != builds.SWAPPING:
         return False
-    snapshots.mark(connection, kept.schema)
+    snapshots.mark(connection, kept.projection_name, kept.schema)
     pause = POLL_SECONDS
     while not (
         snapshots.are_newer(connection, kept.schema) and _settled(connection, projection, kept)
@@ -290,7 +290,7 @@ def _wait_for_older(
     connection: psycopg.Connection[Any], projection: Projection, kept: builds.Kept, deadline: float
 ) -> None:
     if not snapshots.is_marked(connection, kept.schema):  # by an older version of this code
-        snapshots.mark(connection, kept.schema)
+        snapshots.mark(connection, kept.projection_name, kept.schema)
     pause = POLL_SECONDS
     while not snapshots.are_newer(connection, kept.schema):
         if time.monotonic() > deadline:

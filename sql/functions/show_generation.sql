@@ -36,7 +36,8 @@ BEGIN
         fresh := to_regclass(format('%I.%I', schema_name, view_name));
         CONTINUE WHEN back AND fresh IS NULL;
         shown := to_regclass(format('public.%I', view_name));
-        older := to_regclass(format('%I.%I', projection || '_' || before, view_name));
+        older := CASE WHEN before IS NOT NULL
+            THEN to_regclass(format('%I.%I', projection || '_' || before, view_name)) END;
         -- The columns that the view shall have: of the new tables, or `back` those that it has.
         SELECT array_agg(format('SELECT %s FROM %s%s', parts.columns, parts.place,
                 CASE WHEN before IS NOT NULL THEN format(

@@ -1,6 +1,7 @@
--- Where swaps of read models mark a moment (projections/engine/snapshots.py): a table for each build.
--- Operators own it, because VACUUM, which tells whether anybody is older than the mark, wants the
--- owner. It is on nobody's search path, and nobody else reads or writes there.
+-- Where swaps of read models mark a moment: a table for each build (functions/mark_generation.sql). On
+-- nobody's search path; only operators look in.
 CREATE SCHEMA IF NOT EXISTS generation_marks;
-ALTER SCHEMA generation_marks OWNER TO ledger_operator;
-REVOKE ALL ON SCHEMA generation_marks FROM PUBLIC;
+REVOKE ALL ON SCHEMA generation_marks FROM PUBLIC, ledger_operator;
+GRANT USAGE ON SCHEMA generation_marks TO ledger_operator;
+REVOKE ALL ON FUNCTION public.mark_generation FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.mark_generation TO ledger_operator;

@@ -110,10 +110,7 @@ def test_settling_goes_on_when_the_last_older_reader_ends(live_url: str) -> None
     with older_than_a_rebuild(live_url) as reader:
         thread = threading.Thread(target=lambda: settled.extend(settle_all(live_url, BOTH, 30)))
         thread.start()
-        at_it = (
-            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = "
-            "(SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
+        at_it = "SELECT 1 FROM public.projection_builders"
         wait_until(lambda: now(live_url, at_it) != [], "settling to begin")
         assert reader.execute(TOTAL).fetchall() == [(5,)]
     thread.join()

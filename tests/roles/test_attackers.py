@@ -147,15 +147,15 @@ def planted(login: str, url: str) -> list[str]:
 
 
 def owners(url: str) -> set[str]:
-    """Of whatever is not PostgreSQL's own."""
+    """Of whatever is not PostgreSQL's own; but for the marks, which only operators touch."""
     with psycopg.connect(url) as connection:
         return {
             name
             for (name,) in connection.execute(
-                """WITH places AS (SELECT oid, nspowner FROM pg_namespace
+                """WITH places AS (SELECT oid, nspowner, nspname FROM pg_namespace
                                    WHERE nspname !~ '^(pg_|information_schema)')
                    SELECT pg_get_userbyid(relowner) FROM pg_class, places
-                       WHERE relnamespace = places.oid
+                       WHERE relnamespace = places.oid AND nspname <> 'generation_marks'
                    UNION SELECT pg_get_userbyid(proowner) FROM pg_proc, places
                        WHERE pronamespace = places.oid
                    UNION SELECT pg_get_userbyid(typowner) FROM pg_type, places
@@ -320,7 +320,7 @@ async def test_no_right_is_gained_while_a_superuser_runs_every_command(
                 LEDGER_NATS_URL=nats_url,
             )
             assert "Traceback" not in finished.stderr, words
-            assert finished.exit_code in (0, 1), (words, finished.stderr)
+            assert finished.exit_code in (0, 1, 3), (words, finished.stderr)
         with psycopg.connect(guarded_url) as connection:
             assert connection.execute(
                 "SELECT rolsuper OR rolcreaterole OR rolbypassrls FROM pg_roles WHERE rolname = %s",

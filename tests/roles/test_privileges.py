@@ -231,6 +231,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "give_generation",
             "index_generation",
             "live_generation",
+            "mark_generation",
             "readers_in_the_way",
             "record_operation",
             "settle_failed_command",
