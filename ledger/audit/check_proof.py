@@ -8,7 +8,7 @@ A proof file is one JSON object:
     event      the event, every column of it
     path       the hashes beside the way from the event up to the root of its block
     seal       first_position, format, last_position, number, previous_hash, public_key, root,
-               sealed_at
+               sealed_at; journal_last and journal_root, if it stands for records beside the log
     signature  the Ed25519 signature of the seal; null if it is not signed
     chain      the seals after it, in order: only there if the seal itself is not signed
 
@@ -47,6 +47,7 @@ SEAL_FIELDS = {
     *("first_position", "format", "last_position", "number"),
     *("previous_hash", "public_key", "root", "sealed_at"),
 }
+JOURNAL_FIELDS = {"journal_last", "journal_root"}
 EVENT_FIELDS = {
     *("position", "id", "stream_id", "stream_type", "event_type", "event_version", "event_data"),
     *("metadata", "correlation_id", "causation_id", "user_id", "occurred_at", "recorded_at"),
@@ -67,7 +68,7 @@ def check(proof: bytes, public_key: bytes | None, head_hash: bytes | None = None
         raise ProofFails(f"its format is not {FORMAT}")
     event, seal = document["event"], document["seal"]
     _fields(event, EVENT_FIELDS, "the event")
-    _fields(seal, SEAL_FIELDS, "the seal")
+    _seal_fields(seal, "the seal")
     path = [_hex(node, 32) for node in _list(document["path"])]
     if _root(event, seal, path) != _hex(seal["root"], 32):
         raise ProofFails("the event does not hash to the root of the seal: one of them was changed")
@@ -123,7 +124,7 @@ def _follow(seal: dict[str, Any], chain: list[dict[str, Any]]) -> bytes:
     """The hash of the last seal of the chain."""
     reached = hashlib.sha256(_canonical(seal)).digest()
     for following in chain:
-        _fields(following, SEAL_FIELDS, "a seal of the chain")
+        _seal_fields(following, "a seal of the chain")
         if not _whole(seal["number"]) or following["number"] != seal["number"] + 1:
             raise ProofFails("a seal of the chain is missing")
         if _hex(following["previous_hash"], 32) != reached:
@@ -162,6 +163,12 @@ def _no_float(text: str) -> NoReturn:
 def _fields(value: object, names: set[str], what: str) -> None:
     if not isinstance(value, dict) or set(value) != names:
         raise ProofFails(f"{what} does not have exactly its fields")
+
+
+def _seal_fields(value: object, what: str) -> None:
+    """Seals of a ledger that had no journal of records yet have no fields for it."""
+    has_journal = isinstance(value, dict) and not JOURNAL_FIELDS.isdisjoint(value)
+    _fields(value, SEAL_FIELDS | JOURNAL_FIELDS if has_journal else SEAL_FIELDS, what)
 
 
 def _list(value: object) -> list[Any]:

@@ -11,8 +11,8 @@ HASH_BYTES = 32
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """The root over the leaf hashes, of which there is at least one."""
-    level = list(leaves)
+    """The root over the leaf hashes; without any, that of the empty tree."""
+    level = list(leaves) or [sha256().digest()]
     while len(level) > 1:
         level = _above(level)
     return level[0]

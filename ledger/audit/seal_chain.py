@@ -25,12 +25,14 @@ class ChainCheck:
         self._trusted = trusted
         self._signing = before is not None and before.public_key is not None
         self._last_is_whole = True
+        self._journal_last = before.journal_last if before is not None else None
 
     def take(self, seals: Iterable[Seal]) -> None:
         """Checks further seals."""
         for seal in seals:
             found = len(self.findings)
             self._check_place(seal)
+            self._check_journal(seal)
             if seal.computed_hash() != seal.hash or seal.format != FORMAT:
                 self._found(seal, "changed", "was changed: its hash is not that of its content")
             else:
@@ -60,6 +62,12 @@ class ChainCheck:
         elif self._last_is_whole and seal.previous_hash != (before.hash if before else NO_HASH):
             blamed = before if before is not None else seal
             self._found(blamed, "re-sealed", "is not the one that the next seal was made upon")
+
+    def _check_journal(self, seal: Seal) -> None:
+        """Seals stand for the records beside the log from the first that does."""
+        before, self._journal_last = self._journal_last, seal.journal_last
+        if before is not None and (seal.journal_last is None or seal.journal_last < before):
+            self._found(seal, "re-sealed", "does not stand for the records that the one before did")
 
     def _check_signature(self, seal: Seal) -> None:
         if not signature_holds(seal):

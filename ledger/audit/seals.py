@@ -6,6 +6,11 @@ hash of the seal before, when it was made, and the public key of its signature, 
 hash is the SHA-256 of that text, its signature the Ed25519 signature of that text. So the hash of
 the newest seal, the head, stands for every event up to its last position: kept outside, it holds
 all of history in 32 bytes.
+
+A seal also stands for the records beside the log: for the entries of their journal since the seal
+before, by `journal_last` and `journal_root` (journal.py). Seals made before there was a journal
+have neither. Where only such records wait to be sealed, a seal has no events: its block lies
+between two others, and `last_position` is one less than `first_position`.
 """
 
 import time
@@ -42,6 +47,8 @@ class Seal(msgspec.Struct, frozen=True):
     sealed_at: str
     hash: bytes
     signature: bytes | None
+    journal_last: int | None = None
+    journal_root: bytes | None = None
 
     @property
     def event_count(self) -> int:
@@ -49,7 +56,7 @@ class Seal(msgspec.Struct, frozen=True):
 
     def content(self) -> dict[str, Any]:
         """What is hashed and signed."""
-        return {
+        content: dict[str, Any] = {
             "first_position": self.first_position,
             "format": self.format,
             "last_position": self.last_position,
@@ -59,6 +66,10 @@ class Seal(msgspec.Struct, frozen=True):
             "root": self.root.hex(),
             "sealed_at": self.sealed_at,
         }
+        if self.journal_root is not None:
+            content["journal_last"] = self.journal_last
+            content["journal_root"] = self.journal_root.hex()
+        return content
 
     def text(self) -> bytes:
         """The canonical form of the content."""
@@ -92,12 +103,13 @@ _COLUMNS = """number, format, first_position, last_position, root, previous_hash
         THEN replace(rtrim(rtrim(to_char(sealed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
             '0'), '.'), ' ', 'T') || 'Z'
         ELSE sealed_at::text END,
-    hash, signature"""
+    hash, signature, journal_last, journal_root"""
 _LAST = f"SELECT {_COLUMNS} FROM event_seals ORDER BY number DESC LIMIT 1"
 _ALL = f"SELECT {_COLUMNS} FROM event_seals WHERE number >= %s ORDER BY number"
 _NUMBERED = f"SELECT {_COLUMNS} FROM event_seals WHERE number = %s"
 _COVERING = f"""
-    SELECT {_COLUMNS} FROM event_seals WHERE last_position >= %s ORDER BY last_position LIMIT 1"""
+    SELECT {_COLUMNS} FROM event_seals WHERE last_position >= %s
+    ORDER BY last_position, number LIMIT 1"""
 _LEAVES = "SELECT leaf_hashes FROM event_seals WHERE number = %s"
 _UNSEALED = """
     SELECT head - sealed, coalesce((
@@ -158,7 +170,7 @@ def from_document(text: bytes) -> Seal:
     try:
         document = orjson.loads(text)
         content, signature = document["seal"], document["signature"]
-        key = content["public_key"]
+        key, journal = content["public_key"], content.get("journal_root")
         seal = Seal(
             number=int(content["number"]),
             format=str(content["format"]),
@@ -170,6 +182,8 @@ def from_document(text: bytes) -> Seal:
             sealed_at=str(content["sealed_at"]),
             hash=bytes.fromhex(document["hash"]),
             signature=bytes.fromhex(signature) if signature is not None else None,
+            journal_last=int(content["journal_last"]) if journal is not None else None,
+            journal_root=bytes.fromhex(journal) if journal is not None else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UnreadableSeal(

@@ -188,7 +188,8 @@ def _events(
     report: Callable[[int], None] | None,
 ) -> _Checked:
     """Reads the events of the file and compares them with the seals."""
-    blocks = iter(zip(manifest.blocks, sealed, strict=True))
+    pairs = zip(manifest.blocks, sealed, strict=True)
+    blocks = iter([(block, seal) for block, seal in pairs if seal.event_count])
     current = next(blocks, None)
     leaves = _bytes(current[0].leaves_before) if current else []
     found: list[Finding] = []

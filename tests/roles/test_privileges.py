@@ -217,7 +217,13 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
         ).fetchall()
     assert found == [
         (name, ["search_path=pg_catalog, pg_temp"])
-        for name in ("forget_outcomes", "record_operation", "settle_failed_command")
+        for name in (
+            "forget_outcomes",
+            "guard_records",
+            "journal_records",
+            "record_operation",
+            "settle_failed_command",
+        )
     ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ledger.audit.verdict import Verdict
+    from ledger.audit.verdict import RecordsCheck, Verdict
     from ledger.settings import Settings
 
 PublicKey = Annotated[
@@ -158,6 +158,13 @@ def _plain(verdict: "Verdict", seconds: float) -> dict[str, Any]:
         "head": verdict.head.document() if verdict.head else None,
         "unsealed_events": verdict.unsealed.events,
         "unsealed_seconds": round(verdict.unsealed.seconds, 3),
+        "records": {
+            name: getattr(verdict.records, name)
+            for name in verdict.records.__struct_fields__
+            if name != "findings"
+        }
+        if verdict.records is not None
+        else None,
         "seconds": round(seconds, 3),
         "events_per_s": round(verdict.events / max(seconds, 1e-6)),
         "first_bad_position": first.position if first else None,
@@ -184,6 +191,8 @@ def _tell(verdict: "Verdict", seconds: float) -> None:
         f"not sealed yet: {verdict.unsealed.events} events, the oldest for "
         f"{verdict.unsealed.seconds:.1f} s; until they are sealed, changes of them do not show"
     )
+    if verdict.records is not None:
+        _tell_records(verdict.records)
     for finding in verdict.findings:
         typer.echo(f"position {finding.position}: {finding.tampering}: {finding.message}")
     first = verdict.first
@@ -191,3 +200,11 @@ def _tell(verdict: "Verdict", seconds: float) -> None:
         typer.echo("It holds: nothing was altered.")
     else:
         typer.echo(f"It does not hold: first bad position {first.position}, {first.tampering}.")
+
+
+def _tell_records(records: "RecordsCheck") -> None:
+    typer.echo(
+        f"beside the log: {records.outcomes} outcomes, {records.failed_commands} failed commands, "
+        f"{records.unreadable_messages} unreadable messages checked; {records.forgotten} outcomes "
+        f"forgotten because of their age; {records.unsealed_entries} entries not sealed yet"
+    )
