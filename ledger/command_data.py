@@ -334,3 +334,8 @@ COMMAND_DATA: dict[str, type[CommandData]] = {model.__name__: model for model in
 
 TIMED = frozenset(model for model in _MODELS if "occurred_at" in model.model_fields)
 """The models that may say when it happened."""
+
+
+def is_fact(data: CommandData) -> bool:
+    """Whether it reports what has happened, and so may overdraw an account."""
+    return isinstance(data, Deposit | AdjustBalance | OrderFactData)
