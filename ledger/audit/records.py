@@ -3,6 +3,7 @@
     journal   the entries under each seal hash to its root, none is missing            (journal.py)
     rows      each row has the content that was entered last, each row that was entered is there,
               and none is there that was not entered
+    states    each cached state is what the events of its stream make                   (states.py)
     deeds     what was taken away was taken away by the rules: FAILED outcomes when an operator had
               their command retried, others when they were a day old or older
 
@@ -17,6 +18,7 @@ import psycopg
 from ledger.audit import journal, seals
 from ledger.audit.merkle import root
 from ledger.audit.seals import Seal
+from ledger.audit.states import verify_states
 from ledger.audit.verdict import Finding, RecordsCheck, Tampering
 
 MOST_FINDINGS = 20
@@ -116,6 +118,7 @@ def verify_records(connection: psycopg.Connection[Any]) -> RecordsCheck:
             Finding(_position(places, number), tampering, message)
             for number, tampering, message in kind(connection)
         ]
+    cached_states, of_states = verify_states(connection)
     row = connection.execute(_COUNTS).fetchone()
     assert row is not None
     sealed = blocks[-1].journal_last if blocks else 0
@@ -125,7 +128,8 @@ def verify_records(connection: psycopg.Connection[Any]) -> RecordsCheck:
         unreadable_messages=int(row[2]),
         forgotten=int(row[3]),
         unsealed_entries=max(journal.waiting(connection, sealed or 0).entries, 0),
-        findings=tuple(found),
+        cached_states=cached_states,
+        findings=(*found, *of_states),
     )
 
 

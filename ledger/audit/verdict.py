@@ -28,6 +28,8 @@ class RecordsCheck(msgspec.Struct, frozen=True):
     unreadable_messages: int
     forgotten: int
     unsealed_entries: int
+    cached_states: int
+    """Snapshots that were compared with a fold of their stream."""
     findings: tuple[Finding, ...]
 
 

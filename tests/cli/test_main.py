@@ -9,6 +9,11 @@ import orjson
 import psutil
 import psycopg
 import pytest
+from uuid_utils.compat import uuid7
+
+from ledger import doctor
+from ledger.application import Ledger
+from tests.commands import open_account
 
 
 def ledgerctl(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -49,6 +54,8 @@ def test_doctor_finds_a_whole_ledger_well(tmp_path: Path, database_url: str, nat
         "schema": "ok",
         "event_store": "ok",
         "append_only": "ok",
+        "records": "ok",
+        "cached_states": "ok",
         "nats": "ok",
         "jetstream": "ok",
         "commands": "warn",
@@ -68,6 +75,35 @@ def test_doctor_notices_that_history_could_be_changed(
     assert answer.returncode == 1
     assert "fail  append_only" in answer.stdout
     assert "→ Find out who did it" in answer.stdout
+
+
+def test_doctor_notices_that_records_could_be_changed_and_that_cached_states_were(
+    tmp_path: Path, database_url: str, nats_url: str
+) -> None:
+    account_id = uuid7()
+    with Ledger(database_url, snapshot_interval=1) as ledger:
+        ledger.execute([open_account(account_id)])
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE command_inbox DISABLE TRIGGER USER")
+        connection.execute("""UPDATE aggregate_snapshots SET state = state || '{"x": 1}'""")
+
+    answer = ledgerctl(
+        "doctor", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url
+    )
+
+    assert answer.returncode == 1
+    for trigger in ("is_append_only", "is_journaled", "keeps_what_it_lost"):
+        assert f"command_inbox_{trigger}" in answer.stdout
+    assert f"the cached state of stream {account_id} at version 1 was changed" in answer.stdout
+
+
+def test_doctor_looks_at_every_trigger_of_the_records(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        there = connection.execute(
+            """SELECT relname, tgname FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
+               WHERE NOT tgisinternal AND relname NOT IN ('event_store', 'event_seals')"""
+        ).fetchall()
+    assert sorted(there) == sorted(doctor._RECORD_TRIGGERS)
 
 
 def test_doctor_says_what_to_do_where_nothing_runs(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def trace(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """What caused what: commands, their events, and the money that moved."""
+    """What caused what: commands, their events, and the money that moved. Exit 1 if the inbox says
+    of a command what its events do not."""
     from rich.console import Console
     from rich.tree import Tree
 
@@ -48,19 +49,26 @@ def trace(
             "roots": [_as_json(root) for root in found.roots],
         }
         typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
-        return
+        raise typer.Exit(1 if any(map(_differs, found.roots)) else 0)
     tree = Tree(f"{found.asked} {found.id}")
     for root in found.roots:
         _grow(tree, root)
     if not found.complete:
         tree.add(f"… and more than {tracing.MAX_COMMANDS:,} commands: ask for one of them")
     Console(width=TREE_WIDTH).print(tree, markup=False, highlight=False)
+    raise typer.Exit(1 if any(map(_differs, found.roots)) else 0)
+
+
+def _differs(node: "Node") -> bool:
+    return bool(node.differences) or any(map(_differs, node.children))
 
 
 def _grow(tree: "Tree", node: "Node") -> None:
     from rich.markup import escape
 
     branch = tree.add(escape(_line(node)))
+    for difference in node.differences:
+        branch.add(escape(f"DIFFERS: {difference}. Run: ledgerctl audit verify"))
     for effect in node.effects:
         branch.add(escape(effect))
     for child in node.children:

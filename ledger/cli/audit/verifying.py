@@ -206,5 +206,6 @@ def _tell_records(records: "RecordsCheck") -> None:
     typer.echo(
         f"beside the log: {records.outcomes} outcomes, {records.failed_commands} failed commands, "
         f"{records.unreadable_messages} unreadable messages checked; {records.forgotten} outcomes "
-        f"forgotten because of their age; {records.unsealed_entries} entries not sealed yet"
+        f"forgotten because of their age; {records.unsealed_entries} entries not sealed yet; "
+        f"{records.cached_states} cached states made again from the log"
     )
