@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from ledger.audit import journal, seals
+from ledger.audit.journal import Entry
 from ledger.audit.merkle import root
 from ledger.audit.seals import Seal
 from ledger.audit.states import verify_states
@@ -121,13 +122,13 @@ def verify_records(connection: psycopg.Connection[Any]) -> RecordsCheck:
     cached_states, of_states = verify_states(connection)
     row = connection.execute(_COUNTS).fetchone()
     assert row is not None
-    sealed = blocks[-1].journal_last if blocks else 0
+    waiting = journal.waiting(connection, seals.journaled(connection)).entries
     return RecordsCheck(
         outcomes=int(row[0]),
         failed_commands=int(row[1]),
         unreadable_messages=int(row[2]),
         forgotten=int(row[3]),
-        unsealed_entries=max(journal.waiting(connection, sealed or 0).entries, 0),
+        unsealed_entries=max(waiting, 0),
         cached_states=cached_states,
         findings=(*found, *of_states),
     )
@@ -150,35 +151,35 @@ def _entries(connection: psycopg.Connection[Any], blocks: list[Seal]) -> Iterato
     sealed = (blocks[-1].journal_last or 0) if blocks else 0
     rows = journal.entries(connection, -(2**62), max(end, sealed))
     entry = next(rows, None)
-    before = 0
+    expected = 1
     for seal in blocks:
-        last, leaves, numbers = seal.journal_last or 0, [], []
+        first, last = expected, seal.journal_last or 0
+        missing: int | None = None
+        leaves = []
         while entry is not None and entry.number <= last:
+            if entry.number != expected and missing is None:
+                missing = expected
             leaves.append(entry.leaf_hash())
-            numbers.append(entry.number)
+            expected = entry.number + 1
             entry = next(rows, None)
-        if numbers != [*range(before + 1, last + 1)] or root(leaves) != seal.journal_root:
-            yield _not_sealed(seal, before + 1, last, numbers)
-        before = last
-    while entry is not None:
-        before += 1
-        if entry.number != before:
-            message = f"entry {before} of record_journal is missing, which was not sealed yet"
-            yield Finding(blocks[-1].last_position if blocks else 0, "removed", message)
-            return
-        entry = next(rows, None)
+        if missing is None and expected <= last:
+            missing = expected
+        if missing is not None:
+            message = f"entry {missing} of record_journal is missing, which seal {seal.number} has"
+            yield Finding(seal.first_position, "removed", message)
+        elif root(leaves) != seal.journal_root:
+            message = f"the entries {first}-{last} of record_journal are not those that were sealed"
+            yield Finding(seal.first_position, "changed", f"{message} with seal {seal.number}")
+        expected = last + 1
+    if entry is not None and not _follow(expected, entry, rows):
+        message = "an entry of record_journal is missing, which was not sealed yet"
+        yield Finding(blocks[-1].last_position if blocks else 0, "removed", message)
 
 
-def _not_sealed(seal: Seal, first: int, last: int, numbers: list[int]) -> Finding:
-    missing = sorted({*range(first, last + 1)}.difference(numbers))
-    if missing:
-        message = f"entry {missing[0]} of record_journal is missing, which seal {seal.number} has"
-        return Finding(seal.first_position, "removed", message)
-    message = (
-        f"the entries {first}-{last} of record_journal are not those that were sealed with seal "
-        f"{seal.number}"
-    )
-    return Finding(seal.first_position, "changed", message)
+def _follow(expected: int, entry: Entry | None, rows: Iterator[Entry]) -> bool:
+    while entry is not None and entry.number == expected:
+        entry, expected = next(rows, None), expected + 1
+    return entry is None
 
 
 # --- the rows ---------------------------------------------------------------------------------

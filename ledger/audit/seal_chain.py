@@ -25,7 +25,7 @@ class ChainCheck:
         self._trusted = trusted
         self._signing = before is not None and before.public_key is not None
         self._last_is_whole = True
-        self._journal_last = before.journal_last if before is not None else None
+        self._journal_last = (before.journal_last if before is not None else None) or 0
 
     def take(self, seals: Iterable[Seal]) -> None:
         """Checks further seals."""
@@ -64,10 +64,12 @@ class ChainCheck:
             self._found(blamed, "re-sealed", "is not the one that the next seal was made upon")
 
     def _check_journal(self, seal: Seal) -> None:
-        """Seals stand for the records beside the log from the first that does."""
-        before, self._journal_last = self._journal_last, seal.journal_last
-        if before is not None and (seal.journal_last is None or seal.journal_last < before):
-            self._found(seal, "re-sealed", "does not stand for the records that the one before did")
+        """A seal that stands for records beside the log does so from the last that did."""
+        if seal.journal_last is None:
+            return
+        if seal.journal_last < self._journal_last:
+            self._found(seal, "re-sealed", "stands for fewer records than the ones before did")
+        self._journal_last = max(seal.journal_last, self._journal_last)
 
     def _check_signature(self, seal: Seal) -> None:
         if not signature_holds(seal):

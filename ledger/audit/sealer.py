@@ -139,8 +139,7 @@ def _end_of_block(
         )
     if head - sealed >= options.block_events:
         return sealed + options.block_events
-    before = seals.head(connection)
-    records = journal.waiting(connection, (before.journal_last if before else None) or 0)
+    records = journal.waiting(connection, seals.journaled(connection))
     if records.entries < 0:
         raise CannotSeal(
             f"the journal of the records beside the log ends {-records.entries} entries before "
@@ -185,7 +184,7 @@ def _sealed(
             f"the last seal ends at position {reached}, but the sealer had reached "
             f"{progress.position}: seals were removed or added. Run: ledgerctl audit verify"
         )
-    records = _records(connection, before)
+    records = _records(connection)
     row = connection.execute(_NOW).fetchone()
     assert row is not None
     seal = Seal(
@@ -205,10 +204,10 @@ def _sealed(
     return seals.signed(seal, key)
 
 
-def _records(connection: psycopg.Connection[Any], before: Seal | None) -> journal.Block:
+def _records(connection: psycopg.Connection[Any]) -> journal.Block:
     """The records beside the log that the next seal stands for. Raises CannotSeal."""
     try:
-        return journal.next_block(connection, (before.journal_last if before else None) or 0)
+        return journal.next_block(connection, seals.journaled(connection))
     except journal.MissingEntry as error:
         raise CannotSeal(f"{error}: it was removed. Run: ledgerctl audit verify") from error
 

@@ -110,6 +110,9 @@ _NUMBERED = f"SELECT {_COLUMNS} FROM event_seals WHERE number = %s"
 _COVERING = f"""
     SELECT {_COLUMNS} FROM event_seals WHERE last_position >= %s
     ORDER BY last_position, number LIMIT 1"""
+_JOURNALED = """
+    SELECT journal_last FROM event_seals WHERE journal_last IS NOT NULL
+    ORDER BY number DESC LIMIT 1"""
 _LEAVES = "SELECT leaf_hashes FROM event_seals WHERE number = %s"
 _UNSEALED = """
     SELECT head - sealed, coalesce((
@@ -137,6 +140,12 @@ def numbered(connection: psycopg.Connection[Any], number: int) -> Seal | None:
     """The seal with the number."""
     row = connection.execute(_NUMBERED, [number]).fetchone()
     return Seal(*row) if row else None
+
+
+def journaled(connection: psycopg.Connection[Any]) -> int:
+    """The last entry of the records' journal that a seal stands for."""
+    row = connection.execute(_JOURNALED).fetchone()
+    return int(row[0]) if row else 0
 
 
 def all_seals(connection: psycopg.Connection[Any], first_number: int = 1) -> Iterator[Seal]:

@@ -54,6 +54,8 @@ def _differences(connection: psycopg.Connection[Any], kept: Kept) -> Iterator[Fi
             for event in _events(connection, kept.snapshot):
                 position, version = event.position, event.event_version
                 folded = kind.evolve(folded, event.decoded(), event.stream_id)
+    except psycopg.Error:
+        raise  # it says nothing about the log
     except Exception as error:  # noqa: BLE001 - whatever an altered log holds, it is what is said
         message = f"{name} cannot be made: version {version} does not follow ({error})"
         yield Finding(position, "changed", message)
