@@ -5,18 +5,18 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import nats
 import nats.errors
 import nats.js.errors
 import psycopg
 
-from ledger import database, services
+from ledger import database, records_examination, seals_examination, services
+from ledger.findings import Finding
 from ledger.messaging.bus import COMMANDS_STREAM
 from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
@@ -29,33 +29,8 @@ DISK_WARNING_BYTES = 5 * 1024**3
 DISK_FAILURE_BYTES = 512 * 1024**2
 """Below this PostgreSQL and JetStream can stop at any moment for want of space."""
 
-CACHED_STATES = 20
-"""Cached states that are made again, the newest ones: enough to notice a cache that is wrong."""
-LONGEST_STATE_EVENTS = 20_000
-"""Events of a stream that are folded for it, in a fifth of a second."""
-_RECORD_TRIGGERS = (
-    ("command_inbox", "command_inbox_is_append_only"),
-    ("command_inbox", "command_inbox_is_journaled"),
-    ("command_inbox", "command_inbox_keeps_what_it_lost"),
-    ("failed_commands", "failed_commands_is_append_only"),
-    ("failed_commands", "failed_commands_is_journaled"),
-    ("failed_commands", "failed_commands_journals_deeds"),
-    ("unreadable_messages", "unreadable_messages_is_append_only"),
-    ("unreadable_messages", "unreadable_messages_is_journaled"),
-    ("record_journal", "record_journal_is_append_only"),
-)
-
-Status = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    check: str
-    status: Status
-    message: str
-    remedy: str | None = None
+_APPEND_ONLY = ("event_store", "event_seals")
+"""Tables that refuse to be changed, each by a trigger `<table>_is_append_only`."""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -112,8 +87,9 @@ def _database(url: str, settings: Settings) -> Iterator[Finding]:
             return
         yield _gapless(connection)
         yield _append_only(connection)
-        yield _guarded_records(connection)
-        yield _cached_states(connection)
+        yield records_examination.guarded(connection)
+        yield records_examination.cached_states(connection)
+        yield seals_examination.of_database(connection, settings)
 
 
 def _clock(connection: psycopg.Connection[Any], settings: Settings) -> Finding:
@@ -157,65 +133,21 @@ def _gapless(connection: psycopg.Connection[Any]) -> Finding:
 
 
 def _append_only(connection: psycopg.Connection[Any]) -> Finding:
-    enabled = _value(
-        connection,
-        """SELECT count(*) FROM pg_trigger
-           WHERE tgrelid = 'event_store'::regclass AND tgname = 'event_store_is_append_only'
-             AND tgenabled IN ('O', 'A')""",
-    )
-    if enabled:
+    rows = connection.execute(
+        """SELECT name FROM unnest(%s::text[]) AS name WHERE NOT EXISTS (
+               SELECT FROM pg_trigger WHERE tgrelid = ('public.' || name)::regclass
+               AND tgname = name || '_is_append_only' AND tgenabled IN ('O', 'A'))""",
+        [list(_APPEND_ONLY)],
+    ).fetchall()
+    if not rows:
         return Finding("append_only", "ok", "the database refuses to change history")
+    table = rows[0][0]
     return Finding(
         "append_only",
         "fail",
-        "the trigger event_store_is_append_only is missing or disabled: history can be changed",
-        "Find out who did it and why, then: ALTER TABLE event_store ENABLE TRIGGER "
-        "event_store_is_append_only",
-    )
-
-
-def _guarded_records(connection: psycopg.Connection[Any]) -> Finding:
-    rows = connection.execute(
-        """SELECT expected.name FROM unnest(%s::text[], %s::text[]) AS expected (relation, name)
-           LEFT JOIN pg_trigger ON tgrelid = to_regclass('public.' || relation) AND tgname = name
-               AND tgenabled IN ('O', 'A')
-           WHERE tgname IS NULL""",
-        [[relation for relation, _ in _RECORD_TRIGGERS], [name for _, name in _RECORD_TRIGGERS]],
-    ).fetchall()
-    if not rows:
-        return Finding("records", "ok", "outcomes and other records are entered in their journal")
-    missing = ", ".join(row[0] for row in rows)
-    return Finding(
-        "records",
-        "fail",
-        f"triggers are missing or disabled: {missing}. Records can be changed, or are not sealed",
-        "Find out who did it and why, enable them again (ALTER TABLE … ENABLE TRIGGER …), then: "
-        "ledgerctl audit verify",
-    )
-
-
-def _cached_states(connection: psycopg.Connection[Any]) -> Finding:
-    """Of the newest some; `audit verify` compares all."""
-    from ledger.audit.states import verify_states
-
-    if not _value(connection, "SELECT has_table_privilege('public.aggregate_snapshots', 'SELECT')"):
-        message = "not compared: this login may not read aggregate_snapshots"
-        return Finding("cached_states", "warn", message, "Ask with a login of ledger_auditor.")
-    rows = connection.execute(
-        """SELECT stream_id FROM public.aggregate_snapshots GROUP BY stream_id
-           HAVING max(event_version) <= %s ORDER BY max(taken_at) DESC LIMIT %s""",
-        [LONGEST_STATE_EVENTS, CACHED_STATES],
-    ).fetchall()
-    with connection.transaction():
-        checked, found = verify_states(connection, [row[0] for row in rows])
-    if not found:
-        message = f"{checked} of the cached states were made again from the log, all equal"
-        return Finding("cached_states", "ok", message)
-    return Finding(
-        "cached_states",
-        "fail",
-        found[0].message,
-        "It is not used. Find out who did it and why; ledgerctl audit verify compares all.",
+        f"the trigger {table}_is_append_only is missing or disabled: history can be changed",
+        f"Find out who did it and why, then: ALTER TABLE {table} ENABLE TRIGGER "
+        f"{table}_is_append_only",
     )
 
 
@@ -231,7 +163,10 @@ async def _nats(url: str, settings: Settings) -> list[Finding]:
         **BusSecurity.of(settings).options(),
     )
     try:
-        return [_nats_server(connection, settings), *await _jetstream(connection)]
+        found = [_nats_server(connection, settings), *await _jetstream(connection)]
+        if found[-1].status != "fail":
+            found.append(await seals_examination.of_bus(connection))
+        return found
     finally:
         await connection.close()
 

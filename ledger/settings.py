@@ -178,7 +178,24 @@ class Settings(BaseSettings):
         default=None,
         description="Ed25519 private key that seals are signed with, a PEM file made by "
         "`ledgerctl audit seal --new-key FILE`. Unset: seals are chained but not signed, and only "
-        "a head kept outside shows that all of them were made anew.",
+        "a head kept outside shows that all of them were made anew. Once seals are signed, none is "
+        "made without the key.",
+    )
+    seal_heads_limit_bytes: int = Field(
+        default=1024**3,
+        ge=1024**2,
+        description="Bytes of published heads that NATS keeps, never deleting any: about 700 bytes "
+        "each, at most six a minute, so half a year of trading day and night. A full stream takes "
+        "no further head, because one that dropped old ones could be made to; doctor warns before. "
+        "Used when the stream is made; later its administrator can enlarge it with `nats stream "
+        "edit`.",
+    )
+    witness_silence_seconds: float = Field(
+        default=1_800.0,
+        gt=0,
+        description="Seconds without a head after which `ledgerctl audit witness` says that heads "
+        "have stopped coming. The sealer says its newest one every ten minutes also when nothing "
+        "happens; three missed are no accident.",
     )
     outcome_timeout_seconds: float = Field(
         default=5.0,

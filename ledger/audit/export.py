@@ -71,7 +71,8 @@ def export(
         WRITERS[name.rpartition(".")[2]](directory / name, events)
         names = [name]
         if file_format == "beancount":
-            write_beancount(directory / BEANCOUNT_FILE, read_jsonl(directory / name), opening)
+            with (directory / name).open("rb") as file:
+                _write_beancount(directory / BEANCOUNT_FILE, read_jsonl(file), opening)
             names.append(BEANCOUNT_FILE)
         blocks = _blocks(connection, first, end)
     sealed_end = min(blocks[-1]["seal"]["last_position"], end) if blocks else first - 1
@@ -94,13 +95,12 @@ def export(
     return manifest
 
 
-def write_beancount(path: Path, events: Iterator[Values], opening: beancount.Balances) -> None:
+def _write_beancount(path: Path, events: Iterator[Values], opening: beancount.Balances) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file, money.exact():
         file.writelines(beancount.render(events, opening))
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
@@ -153,4 +153,4 @@ def _blocks(connection: psycopg.Connection[Any], first: int, last: int) -> list[
 
 
 def _file(path: Path) -> dict[str, Any]:
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest(path)}
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": _digest(path)}

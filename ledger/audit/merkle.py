@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 HASH_BYTES = 32
+EMPTY_ROOT = sha256(b"").digest()
+"""The root of a block without events."""
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """The root over the leaf hashes; without any, that of the empty tree."""
-    level = list(leaves) or [sha256().digest()]
+    """The root over the leaf hashes."""
+    if not leaves:
+        return EMPTY_ROOT
+    level = list(leaves)
     while len(level) > 1:
         level = _above(level)
     return level[0]

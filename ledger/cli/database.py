@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ledger.doctor import Finding
+    from ledger.findings import Finding
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -37,7 +37,8 @@ def migrate(json: Json = False) -> None:
 
 def doctor(json: Json = False) -> None:
     """Check that everything the ledger needs is there; exit 1 if something is not."""
-    from ledger.doctor import Finding, examine
+    from ledger.doctor import examine
+    from ledger.findings import Finding
     from ledger.settings import InvalidSettings, load
 
     findings = []

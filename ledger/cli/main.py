@@ -1,6 +1,7 @@
 """ledgerctl: the commands, and the one place where errors become a line for a person.
 
-Results go to stdout; exit 0 means that it holds, 1 that it does not, 2 wrong usage. Commands
+Results go to stdout; exit 0 means that it holds, 1 that it does not, 2 wrong usage, 3 that nothing
+speaks against it and nothing from outside for it (`audit verify`, `audit check-proof`). Commands
 import what they need when they run, so that `ledgerctl --help` is there at once. Other packages
 add commands by the entry points "ledger.cli"; theirs are loaded when they are asked for.
 """

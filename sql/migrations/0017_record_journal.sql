@@ -224,4 +224,4 @@ ALTER TABLE public.event_seals
         ((journal_last IS NULL) = (journal_root IS NULL)
             AND journal_last >= 0 AND length(journal_root) = 32);
 
-CREATE INDEX event_seals_last_position ON public.event_seals (last_position, number);
+CREATE INDEX event_seals_last_position_number_idx ON public.event_seals (last_position, number);

@@ -53,6 +53,7 @@ async def test_a_backup_restored_into_another_cluster_verifies_and_projects_on(
     with psycopg.connect(database_url, autocommit=True) as connection:
         history.seal(connection)
         kept = seals.head(connection)
+        assert kept is not None
     backup = tmp_path / "ledger.dump"
     _run([programs / "pg_dump", "--format=custom", f"--file={backup}", database_url])
     with EmbeddedPostgres(server_directory, fast=True) as other:
@@ -63,7 +64,7 @@ async def test_a_backup_restored_into_another_cluster_verifies_and_projects_on(
 
         assert migrate_all(restored) == []
         with psycopg.connect(restored, autocommit=True) as connection:
-            verdict = verify(connection, trusted=[history.PUBLIC_KEY], kept_head=kept)
+            verdict = verify(connection, trusted=history.TRUSTED, kept=[kept])
             assert verdict.holds
             assert verdict.head == kept
             assert verdict.records is not None
@@ -75,7 +76,7 @@ async def test_a_backup_restored_into_another_cluster_verifies_and_projects_on(
         with psycopg.connect(restored, autocommit=True) as connection:
             history.append(connection, 20)
             history.seal(connection)
-            assert verify(connection, trusted=[history.PUBLIC_KEY], kept_head=kept).holds
+            assert verify(connection, trusted=history.TRUSTED, kept=[kept]).holds
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
                 connection.execute("DELETE FROM event_store")
 

@@ -18,13 +18,15 @@ from ledger.audit import beancount, seals
 from ledger.audit.export import export
 from ledger.audit.export_files import CannotExport, Format
 from ledger.audit.keys import UnusableKey, load_private, load_public, new_key
+from ledger.audit.received import UnreadableExport
+from ledger.audit.trust import TrustedKey
 from ledger.audit.verdict import Finding
-from ledger.audit.verify_export import UnreadableExport, verify_export
+from ledger.audit.verify_export import verify_export
 from ledger.domain import money
 from tests.audit import history
 from tests.projections import log as logs
 
-TRUSTED = [history.PUBLIC_KEY]
+TRUSTED = history.TRUSTED
 FORMATS: tuple[Format, ...] = ("jsonl", "csv", "parquet")
 
 
@@ -100,7 +102,10 @@ def test_removed_doubled_and_cut_off_lines_are_told(
 
 def test_seals_in_the_manifest_are_checked(sealed: psycopg.Connection[Any], tmp_path: Path) -> None:
     export(sealed, tmp_path / "out", "jsonl", first=9)
-    assert verify_export(tmp_path / "out", trusted=[b"\x01" * 32]).findings[0].position == 9
+    assert (
+        verify_export(tmp_path / "out", trusted=[TrustedKey(b"\x01" * 32)]).findings[0].position
+        == 9
+    )
     assert first_with_head(sealed, tmp_path / "out") is None
     manifest = tmp_path / "out" / "manifest.json"
     document = orjson.loads(manifest.read_bytes())
@@ -110,7 +115,9 @@ def test_seals_in_the_manifest_are_checked(sealed: psycopg.Connection[Any], tmp_
 
 
 def first_with_head(connection: psycopg.Connection[Any], directory: Path) -> Finding | None:
-    return verify_export(directory, trusted=TRUSTED, kept_head=seals.head(connection)).first
+    head = seals.head(connection)
+    assert head is not None
+    return verify_export(directory, trusted=TRUSTED, kept=[head]).first
 
 
 def test_parquet_has_typed_columns(sealed: psycopg.Connection[Any], tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def unguarded(connection: Connection) -> Iterator[None]:
 
 
 def verdict(connection: Connection) -> Verdict:
-    return verify(connection, trusted=[history.PUBLIC_KEY])
+    return verify(connection, trusted=history.TRUSTED)
 
 
 def found(connection: Connection) -> list[str]:
@@ -321,7 +321,7 @@ def test_rejections_alone_are_sealed(database_url: str, ledger: Connection) -> N
     assert after.event_count == 1
     assert seals.seal_of(ledger, after.last_position) == after
     assert verdict(ledger).holds
-    assert verify(ledger, first=after.first_position, trusted=[history.PUBLIC_KEY]).holds
+    assert verify(ledger, first=after.first_position, trusted=history.TRUSTED).holds
 
 
 def test_a_command_that_is_retried_and_decided_again_holds(

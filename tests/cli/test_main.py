@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger import doctor
+from ledger import records_examination
 from ledger.application import Ledger
 from tests.commands import open_account
 
@@ -56,17 +56,20 @@ def test_doctor_finds_a_whole_ledger_well(tmp_path: Path, database_url: str, nat
         "append_only": "ok",
         "records": "ok",
         "cached_states": "ok",
+        "seals": "warn",
         "nats": "ok",
         "jetstream": "ok",
         "commands": "warn",
+        "heads": "warn",
     }
 
 
+@pytest.mark.parametrize("table", ["event_store", "event_seals"])
 def test_doctor_notices_that_history_could_be_changed(
-    tmp_path: Path, database_url: str, nats_url: str
+    tmp_path: Path, database_url: str, nats_url: str, table: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("ALTER TABLE event_store DISABLE TRIGGER event_store_is_append_only")
+        connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_is_append_only".encode())
 
     answer = ledgerctl(
         "doctor", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url
@@ -103,7 +106,7 @@ def test_doctor_looks_at_every_trigger_of_the_records(database_url: str) -> None
             """SELECT relname, tgname FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
                WHERE NOT tgisinternal AND relname NOT IN ('event_store', 'event_seals')"""
         ).fetchall()
-    assert sorted(there) == sorted(doctor._RECORD_TRIGGERS)
+    assert sorted(there) == sorted(records_examination.RECORD_TRIGGERS)
 
 
 def test_doctor_says_what_to_do_where_nothing_runs(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ledger.cli.audit import (
     statement,
     tracing,
     verifying,
+    witnessing,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Ask history, and prove that nobody altered it.")
@@ -27,6 +28,7 @@ _COMMANDS: tuple[ModuleType, ...] = (
     statement,
     verifying,
     sealing,
+    witnessing,
     proving,
     exporting,
 )

@@ -1,4 +1,5 @@
-"""ledgerctl audit seal: seal now, print the head for keeping outside, make a key."""
+"""ledgerctl audit seal, rotate-key: seal now, print the head for keeping outside, make a key,
+change the key in force."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,9 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command of this file."""
+    """Adds the commands of this file."""
     app.command()(seal)
+    app.command("rotate-key")(rotate_key)
 
 
 def seal(
@@ -33,6 +35,52 @@ def seal(
         _print_head()
     else:
         _seal_now(json)
+
+
+def rotate_key(
+    new_key: Annotated[Path, typer.Argument(help="The new key (`audit seal --new-key`).")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is sealed with the change.")],
+    lost: Annotated[
+        bool,
+        typer.Option(
+            "--lost",
+            help="The key in force is lost and cannot sign the change. Verification takes the new "
+            "key only from auditors who are given it, or a head kept after the change.",
+        ),
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the seal as one JSON object.")
+    ] = False,
+) -> None:
+    """Put a new signing key in force, by a seal signed with the old one (LEDGER_SEAL_KEY_FILE) and
+    the new one. The old one signs nothing after it, for ever."""
+    import psycopg
+
+    from ledger.audit.key_changes import replace_lost, rotate
+    from ledger.audit.keys import load_private
+    from ledger.services import database
+    from ledger.settings import load
+
+    settings = load()
+    new = load_private(new_key)
+    if not lost and settings.seal_key_file is None:
+        raise typer.BadParameter(
+            "LEDGER_SEAL_KEY_FILE does not name the key in force, which has to sign the change. If "
+            "it is lost, say so: --lost"
+        )
+    with database(settings) as url, psycopg.connect(url, autocommit=True) as connection:
+        if lost or settings.seal_key_file is None:
+            changed = replace_lost(connection, new, reason)
+        else:
+            changed = rotate(connection, load_private(settings.seal_key_file), new, reason)
+    if json:
+        _print_json(changed.document())
+        return
+    typer.echo(describe(changed))
+    typer.echo(
+        f"Now set LEDGER_SEAL_KEY_FILE to {new_key} and start `ledgerctl serve seals` again; give "
+        "auditors the new public key, by another way than through the database."
+    )
 
 
 def _make_key(path: Path, json: bool) -> None:
