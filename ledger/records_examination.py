@@ -53,7 +53,7 @@ def cached_states(connection: psycopg.Connection[Any]) -> Finding:
     """Whether the newest cached states are what the log makes; `audit verify` compares all."""
     if connection.execute(_MAY_READ).fetchone() != (True,):
         message = "not compared: this login may not read aggregate_snapshots"
-        return Finding("cached_states", "warn", message, "Ask with a login of ledger_auditor.")
+        return Finding("states", "warn", message, "Ask with a login of ledger_auditor.")
     rows = connection.execute(
         """SELECT stream_id FROM public.aggregate_snapshots GROUP BY stream_id
            HAVING max(event_version) <= %s ORDER BY max(taken_at) DESC LIMIT %s""",
@@ -63,9 +63,9 @@ def cached_states(connection: psycopg.Connection[Any]) -> Finding:
         checked, found = verify_states(connection, [row[0] for row in rows])
     if not found:
         message = f"{checked} of the cached states were made again from the log, all equal"
-        return Finding("cached_states", "ok", message)
+        return Finding("states", "ok", message)
     return Finding(
-        "cached_states",
+        "states",
         "fail",
         found[0].message,
         "It is not used. Find out who did it and why; ledgerctl audit verify compares all.",

@@ -55,7 +55,7 @@ def test_doctor_finds_a_whole_ledger_well(tmp_path: Path, database_url: str, nat
         "event_store": "ok",
         "append_only": "ok",
         "records": "ok",
-        "cached_states": "ok",
+        "states": "ok",
         "seals": "warn",
         "nats": "ok",
         "jetstream": "ok",

@@ -253,7 +253,7 @@ def _conclusion(verdict: "Verdict") -> str:
 def _tell_records(records: "RecordsCheck") -> None:
     typer.echo(
         f"beside the log: {records.outcomes} outcomes, {records.failed_commands} failed commands, "
-        f"{records.unreadable_messages} unreadable messages checked; {records.forgotten} outcomes "
-        f"forgotten because of their age; {records.unsealed_entries} entries not sealed yet; "
-        f"{records.cached_states} cached states made again from the log"
+        f"{records.unreadable_messages} unreadable messages, {records.unsealed_entries} changes of "
+        f"them not sealed yet; {records.forgotten} outcomes were forgotten"
     )
+    typer.echo(f"cached states: {records.cached_states} made again from the log")
