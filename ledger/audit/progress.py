@@ -32,8 +32,10 @@ class Progress:
     position: int
 
 
+# Where there is no row (a database of which only some tables were restored), the seals tell.
 _INSTALL = f"""
-    INSERT INTO event_projections (projection_name) VALUES ('{PROJECTION}')
+    INSERT INTO event_projections (projection_name, last_processed_position)
+    SELECT '{PROJECTION}', coalesce(max(last_position), 0) FROM event_seals
     ON CONFLICT DO NOTHING"""
 _CLAIM = f"""
     UPDATE event_projections

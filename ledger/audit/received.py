@@ -37,9 +37,10 @@ def opened(directory: Path, name: str) -> Iterator[BufferedReader]:
             f"{path} {what}: {directory} is no whole export. Get the files themselves, or export "
             "again: ledgerctl audit export"
         ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnreadableExport(f"{path} is not a regular file. Export again.")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise UnreadableExport(f"{path} is not a regular file. Export again.")
         yield file
 
 

@@ -209,22 +209,22 @@ def from_document(text: bytes) -> Seal:
         document = orjson.loads(text)
         content, signature = document["seal"], document["signature"]
         seal = Seal(
-            number=int(content["number"]),
-            format=str(content["format"]),
-            first_position=int(content["first_position"]),
-            last_position=int(content["last_position"]),
+            number=_integer(content["number"]),
+            format=_text(content["format"]),
+            first_position=_integer(content["first_position"]),
+            last_position=_integer(content["last_position"]),
             root=bytes.fromhex(content["root"]),
             previous_hash=bytes.fromhex(content["previous_hash"]),
             public_key=_bytes(content["public_key"]),
-            sealed_at=str(content["sealed_at"]),
+            sealed_at=_text(content["sealed_at"]),
             hash=bytes.fromhex(document["hash"]),
             signature=_bytes(signature),
-            journal_last=_integer(content.get("journal_last")),
+            journal_last=_integer_or_none(content.get("journal_last")),
             journal_root=_bytes(content.get("journal_root")),
-            change=content.get("change"),
+            change=_text_or_none(content.get("change")),
             previous_key=_bytes(content.get("previous_key")),
             previous_signature=_bytes(document.get("previous_signature")),
-            reason=content.get("reason"),
+            reason=_text_or_none(content.get("reason")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableSeal(
@@ -245,8 +245,24 @@ def signed(seal: Seal, key: Ed25519PrivateKey | None) -> Seal:
     return msgspec.structs.replace(seal, hash=seal.computed_hash(), signature=signature)
 
 
-def _integer(value: object) -> int | None:
-    return None if value is None else int(str(value))
+def _integer(value: object) -> int:
+    if type(value) is not int:  # true is an integer to isinstance
+        raise TypeError(f"{value!r} is no integer")
+    return value
+
+
+def _integer_or_none(value: object) -> int | None:
+    return None if value is None else _integer(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _bytes(digits: str | None) -> bytes | None:

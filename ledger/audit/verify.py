@@ -221,7 +221,7 @@ def _held_outside(
 
 def _against_progress(connection: psycopg.Connection[Any], sealed_end: int) -> list[Finding]:
     sealer = progress.read(connection)
-    reached = sealer.position if sealer else 0
+    reached = sealer.position if sealer else sealed_end
     if reached > sealed_end:
         message = f"the sealer had reached position {reached}, but the seals end at {sealed_end}"
         return [Finding(sealed_end + 1, "truncated", message)]
