@@ -90,7 +90,8 @@ BEGIN
 END;
 $$;
 
--- After rows of these tables changed: enters them. Only the owner of the journal can write it, so it
+-- After rows of these tables changed, under the append lock (without it, the number may be taken and
+-- the statement refused): enters them. Only the owner of the journal can write it, so it
 -- is done with the owner's rights, and only as what it is.
 CREATE FUNCTION public.journal_records() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -98,7 +99,6 @@ DECLARE
     last    bigint;
     entered integer;
 BEGIN
-    PERFORM public.begin_append(0, '');
     SELECT j.number INTO last FROM public.record_journal AS j ORDER BY j.number DESC LIMIT 1;
     last := coalesce(last, 0);
     IF TG_TABLE_NAME = 'command_inbox' AND TG_OP = 'INSERT' THEN
