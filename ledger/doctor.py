@@ -31,6 +31,21 @@ DISK_FAILURE_BYTES = 512 * 1024**2
 
 _APPEND_ONLY = ("event_store", "event_seals")
 """Tables that refuse to be changed, each by a trigger `<table>_is_append_only`."""
+_UNSAFE_SETTINGS = """
+    SELECT name, coalesce(nullif(reset_val, ''), setting) FROM pg_catalog.pg_settings
+    WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
+        OR name = 'synchronous_commit' AND reset_val IN ('off', 'local')
+    ORDER BY name"""  # synchronous_commit comes last: it is told alone if the others are on
+_OPEN_TO_STRANGERS = """
+    SELECT 'PUBLIC may connect to the database'
+    WHERE has_database_privilege('public', current_database(), 'CONNECT')
+    UNION ALL
+    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END
+        || ' may create in schema public'
+    FROM pg_namespace AS n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
+    WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner
+        AND a.grantee NOT IN (SELECT relowner FROM pg_class
+                              WHERE oid = 'public.event_store'::regclass)"""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -90,6 +105,8 @@ def _database(url: str, settings: Settings) -> Iterator[Finding]:
         yield records_examination.guarded(connection)
         yield records_examination.cached_states(connection)
         yield seals_examination.of_database(connection, settings)
+        yield _durable(connection)
+        yield _closed(connection)
 
 
 def _clock(connection: psycopg.Connection[Any], settings: Settings) -> Finding:
@@ -148,6 +165,41 @@ def _append_only(connection: psycopg.Connection[Any]) -> Finding:
         f"the trigger {table}_is_append_only is missing or disabled: history can be changed",
         f"Find out who did it and why, then: ALTER TABLE {table} ENABLE TRIGGER "
         f"{table}_is_append_only",
+    )
+
+
+def _durable(connection: psycopg.Connection[Any]) -> Finding:
+    unsafe = [
+        f"{name} = {value}"
+        for name, value in connection.execute(_UNSAFE_SETTINGS.encode()).fetchall()
+    ]
+    if not unsafe:
+        return Finding("durability", "ok", "what is committed survives a crash of the machine")
+    if unsafe[0].startswith("synchronous_commit"):
+        return Finding(
+            "durability",
+            "warn",
+            f"the server has {unsafe[0]}: appends wait for the disk all the same, what read models "
+            "fold may be folded again after a crash",
+            "Nothing, unless other programs share the server: then set synchronous_commit = on.",
+        )
+    return Finding(
+        "durability",
+        "fail",
+        f"the server has {', '.join(unsafe)}: a crash of the machine can lose or damage all data",
+        "Set fsync and full_page_writes to on in the server's configuration, and restart it.",
+    )
+
+
+def _closed(connection: psycopg.Connection[Any]) -> Finding:
+    strangers = [name for (name,) in connection.execute(_OPEN_TO_STRANGERS.encode()).fetchall()]
+    if not strangers:
+        return Finding("access", "ok", "only members of the ledger's roles may connect")
+    return Finding(
+        "access",
+        "warn",
+        f"open to others than the ledger's roles: {', '.join(strangers)}",
+        "Run `ledgerctl migrate` as the owner of the database, which takes it away.",
     )
 
 

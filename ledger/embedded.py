@@ -58,6 +58,9 @@ _POSTGRES_SETTINGS = {
     "random_page_cost": "1.1",
     "jit": "off",  # compiling costs more than our short statements take
     "timezone": "UTC",
+    # What the log of errors would repeat of statements and rows is account data.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 # Commits still reach the operating system: a crash of the server loses nothing, one of the
 # machine does.
@@ -112,7 +115,7 @@ class _Server:
         self._lock = take_lock(self.data_dir, self.name)
         atexit.register(self.stop)
         try:
-            with self.log.open("ab") as log:
+            with _private(self.log) as log:
                 self._launch(self._lock, log)
             self._await_ready()
         except BaseException:
@@ -279,6 +282,13 @@ class EmbeddedNats(_Server):
         except OSError:
             return False
         return self._identity in greeting and '"jetstream":true' in greeting
+
+
+def _private(path: Path) -> IO[bytes]:
+    """A log that only our account reads, opened for appending; also one of an older version."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "ab")
 
 
 def _environment() -> dict[str, str]:

@@ -85,6 +85,7 @@ def keep(connection: psycopg.Connection[Any], messages: Sequence[FailedMessage])
     """Writes the messages in one transaction. One that is kept already stays as it is."""
     if messages:
         with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute("SELECT public.commit_durably()")  # the message is acknowledged next
             cursor.executemany(_KEEP, [tuple(map(_storable, message)) for message in messages])
 
 

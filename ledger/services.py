@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ledger.data_directory import running_services
+from ledger.database_url import confined
+from ledger.roles import AUDITOR, stepping_down
 from ledger.settings import Settings
 
 
@@ -19,7 +21,9 @@ class NotRunning(Exception):
 
 def find_database(settings: Settings) -> str:
     """URL of the PostgreSQL that is set, or that runs embedded. Raises NotRunning."""
-    return database_url(settings) or _running(settings, "postgresql", "LEDGER_DATABASE_URL")
+    return confined(
+        database_url(settings) or _running(settings, "postgresql", "LEDGER_DATABASE_URL")
+    )
 
 
 def database_url(settings: Settings) -> str | None:
@@ -47,9 +51,18 @@ def find_nats(settings: Settings) -> str:
 
 
 @contextmanager
-def database(settings: Settings, *, create: bool = False) -> Iterator[str]:
+def database(
+    settings: Settings, *, role: str | None = AUDITOR, create: bool = False
+) -> Iterator[str]:
     """The database's URL for the length of the block: an embedded PostgreSQL that nobody runs is
-    started for it. Raises NotRunning where there is no data yet, unless it may be created."""
+    started for it. Connections of a login that could do anything begin as `role`, unless it is
+    None. Raises NotRunning where there is no data yet, unless it may be created."""
+    with _database(settings, create=create) as url:
+        yield url if role is None else stepping_down(url, role)
+
+
+@contextmanager
+def _database(settings: Settings, *, create: bool) -> Iterator[str]:
     try:
         url = find_database(settings)
     except NotRunning:
@@ -58,7 +71,7 @@ def database(settings: Settings, *, create: bool = False) -> Iterator[str]:
         from ledger.embedded import EmbeddedPostgres  # not needed where servers are set
 
         with EmbeddedPostgres(settings.data_dir) as server:
-            yield server.url
+            yield confined(server.url)
     else:
         yield url
 

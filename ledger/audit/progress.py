@@ -75,7 +75,7 @@ def claim(connection: psycopg.Connection[Any], owner: str) -> Progress | None:
     """Makes `owner` the owner if there is none, or one that is silent; None if it has to wait."""
     with connection.transaction():
         # A claim must not be lost with the server, or an older owner could come back to life.
-        connection.execute("SET LOCAL synchronous_commit = on")
+        connection.execute("SELECT public.commit_durably()")
         connection.execute(_INSTALL)
         row = connection.execute(_CLAIM, {"owner": owner, "silent": TAKEOVER_SECONDS}).fetchone()
     return Progress(*row) if row else None

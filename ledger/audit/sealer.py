@@ -114,7 +114,7 @@ def seal_block(
     started = time.monotonic()
     with connection.transaction():
         # A seal that was published must not be lost with the server.
-        connection.execute("SET LOCAL synchronous_commit = on")
+        connection.execute("SELECT public.commit_durably()")
         fence.hold(connection, progress)
         before = head_to_go_on_from(connection, progress)
         _check_remembered(connection, remembered)

@@ -169,11 +169,11 @@ def _require(by: str, reason: str) -> None:
 def _database() -> "Iterator[psycopg.Connection[Any]]":
     """As an operator, if the login can be one."""
     from ledger.database import connect
-    from ledger.roles import at_terminal
+    from ledger.roles import OPERATOR
     from ledger.services import database
     from ledger.settings import load
 
-    with database(load()) as url, connect(at_terminal(url)) as connection:
+    with database(load(), role=OPERATOR) as url, connect(url) as connection:
         yield connection
 
 

@@ -25,7 +25,7 @@ def migrate(json: Json = False) -> None:
     from ledger.services import database
     from ledger.settings import load
 
-    with database(load(), create=True) as url:
+    with database(load(), role=None, create=True) as url:
         applied = migrate_all(url)
     if json:
         _print_json({"applied": applied, "current": True})

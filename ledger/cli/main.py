@@ -88,5 +88,5 @@ def _mount_plugins(arguments: list[str], stack: ExitStack) -> None:
             from ledger.services import database as database_for
             from ledger.settings import load
 
-            url = stack.enter_context(database_for(load()))
+            url = stack.enter_context(database_for(load(), role=None))
             os.environ["LEDGER_DATABASE_URL"] = at_terminal(url)

@@ -199,7 +199,6 @@ def _print_present(
     import psycopg
 
     from ledger import queries
-    from ledger.roles import AUDITOR, step_down
     from ledger.services import database
     from ledger.settings import load
 
@@ -208,7 +207,6 @@ def _print_present(
     with database(settings) as url, psycopg.connect(url) as connection:
         if min_position is not None:
             _wait_for(connection, question.view, min_position, settings.query_wait_seconds)
-        step_down(connection, AUDITOR)
         with connection.cursor(name="query") as cursor:
             cursor.itersize = FETCH_ROWS
             cursor.execute(queries.statement(question, conditions), {**conditions, "limit": limit})

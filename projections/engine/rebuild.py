@@ -120,11 +120,11 @@ def verify_all(
                 fresh = begun.shadow(connection, limits, on_progress)
                 fresh.catch_up()
                 reports.append(_compared(fresh, started))
-                generations.drop(connection, begun.schema)
+                generations.drop(connection, begun.projection, begun.schema)
         finally:
             if not connection.broken:
                 for begun in all_begun:
-                    generations.drop(connection, begun.schema)
+                    generations.drop(connection, begun.projection, begun.schema)
     return reports
 
 

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import psycopg
 
 from ledger.domain.operation import ProjectionOperation
-from projections.engine import access, builds, dead_letters, generations, operations, shadow
+from projections.engine import builds, dead_letters, generations, operations, shadow
 from projections.engine.generations import schema_of
 from projections.engine.projection import Projection
 from projections.engine.shadow import Live, Shadow
@@ -151,7 +151,7 @@ def _try(fresh: Shadow, tries: int, done: ProjectionOperation) -> Swapped | None
 
 
 def _lock(connection: psycopg.Connection[Any], projection: Projection) -> Live:
-    connection.execute("SET LOCAL synchronous_commit = on")
+    connection.execute("SELECT public.commit_durably()")
     connection.execute(f"SET LOCAL lock_timeout = '{ROW_LOCK_SECONDS}s'")
     return shadow.live(connection, projection, lock=True)
 
@@ -171,7 +171,7 @@ def _point_views(
         with connection.transaction():
             if not back:
                 generations.grant(connection, projection, kept.schema)  # what is new in its code
-            access.copy(connection, live_schema, kept.schema, replace=back)
+            generations.copy_access(connection, projection, live_schema, kept.schema, replace=back)
             connection.execute(f"SET LOCAL lock_timeout = '{VIEW_LOCK_MILLISECONDS}ms'")
             started = time.monotonic()
             if back:

@@ -181,16 +181,41 @@ def test_seals_refuse_to_be_changed(connection: psycopg.Connection[Any]) -> None
             connection.execute(statement)
 
 
-def test_the_sealer_needs_no_more_than_the_projectors_role(
+def test_the_sealer_needs_no_more_than_its_role_and_nobody_else_can_seal(
     connection: psycopg.Connection[Any],
 ) -> None:
     history.append(connection, 9)
-    connection.execute("SET ROLE ledger_projector")
+    connection.execute("SET ROLE ledger_sealer")
     assert len(history.seal(connection)) == 2
+    connection.execute("RESET ROLE")
+    history.append(connection, 1)
     connection.execute("SET ROLE ledger_auditor")
     assert verify(connection, trusted=history.TRUSTED).holds
+    for role in ("ledger_auditor", "ledger_projector", "ledger_operator", "ledger_writer"):
+        connection.execute(f"SET ROLE {role}".encode())
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            history.seal(connection)
+
+
+@pytest.mark.parametrize("role", ["ledger_projector", "ledger_operator"])
+def test_nobody_else_moves_or_holds_the_sealers_row(
+    connection: psycopg.Connection[Any], role: str
+) -> None:
+    history.append(connection, 9)
+    history.seal(connection)
+    connection.execute(f"SET ROLE {role}".encode())
+    for statement in (
+        "UPDATE event_projections SET last_processed_position = 0",
+        "SELECT FROM event_projections WHERE projection_name = 'seals' FOR UPDATE",
+    ):
+        connection.execute(statement.encode())
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        history.seal(connection)
+        connection.execute("UPDATE event_projections SET projection_name = 'seals'")
+    connection.execute("RESET ROLE")
+    found = connection.execute(
+        "SELECT last_processed_position FROM event_projections WHERE projection_name = 'seals'"
+    ).fetchone()
+    assert found == (9,)
 
 
 async def test_new_heads_are_published(

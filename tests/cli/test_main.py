@@ -13,6 +13,8 @@ from uuid_utils.compat import uuid7
 
 from ledger import records_examination
 from ledger.application import Ledger
+from ledger.embedded import EmbeddedPostgres
+from ledger.plugins import migrate_all
 from tests.commands import open_account
 
 
@@ -38,9 +40,15 @@ def test_migrate_tells_what_it_applied_and_then_that_nothing_is_left(
     assert second.stdout == "The schema is current: nothing to do.\n"
 
 
-def test_doctor_finds_a_whole_ledger_well(tmp_path: Path, database_url: str, nats_url: str) -> None:
+def test_doctor_finds_a_whole_ledger_well(
+    tmp_path: Path, postgres_server: EmbeddedPostgres, nats_url: str
+) -> None:
+    migrate_all(postgres_server.url)
     answer = ledgerctl(
-        "doctor", "--json", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url
+        *("doctor", "--json"),
+        cwd=tmp_path,
+        LEDGER_DATABASE_URL=postgres_server.url,
+        LEDGER_NATS_URL=nats_url,
     )
 
     report = orjson.loads(answer.stdout)
@@ -56,6 +64,8 @@ def test_doctor_finds_a_whole_ledger_well(tmp_path: Path, database_url: str, nat
         "append_only": "ok",
         "records": "ok",
         "states": "ok",
+        "durability": "ok",
+        "access": "ok",
         "seals": "warn",
         "nats": "ok",
         "jetstream": "ok",
@@ -104,9 +114,24 @@ def test_doctor_looks_at_every_trigger_of_the_records(database_url: str) -> None
     with psycopg.connect(database_url) as connection:
         there = connection.execute(
             """SELECT relname, tgname FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
-               WHERE NOT tgisinternal AND relname NOT IN ('event_store', 'event_seals')"""
+               WHERE NOT tgisinternal AND relname = ANY(%s)""",
+            [list({relation for relation, _ in records_examination.RECORD_TRIGGERS})],
         ).fetchall()
     assert sorted(there) == sorted(records_examination.RECORD_TRIGGERS)
+
+
+def test_doctor_notices_a_server_that_does_not_wait_for_its_disk_and_one_open_to_strangers(
+    tmp_path: Path, database_url: str, nats_url: str
+) -> None:
+    """The session's server is fast, and a copied database lacks the rights on databases."""
+    answer = ledgerctl(
+        "doctor", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url
+    )
+
+    assert answer.returncode == 1
+    assert "the server has fsync = off, full_page_writes = off" in answer.stdout
+    assert "warn  access       open to others" in answer.stdout
+    assert "PUBLIC may connect to the database" in answer.stdout
 
 
 def test_doctor_says_what_to_do_where_nothing_runs(tmp_path: Path) -> None:

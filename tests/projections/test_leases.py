@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from ledger import roles
+from ledger.database_url import acting_as
 from ledger.readiness import projections as projections_ready
 from projections import balances, orders
 from projections.engine import builds, checkpoint, control, lease
@@ -51,7 +52,7 @@ def test_a_released_projection_is_free_at_once(database_url: str) -> None:
 def test_a_projection_is_free_when_its_lease_is_over_and_the_earlier_owner_is_cut_off(
     database_url: str, role: str | None
 ) -> None:
-    url = database_url if role is None else roles.acting_as(database_url, role)
+    url = database_url if role is None else acting_as(database_url, role)
     with connect(url, "one") as one, connect(url, "two") as two:
         _claimed(one, "first")
         one.execute("BEGIN")

@@ -13,6 +13,7 @@ from ledger.roles import with_login
 ROLES = (
     "ledger_writer",
     "ledger_projector",
+    "ledger_sealer",
     "ledger_auditor",
     "ledger_operator",
     "ledger_user",

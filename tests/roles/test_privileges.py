@@ -165,6 +165,7 @@ def test_monitoring_sees_how_far_everything_is_and_nothing_else(database_url: st
         "public.command_workers": {"SELECT"},
         "public.command_partitions": {"SELECT"},
         "public.projection_build_parts": {"SELECT"},
+        "public.projection_builders": {"SELECT"},
         "public.projection_dead_letters": {"SELECT"},
         "public.projection_generations": {"SELECT"},
         "public.projection_leases": {"SELECT"},
@@ -218,11 +219,21 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
     assert found == [
         (name, ["search_path=pg_catalog, pg_temp"])
         for name in (
+            "analyze_generation",
+            "append_blockers",
+            "begin_append",
+            "copy_access",
+            "create_generation",
+            "drop_generation",
+            "end_append_blocker",
             "forget_outcomes",
+            "give_generation",
             "guard_records",
+            "index_generation",
             "journal_records",
             "record_operation",
             "settle_failed_command",
+            "show_generation",
         )
     ]
 

@@ -9,6 +9,8 @@ import pytest
 
 from ledger import roles
 from ledger.application import Ledger
+from ledger.database_url import acting_as as acting_as_role
+from ledger.database_url import confined
 from ledger.embedded import EmbeddedPostgres
 from ledger.plugins import migrate_all
 from ledger.roles import with_login
@@ -62,13 +64,14 @@ def test_the_services_of_a_running_ledger_are_no_superusers_and_do_their_work(
             ).fetchall()
             memberships = connection.execute(
                 """SELECT member::regrole::text, array_agg(roleid::regrole::text)
-                   FROM pg_auth_members WHERE member::regrole::text ~ '^ledger_(com|pro.*s$)'
+                   FROM pg_auth_members WHERE member::regrole::text ~ '^ledger_(com|pro.*s$|seals)'
                    GROUP BY 1"""
             ).fetchall()
     assert set(sessions) == {(f"ledger_{name}", False) for name in SERVICES}
     assert dict(memberships) == {
         "ledger_commands": ["ledger_writer"],
         "ledger_projections": ["ledger_projector"],
+        "ledger_seals": ["ledger_sealer"],
     }
 
 
@@ -86,8 +89,7 @@ def test_an_owner_who_is_no_superuser_can_migrate_and_work_as_every_role(
         assert ledger.execute([open_an_account(uuid4())])[0].status == "ACCEPTED"
     with running(roles.as_service(boss, "projections"), [accounts.PROJECTION]):
         caught_up(boss, "accounts")
-    with psycopg.connect(boss) as connection:
-        roles.step_down(connection, roles.AUDITOR)
+    with psycopg.connect(roles.stepping_down(boss)) as connection:
         assert len(connection.execute("SELECT FROM accounts").fetchall()) == 1
 
 
@@ -112,7 +114,7 @@ def test_the_owner_of_the_log_serves_as_the_services_role(database_url: str) -> 
 
 def test_a_login_with_the_services_role_is_used_as_it_is(database_url: str) -> None:
     with login_of(database_url, "ledger_projector") as login:
-        assert roles.as_service(login, "projections") == login
+        assert roles.as_service(login, "projections") == confined(login)
 
 
 async def test_a_login_without_the_services_role_is_refused_with_the_remedy(
@@ -141,11 +143,11 @@ def test_an_operators_login_steers_projections_as_operators_do(database_url: str
 
 def test_others_look_at_projections_with_their_own_rights(database_url: str) -> None:
     with login_of(database_url, "ledger_monitor") as login:
-        assert roles.at_terminal(login) == login
+        assert roles.at_terminal(login) == confined(login)
 
 
 def test_options_of_a_url_are_kept(database_url: str) -> None:
-    url = roles.acting_as(
+    url = acting_as_role(
         f"{database_url}&options=-c%20work_mem%3D5MB&connect_timeout=3", "ledger_writer"
     )
     with psycopg.connect(url) as connection:
@@ -154,12 +156,9 @@ def test_options_of_a_url_are_kept(database_url: str) -> None:
 
 
 def test_a_query_at_the_terminal_needs_no_more_than_to_read(database_url: str) -> None:
-    with psycopg.connect(database_url) as connection:
-        roles.step_down(connection, roles.AUDITOR)
-        assert connection.execute("SELECT current_user").fetchone() == ("ledger_auditor",)
-    with login_of(database_url, "ledger_user") as login, psycopg.connect(login) as connection:
-        roles.step_down(connection, roles.AUDITOR)
-        assert connection.execute("SELECT current_user = session_user").fetchone() == (True,)
+    assert current_user(roles.stepping_down(database_url)) == ("ledger_auditor", False)
+    with login_of(database_url, "ledger_user") as login:
+        assert current_user(roles.stepping_down(login)) == current_user(login)
 
 
 async def test_a_user_at_the_terminal_is_shown_their_own_rows(

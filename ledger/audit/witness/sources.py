@@ -107,12 +107,11 @@ def from_database(
     while not stop.is_set():
         try:
             with psycopg.connect(
-                url,
+                roles.stepping_down(url),
                 autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 application_name="ledger witness",
             ) as connection:
-                roles.step_down(connection, roles.AUDITOR)
                 while not stop.is_set():
                     seen = _newest_of(connection, last, settings)
                     if seen is not None:

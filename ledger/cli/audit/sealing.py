@@ -58,6 +58,7 @@ def rotate_key(
 
     from ledger.audit.key_changes import replace_lost, rotate
     from ledger.audit.keys import load_private
+    from ledger.roles import SEALER
     from ledger.services import database
     from ledger.settings import load
 
@@ -68,7 +69,10 @@ def rotate_key(
             "LEDGER_SEAL_KEY_FILE does not name the key in force, which has to sign the change. If "
             "it is lost, say so: --lost"
         )
-    with database(settings) as url, psycopg.connect(url, autocommit=True) as connection:
+    with (
+        database(settings, role=SEALER) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
         if lost or settings.seal_key_file is None:
             changed = replace_lost(connection, new, reason)
         else:
@@ -123,11 +127,15 @@ def _seal_now(json: bool) -> None:
 
     from ledger.audit import seals
     from ledger.audit.sealer import options_of, seal_all
+    from ledger.roles import SEALER
     from ledger.services import database
     from ledger.settings import load
 
     settings = load()
-    with database(settings) as url, psycopg.connect(url, autocommit=True) as connection:
+    with (
+        database(settings, role=SEALER) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
         made = events = 0
         for new in seal_all(connection, options_of(settings)):
             made, events = made + 1, events + new.event_count
