@@ -11,7 +11,9 @@ CREATE OR REPLACE FUNCTION public.begin_append(
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     LOCK TABLE public.append_lock IN EXCLUSIVE MODE;
-    PERFORM public.commit_durably();
+    IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+        PERFORM public.commit_durably();
+    END IF;
     SELECT e.position, e.recorded_at INTO head, recorded_at
         FROM public.event_store AS e ORDER BY e.position DESC LIMIT 1;
     head := coalesce(head, 0);

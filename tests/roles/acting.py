@@ -20,6 +20,15 @@ ROLES = (
     "ledger_monitor",
 )
 
+ADVISORY_LOCKS = (
+    "SELECT pg_advisory_lock(hashtext('event_store'), 1)",
+    "SELECT pg_advisory_lock(hashtext('schema_migrations'))",
+    "SELECT pg_advisory_lock(hashtext('projections install'))",
+    "SELECT pg_advisory_lock(hashtext('command_partitions'))",
+    "SELECT pg_advisory_lock(hashtext('projections balances'))",
+)
+"""Those that held something up once, and are nobody's any more."""
+
 
 @contextmanager
 def acting_as(
