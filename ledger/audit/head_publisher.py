@@ -1,8 +1,9 @@
 """Publishes the newest head of the seals, to where the database's people cannot take it back.
 
-In a thread of its own: the sealer never waits for NATS. A head that cannot be published is in the
-database all the same, and the next one stands for it, too. The newest one is said again from time
-to time, so that silence means that something is wrong and not that nothing happened.
+In a thread of its own: once it has begun, the sealer never waits for NATS. A head that cannot be
+published is in the database all the same, and the next one stands for it, too. The newest one is
+said again from time to time, so that silence means that something is wrong and not that nothing
+happened.
 
 What was published last is told to the sealer when it begins (`on_kept`), which then says anew what
 is to be published: so also a sealer that was started anew notices that the seals it goes on from
@@ -27,6 +28,7 @@ from ledger.messaging import bus
 from ledger.messaging.seal_stream import (
     SEALS_STREAM,
     SEALS_SUBJECT,
+    NoRoomForHeads,
     ensure_seals_stream,
     newest_kept,
     seals_of,
@@ -39,6 +41,9 @@ PAUSE_SECONDS = 10.0
 """Between two heads: what keeps them grows by five megabytes a day, however much is traded."""
 REPEAT_SECONDS = 600.0
 """The newest head is published again after so long: who waits for heads knows that all is well."""
+TOLD_TIMEOUT_SECONDS = 30.0
+"""A sealer that begins waits so long to hear which head was published last: a bus that restarts
+is back by then, and events can wait that long."""
 LOOK_SECONDS = 0.5
 """How often it is looked whether there is a newer head, or the end."""
 
@@ -52,6 +57,7 @@ class HeadPublisher:
         self._settings = settings
         self._on_kept = on_kept
         self._newest: Seal | None = None
+        self._told = threading.Event()
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="head publisher", daemon=True)
 
@@ -67,11 +73,25 @@ class HeadPublisher:
         """Publishes this head from now on, or none; from any thread."""
         self._newest = seal
 
+    def wait_until_told(self, stop: threading.Event) -> None:
+        """Returns when the sealer was told of what is kept. A bus that is away does not keep it
+        from sealing for longer than TOLD_TIMEOUT_SECONDS."""
+        deadline = time.monotonic() + TOLD_TIMEOUT_SECONDS
+        while not self._told.wait(LOOK_SECONDS) and not stop.is_set():
+            if time.monotonic() > deadline:
+                _log.warning(
+                    "seals.kept_heads_unknown",
+                    reason="the bus does not say which head was published last: the seals that "
+                    "there are cannot be held against it before the next is made",
+                )
+                return
+
     def _run(self) -> None:
         try:
             url = find_nats(self._settings)
         except NotRunning as error:
             _log.warning("seals.not_published", reason=str(error))
+            self._told.set()
             return
         asyncio.run(self._publish_all(url))
 
@@ -105,18 +125,20 @@ class HeadPublisher:
         told = ""
         while True:
             ending = self._ends.is_set()
-            newest = self._newest
-            since = time.monotonic() - at
-            due = since >= (REPEAT_SECONDS if newest is published else PAUSE_SECONDS)
             try:
                 if not prepared:
                     await self._prepare(jetstream)
                     prepared = True
-                if newest is not None and (due or (ending and newest is not published)):
+                    self._told.set()
+                newest = self._newest  # only now: what was kept may have put it in doubt
+                since = time.monotonic() - at
+                due = since >= (REPEAT_SECONDS if newest == published else PAUSE_SECONDS)
+                if newest is not None and (due or (ending and newest != published)):
                     await jetstream.publish(SEALS_SUBJECT, orjson.dumps(newest.document()))
                     published, at, told = newest, time.monotonic(), ""
-            except (nats.errors.Error, nats.js.errors.Error) as error:
+            except (nats.errors.Error, nats.js.errors.Error, NoRoomForHeads) as error:
                 reason = str(error) or type(error).__name__
+                prepared = prepared and not isinstance(error, nats.js.errors.NoStreamResponseError)
                 tell = _log.debug if reason == told else _log.warning
                 tell("seals.not_published", reason=reason, stream=SEALS_STREAM)
                 told = reason

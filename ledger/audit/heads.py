@@ -16,14 +16,31 @@ from ledger.audit.seals import Seal, UnreadableSeal, from_document
 
 HEADS_FILE = "heads.jsonl"
 GIT_FILE = "head.json"
+CONTRADICTIONS_FILE = "contradictions.jsonl"
+"""Beside either: what a witness saw that did not go on from the heads it had."""
 HEADS_AT_ONCE = 1_000
 """Heads that git is asked for at once: half a megabyte."""
 
 
 def heads_in(path: Path) -> Iterator[Seal]:
-    """The heads that are kept there, oldest first. Raises UnreadableSeal."""
+    """The heads that are kept there now, oldest first: a witness at work may add some while these
+    are read, which the moment of the database that they are compared with does not have. Raises
+    UnreadableSeal, now or when they are read."""
+    if not path.is_dir():
+        documents = _of_file(path, path.stat().st_size)
+    elif (path / HEADS_FILE).is_file():
+        documents = _of_file(path / HEADS_FILE, (path / HEADS_FILE).stat().st_size)
+    elif (path / ".git").exists():
+        revisions = git(path, "rev-list", "--reverse", "HEAD", "--", GIT_FILE).decode().split()
+        documents = _of_repository(path, revisions)
+    else:
+        documents = iter(())
+    return _in_order(path, documents)
+
+
+def _in_order(path: Path, documents: Iterator[bytes]) -> Iterator[Seal]:
     newest: Seal | None = None
-    for document in _documents(path):
+    for document in documents:
         try:
             seal = from_document(document)
         except UnreadableSeal as error:
@@ -39,32 +56,24 @@ def heads_in(path: Path) -> Iterator[Seal]:
         raise UnreadableSeal(f"{path} has no head. Give the file or the directory of a witness.")
 
 
-def _documents(path: Path) -> Iterator[bytes]:
-    if not path.is_dir():
-        yield from _of_file(path)
-    elif (path / HEADS_FILE).is_file():
-        yield from _of_file(path / HEADS_FILE)
-    elif (path / ".git").exists():
-        yield from _of_repository(path)
-
-
-def _of_file(path: Path) -> Iterator[bytes]:
+def _of_file(path: Path, size: int) -> Iterator[bytes]:
     with path.open("rb") as file:
         first = file.readline()
         if b'"hash"' not in first:  # printed over several lines: one head
             yield first + file.read()
             return
+        read = len(first)
         yield first
         for line in file:
-            if line.endswith(b"\n"):  # else it was cut off while it was written
-                yield line
+            read += len(line)
+            if read > size or not line.endswith(b"\n"):  # it is being written
+                return
+            yield line
 
 
-def _of_repository(path: Path) -> Iterator[bytes]:
-    revisions = git(path, "rev-list", "--reverse", "HEAD", "--", GIT_FILE).decode().split()
-    for some in (
-        revisions[at : at + HEADS_AT_ONCE] for at in range(0, len(revisions), HEADS_AT_ONCE)
-    ):
+def _of_repository(path: Path, revisions: list[str]) -> Iterator[bytes]:
+    for at in range(0, len(revisions), HEADS_AT_ONCE):
+        some = revisions[at : at + HEADS_AT_ONCE]
         asked = "".join(f"{revision}:{GIT_FILE}\n" for revision in some)
         rest = git(path, "cat-file", "--batch", asked=asked.encode())
         while rest:  # a line with the size, the content, an empty line

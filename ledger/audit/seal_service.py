@@ -35,5 +35,7 @@ def serve(database_url: str, stop: threading.Event) -> None:
     sealer = Sealer(database_url, options, stop=stop, on_head=publish)
     publisher = HeadPublisher(settings, on_kept=sealer.remember)
     with publisher:
+        # Whoever altered history and removed its seals would have it sealed with our key.
+        publisher.wait_until_told(stop)
         sealer.run()
     _log.info("seals.stopped")

@@ -23,7 +23,14 @@ SEALS_SUBJECT = "ledger.seals"
 LARGEST_HEAD_BYTES = 65_536
 """A head has some 500 bytes, one with the reason for a change of keys some more."""
 
+_NO_ROOM = 10047
+"""The server's code for a stream larger than the storage that is left."""
+
 _log = structlog.get_logger(__name__)
+
+
+class NoRoomForHeads(Exception):
+    """The server has less storage than the stream may take."""
 
 
 class Kept(NamedTuple):
@@ -40,27 +47,35 @@ def seals_of(connection: Client) -> JetStreamContext:
 
 
 async def ensure_seals_stream(jetstream: JetStreamContext, settings: Settings) -> None:
-    """Makes the stream if there is none."""
+    """Makes the stream if there is none. Raises NoRoomForHeads."""
     try:
         await jetstream.stream_info(SEALS_STREAM)
         return
     except nats.js.errors.NotFoundError:
         pass
-    await jetstream.add_stream(
-        api.StreamConfig(
-            name=SEALS_STREAM,
-            description="Heads of the ledger's seals: never deleted",
-            subjects=[SEALS_SUBJECT],
-            retention=api.RetentionPolicy.LIMITS,
-            storage=api.StorageType.FILE,
-            discard=api.DiscardPolicy.NEW,
-            max_bytes=settings.seal_heads_limit_bytes,
-            max_msg_size=LARGEST_HEAD_BYTES,
-            deny_delete=True,
-            deny_purge=True,
-            allow_direct=True,
-        )
+    config = api.StreamConfig(
+        name=SEALS_STREAM,
+        description="Heads of the ledger's seals: never deleted",
+        subjects=[SEALS_SUBJECT],
+        retention=api.RetentionPolicy.LIMITS,
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.NEW,
+        max_bytes=settings.seal_heads_limit_bytes,
+        max_msg_size=LARGEST_HEAD_BYTES,
+        deny_delete=True,
+        deny_purge=True,
+        allow_direct=True,
     )
+    try:
+        await jetstream.add_stream(config)
+    except nats.js.errors.APIError as error:
+        if error.err_code != _NO_ROOM:
+            raise
+        raise NoRoomForHeads(
+            f"the NATS server has no room for {SEALS_STREAM} with {config.max_bytes} bytes: "
+            f"{error.description}. Give it more storage (jetstream.max_file_store), or set "
+            "LEDGER_SEAL_HEADS_LIMIT_BYTES lower."
+        ) from error
     _log.info("stream_created", stream=SEALS_STREAM)
 
 

@@ -142,6 +142,34 @@ def test_a_paused_sealer_seals_nothing(connection: psycopg.Connection[Any]) -> N
     assert seals.head(connection) is None
 
 
+def test_without_the_key_in_force_nothing_is_sealed_and_with_it_it_goes_on(
+    database_url: str, connection: psycopg.Connection[Any]
+) -> None:
+    history.append(connection, 8)
+    history.seal(connection)
+    history.append(connection, 8)
+    with sealing(database_url, SealerOptions(block_events=8, block_age_seconds=3600)):
+        wait_until(lambda: status(connection)[0] == "ERROR")
+        assert "this one would be made without a key" in status(connection)[3]
+    assert seals.numbered(connection, 2) is None
+    with sealing(database_url, BY_COUNT):
+        wait_until(lambda: status(connection)[:2] == ("RUNNING", 16))
+    assert verify(connection, trusted=history.TRUSTED).holds
+
+
+def test_where_the_sealers_place_was_lost_the_seals_tell_it(
+    connection: psycopg.Connection[Any],
+) -> None:
+    """As in a database of which only the log and the seals were restored."""
+    history.append(connection, 8)
+    history.seal(connection)
+    connection.execute("DELETE FROM event_projections WHERE projection_name = 'seals'")
+    assert verify(connection, trusted=history.TRUSTED).holds
+    history.append(connection, 8)
+    history.seal(connection)
+    assert verify(connection, trusted=history.TRUSTED).holds
+
+
 def test_a_log_with_a_gap_is_not_sealed(
     database_url: str, connection: psycopg.Connection[Any]
 ) -> None:

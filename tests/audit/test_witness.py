@@ -1,5 +1,6 @@
 """A witness: what it keeps, what it does not let pass, and how it goes on after it ended."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -7,26 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import nats
 import orjson
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.audit import key_changes, seals
-from ledger.audit.heads import heads_in
+from ledger.audit.heads import CONTRADICTIONS_FILE, heads_in
 from ledger.audit.seals import Seal
 from ledger.audit.verify import verify
 from ledger.audit.witness import Contradiction, Seen, judge, watch
-from ledger.audit.witness.sources import from_database
+from ledger.audit.witness.sources import from_bus, from_database
 from ledger.audit.witness.stream_target import StreamTarget
 from ledger.audit.witness.targets import (
-    CONTRADICTIONS_FILE,
     CannotKeep,
     DirectoryTarget,
     GitTarget,
 )
 from ledger.embedded import EmbeddedNats
+from ledger.messaging.seal_stream import (
+    SEALS_STREAM,
+    SEALS_SUBJECT,
+    ensure_seals_stream,
+    seals_of,
+)
 from ledger.messaging.security import BusSecurity
+from ledger.roles import AUDITOR, acting_as
 from ledger.settings import Settings
 from tests.audit import history
 from tests.cli.running import run
@@ -166,6 +174,19 @@ def test_a_line_that_was_cut_off_is_written_again(tmp_path: Path, made: list[Sea
     assert [head.number for head in heads_in(tmp_path / "kept")] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("prefix", ["", "git:"])
+def test_a_head_that_is_kept_while_others_are_read_is_not_among_them(
+    tmp_path: Path, made: list[Seal], prefix: str
+) -> None:
+    """The database that they are compared with is of an earlier moment and does not have it."""
+    with opened(f"{prefix}{tmp_path / 'kept'}") as target:
+        assert keep(target, seen(*made[:2]))
+        heads = heads_in(tmp_path / "kept")
+        assert keep(target, seen(made[2]))
+        assert list(heads) == made[:2]
+        assert list(heads_in(tmp_path / "kept")) == made[:3]
+
+
 def test_two_witnesses_do_not_keep_in_one_place(tmp_path: Path) -> None:
     for prefix in ("", "git:"):
         place = f"{prefix}{tmp_path / f'kept{prefix[:3]}'}"
@@ -194,10 +215,10 @@ def test_silence_is_said_once_and_so_is_its_end(
 def test_a_witness_at_the_database_sees_what_is_between_two_heads(
     database_url: str, connection: psycopg.Connection[Any], tmp_path: Path, made: list[Seal]
 ) -> None:
+    as_auditor = acting_as(database_url, AUDITOR)
+
     def look(target: Target) -> bool:
-        found = from_database(
-            database_url, Settings(), target.newest(), threading.Event(), once=True
-        )
+        found = from_database(as_auditor, Settings(), target.newest(), threading.Event(), once=True)
         return watch(found, target, silence_seconds=60, stop=threading.Event())
 
     with opened(str(tmp_path / "kept")) as target:
@@ -234,6 +255,63 @@ def test_seals_that_are_gone_or_made_anew_are_seen_at_the_database(
     assert verdict.first.position == 33
 
 
+def look_at_bus(place: Path, url: str) -> bool:
+    with DirectoryTarget(place) as target:
+        found = from_bus(url, Settings(), target.newest(), threading.Event(), once=True)
+        return watch(found, target, silence_seconds=60, stop=threading.Event())
+
+
+def test_a_witness_on_the_bus_goes_on_where_it_was(
+    nats_url: str, tmp_path: Path, made: list[Seal]
+) -> None:
+    kept = tmp_path / "kept"
+    publish(nats_url, made[:2])
+    assert look_at_bus(kept, nats_url)
+    publish(nats_url, [made[1], made[4]])
+    assert look_at_bus(kept, nats_url)
+    assert list(heads_in(kept)) == [made[0], made[1], made[4]]
+    # What contradicts shows whenever it comes, also while nobody looked, and again.
+    publish(nats_url, [anew(made[2], root=b"\x01" * 32), made[5]])
+    assert not look_at_bus(kept, nats_url)
+    assert not look_at_bus(kept, nats_url)
+    assert list(heads_in(kept)) == [made[0], made[1], made[4]]
+
+
+def test_a_stream_that_was_removed_and_made_again_is_an_alarm(
+    nats_url: str, tmp_path: Path, made: list[Seal]
+) -> None:
+    publish(nats_url, made[:3])
+    assert look_at_bus(tmp_path / "kept", nats_url)
+    publish(nats_url, made[3:4], anew=True)
+    assert not look_at_bus(tmp_path / "kept", nats_url)
+    assert "made anew" in (tmp_path / "kept" / CONTRADICTIONS_FILE).read_text()
+
+
+async def test_a_source_that_is_away_is_not_taken_for_a_quiet_one(tmp_path: Path) -> None:
+    arguments = ("audit", "witness", "kept", "--once", "--source", "database")
+    away = await run(*arguments, cwd=tmp_path, LEDGER_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+    assert away.exit_code == 1
+    assert "the database does not answer" in away.stderr
+
+
+def publish(url: str, heads: list[Seal], *, anew: bool = False) -> None:
+    """As the sealer does; with `anew` to a stream in the place of the one that is there."""
+
+    async def published() -> None:
+        connection = await nats.connect(url)
+        try:
+            jetstream = seals_of(connection)
+            if anew:
+                await jetstream.delete_stream(SEALS_STREAM)
+            await ensure_seals_stream(jetstream, Settings(seal_heads_limit_bytes=1024**2))
+            for head in heads:
+                await jetstream.publish(SEALS_SUBJECT, orjson.dumps(head.document()))
+        finally:
+            await connection.close()
+
+    asyncio.run(published())
+
+
 async def test_ledgerctl_keeps_alarms_and_verifies(
     database_url: str, connection: psycopg.Connection[Any], tmp_path: Path, made: list[Seal]
 ) -> None:
@@ -256,3 +334,6 @@ async def test_ledgerctl_keeps_alarms_and_verifies(
     assert alarm.exit_code == 1
     assert "ALARM" in alarm.stderr
     assert (await run(*arguments, cwd=tmp_path, **own)).exit_code == 1, "until somebody has looked"
+    verified = await run("audit", "verify", "--witness", "kept", cwd=tmp_path, **own)
+    assert verified.exit_code == 1
+    assert "ALARM" in verified.stderr

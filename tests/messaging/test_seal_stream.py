@@ -13,6 +13,7 @@ from ledger.audit import seal_service, seals
 from ledger.messaging.seal_stream import (
     SEALS_STREAM,
     SEALS_SUBJECT,
+    NoRoomForHeads,
     ensure_seals_stream,
     kept_at,
     newest_kept,
@@ -58,6 +59,8 @@ async def test_what_is_kept_cannot_be_deleted_or_pushed_out(nats_url: str) -> No
     connection = await nats.connect(nats_url)
     try:
         jetstream = seals_of(connection)
+        with pytest.raises(NoRoomForHeads, match="LEDGER_SEAL_HEADS_LIMIT_BYTES"):
+            await ensure_seals_stream(jetstream, Settings(seal_heads_limit_bytes=2**60))
         await ensure_seals_stream(jetstream, Settings(seal_heads_limit_bytes=1024**2))
         await jetstream.publish(SEALS_SUBJECT, b"the first")
         refused: Any = pytest.raises(nats.js.errors.APIError)

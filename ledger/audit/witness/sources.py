@@ -8,6 +8,7 @@ database    event_seals, as an auditor: here also the seals between two heads ar
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 
 import nats.errors
@@ -23,12 +24,14 @@ from ledger.audit import seals
 from ledger.audit.seals import Seal
 from ledger.audit.witness import Kept, Seen
 from ledger.messaging import bus
-from ledger.messaging.seal_stream import SEALS_STREAM, kept_at, newest_kept, seals_of
+from ledger.messaging.seal_stream import SEALS_STREAM, kept_at, seals_of
 from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 
 LOOK_SECONDS = 1.0
 """Pause between two looks: a head is old after ten seconds at the earliest."""
+ONCE_TIMEOUT_SECONDS = 15.0
+"""Whoever wants what is there now is told after so long that the bus does not answer."""
 CONNECT_TIMEOUT_SECONDS = 5
 """Long enough for a busy server; a source that is away is tried again."""
 
@@ -38,72 +41,88 @@ _log = structlog.get_logger(__name__)
 def from_bus(
     url: str, settings: Settings, newest: Kept | None, stop: threading.Event, *, once: bool
 ) -> Iterator[Seen | None]:
-    """What the stream has from behind the newest head that is kept, and then what comes; with
-    `once` only what is there now."""
+    """What the stream has from behind the newest head that is kept, and then what comes. With
+    `once` only what is there now; raises an error of NATS or TimeoutError if it is away."""
+    following = newest.sequence + 1 if newest else 1
+    told = ""
     with asyncio.Runner() as runner:
-        connection = runner.run(_connected(url, settings, stop))
-        if connection is None:
-            return
+        connection = runner.run(_connected(url, settings, stop, once=once))
         try:
-            jetstream = seals_of(connection)
-            following = newest.sequence + 1 if newest else 1
-            beginning = True
-            while not stop.is_set():
+            while connection is not None and not stop.is_set():
                 try:
-                    if beginning and (cut := runner.run(_made_anew(jetstream, following))):
-                        yield cut
-                    beginning = False
-                    kept = runner.run(kept_at(jetstream, following))
+                    seen = runner.run(_look(seals_of(connection), following))
+                    told = ""
                 except (nats.errors.Error, nats.js.errors.Error) as error:
-                    reason = str(error) or type(error).__name__
-                    _log.warning("witness.source_away", source="bus", reason=reason)
-                    kept = None
-                if kept is not None:
-                    yield Seen(kept.body, kept.sequence)
-                    following += 1
-                elif once:
+                    if once:
+                        raise
+                    seen, told = None, _tell_away("bus", error, told)
+                if seen is None and once:
                     return
-                else:
-                    yield None
+                yield seen
+                if seen is None:
                     runner.run(asyncio.sleep(LOOK_SECONDS))
+                else:
+                    following += 1
         finally:
-            runner.run(connection.close())
+            if connection is not None:
+                runner.run(connection.close())
 
 
-async def _connected(url: str, settings: Settings, stop: threading.Event) -> Client | None:
-    """A connection, as soon as the server is there; None if `stop` is set before."""
+async def _connected(
+    url: str, settings: Settings, stop: threading.Event, *, once: bool
+) -> Client | None:
+    """A connection, as soon as the server is there; None if `stop` is set before. With `once` it
+    raises TimeoutError after a while."""
     security = BusSecurity.of(settings)
     connecting = asyncio.create_task(
         bus.connect(url, "witness", security=security, retry_wait=settings.retry_wait_seconds)
     )
-    while not connecting.done() and not stop.is_set():
+    deadline = time.monotonic() + ONCE_TIMEOUT_SECONDS
+    late = False
+    while not (connecting.done() or stop.is_set() or late):
         await asyncio.wait({connecting}, timeout=LOOK_SECONDS)
+        late = once and time.monotonic() > deadline
     if connecting.done():
         return connecting.result()
     connecting.cancel()
     await asyncio.wait({connecting})
+    if late:
+        raise TimeoutError(f"no connection within {ONCE_TIMEOUT_SECONDS:.0f} s")
     return None
 
 
-async def _made_anew(jetstream: JetStreamContext, following: int) -> Seen | None:
-    """A contradiction, if the stream ends before where it had come to."""
-    last = await newest_kept(jetstream)
-    reached = last.sequence if last else 0
-    if reached >= following - 1:
+async def _look(jetstream: JetStreamContext, following: int) -> Seen | None:
+    """The message with the number; a contradiction if it is not there though it should be."""
+    try:
+        last = (await jetstream.stream_info(SEALS_STREAM)).state.last_seq
+    except nats.js.errors.NotFoundError:
+        last = 0
+    if last < following - 1:
+        wrong = f"ends at message {last}, but had come to {following - 1}: it was made anew"
+    elif last < following:
         return None
-    return Seen(
-        last.body if last else b"",
-        reached,
-        f"the stream {SEALS_STREAM} ends at message {reached}, but had come to {following - 1}: it "
-        "was removed and made anew",
-    )
+    elif (kept := await kept_at(jetstream, following)) is not None:
+        return Seen(kept.body, kept.sequence)
+    else:
+        wrong = f"has come to message {last}, and message {following} is missing: it was removed"
+    return Seen(b"", following, f"the stream {SEALS_STREAM} {wrong}")
+
+
+def _tell_away(source: str, error: Exception, told: str) -> str:
+    """Logs once why a source says nothing; what was logged."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if reason != told:
+        _log.warning("witness.source_away", source=source, reason=reason)
+    return reason
 
 
 def from_database(
     url: str, settings: Settings, newest: Kept | None, stop: threading.Event, *, once: bool
 ) -> Iterator[Seen | None]:
-    """The newest seal of the database, whenever there is a further one."""
+    """The newest seal of the database, whenever there is a further one. With `once` it raises
+    psycopg.OperationalError if the database is away."""
     last = newest.seal if newest else None
+    told = ""
     while not stop.is_set():
         try:
             with psycopg.connect(
@@ -112,6 +131,7 @@ def from_database(
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 application_name="ledger witness",
             ) as connection:
+                told = ""
                 while not stop.is_set():
                     seen = _newest_of(connection, last, settings)
                     if seen is not None:
@@ -123,8 +143,9 @@ def from_database(
                         yield None
                     stop.wait(LOOK_SECONDS)
         except psycopg.OperationalError as error:
-            reason = " ".join(str(error).split())
-            _log.warning("witness.source_away", source="database", reason=reason)
+            if once:
+                raise
+            told = _tell_away("database", error, told)
             yield None
             stop.wait(LOOK_SECONDS)
 

@@ -18,11 +18,10 @@ from typing import IO, Any
 
 import orjson
 
-from ledger.audit.heads import GIT_FILE, HEADS_FILE, git, heads_in
+from ledger.audit.heads import CONTRADICTIONS_FILE, GIT_FILE, HEADS_FILE, git, heads_in
 from ledger.audit.seals import Seal, UnreadableSeal, from_document
 from ledger.audit.witness import Kept, Seen
 
-CONTRADICTIONS_FILE = "contradictions.jsonl"
 _IDENTITY = ("-c", "user.name=ledger witness", "-c", "user.email=witness@localhost")
 
 

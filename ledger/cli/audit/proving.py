@@ -94,6 +94,8 @@ def check_proof(
     if json:
         typer.echo(orjson.dumps({"holds": True, "event": event, "seal": seal}).decode())
         return
+    for loss in (one for one in document["chain"] if one.get("change") == "lost"):
+        typer.echo(f"key lost: {loss['previous_key']}, it says: {loss['reason']}")
     by = [f"signed with key {key.hex()}"] if key is not None else []
     by += ["leads to the head that was kept"] if kept is not None else []
     typer.echo(

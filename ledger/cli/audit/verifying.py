@@ -58,6 +58,8 @@ def verify(
 ) -> None:
     """Check that nobody altered history. Exit 0: nothing was altered, on the word of a key or head
     from outside; 3: all fits, and nothing from outside was given; 1: it does not hold."""
+    from ledger.audit.heads import CONTRADICTIONS_FILE
+
     if first is not None and last is not None and last < first:
         raise typer.BadParameter(f"--to {last} is before --from {first}")
     if head is not None and witness is not None:
@@ -74,6 +76,9 @@ def verify(
         typer.echo(orjson.dumps(_plain(verdict, seconds)).decode())
     else:
         _tell(verdict, seconds)
+    if witness is not None and (witness / CONTRADICTIONS_FILE).exists():
+        place = witness / CONTRADICTIONS_FILE
+        typer.echo(f"ALARM: the witness has seen heads that contradict: {place}", err=True)
     raise typer.Exit({"held": 0, "altered": 1, "consistent": CONSISTENT_ONLY}[verdict.standing])
 
 
