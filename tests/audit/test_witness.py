@@ -26,6 +26,7 @@ from ledger.audit.witness.targets import (
     DirectoryTarget,
     GitTarget,
 )
+from ledger.database_url import acting_as
 from ledger.embedded import EmbeddedNats
 from ledger.messaging.seal_stream import (
     SEALS_STREAM,
@@ -34,7 +35,7 @@ from ledger.messaging.seal_stream import (
     seals_of,
 )
 from ledger.messaging.security import BusSecurity
-from ledger.roles import AUDITOR, acting_as
+from ledger.roles import AUDITOR
 from ledger.settings import Settings
 from tests.audit import history
 from tests.cli.running import run
