@@ -1,29 +1,16 @@
 """Changes of what is kept beside the log, by its owner with the triggers disabled: none escapes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger import failed
 from ledger.application import Ledger
-from ledger.audit import records, seals
-from ledger.audit.sealer import CannotSeal
-from ledger.audit.verdict import Verdict
-from ledger.audit.verify import verify
-from ledger.failed import FailedMessage
-from ledger.messaging import housekeeping, unreadable
-from ledger.messaging.unreadable import UnreadableMessage
+from ledger.audit import records
 from tests.audit import history
-from tests.commands import command, open_account
-
-Connection = psycopg.Connection[Any]
-TABLES = ("command_inbox", "failed_commands", "unreadable_messages")
+from tests.audit.beside import TABLES, Connection, found, record, unguarded, verdict
+from tests.commands import command
 
 
 @pytest.fixture
@@ -33,59 +20,6 @@ def ledger(database_url: str) -> Iterator[Connection]:
         record(database_url, connection)
         history.seal(connection)
         yield connection
-
-
-def record(database_url: str, connection: Connection) -> None:
-    account_id = uuid7()
-    with Ledger(database_url) as deciding:
-        deciding.execute([open_account(account_id)])
-        for amount in ("1", "2", "3"):
-            deciding.execute([command("Withdraw", account_id, asset="USDT", amount=amount)])
-    for deed in ("RETRIED", "DISMISSED", None):
-        command_id = uuid4()
-        set_aside(connection, command_id)
-        if deed == "RETRIED":
-            failed.settle(connection, command_id, "RETRIED", by="olga", reason="it is mended")
-        elif deed == "DISMISSED":
-            failed.settle(connection, command_id, "DISMISSED", by="olga", reason="obsolete")
-    now = datetime.now(UTC)
-    messages = [UnreadableMessage(now, "ledger.commands.x", "no JSON", b"{") for _ in range(2)]
-    unreadable.keep(connection, messages)
-
-
-def set_aside(connection: Connection, command_id: UUID) -> None:
-    """A command that failed, with its outcome."""
-    message = FailedMessage(command_id, "Deposit", "s", "a", b"\1", b"{}", "INTERNAL_ERROR", "x", 5)
-    failed.keep(connection, [message])
-    connection.execute(
-        """INSERT INTO command_inbox (command_id, command_type, subject, source, fingerprint,
-               status, outcome, decided_at)
-           VALUES (%s, 'Deposit', 'a', 's', '\\x01', 'FAILED', '{}', clock_timestamp())""",
-        [command_id],
-    )
-
-
-@contextmanager
-def undone(connection: Connection) -> Iterator[None]:
-    with connection.transaction(force_rollback=True):
-        yield
-
-
-@contextmanager
-def unguarded(connection: Connection) -> Iterator[None]:
-    """What an owner can do: the triggers do not fire. Undone at the end."""
-    with undone(connection):
-        for table in (*TABLES, "record_journal", "event_seals"):
-            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER".encode())
-        yield
-
-
-def verdict(connection: Connection) -> Verdict:
-    return verify(connection, trusted=history.TRUSTED)
-
-
-def found(connection: Connection) -> list[str]:
-    return [f"{finding.tampering}: {finding.message}" for finding in verdict(connection).findings]
 
 
 def test_records_that_nobody_touched_hold(ledger: Connection) -> None:
@@ -301,89 +235,3 @@ def test_the_database_refuses_to_change_records_even_to_a_superuser(
 ) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         ledger.execute(statement.encode())
-
-
-# --- what is no tampering -----------------------------------------------------------------------
-
-
-def test_rejections_alone_are_sealed(database_url: str, ledger: Connection) -> None:
-    before = seals.head(ledger)
-    with Ledger(database_url) as deciding:
-        deciding.execute([command("Withdraw", uuid7(), asset="USDT", amount="1")])
-    (sealed,) = history.seal(ledger)
-    assert before is not None
-    assert sealed.event_count == 0
-    assert sealed.journal_last == (before.journal_last or 0) + 1
-    assert history.seal(ledger) == []
-    with Ledger(database_url) as deciding:
-        deciding.execute([open_account(uuid7())])
-    (after,) = history.seal(ledger)
-    assert after.event_count == 1
-    assert seals.seal_of(ledger, after.last_position) == after
-    assert verdict(ledger).holds
-    assert verify(ledger, first=after.first_position, trusted=history.TRUSTED).holds
-
-
-def test_a_command_that_is_retried_and_decided_again_holds(
-    database_url: str, ledger: Connection
-) -> None:
-    again = command("Withdraw", uuid7(), asset="USDT", amount="1")
-    set_aside(ledger, again.id)
-    history.seal(ledger)
-    failed.settle(ledger, again.id, "RETRIED", by="olga", reason="it is mended")
-    with Ledger(database_url) as deciding:
-        assert deciding.execute([again])[0].code == "UNKNOWN_ACCOUNT"
-    history.seal(ledger)
-    assert verdict(ledger).holds
-
-
-def test_outcomes_that_are_forgotten_hold_and_are_counted(
-    database_url: str, ledger: Connection
-) -> None:
-    old = uuid4()
-    with undone_triggers(ledger, "record_journal"):
-        ledger.execute(
-            """INSERT INTO command_inbox (command_id, command_type, subject, source, fingerprint,
-                   status, outcome, decided_at)
-               VALUES (%s, 'Deposit', 'a', 's', '\\x01', 'REJECTED', '{}',
-                   now() - interval '9 days')""",
-            [old],
-        )
-        ledger.execute(
-            "UPDATE record_journal SET recorded_at = now() - interval '9 days' WHERE keys = %s",
-            [[str(old)]],
-        )
-    history.seal(ledger)
-    assert housekeeping.forget(database_url, 8) == 1
-    history.seal(ledger)
-    check = verdict(ledger)
-    assert check.findings == ()
-    assert check.records is not None
-    assert check.records.forgotten == 1
-
-
-@contextmanager
-def undone_triggers(connection: Connection, table: str) -> Iterator[None]:
-    connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER".encode())
-    yield
-    connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER".encode())
-
-
-# --- the sealer ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("number", ["max(number)", "max(number) - 1"])
-def test_a_journal_that_lost_entries_is_not_sealed(
-    database_url: str, ledger: Connection, number: str
-) -> None:
-    if number != "max(number)":
-        with Ledger(database_url) as deciding:
-            for _ in range(2):
-                deciding.execute([command("Withdraw", uuid7(), asset="USDT", amount="1")])
-    with unguarded(ledger):
-        ledger.execute(
-            f"""DELETE FROM record_journal
-                WHERE number = (SELECT {number} FROM record_journal)""".encode()
-        )
-        with pytest.raises(CannotSeal, match="removed"):
-            history.seal(ledger)
