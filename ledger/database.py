@@ -5,11 +5,11 @@
 
 `migrate` holds a lock of the table `schema_migrations` that only its owner may take, on a
 connection of its own, so any number of processes may call it at once: the first does the work, the
-others find nothing left. Each file runs in a transaction of its
-own, together with its row in `schema_migrations` (name, checksum, when, by whom, how long), so
-an interruption leaves whole files applied and the next run goes on from there. A database that
-has migrations this code does not know is newer than the code, and is refused before anything
-is touched: old code must not write into tables it does not understand.
+others find nothing left. Each file runs in a transaction of its own, together with its row in
+`schema_migrations` (name, checksum, when, by whom, how long), so an interruption leaves whole files
+applied and the next run goes on from there. A database that has migrations this code does not know
+is newer than the code, and is refused before anything is touched: old code must not write into
+tables it does not understand.
 
 It works as the owner, so it looks names up in pg_catalog alone until it has made sure that nobody
 else made anything in schema public (schema_rights.py).
@@ -172,6 +172,7 @@ def _migration_lock(database_url: str) -> Iterator[None]:
         _create_table(connection)
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = '{MIGRATION_TIMEOUT_SECONDS}s'")
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             try:
                 connection.execute(_LOCK)
             except errors.LockNotAvailable as error:

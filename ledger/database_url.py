@@ -7,7 +7,7 @@ whatever opens it has them.
     acting_as     confined, and working as a role
 """
 
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 _CONFINED = "search_path=public,pg_temp"  # pg_catalog, which is not named, comes first
 _CATALOG_ONLY = "search_path=pg_catalog,pg_temp"
@@ -29,9 +29,10 @@ def acting_as(database_url: str, role: str) -> str:
 
 
 def _beginning_with(database_url: str, setting: str) -> str:
-    parts = urlsplit(database_url)
+    # Not by urlsplit: put together again, a URL without a host would lose its slashes.
+    place, _, query = database_url.partition("?")
     option = quote(f"-c {setting}", safe="")
-    words = [word for word in parts.query.split("&") if word]
+    words = [word for word in query.split("&") if word]
     given = [word for word in words if word.startswith("options=")]
     kept = [word for word in words if word not in given]
     # Of several, libpq takes the last; the others would be lost. Of a setting, too, the last holds.
@@ -39,4 +40,4 @@ def _beginning_with(database_url: str, setting: str) -> str:
         options = given[-1]
     else:
         options = f"{given[-1]}%20{option}" if given else f"options={option}"
-    return urlunsplit(parts._replace(query="&".join([*kept, options])))
+    return f"{place}?{'&'.join([*kept, options])}"

@@ -43,6 +43,7 @@ def install(database_url: str) -> None:
         takeover.take_over(connection, projections)
         for projection in projections:
             _install(connection, projection)
+        takeover.refuse_foreign_views(connection)
 
 
 def _install(connection: psycopg.Connection[Any], projection: Projection) -> None:

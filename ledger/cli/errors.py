@@ -11,6 +11,11 @@ def explain(error: Exception) -> str:
 def _explanation(error: Exception) -> str:
     import psycopg
 
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return (
+            f"others hold in a transaction what this needs: {error.diag.message_primary}. Look who "
+            "it is (pg_stat_activity, pg_locks), and try again."
+        )
     if isinstance(error, psycopg.OperationalError):
         return (
             f"the database does not answer: {error}. "

@@ -132,9 +132,8 @@ def begin(
     they have its row-level security."""
     schema = generations.schema_of(projection.name, generation)
     with connection.transaction():
-        generations.drop(
-            connection, projection, schema
-        )  # a schema of this name that no row knows of
+        # A schema of this name that no row knows of.
+        generations.drop(connection, projection, schema)
         generations.create_tables(connection, projection, schema)
         return _insert(connection, projection, schema, NEXT, generation=generation, target=target)
 

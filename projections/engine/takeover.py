@@ -23,6 +23,10 @@ class ForeignCode(Exception):
 _OWNER = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'public.event_store'::regclass"
 _OTHERS_VIEW = """
     SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND pg_get_userbyid(relowner) <> %s"""
+_FOREIGN_VIEWS = """
+    SELECT 'public.' || relname FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'v'
+        AND pg_get_userbyid(relowner) = 'ledger_operator'"""
 _SCHEMAS = """
     SELECT nspname FROM pg_namespace
     WHERE nspname ~ %s AND (pg_get_userbyid(nspowner) <> %s OR EXISTS (
@@ -100,6 +104,17 @@ def take_over_views(connection: psycopg.Connection[Any], projection: Projection,
         )
     if theirs:
         generations.point_views_back(connection, projection, live)
+
+
+def refuse_foreign_views(connection: psycopg.Connection[Any]) -> None:
+    """Once ours are taken over: other views that operators own. Raises ForeignCode."""
+    found = [name for (name,) in connection.execute(_FOREIGN_VIEWS)]
+    if found:
+        raise ForeignCode(
+            f"operators own {', '.join(found)}, and could put code into what others read there: "
+            "look at them, and drop them or give them to the owner of the log (ALTER VIEW … OWNER "
+            "TO). Then run: ledgerctl migrate"
+        )
 
 
 def _refuse_foreign(connection: psycopg.Connection[Any], schema: str, owner: str) -> None:

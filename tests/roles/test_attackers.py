@@ -257,6 +257,15 @@ def test_a_view_with_a_function_of_an_operators_is_written_anew(owned_url: str) 
     assert owners(owned_url) == {"ledger"}
 
 
+def test_another_view_of_operators_is_refused_by_name(owned_url: str) -> None:
+    with psycopg.connect(owned_url, autocommit=True) as owner:
+        owner.execute("CREATE VIEW rich AS SELECT 1; ALTER VIEW rich OWNER TO ledger_operator")
+        with pytest.raises(ForeignCode, match=r"operators own public\.rich"):
+            migrate_all(owned_url)
+        owner.execute("ALTER VIEW rich OWNER TO ledger")
+        assert migrate_all(owned_url) == []
+
+
 @pytest.mark.parametrize(
     "statement",
     [

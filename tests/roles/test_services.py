@@ -155,6 +155,31 @@ def test_options_of_a_url_are_kept(database_url: str) -> None:
         assert connection.execute("SELECT current_user").fetchone() == ("ledger_writer",)
 
 
+@pytest.mark.parametrize(
+    ("given", "confined_to"),
+    [
+        ("postgresql:///ledger", "postgresql:///ledger?options={}"),
+        ("postgresql://u:p%23@h/d?x=1", "postgresql://u:p%23@h/d?x=1&options={}"),
+        ("postgresql://h/d?options=-c%20a%3Db&x=1", "postgresql://h/d?x=1&options=-c%20a%3Db%20{}"),
+    ],
+)
+def test_a_url_is_otherwise_left_as_it_is(given: str, confined_to: str) -> None:
+    expected = confined_to.format("-c%20search_path%3Dpublic%2Cpg_temp")
+    assert confined(given) == expected
+    assert confined(expected) == expected
+
+
+def test_names_are_looked_up_in_pg_catalog_first_and_among_temporary_tables_last(
+    database_url: str,
+) -> None:
+    with psycopg.connect(confined(database_url)) as connection:
+        connection.execute("CREATE TEMPORARY TABLE event_store (); CREATE TABLE public.pg_class ()")
+        assert connection.execute(
+            """SELECT 'event_store'::regclass = 'public.event_store'::regclass,
+                   'pg_class'::regclass = 'pg_catalog.pg_class'::regclass"""
+        ).fetchone() == (True, True)
+
+
 def test_a_query_at_the_terminal_needs_no_more_than_to_read(database_url: str) -> None:
     assert current_user(roles.stepping_down(database_url)) == ("ledger_auditor", False)
     with login_of(database_url, "ledger_user") as login:
