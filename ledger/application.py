@@ -224,7 +224,7 @@ class Ledger:
         with exact(), measures.DECIDE_SECONDS.time():
             for place, command in to_decide:
                 batch.decided(place, self._decide(connection, command, now))
-        due = self._aggregates.snapshots_due(read)
+        due = self._aggregates.take_snapshots()
         decision = Decision(batch, next(self._numbers), follows, self._heeded, read, due)
         self._in_flight.append(decision)
         return decision

@@ -371,3 +371,8 @@ FAMILIES = frozenset(model.family for model in _MODELS if model.family is not No
 
 TIMED = frozenset(model for model in _MODELS if "occurred_at" in model.model_fields)
 """The models that may say when it happened."""
+
+
+def is_fact(data: CommandData) -> bool:
+    """Whether it reports what has happened, and so may overdraw an account."""
+    return isinstance(data, Deposit | AdjustBalance | OrderFactData)

@@ -16,7 +16,7 @@ import nats.js.errors
 import psycopg
 from nats.js.api import StreamInfo
 
-from ledger import database, seals_examination, services
+from ledger import database, records_examination, seals_examination, services
 from ledger.findings import Finding
 from ledger.messaging import bus
 from ledger.messaging.bus import COMMANDS_STREAM
@@ -105,6 +105,8 @@ def _database(url: str, settings: Settings) -> Iterator[Finding]:
             return
         yield _gapless(connection)
         yield _append_only(connection)
+        yield records_examination.guarded(connection)
+        yield records_examination.cached_states(connection)
         yield _durable(connection)
         yield _closed(connection)
         yield seals_examination.of_database(connection, settings)

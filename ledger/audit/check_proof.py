@@ -52,7 +52,7 @@ SEAL_FIELDS = {
     *("first_position", "format", "last_position", "number"),
     *("previous_hash", "public_key", "root", "sealed_at"),
 }
-OPTIONAL_SEAL_FIELDS = {"change", "previous_key", "reason"}
+OPTIONAL_SEAL_FIELDS = {"change", "previous_key", "reason", "journal_last", "journal_root"}
 EVENT_FIELDS = {
     *("position", "id", "stream_id", "stream_type", "event_type", "event_version", "event_data"),
     *("metadata", "correlation_id", "causation_id", "user_id", "occurred_at", "recorded_at"),

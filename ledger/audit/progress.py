@@ -50,7 +50,8 @@ _MINE = f"""projection_name = '{PROJECTION}' AND owner IS NOT DISTINCT FROM %(ow
     AND epoch = %(epoch)s AND status <> 'PAUSED'"""
 _ADVANCE = f"""
     UPDATE event_projections
-    SET last_processed_position = %(to)s, last_processed_event_id = %(event_id)s,
+    SET last_processed_position = %(to)s,
+        last_processed_event_id = coalesce(%(event_id)s, last_processed_event_id),
         last_processed_at = clock_timestamp(), updated_at = clock_timestamp(),
         total_events_processed = total_events_processed + %(to)s - %(position)s,
         processing_rate_per_second = %(rate)s, error_message = NULL,

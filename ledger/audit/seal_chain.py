@@ -37,6 +37,7 @@ class ChainCheck:
         for seal, what in self._keys.recall(changes, before.public_key if before else None):
             self._found(seal, "re-sealed", what)
         self._last_is_whole = True
+        self._journal_last = (before.journal_last if before is not None else None) or 0
 
     @property
     def public_keys(self) -> tuple[str, ...]:
@@ -58,6 +59,7 @@ class ChainCheck:
         for seal in seals:
             found = len(self.findings)
             self._check_place(seal)
+            self._check_journal(seal)
             if seal.computed_hash() != seal.hash or seal.format != FORMAT:
                 self._found(seal, "changed", "was changed: its hash is not that of its content")
             else:
@@ -93,6 +95,14 @@ class ChainCheck:
             self._found(seal, "changed", "has a number of events that it cannot have")
         elif seal.event_count == 0 and seal.root != EMPTY_ROOT:
             self._found(seal, "changed", "has no events, and not the root of none")
+
+    def _check_journal(self, seal: Seal) -> None:
+        """A seal that stands for records beside the log does so from the last that did."""
+        if seal.journal_last is None:
+            return
+        if seal.journal_last < self._journal_last:
+            self._found(seal, "re-sealed", "stands for fewer records than the ones before did")
+        self._journal_last = max(seal.journal_last, self._journal_last)
 
     def _check_keys(self, seal: Seal) -> None:
         for what in self._keys.take(seal):

@@ -1,9 +1,10 @@
 """The sealer: gathers events into blocks and seals each.
 
     look     how far the seals and the log are, every LOOK_SECONDS
-    gather   a block is whole when it has `block_events`, or when its oldest event has waited for
-             `block_age_seconds`
-    seal     read the events as they are stored, hash each, build the tree, hash and sign the seal
+    gather   a block is whole when it has `block_events`, or when its oldest event, or record
+             beside the log, has waited for `block_age_seconds`
+    seal     read the events as they are stored and the entries of the records' journal, hash each,
+             build the trees, hash and sign the seal
     commit   the seal and the sealer's progress, in one transaction, by compare-and-swap
 
 It reads what is committed and writes to tables of its own, so appending does not know of it. What
@@ -26,8 +27,8 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from uuid_utils.compat import uuid7
 
+from ledger.audit import journal, seals
 from ledger.audit import progress as fence
-from ledger.audit import seals
 from ledger.audit.canonical import leaf_hash
 from ledger.audit.keys import load_private
 from ledger.audit.merkle import root
@@ -54,11 +55,12 @@ _NOW = """
         'YYYY-MM-DD HH24:MI:SS.US'), '0'), '.'), ' ', 'T') || 'Z'"""
 _INSERT = """
     INSERT INTO event_seals (number, format, first_position, last_position, root, previous_hash,
-        public_key, sealed_at, hash, signature, change, previous_key, previous_signature, reason,
-        leaf_hashes)
+        public_key, sealed_at, hash, signature, journal_last, journal_root, change, previous_key,
+        previous_signature, reason, leaf_hashes)
     VALUES (%(number)s, %(format)s, %(first_position)s, %(last_position)s, %(root)s,
-        %(previous_hash)s, %(public_key)s, %(sealed_at)s, %(hash)s, %(signature)s, %(change)s,
-        %(previous_key)s, %(previous_signature)s, %(reason)s, %(leaves)s)"""
+        %(previous_hash)s, %(public_key)s, %(sealed_at)s, %(hash)s, %(signature)s,
+        %(journal_last)s, %(journal_root)s, %(change)s, %(previous_key)s, %(previous_signature)s,
+        %(reason)s, %(leaves)s)"""
 
 
 class CannotSeal(Exception):
@@ -107,8 +109,8 @@ def seal_block(
     remembered: Sequence[Seal] = (),
 ) -> Seal | None:
     """Seals the next block in a transaction of its own; None if there is none that is whole. With
-    `at_once` a block is whole as soon as it has one event. `remembered` are seals that were made
-    before, and still have to be there. Raises Fenced or CannotSeal."""
+    `at_once` a block is whole as soon as it has one event or record. `remembered` are seals that
+    were made before, and still have to be there. Raises Fenced or CannotSeal."""
     started = time.monotonic()
     with connection.transaction():
         # A seal that was published must not be lost with the server.
@@ -121,6 +123,7 @@ def seal_block(
         if last is None:
             return None
         leaves, event_id = _leaves(connection, progress.position + 1, last)
+        records = _records(connection)
         seal = seals.signed(
             Seal(
                 number=before.number + 1 if before else 1,
@@ -133,6 +136,8 @@ def seal_block(
                 sealed_at=now(connection),
                 hash=b"",
                 signature=None,
+                journal_last=records.last,
+                journal_root=records.root,
             ),
             options.key,
         )
@@ -158,11 +163,17 @@ def _end_of_block(
         )
     if head - sealed >= options.block_events:
         return sealed + options.block_events
-    if head == sealed:
+    records = journal.waiting(connection, seals.journaled(connection))
+    if records.entries < 0:
+        raise CannotSeal(
+            f"the journal of the records beside the log ends {-records.entries} entries before "
+            "what is sealed: they were removed. Run: ledgerctl audit verify"
+        )
+    if head == sealed and records.entries == 0:
         return None
     row = connection.execute(_OLDEST_AGE, [sealed]).fetchone()
-    whole = at_once or (row is not None and row[0] >= options.block_age_seconds)
-    return head if whole else None
+    oldest = max(row[0] if row else 0.0, records.seconds)
+    return head if at_once or oldest >= options.block_age_seconds else None
 
 
 def _leaves(
@@ -193,6 +204,14 @@ def head_to_go_on_from(connection: psycopg.Connection[Any], progress: Progress) 
             f"{progress.position}: seals were removed or added. Run: ledgerctl audit verify"
         )
     return before
+
+
+def _records(connection: psycopg.Connection[Any]) -> journal.Block:
+    """The records beside the log that the next seal stands for. Raises CannotSeal."""
+    try:
+        return journal.next_block(connection, seals.journaled(connection))
+    except journal.MissingEntry as error:
+        raise CannotSeal(f"{error}: it was removed. Run: ledgerctl audit verify") from error
 
 
 def _check_remembered(connection: psycopg.Connection[Any], remembered: Sequence[Seal]) -> None:

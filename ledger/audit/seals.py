@@ -7,6 +7,10 @@ hash is the SHA-256 of that text, its signature the Ed25519 signature of that te
 the newest seal, the head, stands for every event up to its last position: kept outside, it holds
 all of history in 32 bytes.
 
+A seal also stands for the records beside the log: for the entries of their journal since the seal
+before, by `journal_last` and `journal_root` (journal.py). Seals made before there was a journal
+have neither. Where only such records wait to be sealed, a seal has no events: its block lies
+between two others, and `last_position` is one less than `first_position`.
 A seal at which the signing key changes says so (key_changes.py): its content also has what kind of
 change it is, the key before and the reason. It has no events; first_position is then the position
 after last_position.
@@ -48,6 +52,8 @@ class Seal(msgspec.Struct, frozen=True):
     sealed_at: str
     hash: bytes
     signature: bytes | None
+    journal_last: int | None = None
+    journal_root: bytes | None = None
     change: str | None = None
     """'rotated' or 'lost' where the key changes; then previous_key and reason are there, too."""
     previous_key: bytes | None = None
@@ -64,16 +70,24 @@ class Seal(msgspec.Struct, frozen=True):
         if self.change is not None:
             previous = self.previous_key.hex() if self.previous_key is not None else None
             change = {"change": self.change, "previous_key": previous, "reason": self.reason}
-        return change | {
-            "first_position": self.first_position,
-            "format": self.format,
-            "last_position": self.last_position,
-            "number": self.number,
-            "previous_hash": self.previous_hash.hex(),
-            "public_key": self.public_key.hex() if self.public_key is not None else None,
-            "root": self.root.hex(),
-            "sealed_at": self.sealed_at,
-        }
+        journal: dict[str, Any] = {}
+        if self.journal_root is not None:
+            root = self.journal_root.hex()
+            journal = {"journal_last": self.journal_last, "journal_root": root}
+        return (
+            change
+            | journal
+            | {
+                "first_position": self.first_position,
+                "format": self.format,
+                "last_position": self.last_position,
+                "number": self.number,
+                "previous_hash": self.previous_hash.hex(),
+                "public_key": self.public_key.hex() if self.public_key is not None else None,
+                "root": self.root.hex(),
+                "sealed_at": self.sealed_at,
+            }
+        )
 
     def text(self) -> bytes:
         """The canonical form of the content."""
@@ -110,13 +124,17 @@ _COLUMNS = """number, format, first_position, last_position, root, previous_hash
         THEN replace(rtrim(rtrim(to_char(sealed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
             '0'), '.'), ' ', 'T') || 'Z'
         ELSE sealed_at::text END,
-    hash, signature, change, previous_key, previous_signature, reason"""
+    hash, signature, journal_last, journal_root, change, previous_key, previous_signature,
+    reason"""
 _LAST = f"SELECT {_COLUMNS} FROM event_seals ORDER BY number DESC LIMIT 1"
 _ALL = f"SELECT {_COLUMNS} FROM event_seals WHERE number >= %s ORDER BY number"
 _NUMBERED = f"SELECT {_COLUMNS} FROM event_seals WHERE number = %s"
 _COVERING = f"""
     SELECT {_COLUMNS} FROM event_seals WHERE last_position >= %s
     ORDER BY last_position, number LIMIT 1"""
+_JOURNALED = """
+    SELECT journal_last FROM event_seals WHERE journal_last IS NOT NULL
+    ORDER BY number DESC LIMIT 1"""
 _CHANGES = f"""
     SELECT {_COLUMNS} FROM event_seals WHERE change IS NOT NULL AND number <= %s ORDER BY number"""
 _LEAVES = "SELECT leaf_hashes FROM event_seals WHERE number = %s"
@@ -146,6 +164,12 @@ def numbered(connection: psycopg.Connection[Any], number: int) -> Seal | None:
     """The seal with the number."""
     row = connection.execute(_NUMBERED, [number]).fetchone()
     return Seal(*row) if row else None
+
+
+def journaled(connection: psycopg.Connection[Any]) -> int:
+    """The last entry of the records' journal that a seal stands for."""
+    row = connection.execute(_JOURNALED).fetchone()
+    return int(row[0]) if row else 0
 
 
 def all_seals(connection: psycopg.Connection[Any], first_number: int = 1) -> Iterator[Seal]:
@@ -195,6 +219,8 @@ def from_document(text: bytes) -> Seal:
             sealed_at=_text(content["sealed_at"]),
             hash=bytes.fromhex(document["hash"]),
             signature=_bytes(signature),
+            journal_last=_integer_or_none(content.get("journal_last")),
+            journal_root=_bytes(content.get("journal_root")),
             change=_text_or_none(content.get("change")),
             previous_key=_bytes(content.get("previous_key")),
             previous_signature=_bytes(document.get("previous_signature")),
@@ -223,6 +249,10 @@ def _integer(value: object) -> int:
     if type(value) is not int:  # true is an integer to isinstance
         raise TypeError(f"{value!r} is no integer")
     return value
+
+
+def _integer_or_none(value: object) -> int | None:
+    return None if value is None else _integer(value)
 
 
 def _text(value: object) -> str:

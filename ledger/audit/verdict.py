@@ -27,6 +27,20 @@ class Finding(msgspec.Struct, frozen=True):
     message: str
 
 
+class RecordsCheck(msgspec.Struct, frozen=True):
+    """What was checked beside the log, and what was found. `forgotten` outcomes were taken away
+    because of their age: there are none where LEDGER_INBOX_RETENTION_DAYS was never set."""
+
+    outcomes: int
+    failed_commands: int
+    unreadable_messages: int
+    forgotten: int
+    unsealed_entries: int
+    cached_states: int
+    """Snapshots that were compared with a fold of their stream."""
+    findings: tuple[Finding, ...]
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """The outcome of a verification."""
 
@@ -48,6 +62,8 @@ class Verdict(msgspec.Struct, frozen=True):
     head: Seal | None
     unsealed: Unsealed
     findings: tuple[Finding, ...]
+    records: RecordsCheck | None = None
+    """What was checked beside the log; None where only events were."""
 
     @property
     def held_to(self) -> int:

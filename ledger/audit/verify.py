@@ -6,6 +6,7 @@
     blocks     every event read and hashed, roots compared                        (blocks.py)
     beyond     positions without a gap in what is not sealed yet
     streams    versions without a gap in each stream, counted by the database in bounded memory
+    records    what is kept beside the log, where all of it is verified                 (records.py)
     verdict    the first bad position, and what kind of tampering fits             (tampering.py)
 
 All of it looks at one moment of the database. Blocks are independent of each other:
@@ -26,6 +27,7 @@ from psycopg.pq import TransactionStatus
 from ledger.audit import kept_heads, progress, seals, tampering
 from ledger.audit.blocks import BlocksCheck, Difference, check_blocks
 from ledger.audit.kept_heads import Comparison
+from ledger.audit.records import verify_records
 from ledger.audit.seal_chain import ChainCheck
 from ledger.audit.seals import Seal
 from ledger.audit.trust import TrustedKey
@@ -140,6 +142,8 @@ def _verify(
     if end > sealed_end or first <= 1:
         found += _beyond(connection, sealed_end)
     found += _versions(connection, first, end)
+    records = verify_records(connection) if first <= 1 and last is None else None
+    found += records.findings if records is not None else ()
     return Verdict(
         first_position=begin.first_position if begin else min(first, end),
         last_position=end,
@@ -153,6 +157,7 @@ def _verify(
         head=head,
         unsealed=seals.unsealed(connection),
         findings=tuple(sorted(found, key=lambda finding: finding.position)),
+        records=records,
     )
 
 

@@ -19,7 +19,7 @@ BEGIN
         RAISE EXCEPTION 'who settles a failed command and why is kept'
             USING ERRCODE = 'check_violation', HINT = 'Give both.';
     END IF;
-    PERFORM public.commit_durably();
+    PERFORM public.begin_append(0, '');  -- before any row: see guard_records
     SELECT * INTO failed FROM public.failed_commands AS f
         WHERE f.command_id = settle_failed_command.command_id AND f.status = 'FAILED' FOR UPDATE;
     IF NOT FOUND THEN

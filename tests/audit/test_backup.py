@@ -8,8 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from uuid_utils.compat import uuid7
 
 from ledger import embedded_programs
+from ledger.application import Ledger
 from ledger.audit import seals
 from ledger.audit.verify import verify
 from ledger.embedded import EmbeddedPostgres
@@ -18,6 +20,7 @@ from ledger.plugins import migrate_all
 from projections.service import serve
 from tests.audit import history
 from tests.cli.running import run
+from tests.commands import command
 from tests.databases import create_database
 from tests.projections import log as logs
 
@@ -45,6 +48,8 @@ async def test_a_backup_restored_into_another_cluster_verifies_and_projects_on(
         log.account(logs.settled("2", "100", fee="0.1"))
         project(database_url)
         log.account(logs.deposited("USDT", "5"))  # recorded, but not projected when it is dumped
+    with Ledger(database_url) as ledger:
+        ledger.execute([command("Withdraw", uuid7(), asset="USDT", amount="1")])
     with psycopg.connect(database_url, autocommit=True) as connection:
         history.seal(connection)
         kept = seals.head(connection)
@@ -62,6 +67,8 @@ async def test_a_backup_restored_into_another_cluster_verifies_and_projects_on(
             verdict = verify(connection, trusted=history.TRUSTED, kept=[kept])
             assert verdict.holds
             assert verdict.head == kept
+            assert verdict.records is not None
+            assert verdict.records.outcomes == 1
         project(restored)
         verified = await run("projections", "verify", cwd=tmp_path, LEDGER_DATABASE_URL=restored)
         assert verified.exit_code == 0, verified.stdout + verified.stderr

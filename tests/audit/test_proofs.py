@@ -108,7 +108,8 @@ def test_an_unsigned_seal_is_proved_by_a_head_that_was_kept(
         check(proof, history.PUBLIC_KEY)
     other = json.loads(head)
     other["seal"]["sealed_at"] = "2026-03-01T12:00:00Z"
-    other["hash"] = sha256(json.dumps(other["seal"], separators=(",", ":")).encode()).hexdigest()
+    content = json.dumps(other["seal"], separators=(",", ":"), sort_keys=True)
+    other["hash"] = sha256(content.encode()).hexdigest()
     with pytest.raises(ProofFails, match="does not lead to the head"):
         check(proof, None, json.dumps(other).encode())
     document = json.loads(proof)

@@ -225,6 +225,8 @@ def seal_anew(connection: Connection, position: int, how: str) -> None:
             sealed_at=seal.sealed_at,
             hash=b"",
             signature=None,
+            journal_last=seal.journal_last,
+            journal_root=seal.journal_root,
         )
         new = seals.signed(new, other)
         signature = seal.signature if how == "signatures kept" else new.signature

@@ -10,9 +10,13 @@ import orjson
 import psutil
 import psycopg
 import pytest
+from uuid_utils.compat import uuid7
 
+from ledger import records_examination
+from ledger.application import Ledger
 from ledger.embedded import EmbeddedPostgres
 from ledger.plugins import migrate_all
+from tests.commands import open_account
 
 
 def ledgerctl(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -59,6 +63,8 @@ def test_doctor_finds_a_whole_ledger_well(
         "schema": "ok",
         "event_store": "ok",
         "append_only": "ok",
+        "records": "ok",
+        "states": "ok",
         "durability": "ok",
         "access": "ok",
         "seals": "warn",
@@ -83,6 +89,36 @@ def test_doctor_notices_that_history_could_be_changed(
     assert answer.returncode == 1
     assert "fail  append_only" in answer.stdout
     assert "→ Find out who did it" in answer.stdout
+
+
+def test_doctor_notices_that_records_could_be_changed_and_that_cached_states_were(
+    tmp_path: Path, database_url: str, nats_url: str
+) -> None:
+    account_id = uuid7()
+    with Ledger(database_url, snapshot_interval=1) as ledger:
+        ledger.execute([open_account(account_id)])
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE command_inbox DISABLE TRIGGER USER")
+        connection.execute("""UPDATE aggregate_snapshots SET state = state || '{"x": 1}'""")
+
+    answer = ledgerctl(
+        "doctor", cwd=tmp_path, LEDGER_DATABASE_URL=database_url, LEDGER_NATS_URL=nats_url
+    )
+
+    assert answer.returncode == 1
+    for trigger in ("is_append_only", "is_journaled", "keeps_what_it_lost"):
+        assert f"command_inbox_{trigger}" in answer.stdout
+    assert f"the cached state of stream {account_id} at version 1 was changed" in answer.stdout
+
+
+def test_doctor_looks_at_every_trigger_of_the_records(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        there = connection.execute(
+            """SELECT relname, tgname FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
+               WHERE NOT tgisinternal AND relname = ANY(%s)""",
+            [list({relation for relation, _ in records_examination.RECORD_TRIGGERS})],
+        ).fetchall()
+    assert sorted(there) == sorted(records_examination.RECORD_TRIGGERS)
 
 
 def test_doctor_notices_a_server_that_does_not_wait_for_its_disk_and_one_open_to_strangers(

@@ -18,6 +18,7 @@ NOT_RUN = {
     "publisher followers": "has no database",
     "schema export": "has no database",
     "audit check-proof": "has no database",
+    "audit rotate-key": "connects as `audit seal` does; needs two keys",
 }
 
 
@@ -61,6 +62,7 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "audit rotate-key": ["new.key", "--lost", "--reason", "a test"],
         "audit witness": ["kept", "--once", "--source", "database"],
         "audit verify": [],
+        "audit witness": ["kept", "--source", "database", "--once"],
         "audit prove": [str(event_id)],
         "audit export": ["--format", "jsonl", "exported"],
         "audit explain balance": [*account, "--asset", "USDT"],

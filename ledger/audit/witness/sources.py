@@ -125,7 +125,7 @@ def from_database(
     while not stop.is_set():
         try:
             with psycopg.connect(
-                roles.stepping_down(url, roles.AUDITOR),
+                roles.stepping_down(url),
                 autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 application_name="ledger witness",

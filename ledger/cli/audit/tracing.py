@@ -26,7 +26,8 @@ def trace(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """What caused what: commands, their events, and the money that moved."""
+    """What caused what: commands, their events, and the money that moved. Exit 1 if the inbox says
+    of a command what its events do not."""
     from ledger.audit import trace as tracing
     from ledger.audit.session import reading
     from ledger.services import database
@@ -42,17 +43,26 @@ def trace(
             "roots": [_as_json(root) for root in found.roots],
         }
         terminal.say_json(result, pretty=True)
-        return
+        raise typer.Exit(1 if any(map(_differs, found.roots)) else 0)
     branches = [_branch(root) for root in found.roots]
     if not found.complete:
         more = f"… and more than {tracing.MAX_COMMANDS:,} commands: ask for one of them"
         branches.append(Branch(more, []))
     terminal.say_tree(Branch(f"{found.asked} {found.id}", branches))
+    raise typer.Exit(1 if any(map(_differs, found.roots)) else 0)
+
+
+def _differs(node: "Node") -> bool:
+    return bool(node.differences) or any(map(_differs, node.children))
 
 
 def _branch(node: "Node", source: str | None = None) -> Branch:
     """The node below something of that source."""
-    branches = [Branch(effect, []) for effect in node.effects]
+    branches = [
+        Branch(f"DIFFERS: {difference}. Run: ledgerctl audit verify", [])
+        for difference in node.differences
+    ]
+    branches += [Branch(effect, []) for effect in node.effects]
     branches += [_branch(child, node.source) for child in node.children]
     return Branch(_line(node, source), branches)
 

@@ -17,7 +17,7 @@ from ledger import terminal
 
 if TYPE_CHECKING:
     from ledger.audit.trust import TrustedKey
-    from ledger.audit.verdict import Verdict
+    from ledger.audit.verdict import RecordsCheck, Verdict
     from ledger.settings import Settings
 
 CONSISTENT_ONLY = 3
@@ -187,6 +187,13 @@ def _plain(verdict: "Verdict", seconds: float) -> dict[str, Any]:
         "head": verdict.head.document() if verdict.head else None,
         "unsealed_events": verdict.unsealed.events,
         "unsealed_seconds": round(verdict.unsealed.seconds, 3),
+        "records": {
+            name: getattr(verdict.records, name)
+            for name in verdict.records.__struct_fields__
+            if name != "findings"
+        }
+        if verdict.records is not None
+        else None,
         "seconds": round(seconds, 3),
         "events_per_s": round(verdict.events / max(seconds, 1e-6)),
         "first_bad_position": first.position if first else None,
@@ -216,6 +223,8 @@ def _tell(verdict: "Verdict", seconds: float) -> None:
         f"not sealed yet: {verdict.unsealed.events} events, the oldest for "
         f"{verdict.unsealed.seconds:.1f} s; until they are sealed, changes of them do not show"
     )
+    if verdict.records is not None:
+        _tell_records(verdict.records)
     for finding in verdict.findings:
         terminal.say(f"position {finding.position}: {finding.tampering}: {finding.message}")
     terminal.say(_conclusion(verdict))
@@ -245,3 +254,12 @@ def _conclusion(verdict: "Verdict") -> str:
         f"It holds: nothing was altered in positions {verdict.first_position}-{held} "
         f"({'; '.join(by)}).{rest if held < sealed else ''}"
     )
+
+
+def _tell_records(records: "RecordsCheck") -> None:
+    typer.echo(
+        f"beside the log: {records.outcomes} outcomes, {records.failed_commands} failed commands, "
+        f"{records.unreadable_messages} unreadable messages, {records.unsealed_entries} changes of "
+        f"them not sealed yet; {records.forgotten} outcomes were forgotten"
+    )
+    typer.echo(f"cached states: {records.cached_states} made again from the log")
