@@ -154,8 +154,8 @@ def _owner_of_a_database(postgres_url: str) -> Iterator[tuple[str, str]]:
         database = sql.Identifier(connection.info.dbname)
         for statement in (
             "ALTER DATABASE {database} OWNER TO {login}",
-            "GRANT ledger_writer, ledger_projector, ledger_sealer, ledger_auditor, ledger_operator, "
-            "ledger_user TO {login} WITH ADMIN OPTION",
+            "GRANT ledger_writer, ledger_projector, ledger_sealer, ledger_auditor, "
+            "ledger_operator, ledger_user TO {login} WITH ADMIN OPTION",
         ):
             connection.execute(sql.SQL(statement).format(database=database, login=login))
         migrate_all(owner)

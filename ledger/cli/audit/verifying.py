@@ -257,9 +257,9 @@ def _conclusion(verdict: "Verdict") -> str:
 
 
 def _tell_records(records: "RecordsCheck") -> None:
-    typer.echo(
+    terminal.say(
         f"beside the log: {records.outcomes} outcomes, {records.failed_commands} failed commands, "
         f"{records.unreadable_messages} unreadable messages, {records.unsealed_entries} changes of "
         f"them not sealed yet; {records.forgotten} outcomes were forgotten"
     )
-    typer.echo(f"cached states: {records.cached_states} made again from the log")
+    terminal.say(f"cached states: {records.cached_states} made again from the log")
