@@ -116,11 +116,13 @@ class Settings(BaseSettings):
         "when the stream is made; later it is changed with `nats stream edit`.",
     )
     command_retention_bytes: int = Field(
-        default=4 * 1024**3,
+        default=1024**3,
         ge=1024**2,
         description="Bytes of commands that NATS keeps, some 600 each; when they are used up new "
         "ones are refused. From three quarters on decided ones are forgotten before their time, so "
-        "that only what waits can fill it, and a warning is logged. Used when the stream is made.",
+        "that only what waits can fill it, and a warning is logged. NATS reserves them, so a small "
+        "disk must have room; more keep commands longer for a restored database. Used when the "
+        "stream is made.",
     )
     command_retention_per_sender_commands: int = Field(
         default=1_000_000,
