@@ -119,8 +119,7 @@ class Service:
     async def leave(self) -> None:
         """Ends it as a signal would."""
         self._working.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.wait()
+        await asyncio.gather(self._working, return_exceptions=True)
         await self.ledger.close()
 
     async def kill(self) -> None:
@@ -133,10 +132,16 @@ class Service:
 
     async def has(self, position: int) -> None:
         """Returns when it was given the event."""
+        assert await self.has_or_is_taken(position), self._working
+
+    async def has_or_is_taken(self, position: int) -> bool:
+        """Returns whether it was given the event, or another took the name."""
         async with asyncio.timeout(3 * ANSWER_SECONDS):
             while not self.given or self.given[-1] < position:
-                assert not self._working.done(), self._working
+                if self._working.done():
+                    return False
                 await asyncio.sleep(0.005)
+        return True
 
 
 async def service(nats_url: str, **options: Any) -> Service:
