@@ -7,7 +7,7 @@ start it for as long as they take when nobody runs it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from ledger.data_directory import running_services
 from ledger.database_url import confined
@@ -42,7 +42,7 @@ def database_url(settings: Settings) -> str | None:
         tls["sslmode"] = "verify-full"
     parts = urlsplit(settings.database_url)
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return urlunsplit(parts._replace(query=urlencode(tls | given)))
+    return urlunsplit(parts._replace(query=urlencode(tls | given, quote_via=quote)))
 
 
 def find_nats(settings: Settings) -> str:

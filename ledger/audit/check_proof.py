@@ -10,6 +10,7 @@ A proof file is one JSON object:
     seal       first_position, format, last_position, number, previous_hash, public_key, root,
                sealed_at, and perhaps more that is sealed with it (OPTIONAL_SEAL_FIELDS)
     chain      the seals after it, in order, up to the last that the proof leads to; may be empty
+    leads_to   the hash of that last seal: of `seal` if the chain is empty
     signature  the Ed25519 signature of the last seal: of `seal` if the chain is empty; null if it
                is not signed
 
@@ -27,7 +28,8 @@ What is checked, in this order:
 
 Whoever has the public key from the ledger's owner, or kept a head, then knows that the event was in
 the log, at this position and with this content, when the seal was made. Proofs of the older format
-"ledger-proof/1" have the signature of `seal` itself, also where a chain follows. Needs
+"ledger-proof/1" have no `leads_to`, and the signature of `seal` itself, also where a chain follows.
+Needs
 `cryptography` and `rfc8785` from PyPI.
 """
 
@@ -47,7 +49,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 FORMAT = "ledger-proof/2"
 OLDER_FORMAT = "ledger-proof/1"
 SEAL_FORMAT = "ledger-seal/1"
-PROOF_FIELDS = {"format", "event", "path", "seal", "signature", "chain"}
+OLDER_FIELDS = {"format", "event", "path", "seal", "signature", "chain"}
+PROOF_FIELDS = OLDER_FIELDS | {"leads_to"}
 SEAL_FIELDS = {
     *("first_position", "format", "last_position", "number"),
     *("previous_hash", "public_key", "root", "sealed_at"),
@@ -73,8 +76,9 @@ def check(proof: bytes, public_key: bytes | None, head: bytes | None = None) -> 
     if public_key is None and head is None:
         raise NothingToCheckWith("give a public key, or a head that was kept")
     document = _read(proof)
-    _fields(document, PROOF_FIELDS, "the proof")
-    if document["format"] not in (FORMAT, OLDER_FORMAT):
+    is_older = document.get("format") == OLDER_FORMAT
+    _fields(document, OLDER_FIELDS if is_older else PROOF_FIELDS, "the proof")
+    if document["format"] != FORMAT and not is_older:
         raise ProofFails(f"its format is not {FORMAT}")
     event, seal = document["event"], document["seal"]
     _fields(event, EVENT_FIELDS, "the event")
@@ -84,7 +88,9 @@ def check(proof: bytes, public_key: bytes | None, head: bytes | None = None) -> 
         raise ProofFails("the event does not hash to the root of the seal: one of them was changed")
     signature, chain = document["signature"], _list(document["chain"])
     hashes = _follow(seal, chain)
-    signed = chain[-1] if chain and document["format"] == FORMAT else seal
+    if not is_older and _hex(document["leads_to"], 32) != hashes[-1]:
+        raise ProofFails("it does not lead to the seal that it says it leads to")
+    signed = chain[-1] if chain and not is_older else seal
     if public_key is not None:
         _check_signature(signed, signature, public_key)
     elif signature is not None:

@@ -59,6 +59,7 @@ def prove(
         "seal": seal.content(),
         "signature": last.signature.hex() if last.signature is not None else None,
         "chain": chain,
+        "leads_to": last.hash.hex(),
     }
 
 

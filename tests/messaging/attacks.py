@@ -7,8 +7,9 @@ from uuid import UUID
 
 from ledger.command_subjects import command_subject
 from ledger.messaging import bus
-from ledger.messaging.bus_grants import FOLLOWERS_STREAM, SEALS_STREAM, SEALS_SUBJECT
 from ledger.messaging.event_stream import EVENTS_STREAM
+from ledger.messaging.followers import FOLLOWERS_STREAM
+from ledger.messaging.seal_stream import SEALS_STREAM, SEALS_SUBJECT
 
 VICTIM = "strategy-8"
 STREAMS = (bus.COMMANDS_STREAM, EVENTS_STREAM, FOLLOWERS_STREAM, SEALS_STREAM)

@@ -59,7 +59,6 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "audit trace": [str(event_id)],
         "audit statement": [*account, "--from", day[0], "--to", day[1]],
         "audit seal": [],
-        "audit rotate-key": ["new.key", "--lost", "--reason", "a test"],
         "audit verify": [],
         "audit witness": ["kept", "--source", "database", "--once"],
         "audit prove": [str(event_id)],

@@ -153,10 +153,10 @@ def owners(url: str) -> set[str]:
         return {
             name
             for (name,) in connection.execute(
-                """WITH places AS (SELECT oid, nspowner, nspname FROM pg_namespace
-                                   WHERE nspname !~ '^(pg_|information_schema)')
+                """WITH places AS (SELECT oid, nspowner FROM pg_namespace
+                                   WHERE nspname !~ '^(pg_|information_schema|generation_marks)')
                    SELECT pg_get_userbyid(relowner) FROM pg_class, places
-                       WHERE relnamespace = places.oid AND nspname <> 'generation_marks'
+                       WHERE relnamespace = places.oid
                    UNION SELECT pg_get_userbyid(proowner) FROM pg_proc, places
                        WHERE pronamespace = places.oid
                    UNION SELECT pg_get_userbyid(typowner) FROM pg_type, places
