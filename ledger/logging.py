@@ -69,6 +69,7 @@ def client_logger(name: str) -> Any:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.processors.KeyValueRenderer(key_order=["event"]),
+            lambda _, __, line: masked(line),
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
