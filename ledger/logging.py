@@ -69,11 +69,15 @@ def client_logger(name: str) -> Any:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.processors.KeyValueRenderer(key_order=["event"]),
-            lambda _, __, line: masked(line),
+            _masked_line,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _masked_line(_: Any, __: str, line: Any) -> str:
+    return masked(line)
 
 
 @contextmanager
