@@ -6,7 +6,7 @@ field on an order is money lost.
 """
 
 from decimal import Decimal
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, StrictBool, model_validator
@@ -32,12 +32,25 @@ from ledger.kernel.fields import (
 from ledger.nouns.accounts.rules import EXTERNAL, MAIN, AccountType, Environment
 from ledger.nouns.orders.rules import LiquiditySide, OrderType, PositionSide, Side, TimeInForce
 
+CommandClass = Literal["trade", "report", "money", "admin"]
+"""What kind of right it takes to send a command: requests about orders; facts of venues; deposits,
+withdrawals, transfers and adjustments; accounts, allocations and instruments. It is a token of the
+subject that a command is sent to, so the bus can grant one class and not another."""
+COMMAND_CLASSES: tuple[CommandClass, ...] = get_args(CommandClass)
+
+
+INSTRUMENTS = "instruments"
+"""The family of commands about instruments, which belong to no account."""
+
 
 class CommandData(BaseModel):
     """Base of all command data."""
 
     schema_version: ClassVar[int] = 1
     """Of the published schema: a new number where a field goes or takes less than before."""
+    command_class: ClassVar[CommandClass]
+    family: ClassVar[str | None] = None
+    """The subject of a command about no account, in place of the account's id."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,6 +64,9 @@ class AccountCommandData(CommandData):
 class InstrumentCommandData(CommandData):
     """Data of a command about an instrument; the message's subject is `instruments`."""
 
+    command_class = "admin"
+    family = INSTRUMENTS
+
     instrument: Instrument
 
 
@@ -58,6 +74,8 @@ class InstrumentCommandData(CommandData):
 
 
 class OpenAccount(AccountCommandData):
+    command_class = "admin"
+
     account_id: UUID
     user_id: UUID
     exchange: Exchange
@@ -70,6 +88,8 @@ class OpenAccount(AccountCommandData):
 class Deposit(AccountCommandData):
     """Fact."""
 
+    command_class = "money"
+
     asset: Asset
     amount: PositiveAmount
     reference: Text | None = None
@@ -78,6 +98,8 @@ class Deposit(AccountCommandData):
 
 
 class Withdraw(AccountCommandData):
+    command_class = "money"
+
     asset: Asset
     amount: PositiveAmount
     reference: Text | None = None
@@ -85,6 +107,8 @@ class Withdraw(AccountCommandData):
 
 
 class Transfer(AccountCommandData):
+    command_class = "money"
+
     asset: Asset
     amount: PositiveAmount
     from_sub_account: SubAccount
@@ -93,6 +117,8 @@ class Transfer(AccountCommandData):
 
 class AdjustBalance(AccountCommandData):
     """Fact: a correction, by a person who says why. The amount is signed."""
+
+    command_class = "money"
 
     asset: Asset
     amount: Amount
@@ -103,6 +129,8 @@ class AdjustBalance(AccountCommandData):
 
 
 class SuspendAccount(AccountCommandData):
+    command_class = "admin"
+
     reason: Text | None = None
     actor: Text | None = None
 
@@ -131,6 +159,8 @@ _NEED_STOP_PRICE = frozenset(
 
 
 class OrderCommandData(AccountCommandData):
+    command_class: ClassVar[CommandClass] = "trade"
+
     order_id: UUID
 
 
@@ -197,6 +227,8 @@ class OrderFactData(OrderCommandData):
     """A fact about an order. `instrument`, `side` and `quantity` let the ledger record an order
     that it never saw submitted; they are ignored for one it knows."""
 
+    command_class = "report"
+
     occurred_at: Time | None = None
     venue_order_id: VenueId | None = None
     client_order_id: VenueId | None = None
@@ -261,6 +293,8 @@ class ExpireOrder(OrderFactData):
 
 
 class AllocationCommandData(AccountCommandData):
+    command_class = "admin"
+
     strategy_id: StrategyId
 
     @model_validator(mode="after")
@@ -289,7 +323,7 @@ class DeactivateStrategy(AllocationCommandData):
 
 
 class RebalanceAllocations(AccountCommandData):
-    pass
+    command_class = "admin"
 
 
 # --- instrument -----------------------------------------------------------------------
@@ -332,5 +366,13 @@ _MODELS: tuple[type[CommandData], ...] = (
 COMMAND_DATA: dict[str, type[CommandData]] = {model.__name__: model for model in _MODELS}
 """The model of each command type."""
 
+FAMILIES = frozenset(model.family for model in _MODELS if model.family is not None)
+"""What commands of no account are about."""
+
 TIMED = frozenset(model for model in _MODELS if "occurred_at" in model.model_fields)
 """The models that may say when it happened."""
+
+
+def is_fact(data: CommandData) -> bool:
+    """Whether it reports what has happened, and so may overdraw an account."""
+    return isinstance(data, Deposit | AdjustBalance | OrderFactData)

@@ -11,6 +11,9 @@ from uuid import UUID
 
 import typer
 
+from ledger.cli.output import Columns, Format, write
+from ledger.operate import terminal
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -38,21 +41,20 @@ EffectiveAt = Annotated[
 ]
 LOOK_SECONDS = 0.01
 """Pause between two looks at how far a read model is."""
-TABLE_WIDTH = 500
-"""Wider than any row: a terminal wraps whole lines, which reads better than cut ids."""
 
 SHOWN = {
     "balances": "sub_account asset total available locked updated_at",
-    "orders": "order_id created_at sub_account instrument side order_type quantity price "
-    "filled_quantity avg_fill_price status",
-    "order_fills": "fill_timestamp order_id trade_id sub_account instrument side quantity price "
-    "commission commission_asset late voided",
-    "transactions": "timestamp sub_account asset direction reason amount closing_balance order_id",
+    "orders": "order_id status instrument side quantity filled_quantity price avg_fill_price "
+    "order_type sub_account created_at",
+    "order_fills": "fill_timestamp instrument side quantity price trade_id commission "
+    "commission_asset late voided sub_account order_id",
+    "transactions": "timestamp sub_account asset direction amount closing_balance reason order_id",
     "user_strategy_assignments": "strategy_id allocation_percent risk_multiplier is_active "
     "auto_rebalance assigned_at",
     "portfolio_snapshots": "time total_balance available_balance base_currency unvalued_assets",
 }
-"""The columns of the table for people: what fits on a screen. JSON has all of them."""
+"""The columns of the table for people, the most important first: those that a terminal has no room
+for are left out from the end. JSON has all."""
 
 
 class NotReached(Exception):
@@ -75,11 +77,12 @@ def balances(
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
     min_position: MinPosition = None,
+    columns: Columns = None,
     json: Json = False,
 ) -> None:
     """What each sub-account holds, by asset."""
     where = {"account_id": account, "asset": asset}
-    then = _Then(known_at, effective_at, min_position)
+    then = _Then(known_at, effective_at, min_position, columns)
     _print("BALANCES", where, then, limit, json)
 
 
@@ -91,11 +94,12 @@ def orders(
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
     min_position: MinPosition = None,
+    columns: Columns = None,
     json: Json = False,
 ) -> None:
     """Orders of an account, newest first."""
     where = {"account_id": account, "status": _order_status(status)}
-    _print("ORDERS", where, _Then(known_at, effective_at, min_position), limit, json)
+    _print("ORDERS", where, _Then(known_at, effective_at, min_position, columns), limit, json)
 
 
 @app.command()
@@ -104,10 +108,11 @@ def order(
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
     min_position: MinPosition = None,
+    columns: Columns = None,
     json: Json = False,
 ) -> None:
     """One order."""
-    then = _Then(known_at, effective_at, min_position)
+    then = _Then(known_at, effective_at, min_position, columns)
     _print("ORDER", {"order_id": order_id}, then, None, json)
 
 
@@ -118,10 +123,11 @@ def fills(
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
     min_position: MinPosition = None,
+    columns: Columns = None,
     json: Json = False,
 ) -> None:
     """Fills of an account's orders, newest first."""
-    then = _Then(known_at, effective_at, min_position)
+    then = _Then(known_at, effective_at, min_position, columns)
     _print("FILLS", {"account_id": account}, then, limit, json)
 
 
@@ -133,28 +139,49 @@ def transactions(
     known_at: KnownAt = None,
     effective_at: EffectiveAt = None,
     min_position: MinPosition = None,
+    columns: Columns = None,
     json: Json = False,
 ) -> None:
     """Each movement of money, both sides of it, newest first."""
     where = {"account_id": account, "asset": asset}
-    then = _Then(known_at, effective_at, min_position)
+    then = _Then(known_at, effective_at, min_position, columns)
     _print("TRANSACTIONS", where, then, limit, json)
 
 
 @app.command()
 def allocations(
-    account: Account, limit: Limit = None, min_position: MinPosition = None, json: Json = False
+    account: Account,
+    limit: Limit = None,
+    min_position: MinPosition = None,
+    columns: Columns = None,
+    json: Json = False,
 ) -> None:
     """The strategies assigned to an account, and their shares."""
-    _print("ALLOCATIONS", {"account_id": account}, _Then(min_position=min_position), limit, json)
+    _print(
+        "ALLOCATIONS",
+        {"account_id": account},
+        _Then(min_position=min_position, columns=columns),
+        limit,
+        json,
+    )
 
 
 @app.command()
 def snapshots(
-    account: Account, limit: Limit = None, min_position: MinPosition = None, json: Json = False
+    account: Account,
+    limit: Limit = None,
+    min_position: MinPosition = None,
+    columns: Columns = None,
+    json: Json = False,
 ) -> None:
     """What an account was worth over time, newest first."""
-    _print("SNAPSHOTS", {"account_id": account}, _Then(min_position=min_position), limit, json)
+    _print(
+        "SNAPSHOTS",
+        {"account_id": account},
+        _Then(min_position=min_position, columns=columns),
+        limit,
+        json,
+    )
 
 
 def _order_status(text: str | None) -> str | None:
@@ -167,11 +194,13 @@ def _order_status(text: str | None) -> str | None:
 
 
 class _Then(NamedTuple):
-    """As of when the rows are wanted: now, but not before `min_position`; or a past moment."""
+    """As of when the rows are wanted: now, but not before `min_position`; or a past moment. And
+    the `columns` of the table, where they were asked for."""
 
     known_at: str | None = None
     effective_at: str | None = None
     min_position: int | None = None
+    columns: str | None = None
 
 
 def _print(
@@ -182,7 +211,7 @@ def _print(
 
     question: Question = getattr(queries, name)
     if then.known_at is None and then.effective_at is None:
-        _print_present(question, where, then.min_position, limit, json)
+        _print_present(question, where, then, limit, json)
     elif then.min_position is not None:
         raise typer.BadParameter("--min-position is about the present: leave out the past moment")
     else:
@@ -192,31 +221,26 @@ def _print(
 def _print_present(
     question: "Question",
     where: Mapping[str, object],
-    min_position: int | None,
+    then: _Then,
     limit: int | None,
     json: bool,
 ) -> None:
     import psycopg
 
     from ledger import queries
-    from ledger.operate.roles import AUDITOR, step_down
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
     settings = load()
     conditions = {name: value for name, value in where.items() if value is not None}
     with database(settings) as url, psycopg.connect(url) as connection:
-        if min_position is not None:
-            _wait_for(connection, question.view, min_position, settings.query_wait_seconds)
-        step_down(connection, AUDITOR)
+        if then.min_position is not None:
+            _wait_for(connection, question.view, then.min_position, settings.query_wait_seconds)
         with connection.cursor(name="query") as cursor:
             cursor.itersize = FETCH_ROWS
             cursor.execute(queries.statement(question, conditions), {**conditions, "limit": limit})
             names = [column.name for column in cursor.description or ()]
-            if json:
-                _print_json(names, cursor)
-            else:
-                _print_table(names, SHOWN[question.view].split(), cursor)
+            _write(question, names, cursor, then, json)
 
 
 def _print_past(
@@ -244,10 +268,7 @@ def _print_past(
         names = _columns(connection, question.view)
         found = tell[question.view](connection, whose, moment, **dict(narrowed))
         rows = ([row[name] for name in names] for row in islice(found, limit))
-        if json:
-            _print_json(names, rows)
-        else:
-            _print_table(names, SHOWN[question.view].split(), rows)
+        _write(question, names, rows, then, json)
 
 
 def _columns(connection: "psycopg.Connection[Any]", view: str) -> list[str]:
@@ -281,32 +302,13 @@ def _wait_for(
         time.sleep(LOOK_SECONDS)
 
 
-def _print_json(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    import orjson
-
-    from ledger.queries import plain
-
-    before = "["
-    for row in rows:
-        values = {name: plain(value) for name, value in zip(names, row, strict=True)}
-        typer.echo(before + orjson.dumps(values).decode(), nl=False)
-        before = ",\n "
-    typer.echo("]" if before != "[" else "[]")
-
-
-def _print_table(names: Sequence[str], shown: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    places = [names.index(name) for name in shown]
-    table = Table(*(Column(name, no_wrap=True) for name in shown), box=None)
-    for row in rows:
-        table.add_row(*(_text(row[place]) for place in places))
-    console = Console(width=TABLE_WIDTH)
-    console.print(table if table.row_count else "no rows", markup=False)
-
-
-def _text(value: object) -> str:
-    from ledger.queries import plain
-
-    return "" if value is None else str(plain(value))
+def _write(
+    question: "Question",
+    names: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    then: _Then,
+    json: bool,
+) -> None:
+    found = (dict(zip(names, row, strict=True)) for row in rows)
+    form, shown = Format.JSON if json else Format.TABLE, SHOWN[question.view].split()
+    write(found, names, form, terminal.output(), shown, then.columns)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from ledger.bus.connection import COMMANDS_PREFIX, COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
+from ledger.bus.command_subjects import COMMANDS_PREFIX
+from ledger.bus.connection import COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
 from ledger.bus.event_stream import EVENTS_STREAM
 from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
-from ledger.command_data import COMMAND_DATA, InstrumentCommandData
+from ledger.command_data import COMMAND_CLASSES, COMMAND_DATA
 from ledger.contract.schemas import OUTCOME_FILE, Schema, command_file, event_file
 from ledger.eventstore.codec import EVENT_CLASSES
 from ledger.programs.queries import POSITION_OF, QUERY_PREFIX, QUESTIONS
@@ -39,12 +40,15 @@ _ANSWER: Schema = {
     "required": ["position", "rows", "more"],
 }
 
+_SENT_BY = {
+    "class": f"The command's class: {', '.join(COMMAND_CLASSES)}. Each message says its own.",
+    "sender": "The name of the NATS user; `anonymous` on a server without users.",
+}
+
 
 def document() -> Schema:
     """What is sent and received on the bus, as the ledger sees it."""
-    about_accounts = [
-        name for name, model in COMMAND_DATA.items() if not issubclass(model, InstrumentCommandData)
-    ]
+    about_accounts = [name for name, model in COMMAND_DATA.items() if model.family is None]
     about_instruments = [name for name in COMMAND_DATA if name not in about_accounts]
     return {
         "asyncapi": "3.0.0",
@@ -56,15 +60,15 @@ def document() -> Schema:
         "defaultContentType": "application/json",
         "channels": {
             "accountCommands": _channel(
-                f"{COMMANDS_PREFIX}{{account_id}}",
+                f"{COMMANDS_PREFIX}{{account_id}}.{{class}}.{{sender}}",
                 f"Commands about an account, to the JetStream stream {COMMANDS_STREAM}.",
-                {"account_id": "The account's id, a UUID."},
+                {"account_id": "The account's id, a UUID in lower case with hyphens."} | _SENT_BY,
                 about_accounts,
             ),
             "instrumentCommands": _channel(
-                f"{COMMANDS_PREFIX}instruments",
+                f"{COMMANDS_PREFIX}instruments.{{class}}.{{sender}}",
                 f"Commands about instruments, to the JetStream stream {COMMANDS_STREAM}.",
-                {},
+                _SENT_BY,
                 about_instruments,
             ),
             "outcomes": {
@@ -153,6 +157,7 @@ def _operation(action: str, channel: str, **reply: str | None) -> Schema:
 def _command(name: str) -> Schema:
     return {
         "name": name,
+        "summary": f"Of the class {COMMAND_DATA[name].command_class}.",
         "contentType": "application/cloudevents+json",
         "headers": {
             "type": "object",

@@ -7,6 +7,7 @@ ledger.cli          a typer app, mounted as `ledgerctl <name>` (cli/main.py)
 
 import importlib.metadata
 
+from ledger.operate.database_url import confined
 from ledger.operate.schema import migrate
 
 
@@ -15,5 +16,5 @@ def migrate_all(database_url: str) -> list[str]:
     applied. Safe to call twice and from several processes."""
     applied = migrate(database_url)
     for entry_point in importlib.metadata.entry_points(group="ledger.migrations"):
-        entry_point.load()(database_url)
+        entry_point.load()(confined(database_url))
     return applied

@@ -59,6 +59,7 @@ class RateLimit:
             subject=command.subject,
             source=command.source,
             fingerprint=command.fingerprint,
+            sender=command.sender,
             code=RATE_LIMITED,
             message=f"account {command.subject} sends more than {self._rate:g} requests a second "
             f"({self._burst} at once): send it again later, under a new command id",

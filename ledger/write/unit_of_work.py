@@ -14,13 +14,14 @@ from uuid import UUID
 import orjson
 from uuid_utils.compat import uuid7
 
-from ledger.command_data import TIMED
+from ledger.command_data import TIMED, is_fact
 from ledger.commands import Command
 from ledger.eventstore.codec import encode
 from ledger.eventstore.store import NewEvent
 from ledger.kernel.event import Event, Rejection
 from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.accounts.rules import AccountState
+from ledger.nouns.accounts.invariants import check_event
+from ledger.nouns.accounts.rules import AccountEvent, AccountState
 from ledger.nouns.allocations import rules as allocation_rules
 from ledger.nouns.allocations.rules import AllocationState
 from ledger.nouns.instruments import rules as instrument_rules
@@ -141,7 +142,8 @@ class Work:
         event_id = None
         for event in events:
             event_id = uuid7()
-            version = self._aggregates.record(stream_type, stream_id, event)
+            self._check(event)
+            version, state_digest = self._aggregates.record(stream_type, stream_id, event)
             self.events.append(
                 NewEvent(
                     id=event_id,
@@ -150,7 +152,7 @@ class Work:
                     event_type=event.type,
                     event_version=version,
                     data=encode(event).decode(),
-                    metadata=self._metadata_of(event),
+                    metadata=self._metadata_of(event, state_digest),
                     correlation_id=command.correlation_id,
                     causation_id=cause or command.id,
                     user_id=self._user_id,
@@ -159,10 +161,18 @@ class Work:
             )
         return event_id
 
-    def _metadata_of(self, event: Event) -> str:
-        if event.schema == 1:
-            return self._metadata
-        return f'{self._metadata[:-1]},"schema":{event.schema}}}'
+    def _check(self, event: Event) -> None:
+        """Raises BrokenInvariant."""
+        if isinstance(event, AccountEvent):
+            check_event(self.account_if_known(), event, request=not is_fact(self.command.data))
+
+    def _metadata_of(self, event: Event, state_digest: str | None) -> str:
+        metadata = self._metadata
+        if event.schema != 1:
+            metadata = f'{metadata[:-1]},"schema":{event.schema}}}'
+        if state_digest is not None:
+            metadata = f'{metadata[:-1]},"state":"{state_digest}"}}'
+        return metadata
 
     def recorded_counts(self) -> Counter[UUID]:
         """How many events of each stream this command has recorded."""
@@ -176,6 +186,8 @@ def _metadata(command: Command) -> str:
         "command_type": command.type,
         "source": command.source,
     }
+    if command.sender is not None:
+        metadata["sender"] = command.sender
     if command.causation_id is not None:
         metadata["caused_by"] = command.causation_id
     if command.traceparent is not None:

@@ -108,7 +108,7 @@ class Module:
 
 def codes_in(module: Module) -> Iterator[str]:
     """The codes that a file gives to rejections and outcomes."""
-    place_of_code = {"Rejection": 0, "Decided": 2, "_invalid": None}
+    place_of_code = {"Rejection": 0, "Decided": 2, "_Fault": 1, "_invalid": None}
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue

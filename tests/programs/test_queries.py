@@ -56,7 +56,7 @@ async def running_queries(
     running = asyncio.create_task(service.run())
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            while not await readiness.queries(nats_url, security):  # noqa: ASYNC110
+            while not await readiness.queries(nats_url, security or BusSecurity()):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         yield
     finally:
@@ -185,6 +185,8 @@ async def test_one_that_waits_for_its_position_holds_up_no_other(
         ("orders", {"account_id": str(SOMEBODY), "min_position": "7"}, "min_position must be"),
         (f"orders.{SOMEBODY}", {"account_id": str(UUID(int=2))}, "is not the subject's"),
         ("orders.me", {}, "the account in the subject must be a UUID"),
+        ("balances", b'{"account_id":"x","account_id":"y"}', "'account_id' stands twice"),
+        ("balances", {"account_id": str(SOMEBODY), "asset": "a\0"}, "asset must be a text"),
         (f"position-of.{SOMEBODY}", {"command_id": str(SOMEBODY)}, "takes one of"),
     ],
 )

@@ -47,6 +47,7 @@ class Line:
     command_id: str | None
     command_type: str | None
     source: str | None
+    sender: str | None
 
 
 @dataclass
@@ -190,4 +191,5 @@ def _line(
         command_id=metadata.get("command_id"),
         command_type=metadata.get("command_type"),
         source=metadata.get("source"),
+        sender=metadata.get("sender"),
     )

@@ -46,6 +46,7 @@ class Step:
     command_id: str | None
     command_type: str | None
     source: str | None
+    sender: str | None
 
 
 @dataclass
@@ -160,6 +161,7 @@ def _steps(order_id: UUID, events: list[RecordedEvent]) -> list[Step]:
                 command_id=metadata.get("command_id"),
                 command_type=metadata.get("command_type"),
                 source=metadata.get("source"),
+                sender=metadata.get("sender"),
             )
         )
     return steps

@@ -171,7 +171,7 @@ def close(
     """For ever. Only an account without money and without orders that hold some."""
     check_not_closed(state)
     left = [
-        f"{shown(balance.total)} {asset} in {sub_account}"
+        f"{shown(balance.total)} {asset} in {sub_account}{_locked(balance)}"
         for sub_account, assets in sorted(state.balances.items())
         for asset, balance in sorted(assets.items())
         if balance.total != 0 or balance.locked != 0
@@ -184,6 +184,10 @@ def close(
             "let its orders end and withdraw everything first",
         )
     return (AccountClosed(reason=reason, actor=actor),)
+
+
+def _locked(balance: Balance) -> str:
+    return f" ({shown(balance.locked)} locked for orders)" if balance.locked else ""
 
 
 _LEFT_TOLD = 5
