@@ -42,7 +42,7 @@ from ledger.nouns.accounts.events import (
     Reason,
     TradeSettled,
 )
-from ledger.nouns.accounts.state import ACCOUNT
+from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.allocations import state as allocation_state
 from ledger.nouns.allocations.events import StrategyAssigned
 from ledger.nouns.allocations.state import ALLOCATION

@@ -73,8 +73,9 @@ def build(database_url: str, names: Sequence[str]) -> Built:
         head = reader.head(connection)
         targets = [Target(name, f"{name}_benchmark") for name in names]
         for target in targets:
-            generations.drop(connection, target.schema)
-            generations.create_tables(connection, _find(target.projection_name), target.schema)
+            projection = _find(target.projection_name)
+            generations.drop(connection, projection, target.schema)
+            generations.create_tables(connection, projection, target.schema)
         filled = parallel_fill.fill(database_url, targets, find=_find, up_to=head, limits=_LIMITS)
     memory = filled.peak_memory_bytes + parallel_fill.peak_memory_bytes()
     return Built(sum(filled.events.values()), time.perf_counter() - started, memory / 2**20)

@@ -48,6 +48,8 @@ from ledger.bus.queries import (
     QueryRefused,
 )
 from ledger.bus.security import BusSecurity
+from ledger.kernel import strict_json
+from ledger.kernel.text import visible
 from ledger.operate.schema import check_schema
 from ledger.operate.servers import find_nats
 from ledger.operate.settings import Settings, load
@@ -273,8 +275,8 @@ def _endpoint(subject: str) -> tuple[str, UUID | None]:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        asked = orjson.loads(body) if body else {}
-    except orjson.JSONDecodeError as error:
+        asked = strict_json.loads(body) if body else {}
+    except strict_json.InvalidJson as error:
         raise QueryRefused(INVALID_QUERY, f"the question is not JSON: {error}") from error
     if not isinstance(asked, dict):
         raise QueryRefused(INVALID_QUERY, "the question must be a JSON object")
@@ -361,7 +363,7 @@ async def _respond(request: Request, body: bytes) -> None:
 
 async def _respond_error(request: Request, refused: QueryRefused) -> None:
     body = orjson.dumps({"code": refused.code, "message": str(refused)})
-    header = " ".join(str(refused).split())  # a header is one line
+    header = visible(str(refused))  # a header is one line
     try:
         await request.respond_error(refused.code, header, body)
     except (ValueError, nats.errors.Error) as error:

@@ -51,8 +51,8 @@ class ProjectionSettings(BaseSettings):
         default=60.0,
         gt=0,
         description="Longest time in seconds that a finished rebuild or a rollback waits for "
-        "readers who hold on to a read model in a long transaction. Nobody waits meanwhile; the "
-        "build is kept.",
+        "readers who hold on to a read model in a long transaction, and afterwards for those who "
+        "began before the swap. Nobody waits meanwhile, and nothing is lost when it is over.",
     )
     projection_poll_seconds: float = Field(
         default=1.0,

@@ -13,6 +13,10 @@ OPEN_TO_PROJECTIONS = (
     *("ledger.kernel", "ledger.nouns", "ledger.eventstore"),
     *("ledger.bus", "ledger.subscriptions", "ledger.operate"),  # to answer questions
 )
+PRINTING = (
+    *("typer.echo", "typer.secho", "Console(", "rich.table", "rich.tree", "rich.live"),
+    *("sys.stdout.write", "sys.stdout.buffer", "sys.stderr.write", "__stdout__", "__stderr__"),
+)
 
 
 def python_files(*directories: str) -> list[Path]:
@@ -92,6 +96,21 @@ def test_the_domain_has_no_clock_no_chance_and_no_outside_world(path: Path) -> N
     floats = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     assert imported & forbidden == set()
     assert not any(isinstance(node.value, float) for node in floats), "money is never a float"
+
+
+@pytest.mark.parametrize("path", python_files("ledger", "projections"), ids=relative)
+def test_whatever_is_printed_is_escaped_by_the_one_module_that_prints(path: Path) -> None:
+    """Logs are JSON and escaped where they are configured; a checker that can be copied stands
+    alone."""
+    if relative(path) in (
+        "ledger/operate/terminal.py",
+        "ledger/operate/logging.py",
+        "ledger/audit/prove/check_proof.py",
+    ):
+        return
+    text = path.read_text(encoding="utf-8")
+    for printing in PRINTING:
+        assert printing not in text, f"say it with ledger.operate.terminal instead of {printing}"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
+from ledger.bus.command_subjects import CommandSubject
 from ledger.kernel.command import Command, InvalidCommand
 from ledger.nouns import COMMAND_DATA
 from ledger.nouns.accounts.commands import Deposit
@@ -51,7 +52,7 @@ def test_a_whole_message_becomes_a_command() -> None:
     command = read(
         order_message()
         | {"time": "2026-11-21T11:00:00+01:00", "correlationid": str(correlation), "extra": 1},
-        subject=str(ACCOUNT),
+        sent_to=CommandSubject(str(ACCOUNT), "trade", "s-7"),
     )
     assert isinstance(command, Command)
     assert isinstance(command.data, SubmitOrder)
@@ -134,7 +135,9 @@ def test_an_asset_of_ten_thousand_characters_is_refused() -> None:
 
 
 def test_a_message_sent_to_another_subject_than_its_own_is_refused() -> None:
-    assert "is not the" in fault(order_message(), subject=str(uuid4()))
+    assert "is not the" in fault(
+        order_message(), sent_to=CommandSubject(str(uuid4()), "trade", "s-7")
+    )
 
 
 def test_commands_about_instruments_have_a_subject_of_their_own() -> None:

@@ -186,6 +186,8 @@ def test_nobody_is_granted_to_change_history_not_even_the_owner(database_url: st
         ("ledger_operator", "UPDATE event_projections SET status = 'PAUSED'", True),
         ("ledger_monitor", "SELECT max(position) FROM event_store", True),
         ("ledger_monitor", "SELECT event_data FROM event_store", False),
+        ("ledger_sealer", "SELECT FROM event_store", True),
+        ("ledger_sealer", "SELECT FROM command_inbox", False),
         ("ledger_user", "SELECT FROM event_store", False),
     ],
 )

@@ -18,7 +18,12 @@ import pytest
 
 from ledger.operate.embedded import programs as embedded_programs
 from ledger.operate.embedded import root
-from ledger.operate.embedded.directory import DataDirectoryInUse, running_services
+from ledger.operate.embedded.directory import (
+    PRIVATE,
+    PRIVATE_OF_ROOT,
+    DataDirectoryInUse,
+    running_services,
+)
 from ledger.operate.embedded.servers import EmbeddedError, EmbeddedNats, EmbeddedPostgres
 
 OWNER = """
@@ -118,6 +123,54 @@ def test_nats_keeps_its_port_over_a_restart_and_a_crash(nats_server: EmbeddedNat
         port = int(url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             assert b'"jetstream":true' in connection.recv(4096)
+
+
+def test_another_server_on_the_same_data_has_the_same_port_and_token(
+    server_directory: Path,
+) -> None:
+    with EmbeddedNats(server_directory) as first:
+        url = first.url
+    assert EmbeddedNats(server_directory).url == url
+    moved = EmbeddedNats(server_directory, port=first_free_port())
+    assert moved.url != url
+    assert EmbeddedNats(server_directory).url == moved.url
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", int(moved.url.rpartition(":")[2])))
+        other.listen()
+        with pytest.raises(EmbeddedError, match="LEDGER_EMBEDDED_NATS_PORT"):
+            moved.start()
+
+
+def first_free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize("given", ["", "x"])
+def test_the_embedded_nats_takes_only_who_has_the_token(
+    nats_server: EmbeddedNats, given: str
+) -> None:
+    port = int(nats_server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
+        stranger.sendall(b'CONNECT {"auth_token":"%s"}\r\nPING\r\n' % given.encode())
+        told = b""
+        while more := stranger.recv(4096):
+            told += more
+    assert b"Authorization Violation" in told
+    assert b"PONG" not in told
+
+
+def test_nobody_else_can_read_what_is_in_the_data_directory(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with EmbeddedPostgres(data, fast=True), EmbeddedNats(data):
+        assert stat.S_IMODE(data.stat().st_mode) in (PRIVATE, PRIVATE_OF_ROOT)
+        readable = [
+            path.relative_to(data)
+            for path in (*data.iterdir(), *(data / "nats").iterdir())
+            if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077
+        ]
+    assert readable == []
 
 
 def test_other_commands_find_the_running_services(server_directory: Path) -> None:

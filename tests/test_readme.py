@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from ledger.operate.embedded import programs
+from ledger.operate.embedded.directory import running_services
 from tests.docs.pages import DOCS, README, ROOT, Step, is_as_told, steps
 
 PAGES = ("auditors.md", "operators.md", "rebuilding.md", "services.md")
@@ -41,7 +42,8 @@ class Shown:
         self._directory = directory
         self.said = said
         urls = dict(line.split(maxsplit=1) for line in said.splitlines()[:2])
-        self._database_url, self._nats_url = urls["PostgreSQL"], urls["NATS"]
+        self._database_url = urls["PostgreSQL"]
+        self._nats_url = running_services(directory / ".ledger")["nats"]
 
     def run(self, step: Step) -> Done:
         self._wait_until_caught_up()

@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 
+from ledger.bus.security import BusSecurity
 from ledger.operate import readiness
 from ledger.operate.settings import Settings
 from ledger.operate.supervisor import NotReady, Supervisor
@@ -85,7 +86,7 @@ def test_services_that_are_set_by_url_are_used_and_left_alone(
         assert (running.database_url, running.nats_url) == (empty_database_url, nats_url)
         assert readiness.projections(empty_database_url)
     assert not settings.data_dir.exists()
-    assert not asyncio.run(readiness.commands(nats_url))
+    assert not asyncio.run(readiness.commands(nats_url, BusSecurity()))
     assert not readiness.projections(empty_database_url)
 
 

@@ -1,9 +1,10 @@
 // A service in Node: opens an account, pays in, and tells what it sees: the outcomes of its
 // commands, the events that came of them, and the balance, one JSON object a line.
 //
-//     LEDGER_NATS_URL=nats://127.0.0.1:4222 node service.mjs
+//     LEDGER_NATS_URL=$(ledgerctl bus url) node service.mjs
 //
-// It knows the ledger by its contract only: docs/services.md and docs/schemas.
+// It knows the ledger by its contract only: docs/services.md and docs/schemas. On a server with
+// users the sender is the user's name, and so is the beginning of its inboxes.
 
 import { randomUUID } from "node:crypto";
 import { connect, createInbox, headers, JSONCodec } from "nats";
@@ -11,8 +12,17 @@ import { connect, createInbox, headers, JSONCodec } from "nats";
 const json = JSONCodec();
 const tell = (kind, what) => console.log(JSON.stringify({ kind, ...what }));
 
-const nats = await connect({ servers: process.env.LEDGER_NATS_URL, name: "node-example" });
+// The embedded server asks for a token, which is the user of its URL.
+const url = new URL(process.env.LEDGER_NATS_URL);
+const nats = await connect({
+  servers: url.host,
+  token: decodeURIComponent(url.username) || undefined,
+  name: "node-example",
+});
 const jetstream = nats.jetstream();
+
+const sender = "node-example";
+const classes = { OpenAccount: "admin", Deposit: "money", Withdraw: "money" };
 
 // Sends a command and waits for its outcome, which the ledger publishes to the inbox.
 async function submit(type, account, data) {
@@ -29,7 +39,8 @@ async function submit(type, account, data) {
     time: new Date().toISOString(),
     data,
   };
-  await jetstream.publish(`ledger.commands.${account}`, json.encode(command), { headers: replyTo });
+  const subject = `ledger.commands.${account}.${classes[type]}.${sender}`;
+  await jetstream.publish(subject, json.encode(command), { headers: replyTo });
   for await (const message of outcomes) {
     const outcome = json.decode(message.data);
     tell("outcome", outcome);

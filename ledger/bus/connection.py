@@ -1,42 +1,30 @@
-"""What the ledger has on NATS: subjects, the stream of commands, its consumers, connections.
+"""The ledger's connections to NATS, and what they have in common.
 
-LEDGER_COMMANDS keeps what services send until the worker has decided it, and for some days after:
-a database that was restored to an earlier moment gets the commands since then again from here,
-and the inbox keeps those that it has from having a second effect. A full stream refuses new
-commands (discard new), which the sender notices, instead of dropping the oldest, which nobody
-would. It has no limit of bytes of its own: the server's limit of storage is the limit. The stream
-is made once and then the operator's: replicas, limits and placement stay as `nats stream edit`
-left them.
+    connect        looks for its server for ever: services and clients
+    connect_once   raises when there is no server: health checks, commands at the terminal
 
-Batches are taken (`outbox.py`): a bus that syncs every message to its disk before it confirms is
-only fast when it can sync many at once.
+There is no other way to connect, and none without saying who we are (`BusSecurity`). Requests that
+would have their answer published where it belongs to the server or to the ledger never reach who
+answers: the connection drops them (`Connection`).
 
-Copies of a message are not dropped by the server (no `Nats-Msg-Id`): a resend must get its answer,
-and a re-used id its refusal, so both have to reach the worker. The inbox is what makes one effect.
-
-A worker makes its consumer anew whenever it begins on a connection. Its deliveries are not
-limited (max_deliver): the worker decides when to set a command aside, because the server would
-only stop delivering it and tell nobody.
+On a server with users the ledger has a NATS account, and everybody else one of their own
+(`bus_users.py`). JetStream of the ledger's account has a prefix there, which is the same in all
+accounts; a user's own `$JS.API` is answered by the server, which has no streams for it.
 """
 
-import contextlib
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
-from nats.js.errors import NotFoundError
-from uuid_utils.compat import uuid7
 
-from ledger.bus.security import BusSecurity
+from ledger.bus.command_subjects import ANONYMOUS
+from ledger.bus.security import BusSecurity, inbox_prefix
 from ledger.bus.wire import take_in_bulk
-from ledger.operate.settings import Settings
 
 COMMANDS_STREAM = "LEDGER_COMMANDS"
-COMMANDS_PREFIX = "ledger.commands."
-COMMANDS_CONSUMER = "ledger-worker"
-"""What the names of the consumers of the commands begin with."""
 OUTCOMES_SUBJECT = "ledger.outcomes.get"
 POSITION_OF_SUBJECT = "ledger.query.position-of"
 REPLY_TO = "Ledger-Reply-To"
@@ -51,10 +39,16 @@ JETSTREAM_TIMEOUT_SECONDS = 2.0
 """A server that does not answer a request about streams by then is asked again."""
 MAX_REPLY_SUBJECT_LENGTH = 255
 """Longest reply subject that is answered: inboxes have about 50 characters."""
-BATCHES_IN_FLIGHT = 4
-"""Batches of commands that the server hands out before the first is acknowledged: one in work and
-one ready, for this worker and for another."""
+LEDGER_API = "$JS.LEDGER.API"
+"""JetStream of the ledger's account, as it is spelled on a server with users."""
+WITNESS_API = "$JS.WITNESS.API"
+"""JetStream of the account that keeps the heads of the seals, which nobody of the ledger's own can
+take back."""
+CONSUMER_GUARD = "ledger.consumers."
+"""Where the server sends what users want to have made (`consumer_guard.py`)."""
 SECONDS_PER_DAY = 86_400
+MESSAGE_TOO_LARGE = 10054
+"""The server's code for a message above what the stream takes."""
 
 _log = structlog.get_logger(__name__)
 
@@ -64,39 +58,88 @@ class UnusableSubject(ValueError):
 
 
 Callback = Callable[[], Awaitable[None]]
-_RESERVED_REPLIES = (
-    "$",
-    COMMANDS_PREFIX,
-    "ledger.outcomes.",
-    "ledger.events.",
-    "ledger.query.",
-    "ledger.seals",
-)
+_RESERVED_REPLIES = ("$", "ledger.")
+_ANSWERED = ("ledger.outcomes.", "ledger.query.", CONSUMER_GUARD, "$SRV.")
+"""What the subjects of requests to the ledger begin with."""
 _USUAL_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _USUAL_INBOX = re.compile(r"_INBOX(?:\.[A-Za-z0-9_-]+)+")
+
+
+class Connection(Client):
+    """A connection that knows who it is, and where on this server the ledger's streams are."""
+
+    def __init__(self, security: BusSecurity) -> None:
+        super().__init__()
+        self.sender = security.user or ANONYMOUS
+        """Our name, as the last token of the subjects that we send commands to."""
+        self.api_prefix = api.DEFAULT_PREFIX if security.user is None else LEDGER_API
+        self._witness_prefix = api.DEFAULT_PREFIX if security.user is None else WITNESS_API
+        take_in_bulk(self, accepts=_may_be_answered)
+
+    def jetstream(self, **options: Any) -> JetStreamContext:
+        """JetStream of the ledger."""
+        return super().jetstream(**{"prefix": self.api_prefix} | options)
+
+    def witness(self, **options: Any) -> JetStreamContext:
+        """JetStream of those who keep the heads of the seals."""
+        return super().jetstream(**{"prefix": self._witness_prefix} | options)
+
+
+def _may_be_answered(subject: str, reply: str) -> bool:
+    """False for a request to us whose answer would go where nobody may have us publish."""
+    if not reply or not subject.startswith(_ANSWERED):
+        return True
+    try:
+        checked_reply_subject(reply)
+    except UnusableSubject as error:
+        shown = reply[:MAX_REPLY_SUBJECT_LENGTH]
+        _log.debug("request_not_answered", subject=subject, reply=shown, reason=str(error))
+        return False
+    return True
+
+
+async def connect_once(
+    url: str, name: str, *, security: BusSecurity, timeout: float = CONNECT_TIMEOUT_SECONDS
+) -> Connection:
+    """A connection to one of the servers, or an error if none is there (nats.errors.Error,
+    OSError). It is not looked for again when it is lost. Raises UnusableCredentials."""
+
+    async def ignore(_: Exception) -> None:
+        """The error is raised as well."""
+
+    connection = Connection(security)
+    await connection.connect(
+        url.split(","),
+        name=name,
+        allow_reconnect=False,
+        connect_timeout=timeout,  # type: ignore[arg-type]  # it waits that long
+        error_cb=ignore,
+        **security.options(),
+    )
+    return connection
 
 
 async def connect(
     url: str,
     name: str,
     *,
+    security: BusSecurity,
     retry_wait: float,
     on_disconnect: Callback | None = None,
     on_reconnect: Callback | None = None,
     on_error: Callable[[str], None] | None = None,
-    security: BusSecurity | None = None,
-) -> Client:
+    log: Any = _log,
+) -> Connection:
     """A connection that looks for its server for ever, now and whenever it is lost. `url` may name
-    several servers, separated by commas. Raises UnusableCredentials."""
+    several servers, separated by commas. `log` is who tells of it. Raises UnusableCredentials."""
 
-    connection = Client()
-    take_in_bulk(connection)
+    connection = Connection(security)
     told: set[str] = set()
 
     async def failed(error: Exception) -> None:
         # Each attempt to connect that fails ends up here: one line says it as well as hundreds.
         text = str(error) or type(error).__name__
-        tell = _log.debug if text in told else _log.warning
+        tell = log.debug if text in told else log.warning
         told.add(text)
         if on_error is not None:
             on_error(text)
@@ -104,13 +147,13 @@ async def connect(
 
     async def disconnected() -> None:
         if not connection.is_closed:  # by ourselves
-            _log.warning("nats_disconnected", url=url, connection=name)
+            log.warning("nats_disconnected", url=url, connection=name)
         if on_disconnect is not None:
             await on_disconnect()
 
     async def reconnected() -> None:
         told.clear()
-        _log.info("nats_reconnected", url=url, connection=name)
+        log.info("nats_reconnected", url=url, connection=name)
         if on_reconnect is not None:
             await on_reconnect()
 
@@ -124,116 +167,22 @@ async def connect(
         error_cb=failed,
         disconnected_cb=disconnected,
         reconnected_cb=reconnected,
-        **(security.options() if security else {}),
+        **security.options(),
     )
     return connection
 
 
-async def ensure_commands_stream(jetstream: JetStreamContext, settings: Settings) -> int:
-    """Makes the stream of commands if there is none. Returns the number of its partitions."""
-    partitions = settings.command_partitions
-    try:
-        existing = await jetstream.stream_info(COMMANDS_STREAM)
-        return _partitions(existing.config)
-    except NotFoundError:
-        await jetstream.add_stream(
-            api.StreamConfig(
-                name=COMMANDS_STREAM,
-                description="Commands to the ledger, as CloudEvents",
-                subjects=[COMMANDS_PREFIX + (">" if partitions == 1 else "*")],
-                subject_transform=None if partitions == 1 else _transform(partitions),
-                retention=api.RetentionPolicy.LIMITS,
-                storage=api.StorageType.FILE,
-                discard=api.DiscardPolicy.NEW,
-                max_age=settings.command_retention_days * SECONDS_PER_DAY,
-                allow_atomic=True,
-            )
-        )
-        _log.info("stream_created", stream=COMMANDS_STREAM, partitions=partitions)
-        return partitions
-
-
-def _transform(partitions: int) -> api.SubjectTransform:
-    """Commands are stored under their partition and account; who sends knows nothing of it."""
-    return api.SubjectTransform(
-        src=COMMANDS_PREFIX + "*",
-        dest=f"{COMMANDS_PREFIX}{{{{partition({partitions},1)}}}}.{{{{wildcard(1)}}}}",
-    )
-
-
-def _partitions(stream: api.StreamConfig) -> int:
-    transform = stream.subject_transform
-    found = _PARTITIONS.search(transform.dest) if transform and transform.dest else None
-    return int(found[1]) if found else 1
-
-
-_PARTITIONS = re.compile(r"partition\((\d+),")
-
-
-def partition_name(consumer: str) -> str:
-    """What the consumers of one partition have in common, one after the other."""
-    return consumer.partition("_")[0]
-
-
-def account_of(subject: str) -> str:
-    """The last token of the subject that a command was sent to, which names its account."""
-    token = subject.removeprefix(COMMANDS_PREFIX)
-    return token.rpartition(".")[2] if token[:1].isdigit() and "." in token else token
-
-
-async def begin_commands_consumer(
-    jetstream: JetStreamContext, settings: Settings, partition: int, partitions: int
-) -> str:
-    """Makes a new consumer for a partition, to go on behind what is acknowledged, and deletes those
-    before it. Returns its name, which no other ever had.
-
-    New, because what was handed out before and not acknowledged would come again only after a
-    while, behind newer commands. And with a name of its own, because a worker that hung or lost its
-    lease may still ask the consumer that it knows: commands that it got from ours would be
-    overtaken by those that we get. If we end between the two steps, the next worker goes on behind
-    whichever of them has acknowledged the most.
-    """
-    partition_is = COMMANDS_CONSUMER if partitions == 1 else f"{COMMANDS_CONSUMER}-{partition}"
-    before = [
-        one for one in await _consumers(jetstream) if partition_name(one.name) == partition_is
-    ]
-    floors = [one.ack_floor.stream_seq for one in before if one.ack_floor]
-    name = f"{partition_is}_{uuid7().hex}"
-    await jetstream.add_consumer(
-        COMMANDS_STREAM,
-        api.ConsumerConfig(
-            name=name,
-            durable_name=name,
-            filter_subject=None if partitions == 1 else f"{COMMANDS_PREFIX}{partition}.*",
-            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=max(floors, default=0) + 1,
-            ack_policy=api.AckPolicy.EXPLICIT,
-            ack_wait=settings.command_ack_wait_seconds,
-            max_ack_pending=settings.command_batch_size * BATCHES_IN_FLIGHT,
-            max_deliver=-1,
-        ),
-    )
-    for one in before:
-        with contextlib.suppress(NotFoundError):  # another worker was faster
-            await jetstream.delete_consumer(COMMANDS_STREAM, one.name)
-    return name
-
-
-async def _consumers(jetstream: JetStreamContext) -> list[api.ConsumerInfo]:
-    """All of the commands' stream; the server tells some hundred at once."""
-    found: list[api.ConsumerInfo] = []
-    while page := await jetstream.consumers_info(COMMANDS_STREAM, offset=len(found)):
-        found += page
-    return found
-
-
-def checked_reply_subject(subject: str) -> str:
-    """The subject, if an outcome may be published to it.
+def checked_reply_subject(subject: str, of: str | None = None) -> str:
+    """The subject, if an answer may be published to it: to an inbox `of` the user, where the
+    server vouches for users.
 
     Raises UnusableSubject for what is no subject, and for those with which a sender would have
-    the ledger speak to the server, or to itself, in its own name.
+    the ledger speak to the server, to itself, or to somebody else in its own name.
     """
-    if len(subject) <= MAX_REPLY_SUBJECT_LENGTH and _USUAL_INBOX.fullmatch(subject):
+    usual = len(subject) <= MAX_REPLY_SUBJECT_LENGTH and _USUAL_INBOX.fullmatch(subject)
+    if of is not None and not subject.startswith(f"{inbox_prefix(of)}."):
+        raise UnusableSubject(f"is not an inbox of {of}: {inbox_prefix(of)}.…")
+    if usual:
         return subject
     if len(subject) > MAX_REPLY_SUBJECT_LENGTH:
         raise UnusableSubject(

@@ -14,10 +14,11 @@ from uuid import UUID
 import orjson
 from uuid_utils import uuid7
 
-from ledger.bus.connection import COMMANDS_PREFIX, is_subject_token
+from ledger.bus.command_subjects import command_subject
+from ledger.bus.connection import is_subject_token
 from ledger.kernel import money
-from ledger.kernel.command import SPECVERSION, CommandData
-from ledger.nouns import FAMILIES, FAMILY_OF_COMMAND
+from ledger.kernel.command import COMMAND_CLASSES, SPECVERSION, CommandData
+from ledger.nouns import COMMAND_DATA, FAMILIES, FAMILY_OF_COMMAND
 
 
 class CommandNotSendable(ValueError):
@@ -66,8 +67,9 @@ def _dumped(value: object) -> bytes:
     return orjson.dumps(value, default=_text, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
-def nats_subject(subject: object) -> str:
-    """The NATS subject for a command with this subject. Raises CommandNotSendable."""
+def nats_subject(envelope: Mapping[str, Any], sender: str) -> str:
+    """The NATS subject that the command is sent to. Raises CommandNotSendable."""
+    subject = envelope["subject"]
     if not isinstance(subject, str) or not subject:
         raise CommandNotSendable(
             "the command names no account: give data.account_id, or a subject "
@@ -75,7 +77,23 @@ def nats_subject(subject: object) -> str:
         )
     if not is_subject_token(subject):
         raise CommandNotSendable(f"subject {subject[:80]!r} is not an account's id")
-    return COMMANDS_PREFIX + subject
+    model = COMMAND_DATA.get(str(envelope.get("type")))
+    # What is no command has no class: any will do for the worker to say so.
+    command_class = COMMAND_CLASSES[0] if model is None else model.command_class
+    return command_subject(subject, command_class, sender)
+
+
+def data_with_account(
+    command_type: object, data: Mapping[str, Any] | None, account_id: object
+) -> dict[str, Any]:
+    """The data, with the account in it where the command must name it and only its sender does."""
+    given = dict(data or {})
+    model = COMMAND_DATA.get(command_type) if isinstance(command_type, str) else None
+    if model is not None and account_id is not None:
+        field = model.model_fields.get("account_id")
+        if field is not None and field.is_required():
+            given.setdefault("account_id", account_id)
+    return given
 
 
 def data_of(command: CommandData) -> dict[str, Any]:

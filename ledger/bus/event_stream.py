@@ -66,6 +66,7 @@ async def ensure_events_stream(jetstream: JetStreamContext, settings: Settings) 
                 discard=api.DiscardPolicy.OLD,
                 max_age=settings.event_retention_days * SECONDS_PER_DAY,
                 max_bytes=settings.event_retention_bytes,
+                max_msg_size=settings.bus_message_limit_bytes,
                 duplicate_window=min(
                     DUPLICATE_WINDOW_SECONDS, settings.event_retention_days * SECONDS_PER_DAY
                 ),
@@ -151,47 +152,6 @@ def _last_before_retention(connection: psycopg.Connection[Any], days: float) -> 
     return low
 
 
-class Start(NamedTuple):
-    """Where a reader begins: the sequence number of the first message it lacks; and the position
-    of the first message that the stream has, None while it has none."""
-
-    sequence: int
-    first_position: int | None
-
-
-async def sequence_after(jetstream: JetStreamContext, position: int) -> Start:
-    """Where the events after the position begin: order of messages and order of positions are the
-    same, so what is not where it should be is found by halving."""
-    state = (await jetstream.stream_info(EVENTS_STREAM)).state
-    first = await _position_at(jetstream, state.first_seq) if state.messages else None
-    if first is None:
-        return Start(state.last_seq + 1, None)
-    guess = state.first_seq + position + 1 - first
-    near = state.first_seq <= guess <= state.last_seq
-    if near and await _position_at(jetstream, guess) == position + 1:
-        return Start(guess, first)
-    low, high = state.first_seq, state.last_seq + 1
-    while low < high:
-        middle = (low + high) // 2
-        found = await _position_at(jetstream, middle)
-        if found is None or found > position:
-            high = middle
-        else:
-            low = middle + 1
-    return Start(low, first)
-
-
 async def newest_position(jetstream: JetStreamContext) -> int:
     """The position of the stream's last event; 0 while it has none."""
     return (await last_published(jetstream))[1] or 0
-
-
-async def _position_at(jetstream: JetStreamContext, sequence: int) -> int | None:
-    """The position of the first message from the sequence number on; None if there is none."""
-    try:
-        message = await jetstream.get_msg(
-            EVENTS_STREAM, seq=sequence, subject=ALL_EVENTS, next=True
-        )
-    except nats.js.errors.NotFoundError:
-        return None
-    return int((message.headers or {}).get(POSITION, "0"))

@@ -21,7 +21,7 @@ class NotPermitted(Exception):
     def __init__(self, subject: str) -> None:
         super().__init__(
             f"the NATS server does not permit this user {subject}. Have an operator grant it: "
-            "`ledgerctl bus user service --account …`, and check LEDGER_NATS_USER."
+            "`ledgerctl bus user NAME --account … --may …`, and check LEDGER_NATS_USER."
         )
         self.subject = subject
 

@@ -16,12 +16,12 @@ from typing import Self
 
 import nats.errors
 import orjson
-from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.js import api
 
 from ledger.bus import connection as bus
 from ledger.bus import delivery, wire
+from ledger.bus.command_stream import partition_name
 from ledger.bus.wire import Message
 from ledger.operate.metrics import WAITING
 
@@ -51,11 +51,11 @@ class Pull:
     """Open requests to consumers, and what came of them."""
 
     def __init__(
-        self, connection: Client, stream: str, consumers: Sequence[str], batch: int
+        self, connection: bus.Connection, stream: str, consumers: Sequence[str], batch: int
     ) -> None:
         self._connection = connection
         self._batch = batch
-        next_of = f"{api.DEFAULT_PREFIX}.CONSUMER.MSG.NEXT.{stream}"
+        next_of = f"{connection.api_prefix}.CONSUMER.MSG.NEXT.{stream}"
         self._requests = [
             _Request(consumer, f"{next_of}.{consumer}", connection.new_inbox())
             for consumer in consumers
@@ -80,7 +80,7 @@ class Pull:
                 await wire.unsubscribe(self._connection, subscription)
         for request in self._requests:  # another worker's from now on, perhaps
             with contextlib.suppress(KeyError):
-                WAITING.remove(bus.partition_name(request.consumer))
+                WAITING.remove(partition_name(request.consumer))
 
     async def take(self, timeout: float) -> list[Message]:
         """The messages that are here, at most a batch; waits for a first one, and returns none
@@ -89,7 +89,10 @@ class Pull:
         if not self.waiting:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), timeout)
+                # Not wait_for: up to Python 3.11 it forgets that its task was cancelled when what
+                # it waits for happens at the same moment.
+                async with asyncio.timeout(timeout):
+                    await self._arrived.wait()
         taken = [self.waiting.popleft() for _ in range(min(self._batch, len(self.waiting)))]
         await self._ask()
         return taken
@@ -120,7 +123,7 @@ class Pull:
                 self._note_end(request, *message.status)
         newest = next((message for message in reversed(messages) if message.reply), None)
         if newest is not None:
-            WAITING.labels(bus.partition_name(request.consumer)).set(delivery.still_to_come(newest))
+            WAITING.labels(partition_name(request.consumer)).set(delivery.still_to_come(newest))
         self._arrived.set()
 
     def _note_end(self, request: _Request, status: str, reason: str) -> None:

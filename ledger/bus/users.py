@@ -1,87 +1,93 @@
-"""Who may do what on the bus: the roles, as permissions of a NATS server's users.
+"""The users of the bus, in one file that the server's configuration includes.
 
-    ledger      the ledger's own services: all that is theirs
-    operator    looks after streams and consumers, sends commands, asks everything
-    auditor     reads events, outcomes and read models; sends no command
-    service     commands, queries and events of the accounts that it is granted, nothing else
-
-A service's inboxes and its consumers bear its name, so the server can tell them from another's. The
-users are kept in one file that the server's configuration includes (deploy/nats-secure.conf).
+The file's comments are the users, a JSON object a line; the configuration below them is made from
+those each time, so a new version of the ledger brings its grants with it. A user's secret is not
+here: the server knows public keys only.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
 import nkeys
 import orjson
 
-from ledger.bus.connection import COMMANDS_PREFIX, OUTCOMES_SUBJECT, is_subject_token
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import EVENTS_PREFIX
-from ledger.bus.queries import QUERY_PREFIX
-from ledger.bus.security import UnusableCredentials, inbox_prefix
+from ledger.bus import grants
+from ledger.bus.command_subjects import ANONYMOUS
+from ledger.bus.grants import (
+    LEDGER,
+    OF_THE_LEDGER,
+    ROLES,
+    USUAL_CLASSES,
+    WITNESS,
+    Grant,
+    Role,
+    Section,
+)
+from ledger.bus.security import UnusableCredentials
+from ledger.kernel.command import CommandClass
+from ledger.nouns import FAMILIES
 
-Role = Literal["ledger", "operator", "auditor", "service"]
-ROLES: tuple[Role, ...] = ("ledger", "operator", "auditor", "service")
-_HEAD = "# Users of the ledger's bus; written by `ledgerctl bus user`.\nusers: "
-_API = "$JS.API"
+__all__ = ["ROLES", "BusUser", "UnusableUser", "public_key", "read_users", "user", "write_users"]
 
-Permissions = dict[str, Any]
+_HEAD = "# Users of the ledger's bus: written by `ledgerctl bus user`, which reads these lines.\n"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ENDS_LIKE_A_CONSUMER = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
 class UnusableUser(ValueError):
-    """The name, role and accounts make no user."""
+    """The name, role and grants make no user."""
 
 
-def permissions(role: Role, name: str, accounts: Sequence[UUID] = ()) -> Permissions:
-    """What the user may publish and subscribe to. Raises UnusableUser."""
-    if not is_subject_token(name):
-        raise UnusableUser(f"{name!r} cannot be a user's name: no blanks, no dots, no * >")
-    if (role == "service") != bool(accounts):
+class BusUser(msgspec.Struct, frozen=True):
+    """A user: its role, and of a service the accounts and families it is granted, with the classes
+    of commands that it may send."""
+
+    name: str
+    role: Role
+    nkey: str
+    accounts: tuple[UUID, ...] = ()
+    families: tuple[str, ...] = ()
+    may: tuple[CommandClass, ...] = ()
+
+    def grant(self) -> Grant:
+        """What it gets, in an account of its own."""
+        if self.role == "service":
+            return grants.of_service(self.name, self.accounts, self.families, self.may)
+        if self.role == "operator":
+            return grants.of_operator(self.name, self.may)
+        return grants.of_auditor(self.name)
+
+
+def user(
+    name: str,
+    role: Role,
+    nkey: str,
+    *,
+    accounts: Sequence[UUID] = (),
+    families: Sequence[str] = (),
+    may: Sequence[CommandClass] | None = None,
+) -> BusUser:
+    """The user; without `may`, with the usual classes of its role. Raises UnusableUser."""
+    if not _NAME.fullmatch(name) or name == ANONYMOUS or _ENDS_LIKE_A_CONSUMER.search(name):
+        raise UnusableUser(
+            f"{name!r} cannot be a user's name: 1 to 64 letters, digits, - and _, not "
+            f"{ANONYMOUS!r}, and not ending in an account's id"
+        )
+    if (role == "service") != bool(accounts or families):
         needs = "needs" if role == "service" else "takes no"
-        raise UnusableUser(f"a user of the role {role} {needs} accounts (--account)")
-    inbox = f"{inbox_prefix(name)}.>"
-    if role == "ledger":
-        publish = ["ledger.>", f"{_API}.>", "$JS.ACK.>", "_INBOX.>", "$SRV.>"]
-        subscribe = ["ledger.>", "$SRV.>", inbox]
-    elif role == "operator":
-        publish = [
-            *(f"{COMMANDS_PREFIX}>", OUTCOMES_SUBJECT, f"{QUERY_PREFIX}.>", "$SRV.>"),
-            *(f"{_API}.>", "$JS.ACK.>", "replay.>"),
-        ]
-        subscribe = ["ledger.events.>", "replay.>", inbox]
-    elif role == "auditor":
-        publish = [OUTCOMES_SUBJECT, f"{QUERY_PREFIX}.>", *_reading_events(name, [">"])]
-        publish += [f"{_API}.STREAM.{verb}.{EVENTS_STREAM}" for verb in ("INFO", "MSG.GET")]
-        publish += ["$SRV.>"]
-        subscribe = [inbox]
-    else:
-        publish = [OUTCOMES_SUBJECT]
-        for account in accounts:
-            publish += [f"{COMMANDS_PREFIX}{account}", f"{QUERY_PREFIX}.*.{account}"]
-        publish += _reading_events(name, [f"*.*.{account}" for account in accounts])
-        for account in accounts:
-            publish += _reading_events(f"{name}-{account}", [f"*.*.{account}"])
-        subscribe = [inbox]
-    return {"publish": {"allow": sorted(set(publish))}, "subscribe": {"allow": subscribe}}
-
-
-def _reading_events(consumer: str, which: Sequence[str]) -> list[str]:
-    """What it takes to follow events with the consumer of this name. The filter is part of the
-    subject that makes a consumer, so the server sees whose events are asked for."""
-    making = [f"{_API}.CONSUMER.CREATE.{EVENTS_STREAM}.{consumer}.{EVENTS_PREFIX}.{one}"
-              for one in which]  # fmt: skip
-    return [
-        *making,
-        *(
-            f"{_API}.CONSUMER.{verb}.{EVENTS_STREAM}.{consumer}"
-            for verb in ("INFO", "MSG.NEXT", "DELETE")
-        ),
-        f"$JS.ACK.{EVENTS_STREAM}.{consumer}.>",
-    ]
+        raise UnusableUser(f"a user of the role {role} {needs} accounts or families (--account)")
+    unknown = [family for family in families if family not in FAMILIES]
+    if unknown:
+        there_are = ", ".join(sorted(FAMILIES))
+        raise UnusableUser(f"there is no family {unknown[0]!r}; there are: {there_are}")
+    if may is not None and role not in USUAL_CLASSES:
+        raise UnusableUser(f"a user of the role {role} sends no commands (--may)")
+    classes = USUAL_CLASSES.get(role, ()) if may is None else may
+    return BusUser(name, role, nkey, tuple(accounts), tuple(families), tuple(classes))
 
 
 def public_key(seed_file: Path) -> str:
@@ -99,19 +105,41 @@ def public_key(seed_file: Path) -> str:
         raise UnusableCredentials(f"{seed_file} has no nkey seed: {error}") from error
 
 
-def write_user(users_file: Path, nkey: str, granted: Permissions) -> int:
-    """Puts the user into the file, in place of one with the same key; how many there are.
-    Raises UnusableUser."""
-    users: list[dict[str, Any]] = []
-    if users_file.exists():
-        text = users_file.read_text(encoding="utf-8")
-        if not text.startswith(_HEAD):
-            raise UnusableUser(f"{users_file} was not written by `ledgerctl bus user`")
-        users = orjson.loads(text.removeprefix(_HEAD))
-    users = [user for user in users if user["nkey"] != nkey]
-    users.append({"nkey": nkey, "permissions": granted})
-    content = _HEAD + orjson.dumps(users, option=orjson.OPT_INDENT_2).decode() + "\n"
+def read_users(users_file: Path) -> dict[str, BusUser]:
+    """The users in the file, by name; none if there is no file. Raises UnusableUser."""
+    if not users_file.exists():
+        return {}
+    text = users_file.read_text(encoding="utf-8")
+    if not text.startswith(_HEAD):
+        raise UnusableUser(
+            f"{users_file} was not written by this version of `ledgerctl bus user`: move it away "
+            "and make its users again, with the seeds that they have"
+        )
+    lines = text.removeprefix(_HEAD).splitlines()
+    records = [line.removeprefix("# ") for line in lines if line.startswith("# {")]
+    users = [msgspec.json.decode(record, type=BusUser) for record in records]
+    return {one.name: one for one in users}
+
+
+def write_users(users_file: Path, users: Sequence[BusUser]) -> None:
+    """The file anew, with these users."""
+    records = "".join(f"# {msgspec.json.encode(one).decode()}\n" for one in users)
+    accounts = orjson.dumps(_accounts(users), option=orjson.OPT_INDENT_2).decode()
     unfinished = users_file.with_suffix(".new")
-    unfinished.write_text(content, encoding="utf-8")
+    unfinished.write_text(f"{_HEAD}{records}accounts: {accounts}\n", encoding="utf-8")
     unfinished.replace(users_file)
-    return len(users)
+
+
+def _accounts(users: Sequence[BusUser]) -> Section:
+    ours = [one for one in users if one.role in OF_THE_LEDGER]
+    others = [one for one in users if one.role not in OF_THE_LEDGER]
+    return {
+        LEDGER: grants.ledger_account(
+            [grants.ledger_user(one.role, one.name, one.nkey) for one in ours]
+        ),
+        WITNESS: grants.witness_account(),
+        **{
+            f"user-{one.name}": grants.own_account(one.name, one.nkey, one.grant())
+            for one in others
+        },
+    }

@@ -58,10 +58,15 @@ class Message(NamedTuple):
 Take = Callable[[Sequence[Message]], None]
 
 
-class BulkParser(Parser):
-    """Hands whole reads to those who take in bulk, all else to the library."""
+Accepts = Callable[[str, str], bool]
+"""Whether a message with this subject and this reply subject is for us."""
 
-    def __init__(self, connection: Client) -> None:
+
+class BulkParser(Parser):
+    """Hands whole reads to those who take in bulk, all else that is accepted to the library."""
+
+    def __init__(self, connection: Client, accepts: Accepts) -> None:
+        self._accepts = accepts
         self._rest = b""
         self._takers: dict[int, Take] = {}
         super().__init__(connection)
@@ -93,7 +98,7 @@ class BulkParser(Parser):
             subscription_id, message, at = whole
             if subscription_id in self._takers:
                 taken.setdefault(subscription_id, []).append(message)
-            else:
+            elif self._accepts(message.subject, message.reply):
                 await self._connection._process_msg(
                     subscription_id,
                     message.subject.encode(),
@@ -128,9 +133,9 @@ def _message(read: bytes, at: int, line_end: int) -> tuple[int, Message, int] | 
     return subscription_id, message, ends + len(_END)
 
 
-def take_in_bulk(connection: Client) -> None:
+def take_in_bulk(connection: Client, *, accepts: Accepts) -> None:
     """Prepares a connection that is not open yet."""
-    connection._ps = BulkParser(connection)
+    connection._ps = BulkParser(connection, accepts)
 
 
 async def subscribe(connection: Client, subject: str, take: Take) -> Subscription:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import typer
 
+from ledger.operate import terminal
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -54,9 +56,9 @@ def list_failed(
         _print_json([_row(one) for one in found])
         return
     if not found:
-        typer.echo("no command has failed" if settled else "no failed command waits")
+        terminal.say("no command has failed" if settled else "no failed command waits")
     for one in found:
-        typer.echo(_line(one))
+        terminal.say(_line(one))
 
 
 @app.command()
@@ -72,8 +74,8 @@ def show(command_id: CommandId, json: Json = False) -> None:
     for one in found:
         for field, value in one.shown().items():
             if value is not None:
-                typer.echo(f"{field:<13} {value}")
-        typer.echo("")
+                terminal.say(f"{field:<13} {value}")
+        terminal.say()
 
 
 @app.command()
@@ -103,9 +105,9 @@ def retry(
     else:
         for outcome in outcomes:
             said = ": ".join(text for text in (outcome.code, outcome.message) if text)
-            typer.echo(f"{outcome.command_id} {outcome.status}{said and f' ({said})'}")
+            terminal.say(f"{outcome.command_id} {outcome.status}{said and f' ({said})'}")
         if not outcomes:
-            typer.echo("no failed command waits")
+            terminal.say("no failed command waits")
     if any(outcome.status in (FAILED, UNKNOWN) for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -126,12 +128,11 @@ def dismiss(command_ids: CommandIds, by: By, reason: Reason, json: Json = False)
         _print_json([{"command_id": one, "status": DISMISSED} for one in command_ids])
         return
     for command_id in command_ids:
-        typer.echo(f"{command_id} dismissed: FAILED is its outcome")
+        terminal.say(f"{command_id} dismissed: FAILED is its outcome")
 
 
 async def _retry(command_ids: "list[UUID] | None", by: str, reason: str) -> "list[Outcome]":
-    import nats
-
+    from ledger.bus.connection import connect_once
     from ledger.bus.security import BusSecurity
     from ledger.operate.servers import find_nats
     from ledger.operate.settings import load
@@ -139,9 +140,7 @@ async def _retry(command_ids: "list[UUID] | None", by: str, reason: str) -> "lis
     from ledger.write import failed_commands
 
     settings = load()
-    bus = await nats.connect(
-        find_nats(settings), allow_reconnect=False, **BusSecurity.of(settings).options()
-    )
+    bus = await connect_once(find_nats(settings), "retry", security=BusSecurity.of(settings))
     try:
         with _database() as connection:
             ids = command_ids or [one.command_id for one in failed_commands.find(connection)]
@@ -168,12 +167,12 @@ def _require(by: str, reason: str) -> None:
 @contextmanager
 def _database() -> "Iterator[psycopg.Connection[Any]]":
     """As an operator, if the login can be one."""
-    from ledger.operate.roles import at_terminal
+    from ledger.operate.roles import OPERATOR
     from ledger.operate.schema import connect
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
-    with database(load()) as url, connect(at_terminal(url)) as connection:
+    with database(load(), role=OPERATOR) as url, connect(url) as connection:
         yield connection
 
 
@@ -183,7 +182,8 @@ def _row(one: "FailedCommand") -> dict[str, Any]:
 
 def _line(one: "FailedCommand") -> str:
     line = (
-        f"{one.command_id}  {one.command_type} of {one.source} for {one.subject}, failed "
+        f"{one.command_id}  {one.command_type} of {one.source}, sent by {one.sender or 'nobody'}, "
+        f"for {one.subject}, failed "
         f"{one.failed_at:%Y-%m-%d %H:%M:%S%z} after {one.tries} tries: {one.code}: {one.message}"
     )
     if one.settled_by is not None:
@@ -192,6 +192,5 @@ def _line(one: "FailedCommand") -> str:
 
 
 def _print_json(value: object) -> None:
-    import orjson
 
-    typer.echo(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode())
+    terminal.say_json(value, pretty=True)

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger.operate import terminal
+
 if TYPE_CHECKING:
-    from ledger.operate.doctor import Finding
+    from ledger.operate.findings import Finding
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
-_COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def register(app: typer.Typer) -> None:
@@ -25,19 +27,20 @@ def migrate(json: Json = False) -> None:
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
-    with database(load(), create=True) as url:
+    with database(load(), role=None, create=True) as url:
         applied = migrate_all(url)
     if json:
         _print_json({"applied": applied, "current": True})
         return
     for name in applied:
-        typer.echo(f"applied sql/{name}")
-    typer.echo("The schema is current." if applied else "The schema is current: nothing to do.")
+        terminal.say(f"applied sql/{name}")
+    terminal.say("The schema is current." if applied else "The schema is current: nothing to do.")
 
 
 def doctor(json: Json = False) -> None:
     """Check that everything the ledger needs is there; exit 1 if something is not."""
-    from ledger.operate.doctor import Finding, examine
+    from ledger.operate.doctor import examine
+    from ledger.operate.findings import Finding
     from ledger.operate.settings import InvalidSettings, load
 
     findings = []
@@ -61,13 +64,11 @@ def doctor(json: Json = False) -> None:
 def _show(finding: "Finding", json: bool) -> None:
     if json:
         return
-    status = typer.style(f"{finding.status:<5}", fg=_COLOURS[finding.status])
-    typer.echo(f"{status} {finding.check:<12} {finding.message}")
+    status = terminal.Mark(f"{finding.status:<5}", _COLOURS[finding.status])
+    terminal.say(status, f" {finding.check:<12} {finding.message}")
     if finding.remedy:
-        typer.echo(f"{'':<18} → {finding.remedy}")
+        terminal.say(f"{'':<18} → {finding.remedy}")
 
 
 def _print_json(result: object) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(result).decode())
+    terminal.say_json(result)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ledger.demo import DEFAULT_COMMANDS, MAX_COMMANDS, MIN_COMMANDS
+from ledger.operate import terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -37,16 +38,12 @@ def demo(
         with progress() as shown:
             report = run(settings, commands, shown)
     except Interrupted as interrupted:
-        typer.echo("Interrupted. Everything was stopped and removed.", err=True)
+        terminal.say("Interrupted. Everything was stopped and removed.", error=True)
         raise typer.Exit(interrupted.exit_code) from None
     if json:
-        import orjson
-
-        typer.echo(orjson.dumps(report).decode())
+        terminal.say_json(report)
     else:
-        from rich.console import Console
-
         from ledger.demo.report import show
 
-        show(report, Console(highlight=False))
+        show(report)
     raise typer.Exit(0 if report["holds"] else 1)

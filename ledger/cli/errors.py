@@ -5,12 +5,22 @@ import re
 
 def explain(error: Exception) -> str:
     """One line for the error. What nobody foresaw is named too, with the way to its traceback."""
-    return re.sub(r"\s*\n\s*", " ", _explanation(error)).strip()
+    return one_line(_explanation(error))
+
+
+def one_line(text: str) -> str:
+    """A message that others broke into lines, without the breaks."""
+    return re.sub(r"\s*\n\s*", " ", text).strip()
 
 
 def _explanation(error: Exception) -> str:
     import psycopg
 
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return (
+            f"others hold in a transaction what this needs: {error.diag.message_primary}. Look who "
+            "it is (pg_stat_activity, pg_locks), and try again."
+        )
     if isinstance(error, psycopg.OperationalError):
         return (
             f"the database does not answer: {error}. "
@@ -20,11 +30,23 @@ def _explanation(error: Exception) -> str:
         return f"LEDGER_DATABASE_URL is not a connection URL: {error}. Correct it."
     if isinstance(error, psycopg.errors.UndefinedTable):
         return f"the database lacks a table: {error.diag.message_primary}. Run: ledgerctl migrate"
+    if isinstance(error, psycopg.errors.UndefinedFunction):
+        return (
+            f"the database lacks a function: {error.diag.message_primary}. Run: ledgerctl migrate"
+        )
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return (
             f"the database refuses: {error.diag.message_primary}. "
             "Use a database role that may do this (sql/roles)."
         )
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return (
+            f"the database takes no changes: {error.diag.message_primary}. It is a standby, or was "
+            "set to read only. Point LEDGER_DATABASE_URL to the primary (with several hosts: "
+            "target_session_attrs=read-write)."
+        )
+    if isinstance(error, psycopg.DataError | UnicodeError):
+        return f"a value that was given cannot be stored or compared: {error}. Correct it."
     module = type(error).__module__.partition(".")[0]
     if module == "nats" or isinstance(error, ConnectionError | TimeoutError):
         return (

@@ -1,6 +1,7 @@
 """ledgerctl: the commands, and the one place where errors become a line for a person.
 
-Results go to stdout; exit 0 means that it holds, 1 that it does not, 2 wrong usage. Commands
+Results go to stdout; exit 0 means that it holds, 1 that it does not, 2 wrong usage, 3 that nothing
+speaks against it and nothing from outside for it (`audit verify`, `audit check-proof`). Commands
 import what they need when they run, so that `ledgerctl --help` is there at once. Other packages
 add commands by the entry points "ledger.cli"; theirs are loaded when they are asked for.
 """
@@ -8,13 +9,18 @@ add commands by the entry points "ledger.cli"; theirs are loaded when they are a
 import importlib.metadata
 import os
 import sys
+import traceback
 from contextlib import ExitStack
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from ledger.cli import audit, bus, commands, database, demo, publisher, schema, serve, submit, up
-from ledger.cli.errors import explain
+from ledger.cli.errors import explain, one_line
+from ledger.operate import terminal
+
+WRONG_USAGE = 2
+"""Exit code."""
 
 app = typer.Typer(
     name="ledgerctl",
@@ -23,6 +29,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        terminal.say(f"trading-ledger {importlib.metadata.version('trading-ledger')}")
+        raise typer.Exit
+
+
+@app.callback()
+def ledgerctl(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Tell the version.", callback=_tell_version, is_eager=True),
+    ] = False,
+) -> None:
+    """The trading ledger: run it, send it commands, ask it, check it."""
+
 
 _COMMANDS = (up, demo, database, serve, submit, audit, commands, publisher, schema, bus)
 """Modules with a `register(app)`, in the order of the help."""
@@ -40,18 +63,32 @@ def main() -> NoReturn:
     try:
         with ExitStack() as stack:
             _mount_plugins(sys.argv[1:], stack)
-            app(prog_name="ledgerctl")
+            sys.exit(app(prog_name="ledgerctl", standalone_mode=False))
+    except typer.TyperException as error:
+        _say_usage(error)
+        sys.exit(WRONG_USAGE)
     except BrokenPipeError:  # `ledgerctl … | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person is told in a line
         if os.environ.get("LEDGER_DEBUG"):
-            raise
-        sys.stderr.write(f"error: {explain(error)}\n")
+            terminal.say_quoted("".join(traceback.format_exception(error)), error=True)
+        terminal.say(f"error: {explain(error)}", error=True)
         sys.exit(1)
-    sys.exit(0)
+
+
+def _say_usage(error: typer.TyperException) -> None:
+    """What was wrong with the words behind `ledgerctl`: they may be copied from anywhere, so it is
+    said here, escaped, and not by typer."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return  # the help was shown
+    if context is not None:
+        terminal.say(" ".join(context.get_usage().split()), error=True)
+        terminal.say(f"Help: {context.command_path} --help", error=True)
+    terminal.say(f"error: {one_line(error.format_message())}", error=True)
 
 
 def _mount_plugins(arguments: list[str], stack: ExitStack) -> None:
@@ -75,5 +112,5 @@ def _mount_plugins(arguments: list[str], stack: ExitStack) -> None:
             from ledger.operate.servers import database as database_for
             from ledger.operate.settings import load
 
-            url = stack.enter_context(database_for(load()))
+            url = stack.enter_context(database_for(load(), role=None))
             os.environ["LEDGER_DATABASE_URL"] = at_terminal(url, of_command(asked))

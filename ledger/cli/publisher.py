@@ -1,4 +1,4 @@
-"""ledgerctl publisher: what an operator does with published events."""
+"""ledgerctl publisher: what an operator does with published events, and sees of who follows."""
 
 import sys
 from collections.abc import Iterator
@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger.operate import terminal
+
 if TYPE_CHECKING:
+    from ledger.bus.followers import FollowerRow
     from ledger.programs.replay import Progress
 
-app = typer.Typer(no_args_is_help=True, help="Events on the bus: send them again.")
+app = typer.Typer(
+    no_args_is_help=True, help="Events on the bus: who follows them; send them again."
+)
 
 
 def register(parent: typer.Typer) -> None:
@@ -20,7 +25,7 @@ def register(parent: typer.Typer) -> None:
 
 @app.callback()
 def publisher() -> None:
-    """Events on the bus: send them again."""  # with a callback, one command is a group, too
+    """Events on the bus: who follows, send again."""
 
 
 @app.command()
@@ -37,8 +42,6 @@ def replay(
     prefix of its own. Published events stay as they are."""
     import asyncio
 
-    import orjson
-
     from ledger.bus.security import BusSecurity
     from ledger.operate.logging import configure
     from ledger.operate.servers import database, find_nats
@@ -53,12 +56,11 @@ def replay(
         raise typer.BadParameter(str(error), param_hint="--subject") from error
 
     async def run() -> Replayed:
-        import nats
-
+        from ledger.bus.connection import connect_once
         from ledger.programs.replay import replay as send_again
 
-        connection = await nats.connect(
-            find_nats(settings), allow_reconnect=False, **BusSecurity.of(settings).options()
+        connection = await connect_once(
+            find_nats(settings), "replay", security=BusSecurity.of(settings)
         )
         try:
             with _progress() as progress:
@@ -75,22 +77,72 @@ def replay(
     with database(settings) as url:
         sent = asyncio.run(run())
     if json:
-        typer.echo(orjson.dumps(sent._asdict()).decode())
+        terminal.say_json(sent._asdict())
         return
     kept = f"stream {sent.stream} keeps them" if sent.stream else "to whoever listened"
-    typer.echo(
+    terminal.say(
         f"{sent.events} events sent, positions {sent.from_position} to {sent.to_position}, "
         f"under {subject} ({kept})"
     )
 
 
+@app.command()
+def followers(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """Who follows the events under which name, and how many events behind the newest."""
+    import asyncio
+
+    from ledger.bus.security import BusSecurity
+    from ledger.operate.logging import configure
+    from ledger.operate.servers import find_nats
+    from ledger.operate.settings import load
+
+    settings = load()
+    configure("followers", "WARNING")
+
+    async def found() -> "list[FollowerRow]":
+        from ledger.bus import connection as bus
+        from ledger.bus.event_stream import newest_position
+        from ledger.bus.followers import rows
+
+        connection = await bus.connect_once(
+            find_nats(settings), "ledgerctl", security=BusSecurity.of(settings)
+        )
+        try:
+            return await rows(connection, await newest_position(connection.jetstream()))
+        finally:
+            await connection.close()
+
+    names = asyncio.run(found())
+    if json:
+        terminal.say_json([row._asdict() for row in names])
+    elif not names:
+        terminal.say("nobody follows the events under a name")
+    else:
+        _table(names)
+
+
+def _table(names: "list[FollowerRow]") -> None:
+    rows = [
+        (row.user, row.name, row.owner or "nobody", _number(row.place), _number(row.behind))
+        for row in names
+    ]
+    terminal.say_table(
+        ("user", "name", "owner", "place", "behind"), rows, right={"place", "behind"}
+    )
+
+
+def _number(number: int | None) -> str:
+    return "forgotten" if number is None else str(number)
+
+
 @contextmanager
 def _progress() -> "Iterator[Progress]":
     """Position, rate and time left, on a terminal."""
-    if not sys.stderr.isatty():
+    if not terminal.is_terminal(sys.stderr):
         yield lambda *_: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -100,6 +152,6 @@ def _progress() -> "Iterator[Progress]":
         TextColumn("{task.speed:.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
+    with Bar(*columns, console=terminal.progress_console()) as bar:
         task_id = bar.add_task("replay", total=None)
         yield lambda reached, target: bar.update(task_id, completed=reached, total=target)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ledger.operate import terminal
+
 app = typer.Typer(no_args_is_help=True, help="The contract with services, for programs.")
 
 
@@ -29,14 +31,12 @@ def export(
 
     Where an earlier export is in the directory, nothing is written that breaks what it promised.
     """
-    import orjson
-
     from ledger.contract.export import export as write
     from ledger.contract.export import files
 
     changed = write(directory)
     if json:
         result = {"directory": str(directory), "files": len(files()), "changed": changed}
-        typer.echo(orjson.dumps(result).decode())
+        terminal.say_json(result)
         return
-    typer.echo(f"{len(files())} files in {directory}, {len(changed)} of them new or changed")
+    terminal.say(f"{len(files())} files in {directory}, {len(changed)} of them new or changed")

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from ledger.operate import terminal
+
 if TYPE_CHECKING:
     from ledger.client.client import LedgerClient
     from ledger.client.submission import Sent
@@ -77,9 +79,7 @@ async def _submit(source: BinaryIO, nats_url: str, settings: "Settings") -> bool
             while (command := await on_their_way.get()) is not None:
                 outcome = await _outcome_of(command)
                 complete &= outcome.status in (ACCEPTED, REJECTED)
-                sys.stdout.write(outcome.to_json().decode() + "\n")
-                if on_their_way.empty():
-                    sys.stdout.flush()
+                terminal.say_written(outcome.to_json() + b"\n", flush=on_their_way.empty())
                 advance()
         await sending
     sys.stdout.flush()
@@ -107,13 +107,15 @@ async def _send_all(
 async def _sent(
     line: bytes, number: int, client: "LedgerClient", deadline: float
 ) -> "Sent | Outcome":
-    import orjson
-
     from ledger.client.client import CommandNotSendable
+    from ledger.kernel import strict_json
 
     try:
-        message = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
+        message = strict_json.loads(line)
+    except strict_json.Ambiguous as error:
+        named = error.value.get("id") if isinstance(error.value, dict) else None
+        return _invalid(None if "id" in error.keys else named, f"line {number}: {error}")
+    except strict_json.InvalidJson as error:
         shown = line.strip()[:MAX_SHOWN].decode(errors="replace")
         return _invalid(None, f"line {number} is not JSON: {error}: {shown}")
     if not isinstance(message, dict):
@@ -176,14 +178,13 @@ async def _lines(source: BinaryIO) -> AsyncIterator[bytes]:
 @contextmanager
 def _progress() -> Iterator[Callable[[], None]]:
     """Counts outcomes on a terminal, unless it shows the outcomes themselves."""
-    if not sys.stderr.isatty() or sys.stdout.isatty():
+    if not terminal.is_terminal(sys.stderr) or terminal.is_terminal(sys.stdout):
         yield lambda: None
         return
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     rate = TextColumn("{task.completed} outcomes, {task.fields[rate]:.0f}/s")
-    console = Console(stderr=True)
+    console = terminal.progress_console()
     with Progress(SpinnerColumn(), rate, TimeElapsedColumn(), console=console) as progress:
         task_id = progress.add_task("submit", total=None, rate=0.0)
 

@@ -6,6 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from ledger.operate import terminal
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command of this file."""
@@ -22,6 +24,7 @@ def up(
     ] = False,
 ) -> None:
     """Run embedded services, command service and projections in the foreground, until Ctrl-C."""
+    from ledger.kernel.masking import masked
     from ledger.operate.logging import configure
     from ledger.operate.settings import load
     from ledger.operate.supervisor import Supervisor
@@ -35,25 +38,16 @@ def up(
             supervisor.wait_until_ready()
             _tell(
                 {
-                    "database_url": without_password(supervisor.database_url),
-                    "nats_url": without_password(supervisor.nats_url),
+                    "database_url": masked(supervisor.database_url),
+                    "nats_url": masked(supervisor.nats_url),
                     "data_dir": str(settings.data_dir.absolute()),
                 },
                 json,
+                token_masked=settings.nats_url is None,
             )
             threading.Event().wait()
     except _Stopped:
         pass  # asked for: exit code 0
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
 
 
 def _stop(*_: object) -> NoReturn:
@@ -63,13 +57,12 @@ def _stop(*_: object) -> NoReturn:
     raise _Stopped
 
 
-def _tell(urls: dict[str, str], json: bool) -> None:
+def _tell(urls: dict[str, str], json: bool, *, token_masked: bool) -> None:
     if json:
-        import orjson
-
-        typer.echo(orjson.dumps(urls).decode())
+        terminal.say_json(urls)
         return
-    typer.echo(f"PostgreSQL  {urls['database_url']}")
-    typer.echo(f"NATS        {urls['nats_url']}")
-    typer.echo(f"data        {urls['data_dir']}")
-    typer.echo("Ready. Ctrl-C stops everything.")
+    terminal.say(f"PostgreSQL  {urls['database_url']}")
+    where = " (with its token: ledgerctl bus url)" if token_masked else ""
+    terminal.say(f"NATS        {urls['nats_url']}{where}")
+    terminal.say(f"data        {urls['data_dir']}")
+    terminal.say("Ready. Ctrl-C stops everything.")

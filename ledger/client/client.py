@@ -27,22 +27,25 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
+from weakref import WeakSet
 
 import msgspec
 import nats.errors
 import orjson
-import structlog
-from nats.aio.client import Client
 
 from ledger.bus import connection, envelope, wire
+from ledger.bus.command_subjects import ANONYMOUS
 from ledger.bus.envelope import CommandNotSendable
 from ledger.bus.permission_errors import Denials, NotPermitted
 from ledger.bus.security import BusSecurity
 from ledger.bus.wire import Message
+from ledger.client.follower import Follower
 from ledger.client.reading import Reading
 from ledger.client.send_queue import Outbox
 from ledger.client.submission import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
 from ledger.kernel.command import UNKNOWN, CommandData, Outcome
+from ledger.kernel.masking import masked
+from ledger.operate.logging import client_logger
 
 __all__ = [
     "CommandNotSendable",
@@ -73,14 +76,20 @@ RECONNECT_WAIT_SECONDS = 0.25
 WATCH_INTERVAL_SECONDS = 0.1
 """How often the watchman looks: well below every time above, and nothing to speak of in work."""
 
-_log = structlog.get_logger(__name__)
+_log = client_logger(__name__)
 
 
 class LedgerClient(Reading):
     """One connection; any number of commands in flight. Made by `connect`."""
 
     def __init__(
-        self, url: str, source: str, user_id: UUID | None, max_in_flight: int, ask_after: float
+        self,
+        url: str,
+        source: str,
+        user_id: UUID | None,
+        max_in_flight: int,
+        ask_after: float,
+        security: BusSecurity | None,
     ) -> None:
         self._url = url
         self._source = source
@@ -91,7 +100,10 @@ class LedgerClient(Reading):
         self._tokens = count()
         self._connected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._security: BusSecurity | None = None
+        self._security = security or BusSecurity()
+        self._sender = self._security.user or ANONYMOUS
+        self._user = self._security.user
+        self._followers: WeakSet[Follower] = WeakSet()
         self._denials = Denials(self._denied)
         self._error = ""
 
@@ -110,15 +122,14 @@ class LedgerClient(Reading):
         """A client for the service `source`. With a `user_id`, commands are accepted for that
         user's accounts only. `security` says who we are on a server with users. Raises
         LedgerUnavailable, UnusableCredentials."""
-        client = cls(url, source, user_id, max_in_flight, ask_after)
-        client._security = security
+        client = cls(url, source, user_id, max_in_flight, ask_after, security)
         try:
             async with asyncio.timeout(connect_timeout):
                 await client._open()
         except (TimeoutError, OSError, nats.errors.Error) as error:
             reason = client._error or str(error) or "timeout"
             raise LedgerUnavailable(
-                f"no NATS server answers at {url}: {reason}. Check the URL "
+                f"no NATS server answers at {masked(url)}: {masked(reason)}. Check the URL "
                 "(LEDGER_NATS_URL), the credentials, and that the server runs."
             ) from error
         return client
@@ -175,7 +186,10 @@ class LedgerClient(Reading):
             "userid": self._user_id,
         }
         message = {name: value for name, value in given.items() if value is not None}
-        message |= {"type": command, "data": dict(data or {})}
+        message |= {
+            "type": command,
+            "data": envelope.data_with_account(command, data, account_id),
+        }
         return await self.send_envelope(message, timeout=timeout)
 
     async def send_envelope(
@@ -183,7 +197,7 @@ class LedgerClient(Reading):
     ) -> Sent:
         """Sends a CloudEvent as given; what it lacks (all but type and data) is filled in."""
         whole = envelope.completed(message, self._source)
-        subject = envelope.nats_subject(whole["subject"])
+        subject = envelope.nats_subject(whole, self._sender)
         body = envelope.encoded(whole)
         if len(body) > self._nats.max_payload:
             raise CommandNotSendable(
@@ -213,7 +227,10 @@ class LedgerClient(Reading):
         return Outcome.from_json(answer.data)
 
     async def close(self) -> None:
-        """Ends the connection. Commands still in flight raise LedgerUnavailable to who waits."""
+        """Ends the connection, with the places of followers stored. Commands still in flight raise
+        LedgerUnavailable to who waits."""
+        leaving = [follower.leave() for follower in self._followers]
+        await asyncio.gather(*leaving, return_exceptions=True)  # what is closed must be closed
         for task in self._tasks:
             task.cancel()
         for sent in list(self._in_flight.values()):
@@ -235,13 +252,14 @@ class LedgerClient(Reading):
     # --- connection ---------------------------------------------------------------------
 
     async def _open(self) -> None:
-        self._nats: Client = await connection.connect(
+        self._nats: connection.Connection = await connection.connect(
             self._url,
             self._source,
             retry_wait=RECONNECT_WAIT_SECONDS,
             on_disconnect=self._disconnected,
             on_reconnect=self._reconnected,
             on_error=self._note_error,
+            log=_log,
             security=self._security,
         )
         self._inbox = self._nats.new_inbox()
@@ -317,6 +335,9 @@ class LedgerClient(Reading):
         refusal = orjson.loads(data).get("error")
         if refusal:
             sent.trouble = str(refusal.get("description", refusal))
+            if refusal.get("err_code") == connection.MESSAGE_TOO_LARGE:
+                size = len(sent.body)
+                sent.fail(CommandNotSendable(f"the command has {size} bytes: {sent.trouble}"))
         elif sent.confirm():
             sent.look_in(self._ask_after)
 
@@ -366,6 +387,6 @@ class LedgerClient(Reading):
 
     def _unavailable(self, sent: Sent, trouble: str) -> LedgerUnavailable:
         return LedgerUnavailable(
-            f"{sent} was not received by the bus at {self._url}: {trouble}. Send it again "
+            f"{sent} was not received by the bus at {masked(self._url)}: {trouble}. Send it again "
             "with the same id when NATS (with JetStream) and `ledgerctl serve commands` run."
         )

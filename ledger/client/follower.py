@@ -1,86 +1,88 @@
 """Following the events: in order, each at least once, from where this service left off.
 
-    begin     find or make the consumer on LEDGER_EVENTS, to start behind the place
+    claim     with a name: it becomes ours, and the place kept under it is where we go on
+    begin     make a consumer on LEDGER_EVENTS behind the place
     take      messages as they come; one that is missing in between means: begin again
-    hand out  the event; it counts as done when the next one is asked for
-    remember  acknowledge what is done: now and then, and whenever nothing waits
+    hand out  the event, while the name is ours; it counts as done when the next one is asked for
+    leave     with the place on the server
 
-With a `name` the place is kept by the server, as the acknowledgements of a durable consumer of that
-name, where an operator can see it and how far it is behind (`nats consumer report LEDGER_EVENTS`).
-After a crash the events since the last acknowledgement come again; a service that keeps its own
-place, in one transaction with what it does, gives it as `after` and needs no name.
-
-A durable consumer alone would hand out what was lost on the way after what came later. So whenever
-something was lost or is in doubt, the consumer is made anew behind the last event that was done.
+Without a name the place is the caller's: a service that keeps it in one transaction with what it
+does gives it as `after`. The consumer keeps nothing, whoever follows: whenever something was lost
+or is in doubt, it is made anew behind the last event that was done.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
-from typing import Literal
-from uuid import UUID
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Literal, Protocol
 
 import nats.errors
 import nats.js.errors
-import structlog
-from nats.aio.client import Client
-from nats.js import JetStreamContext, api
 
 from ledger.bus import connection as bus
-from ledger.bus import delivery, wire
-from ledger.bus.event_stream import EVENTS_STREAM, newest_position, sequence_after
-from ledger.bus.events import EVENTS_PREFIX, POSITION, LedgerEvent, received
+from ledger.bus import delivery
+from ledger.bus.event_stream import EVENTS_STREAM
+from ledger.bus.events import POSITION, LedgerEvent, received
+from ledger.bus.followers import Place, UnreadablePlace
 from ledger.bus.permission_errors import Denials
 from ledger.bus.pull import Pull
 from ledger.bus.wire import Message
+from ledger.client.event_feed import Begin, EventFilter, EventsMissing, Feed, PositionAhead
+from ledger.client.follower_claim import Claim, Kept, Record
+from ledger.client.follower_keeper import LEASE_SECONDS, EventsTaken, Keeper, incarnation
+from ledger.client.submission import LedgerUnavailable
+from ledger.operate.logging import client_logger
+
+__all__ = ["LEASE_SECONDS", "EventFilter", "EventsMissing", "EventsTaken", "Follower"]
+__all__ += ["PositionAhead", "UnreadablePlace", "forget"]
 
 EVENTS_REQUESTED = 500
 """Events requested at once: some hundred kilobytes."""
-EVENTS_PER_ACKNOWLEDGEMENT = 100
-"""Events done before they are acknowledged together while more wait: what comes again after a crash
-at most."""
-UNACKNOWLEDGED = 4 * (EVENTS_REQUESTED + EVENTS_PER_ACKNOWLEDGEMENT)
-"""Events that the server hands out before one is acknowledged: never the limit."""
 WAIT_SECONDS = 0.5
-"""Longest wait before looking whether the connection is still the same."""
-ACK_WAIT_SECONDS = 300.0
-"""After this the server hands an event out again. It is dropped: who is at work has it already."""
-UNUSED_SECONDS = 60.0
-"""A consumer without name is forgotten by the server when its service was away for that long."""
+"""Longest wait before looking whether the connection is still the same, and the name ours."""
 AGAIN_SECONDS = 0.5
-"""Pause before another try to reach the stream."""
+"""Pause before another try to reach the stream, or the place in it."""
+LEAST_LEASE_SECONDS = 1.0
+"""A shorter lease would run out over every hiccup of the server."""
 NOW: Literal["now"] = "now"
-JETSTREAM_REQUESTS = "$JS.API."
 
-_log = structlog.get_logger(__name__)
-
-
-class EventsMissing(Exception):
-    """Events between the place and the oldest that the stream keeps are gone from it."""
+_log = client_logger(__name__)
 
 
-class EventsTaken(Exception):
-    """Somebody else follows the events under this name."""
+class _Ownership(Protocol):
+    """What decides whether an event may be handed out, and keeps the place."""
+
+    @property
+    def place(self) -> Begin: ...
+    @property
+    def is_ours(self) -> bool: ...
+    async def until_ours(self) -> None: ...
+    def handed_out(self) -> None: ...
+    def done(self, position: int) -> None: ...
+    async def leave(self) -> None: ...
 
 
-class EventFilter:
-    """Which events: of one account or all, of one type, one kind of stream, or all."""
+class _Unnamed:
+    """Nobody else has our place; it is kept here alone."""
 
-    def __init__(self, account_id: UUID | str | None, event_type: str | None) -> None:
-        stream_type, dot, event = (event_type or "*.*").partition(".")
-        given = [] if account_id is None else [str(account_id)]
-        if event_type is not None:
-            given += [stream_type, *([event] if dot else [])]
-        if "." in event or not all(bus.is_subject_token(token) for token in given):
-            raise ValueError(
-                f"{event_type!r} of {account_id!r} are no events: give a type like 'order.filled', "
-                "or 'order' for all of them, and an account's id"
-            )
-        tokens = [stream_type, event or "*", "*" if account_id is None else str(account_id)]
-        self.of_account = account_id is not None
-        self.whole = tokens == ["*", "*", "*"]
-        self.subject = f"{EVENTS_PREFIX}.>" if self.whole else ".".join([EVENTS_PREFIX, *tokens])
+    is_ours = True
+
+    def __init__(self, place: Begin) -> None:
+        self.place = place
+
+    async def until_ours(self) -> None:
+        """At once."""
+
+    def handed_out(self) -> None:
+        """Nothing to note."""
+
+    def done(self, position: int) -> None:
+        """The event is done."""
+        self.place = Begin(max(self.place.position, position))
+
+    async def leave(self) -> None:
+        """Nothing to store."""
 
 
 class Follower:
@@ -88,175 +90,188 @@ class Follower:
 
     def __init__(
         self,
-        connection: Client,
+        connection: bus.Connection,
         wanted: EventFilter,
         *,
+        user: str | None,
         name: str | None,
         after: int | Literal["now"] | None,
+        lease_seconds: float,
         denials: Denials,
     ) -> None:
         if name is not None and not bus.is_subject_token(name):
-            raise ValueError(f"{name!r} cannot be a consumer's name: no blanks, no dots, no * >")
+            raise ValueError(f"{name!r} cannot be a follower's name: no blanks, no dots, no * >")
+        if isinstance(after, int) and after < 0:
+            raise ValueError(f"after={after} is no position: 0 is before the first event")
+        if lease_seconds < LEAST_LEASE_SECONDS:
+            raise ValueError(
+                f"a lease of {lease_seconds:g} s is too short: at least {LEAST_LEASE_SECONDS:g}"
+            )
         self._nats = connection
-        self._jetstream: JetStreamContext = connection.jetstream(
-            timeout=bus.JETSTREAM_TIMEOUT_SECONDS
-        )
         self._wanted = wanted
+        self._user = user
         self._name = name
         self._after = after
-        self._position = after if isinstance(after, int) else None
-        """Of the last event that is done."""
-        self._since: datetime | None = None
-        """When the last event that is done was published; of one account, where to go on."""
-        self._begun = False
+        self._lease_seconds = lease_seconds
         self._denials = denials
-        self._to_acknowledge: Message | None = None
-        self._unacknowledged = 0
+        self._feed = Feed(connection, wanted, self._consumer(), denials)
+        self._ownership: _Ownership | None = None
 
     async def events(self) -> AsyncGenerator[LedgerEvent, None]:
-        """The events, without end. Raises EventsMissing, EventsTaken, UnreadableEvent."""
+        """The events, without end. Raises EventsMissing, EventsTaken, PositionAhead,
+        UnreadableEvent, UnreadablePlace, LedgerUnavailable."""
+        try:
+            async with self._owning() as ownership, aclosing(self._batches(ownership)) as batches:
+                async for messages in batches:
+                    for message in messages:
+                        event = self._event(message, ownership)
+                        if event is None:
+                            continue
+                        if not ownership.is_ours:
+                            await ownership.until_ours()
+                        ownership.handed_out()
+                        yield event
+                        ownership.done(event.position)
+        except nats.errors.ConnectionClosedError as error:
+            raise LedgerUnavailable("the client was closed, and follows no more") from error
+
+    async def leave(self) -> None:
+        """Stores the place, without the event in hand. No event comes after that."""
+        if self._ownership is not None:
+            await self._ownership.leave()
+
+    # --- the messages ---------------------------------------------------------------------
+
+    def _event(self, message: Message, ownership: _Ownership) -> LedgerEvent | None:
+        """The event of a message; None if it is done: the server had lost it, and it was published
+        again. Raises UnreadableEvent, EventsMissing."""
+        position = int(message.header(POSITION.encode()) or 0)
+        done = ownership.place.position
+        if position <= done:
+            return None
+        if done or self._after == 0:
+            self._feed.check_nothing_missing(done, position)
+        return received(message.data)
+
+    async def _batches(self, ownership: _Ownership) -> AsyncGenerator[list[Message], None]:
+        """From behind the place, without end."""
         while True:
             try:
-                consumer = await self._denials.or_denied(JETSTREAM_REQUESTS, self._begin())
-                self._begun = True
-                connections = self._nats.stats["reconnects"]
-                async with Pull(self._nats, EVENTS_STREAM, [consumer], EVENTS_REQUESTED) as pull:
-                    expected = 0
-                    while pull.lost is None and self._nats.stats["reconnects"] == connections:
-                        messages = await pull.take(WAIT_SECONDS)
-                        for message in messages:
-                            number = delivery.number(message)
-                            if expected and number != expected:
-                                pull.lost = "a message was lost on its way"
-                                break
-                            expected = number + 1
-                            if self._is_known(message):
-                                self._note_done(message)
-                                continue
-                            event = received(message.data)
-                            self._check_nothing_missing(event.position)
-                            try:
-                                yield event
-                            except GeneratorExit:
-                                await self._acknowledge()
-                                raise
-                            self._position = event.position
-                            self._note_done(message)
-                            if self._unacknowledged >= EVENTS_PER_ACKNOWLEDGEMENT:
-                                await self._acknowledge()
-                        await self._acknowledge()
-                    self._look_at_end(pull.lost)
+                await ownership.until_ours()
+                if await self._feed.begin(ownership.place):
+                    async with aclosing(self._from_consumer(ownership)) as batches:
+                        async for messages in batches:
+                            yield messages
+                else:
+                    await asyncio.sleep(AGAIN_SECONDS)
+            except nats.errors.ConnectionClosedError:
+                raise
             except (nats.errors.Error, OSError) as error:
                 _log.warning("events_not_followed", error=str(error) or type(error).__name__)
                 await asyncio.sleep(AGAIN_SECONDS)
 
-    # --- the consumer -------------------------------------------------------------------
+    async def _from_consumer(self, ownership: _Ownership) -> AsyncGenerator[list[Message], None]:
+        """What the consumer has, until something is lost or in doubt."""
+        connections = self._nats.stats["reconnects"]
+        consumer = self._feed.consumer
+        last = 0
+        async with Pull(self._nats, EVENTS_STREAM, [consumer], EVENTS_REQUESTED) as pull:
+            while pull.lost is None and self._nats.stats["reconnects"] == connections:
+                messages = await pull.take(WAIT_SECONDS)
+                if [delivery.number(one) for one in messages] != [
+                    *range(last + 1, last + len(messages) + 1)
+                ]:
+                    pull.lost = "a message was lost on its way"
+                    break
+                last += len(messages)
+                yield messages
+                if self._nats.is_closed:
+                    raise nats.errors.ConnectionClosedError
+                if not ownership.is_ours:
+                    await ownership.until_ours()
+            _log.info("events_followed_anew", reason=pull.lost or "the connection was lost")
 
-    async def _begin(self) -> str:
-        """The name of a consumer that starts behind the place."""
-        self._to_acknowledge, self._unacknowledged = None, 0
+    # --- the place ------------------------------------------------------------------------
+
+    def _consumer(self) -> str:
+        """The consumer's name: what the server permits our user, and nobody else has."""
         if self._name is None:
-            return (await self._add(await self._first())).name or ""
-        try:
-            found = await self._jetstream.consumer_info(EVENTS_STREAM, self._name)
-        except nats.js.errors.NotFoundError:
-            await self._add(await self._first())
+            return f"follower-{self._nats.new_inbox().rpartition('.')[2]}"
+        if self._user is None or f"{self._name}-".startswith(f"{self._user}-"):
             return self._name
+        return f"{self._user}-{self._name}"
+
+    @asynccontextmanager
+    async def _owning(self) -> AsyncIterator[_Ownership]:
+        if self._name is None:
+            self._ownership = _Unnamed(await self._first())
+            yield self._ownership
+            return
+        place = Place(self._nats, self._user, self._name, self._denials)
+        claim = Claim(incarnation(), self._wanted.subject, self._lease_seconds)
+        async with Keeper(self._nats, place, claim, self._find_place) as keeper:
+            self._ownership = keeper
+            yield keeper
+
+    async def _first(self) -> Begin:
+        """Where to begin if no place is kept."""
+        while self._after == NOW:
+            try:
+                return await self._feed.newest()
+            except nats.errors.ConnectionClosedError:
+                raise
+            except (nats.errors.Error, OSError) as error:
+                _log.warning("events_not_followed", error=str(error) or type(error).__name__)
+                await asyncio.sleep(AGAIN_SECONDS)
+        return Begin(self._after or 0)
+
+    async def _find_place(self) -> Begin:
+        """Where to begin under a name that has no place; and the server must let us."""
+        assert self._name is not None
+        before = await self._consumer_of_before(self._name)
+        if before is not None:
+            return Begin(0, before)
+        first = await self._first()
+        while not await self._feed.begin(first):  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(AGAIN_SECONDS)
+        return first
+
+    async def _consumer_of_before(self, name: str) -> int | None:
+        """The message of the stream behind which a durable consumer of this name goes on: versions
+        before kept the place in one."""
+        asked = f"{self._nats.api_prefix}.CONSUMER.INFO.{EVENTS_STREAM}.{name}"
+        jetstream = self._nats.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
+        try:
+            found = await self._denials.or_denied(
+                asked, jetstream.consumer_info(EVENTS_STREAM, name)
+            )
+        except nats.js.errors.NotFoundError:
+            return None
+        if not found.config.durable_name or found.ack_floor is None:
+            return None
         if found.config.filter_subject != self._wanted.subject:
             raise EventsTaken(
-                f"the consumer {self._name!r} follows {found.config.filter_subject}, not "
-                f"{self._wanted.subject}. Give this one another name, or forget the old one with "
-                "`forget_events`."
+                f"the consumer {name!r} follows {found.config.filter_subject}, not "
+                f"{self._wanted.subject}. Give this follower another name, or forget the old one "
+                "with `forget_events`."
             )
-        done = found.ack_floor.stream_seq if found.ack_floor else 0
-        handed_out = found.delivered.stream_seq if found.delivered else 0
-        if handed_out != done or found.num_ack_pending:
-            await self._jetstream.delete_consumer(EVENTS_STREAM, self._name)
-            await self._add(done + 1)
-        return self._name
-
-    async def _add(self, first: int | datetime) -> api.ConsumerInfo:
-        durable = self._name is not None
-        return await self._jetstream.add_consumer(
-            EVENTS_STREAM,
-            api.ConsumerConfig(
-                name=self._name or f"follower-{self._nats.new_inbox().rpartition('.')[2]}",
-                durable_name=self._name,
-                filter_subject=self._wanted.subject,
-                ack_policy=api.AckPolicy.ALL if durable else api.AckPolicy.NONE,
-                ack_wait=ACK_WAIT_SECONDS if durable else None,
-                max_ack_pending=UNACKNOWLEDGED if durable else None,
-                inactive_threshold=None if durable else UNUSED_SECONDS,
-                deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE
-                if isinstance(first, int)
-                else api.DeliverPolicy.BY_START_TIME,
-                opt_start_seq=first if isinstance(first, int) else None,
-                opt_start_time=first if isinstance(first, datetime) else None,
-            ),
-        )
-
-    async def _first(self) -> int | datetime:
-        """Where to start: behind what is done, else where the caller said. Raises
-        EventsMissing.
-
-        Who follows one account may not be allowed to look at the stream, which has those of the
-        others: it starts early enough, by time, and drops what it knows.
-        """
-        if self._wanted.of_account:
-            if self._after == NOW and self._since is None:
-                self._since = datetime.now(UTC)
-            return self._since or 1
-        if self._after == NOW and self._position is None:
-            self._position = await newest_position(self._jetstream)
-        if self._position is None:
-            return 1
-        found = await sequence_after(self._jetstream, self._position)
-        if found.first_position is not None and not self._begun:
-            self._check_nothing_missing(found.first_position, filtered=False)
-        return found.sequence
-
-    def _check_nothing_missing(self, next_position: int, *, filtered: bool | None = None) -> None:
-        """Raises EventsMissing. What a filter leaves out is not missing."""
-        filtered = not self._wanted.whole if filtered is None else filtered
-        if filtered or self._position is None or next_position <= self._position + 1:
-            return
-        raise EventsMissing(
-            f"the events from position {self._position + 1} to {next_position - 1} are no longer "
-            f"in {EVENTS_STREAM}. Have an operator send them with `ledgerctl publisher replay "
-            f"--from {self._position + 1} --subject …`, or go on without them: after "
-            f"{next_position - 1}."
-        )
-
-    # --- what is done -------------------------------------------------------------------
-
-    def _is_known(self, message: Message) -> bool:
-        """Whether the event was done before: handed out again by the server, or published again
-        because the server had lost it."""
-        position = int(message.header(POSITION.encode()) or 0)
-        return self._position is not None and position <= self._position
-
-    def _note_done(self, message: Message) -> None:
-        self._since = delivery.received_at(message)
-        self._to_acknowledge = message
-        self._unacknowledged += 1
-
-    async def _acknowledge(self) -> None:
-        if self._name is not None and self._to_acknowledge is not None:
-            with contextlib.suppress(nats.errors.Error):
-                await wire.send(self._nats, [delivery.done(self._to_acknowledge)])
-        self._to_acknowledge, self._unacknowledged = None, 0
-
-    def _look_at_end(self, reason: str | None) -> None:
-        if reason is not None and "Consumer Deleted" in reason and self._name is not None:
-            raise EventsTaken(
-                f"the consumer {self._name!r} was taken over by another process, or removed. One "
-                "process at a time may follow the events under a name."
-            )
-        _log.info("events_followed_anew", reason=reason or "the connection was lost")
+        return int(found.ack_floor.stream_seq)
 
 
-async def forget(connection: Client, name: str) -> None:
-    """Removes the place that is kept under the name, if there is one."""
+async def forget(connection: bus.Connection, user: str | None, name: str, denials: Denials) -> None:
+    """Forgets the place that is kept under the name. Who follows under it is told. Raises
+    nats.errors.Error, NotPermitted."""
+    place = Place(connection, user, name, denials)
+    while True:
+        try:
+            kept = await place.read()
+        except UnreadablePlace as error:
+            kept = Kept(None, error.version)
+        epoch = kept.record.epoch if kept.record else 0
+        forgotten = Record(filter="", epoch=epoch + 1, place=None, lease_seconds=0.0)
+        if kept.version == 0 or await place.write(forgotten, kept.version) is not None:
+            break
     jetstream = connection.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
-    with contextlib.suppress(nats.js.errors.NotFoundError):
-        await jetstream.delete_consumer(EVENTS_STREAM, name)
+    deleted = f"{connection.api_prefix}.CONSUMER.DELETE.{EVENTS_STREAM}.{name}"
+    with contextlib.suppress(nats.js.errors.NotFoundError):  # one of a version before
+        await denials.or_denied(deleted, jetstream.delete_consumer(EVENTS_STREAM, name))

@@ -3,20 +3,22 @@
 from collections.abc import AsyncGenerator
 from typing import Literal
 from uuid import UUID
+from weakref import WeakSet
 
-from nats.aio.client import Client
-
+from ledger.bus.connection import Connection
 from ledger.bus.events import LedgerEvent
 from ledger.bus.permission_errors import Denials
-from ledger.client import follower as event_consumer
+from ledger.client.follower import LEASE_SECONDS, EventFilter, Follower, forget
 from ledger.client.questions import Queries
 
 
 class Reading:
     """The reading half of `LedgerClient`."""
 
-    _nats: Client
+    _nats: Connection
     _denials: Denials
+    _user: str | None
+    _followers: WeakSet[Follower]
 
     def events(
         self,
@@ -25,15 +27,23 @@ class Reading:
         after: int | Literal["now"] | None = None,
         account_id: UUID | str | None = None,
         event_type: str | None = None,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> AsyncGenerator[LedgerEvent, None]:
         """The ledger's events in order, without end; see `event_consumer`. With a `name` the place
         is remembered under it; `after` says where to begin the first time: behind a position, or
-        "now"; else with the oldest that is kept. An event is done when the next is asked for.
-        Raises EventsMissing, EventsTaken, UnreadableEvent, NotPermitted."""
-        wanted = event_consumer.EventFilter(account_id, event_type)
-        follower = event_consumer.Follower(
-            self._nats, wanted, name=name, after=after, denials=self._denials
+        "now"; else with the oldest that is kept. An event is done when the next is asked for. A
+        process that died loses its name to the next after `lease_seconds`. Raises EventsMissing,
+        EventsTaken, PositionAhead, UnreadableEvent, NotPermitted."""
+        follower = Follower(
+            self._nats,
+            EventFilter(account_id, event_type),
+            user=self._user,
+            name=name,
+            after=after,
+            lease_seconds=lease_seconds,
+            denials=self._denials,
         )
+        self._followers.add(follower)
         return follower.events()
 
     @property
@@ -42,5 +52,6 @@ class Reading:
         return Queries(self._nats, self._denials)
 
     async def forget_events(self, name: str) -> None:
-        """Forgets the place in the events that is remembered under the name."""
-        await event_consumer.forget(self._nats, name)
+        """Forgets the place in the events that is remembered under the name. A process that
+        follows under it gets EventsTaken."""
+        await forget(self._nats, self._user, name, self._denials)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ledger.bus.connection import COMMANDS_PREFIX, COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
+from ledger.bus.command_subjects import COMMANDS_PREFIX
+from ledger.bus.connection import COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
 from ledger.bus.event_stream import EVENTS_STREAM
 from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
 from ledger.bus.queries import POSITION_OF, QUERY_PREFIX
@@ -16,6 +17,7 @@ from ledger.contract.schemas import (
     row_file,
 )
 from ledger.kernel import read_side
+from ledger.kernel.command import COMMAND_CLASSES
 from ledger.nouns import COMMAND_DATA, EVENTS, FAMILIES, FAMILY_OF_COMMAND, NOUN_OF_STREAM
 
 ASYNCAPI_FILE = "asyncapi.json"
@@ -35,6 +37,11 @@ _POSITION: Schema = {
     "required": ["of", "position"],
 }
 
+_SENT_BY = {
+    "class": f"The command's class: {', '.join(COMMAND_CLASSES)}. Each message says its own.",
+    "sender": "The name of the NATS user; `anonymous` on a server without users.",
+}
+
 
 def document() -> Schema:
     """What is sent and received on the bus, as the ledger sees it."""
@@ -49,16 +56,16 @@ def document() -> Schema:
         "defaultContentType": "application/json",
         "channels": {
             "accountCommands": _channel(
-                f"{COMMANDS_PREFIX}{{account_id}}",
+                f"{COMMANDS_PREFIX}{{account_id}}.{{class}}.{{sender}}",
                 f"Commands about an account, to the JetStream stream {COMMANDS_STREAM}.",
-                {"account_id": "The account's id, a UUID."},
+                {"account_id": "The account's id, a UUID in lower case with hyphens."} | _SENT_BY,
                 about_accounts,
             ),
             **{
                 f"{family}Commands": _channel(
-                    f"{COMMANDS_PREFIX}{family}",
+                    f"{COMMANDS_PREFIX}{family}.{{class}}.{{sender}}",
                     f"Commands about {family}, to the JetStream stream {COMMANDS_STREAM}.",
-                    {},
+                    _SENT_BY,
                     [name for name, its in FAMILY_OF_COMMAND.items() if its == family],
                 )
                 for family in sorted(FAMILIES)
@@ -193,6 +200,7 @@ def _json(payload: Schema) -> Schema:
 def _command(name: str) -> Schema:
     return {
         "name": name,
+        "summary": f"Of the class {COMMAND_DATA[name].command_class}.",
         "contentType": "application/cloudevents+json",
         "headers": {
             "type": "object",

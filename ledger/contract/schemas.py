@@ -76,7 +76,7 @@ def command(name: str) -> Schema:
             "id": _UUID | {"description": "The command id: new for every command."},
             "source": {"type": "string", "minLength": 1, "description": "The sending service."},
             "type": {"const": name},
-            "subject": subject | {"description": "The last token of the NATS subject."},
+            "subject": subject | {"description": "The account or family in the NATS subject."},
             "time": _TIME,
             "correlationid": _UUID,
             "causationid": _UUID,

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from ledger.operate import terminal
 
 
 class Progress:
@@ -33,7 +34,7 @@ class Progress:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Shows progress on stderr while in the block, if that is a terminal."""
-    console = Console(stderr=True)
+    console = terminal.progress_console()
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

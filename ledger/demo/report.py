@@ -8,12 +8,13 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
-from rich.console import Console
 
 from ledger.demo.proofs import Proof, added
 from ledger.demo.read_models import figures
 from ledger.demo.sender import Tally
 from ledger.kernel.money import shown as written
+from ledger.operate import terminal
+from ledger.operate.terminal import Mark
 
 WIDTH = 96
 """Columns of the report's text."""
@@ -102,7 +103,7 @@ def _rate(number: int, seconds: float | None) -> int:
     return round(number / seconds) if seconds else 0
 
 
-def show(report: dict[str, Any], console: Console) -> None:
+def show(report: dict[str, Any]) -> None:
     """The report as a page."""
     commands, events = report["commands"], report["events"]
     lines = [
@@ -110,61 +111,55 @@ def show(report: dict[str, Any], console: Console) -> None:
         f"{commands['messages']:,} messages with {commands['commands']:,} commands, "
         f"{commands['resent']:,} of them sent twice: {commands['per_second']:,} per second",
         f"{events['events']:,} events: {events['per_second']:,} per second",
-        _listed("outcomes", commands["by_status"]),
-        _listed("refused", commands["by_code"]),
-        _listed("orders", report["orders"]),
-        _listed("on the way", report["situations"]),
+        *_listed("outcomes", commands["by_status"]),
+        *_listed("refused", commands["by_code"]),
+        *_listed("orders", report["orders"]),
+        *_listed("on the way", report["situations"]),
         "",
-        _balances(report["balances"]),
-        "",
-        _double_entry(report["double_entry"]),
-        "",
-        *(_line(proof) for proof in report["proofs"]),
-        "",
-        f"All of it holds. {report['seconds']} s in all."
-        if report["holds"]
-        else "[bold red]NOT all of it holds: see the lines with ✗.[/bold red]",
     ]
-    console.print("\n".join(lines), soft_wrap=True)
+    for line in lines:
+        terminal.say(line)
+    _say_balances(report["balances"])
+    for line in ("", *_double_entry(report["double_entry"]), ""):
+        terminal.say(line)
+    for proof in report["proofs"]:
+        terminal.say(*_proved(proof))
+    terminal.say()
+    if report["holds"]:
+        terminal.say(f"All of it holds. {report['seconds']} s in all.")
+    else:
+        terminal.say(Mark("NOT all of it holds: see the lines with ✗.", "red"))
 
 
-def _listed(name: str, counts: dict[str, int]) -> str:
-    unbroken = (
-        f"{number:,} {what}".replace(" ", "\N{NO-BREAK SPACE}") for what, number in counts.items()
-    )
-    text = textwrap.fill(f"{name}: {', '.join(unbroken)}", WIDTH, subsequent_indent="    ")
-    return text.replace("\N{NO-BREAK SPACE}", " ")
+def _listed(name: str, counts: dict[str, int]) -> list[str]:
+    unbroken = (f"{number:,} {what}".replace(" ", _GLUE) for what, number in counts.items())
+    text = f"{name}: {', '.join(unbroken)}"
+    return [
+        line.replace(_GLUE, " ") for line in textwrap.wrap(text, WIDTH, subsequent_indent="    ")
+    ]
 
 
-def _balances(rows: list[dict[str, str]]) -> str:
-    """As wide as it is: an amount is never cut."""
+def _say_balances(rows: list[dict[str, str]]) -> None:
     names = ("account", "sub_account", "asset", "total", "available", "locked")
     amounts = names[3:]
-    lines = [names] + [
-        tuple(written(Decimal(row[name])) if name in amounts else row[name] for name in names)
+    cells = (
+        [written(Decimal(row[name])) if name in amounts else row[name] for name in names]
         for row in rows
-    ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if name in amounts else text.ljust(width)
-            for name, text, width in zip(names, line, widths, strict=True)
-        )
-        for line in lines
     )
+    terminal.say_table(names, cells, right=amounts)
 
 
-def _double_entry(rows: list[dict[str, str]]) -> str:
-    return "\n".join(
+def _double_entry(rows: list[dict[str, str]]) -> list[str]:
+    return [
         f"{row['asset']}: debits {written(Decimal(row['debits']))} = "
         f"credits {written(Decimal(row['credits']))}"
         if Decimal(row["debits"]) == Decimal(row["credits"])
         else f"{row['asset']}: debits {row['debits']} ≠ credits {row['credits']}"
         for row in rows
-    )
+    ]
 
 
-def _line(proof: dict[str, Any]) -> str:
-    mark = "[green]✓[/green]" if proof["holds"] else "[bold red]✗[/bold red]"
+def _proved(proof: dict[str, Any]) -> tuple[Mark, str]:
+    mark = Mark("✓", "green") if proof["holds"] else Mark("✗", "red")
     faults = "" if proof["holds"] else f": {proof['faults']:,} faults"
-    return f"{mark} {proof['claim']} ({proof['number']:,} {proof['of']}){faults}"
+    return mark, f" {proof['claim']} ({proof['number']:,} {proof['of']}){faults}"

@@ -3,7 +3,8 @@
     1  a ledger in a temporary directory: servers, schema, command service, projections
     2  desk, exchange and strategies, each a process that knows the NATS server's URL alone
     3  when they have ended: the read models catch up, and are folded again for comparison
-    4  the books of the services, the log and the read models are held against each other
+    4  a witness has kept the heads of the seals meanwhile: the log is verified against them
+    5  the books of the services, the log and the read models are held against each other
 
 It waits by looking at what it waits for: children that end, positions that are reached. Whatever
 interrupts it (the caller raises from a signal handler), the children are stopped on the way out.
@@ -23,7 +24,7 @@ import msgspec
 import psycopg
 from uuid_utils.compat import uuid7
 
-from ledger.demo import plan, proofs, read_models, report
+from ledger.demo import plan, proofs, read_models, report, witness
 from ledger.demo.progress import Progress
 from ledger.demo.sender import Tally
 from ledger.demo.service import source_of
@@ -56,19 +57,24 @@ class _Child(NamedTuple):
 
 
 def run(settings: Settings, commands: int, progress: Progress) -> dict[str, Any]:
-    """Runs the demo; its report. Raises ServiceFailed, ReadModelsBehind, NotReady."""
+    """Runs the demo; its report. Raises ServiceFailed, ReadModelsBehind, HeadsMissing, NotReady."""
     begun, started = time.monotonic(), datetime.now(UTC)
     progress.step("starting PostgreSQL, NATS, the command service and the projections")
     with temporary_ledger(settings) as ledger:
-        with psycopg.connect(ledger.database_url, autocommit=True) as connection:
+        with (
+            witness.witness(ledger) as heads,
+            psycopg.connect(ledger.database_url, autocommit=True) as connection,
+        ):
             tallies = _trade(ledger, connection, commands, progress)
             progress.step("waiting for the read models")
             read_models.wait_until_caught_up(connection, reader.head(connection))
             progress.step("folding the log again, to compare")
             verification = read_models.verify(ledger.database_url)
+            progress.step("verifying the log against the heads that a witness kept")
+            unaltered = witness.prove(ledger, heads, reader.head(connection))
             proven = proofs.prove(connection, tallies, verification, started)
             seconds = time.monotonic() - begun
-            result = report.gather(connection, tallies, proven, started, seconds)
+            result = report.gather(connection, tallies, [*proven, unaltered], started, seconds)
         progress.step("stopping everything")
     result["seconds"] = round(time.monotonic() - begun, 1)
     return result

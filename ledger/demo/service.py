@@ -17,7 +17,14 @@ import orjson
 import structlog
 from nats.aio.client import Client
 
-from ledger.client.client import LedgerClient, LedgerUnavailable, OutcomeTimeout
+from ledger.bus.connection import connect
+from ledger.bus.security import BusSecurity
+from ledger.client.client import (
+    RECONNECT_WAIT_SECONDS,
+    LedgerClient,
+    LedgerUnavailable,
+    OutcomeTimeout,
+)
 from ledger.demo.sender import Sender
 from ledger.kernel.command import Outcome
 from ledger.operate.logging import configure
@@ -124,7 +131,7 @@ async def _run(
     source = source_of(name, run)
     async with await LedgerClient.connect(url, source=source) as client:
         sender = Sender(client, source)
-        bus = await nats.connect(url.split(","), name=source)
+        bus = await connect(url, source, security=BusSecurity(), retry_wait=RECONNECT_WAIT_SECONDS)
         try:
             await work(Service(name, run, commands, bus, sender))
         finally:

@@ -9,6 +9,16 @@ from ledger.operate.schema import CONNECT_TIMEOUT_SECONDS
 
 Result = TypeVar("Result")
 
+STALLED_SECONDS = 5
+"""A worker that stops in the middle of a transaction, which takes milliseconds, is ended by the
+server, so that the others do not wait for its locks."""
+LOCK_SECONDS = 3
+"""How long to wait for a lock of another worker: less than a lease, so that the next try comes in
+time."""
+_BOUNDS = f"""
+    SELECT set_config('idle_in_transaction_session_timeout', '{STALLED_SECONDS}s', false),
+        set_config('lock_timeout', '{LOCK_SECONDS}s', false)"""
+
 
 class OneConnection:
     """For one thread at a time."""
@@ -24,6 +34,7 @@ class OneConnection:
                 self._open = psycopg.connect(
                     self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
                 )
+                self._open.execute(_BOUNDS)
             return work(self._open)
         except psycopg.Error:
             self.close()

@@ -25,12 +25,14 @@ from ledger.eventstore.store import VersionConflict
 
 
 class InboxEntry(NamedTuple):
-    """A decided command. `outcome` is the outcome as JSON."""
+    """A decided command. `source` is what it claims, `sender` whom the bus vouches for; `outcome`
+    is the outcome as JSON."""
 
     command_id: UUID
     command_type: str
     subject: str
     source: str
+    sender: str | None
     user_id: UUID | None
     fingerprint: bytes
     status: str
@@ -43,9 +45,9 @@ _FIND = (
     "SELECT command_id, fingerprint, outcome::text FROM command_inbox WHERE command_id = ANY(%s)"
 )
 
-_COPY = """COPY command_inbox (command_id, command_type, subject, source, user_id, fingerprint,
-    status, code, outcome, decided_at) FROM STDIN WITH (FORMAT binary)"""
-_ROW_HEAD = (10).to_bytes(2)
+_COPY = """COPY command_inbox (command_id, command_type, subject, source, sender, user_id,
+    fingerprint, status, code, outcome, decided_at) FROM STDIN WITH (FORMAT binary)"""
+_ROW_HEAD = (11).to_bytes(2)
 """The number of fields."""
 
 
@@ -81,6 +83,7 @@ def _row(entry: InboxEntry) -> bytes:
             name_field(entry.command_type),
             text_field(entry.subject),
             text_field(entry.source),
+            text_field(entry.sender),
             uuid_field(entry.user_id),
             bytes_field(entry.fingerprint),
             name_field(entry.status),

@@ -46,7 +46,7 @@ def position_of(connection: psycopg.Connection[Any], text: str) -> int:
     """The position that a text names: itself a position, or a time, which stands for the last
     position recorded by then. Raises InvalidMoment."""
     if re.fullmatch(r"[0-9]{1,18}", text):
-        return int(text)
+        return _reached(int(text), reader.head(connection))
     try:
         time = time_of(text)
     except InvalidMoment as error:
@@ -54,6 +54,15 @@ def position_of(connection: psycopg.Connection[Any], text: str) -> int:
             f"{text!r} is neither a position nor a time: write 1234 or 2026-11-21T14:03:00Z"
         ) from error
     return position_at(connection, time)
+
+
+def _reached(position: int, head: int) -> int:
+    """An answer about a position that is not there yet would be another one later."""
+    if position > head:
+        raise InvalidMoment(
+            f"the log ends at position {head}: nothing is known yet as of {position}"
+        )
+    return position
 
 
 def position_at(connection: psycopg.Connection[Any], time: datetime) -> int:

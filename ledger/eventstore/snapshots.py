@@ -2,12 +2,18 @@
 
 A snapshot is a cache: any may be deleted, and one whose `topic` names another shape than the
 reader's is ignored. It is written after the events it stands for are committed.
+
+Who can write the cache cannot make the ledger believe it: the event that a state follows has the
+digest of the state in its metadata (`state`), where it is as append-only and sealed as the event. A
+snapshot is used only if it has that digest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 import psycopg
 
 
@@ -19,26 +25,58 @@ class Snapshot(NamedTuple):
     topic: str
     state: str
 
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of the topic, a line feed, and the state with its keys sorted:
+        the database keeps what a JSON text says, not the text."""
+        state = orjson.dumps(orjson.loads(self.state), option=orjson.OPT_SORT_KEYS)
+        return sha256(self.topic.encode() + b"\n" + state).hexdigest()
 
-_LATEST = """
-    SELECT DISTINCT ON (stream_id) stream_id, event_version, topic, state::text
-    FROM aggregate_snapshots WHERE stream_id = ANY(%s) AND topic = ANY(%s)
-    ORDER BY stream_id, event_version DESC"""
+
+class Kept(NamedTuple):
+    """A snapshot as it is kept, with the digest that its event has of it."""
+
+    snapshot: Snapshot
+    recorded: str
+
+    def holds(self) -> bool:
+        """Whether it is the state that was recorded."""
+        try:
+            return self.snapshot.digest() == self.recorded
+        except orjson.JSONDecodeError:  # a number that no state of ours has
+            return False
+
+
+_NEWEST = """
+    SELECT s.stream_id, s.event_version, s.topic, s.state::text, s.recorded
+    FROM unnest(%s::uuid[]) AS wanted (id)
+    CROSS JOIN LATERAL (
+        SELECT kept.*, event.metadata->>'state' AS recorded
+        FROM public.aggregate_snapshots AS kept
+        JOIN public.event_store AS event USING (stream_id, event_version)
+        WHERE kept.stream_id = wanted.id AND kept.topic = ANY(%s) AND event.metadata ? 'state'
+        ORDER BY kept.event_version DESC LIMIT 1) AS s"""
+_STREAMS = "SELECT DISTINCT stream_id FROM public.aggregate_snapshots ORDER BY 1"
 
 _SAVE = """
-    INSERT INTO aggregate_snapshots (stream_id, event_version, topic, state)
+    INSERT INTO public.aggregate_snapshots (stream_id, event_version, topic, state)
     VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 
 
-def latest(
+def newest(
     connection: psycopg.Connection[Any], stream_ids: Sequence[UUID], topics: Sequence[str]
-) -> list[Snapshot]:
-    """The newest snapshot of each stream that has one of a given topic."""
+) -> Iterator[Kept]:
+    """The newest snapshot of each stream that has one of a given topic whose event tells of it."""
     if not stream_ids:
-        return []
+        return
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(_LATEST, (list(stream_ids), list(topics)))
-        return [Snapshot(*row) for row in cursor]
+        cursor.execute(_NEWEST, (list(stream_ids), list(topics)))
+        for *snapshot, recorded in cursor:
+            yield Kept(Snapshot(*snapshot), recorded)
+
+
+def streams(connection: psycopg.Connection[Any]) -> list[UUID]:
+    """The streams that have snapshots."""
+    return [row[0] for row in connection.execute(_STREAMS)]
 
 
 def save(connection: psycopg.Connection[Any], snapshots: Sequence[Snapshot]) -> None:

@@ -6,7 +6,7 @@ must look like to become a command is in `ledger/write/parser.py`.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -25,12 +25,20 @@ class CommandKind(StrEnum):
     FACT = "FACT"
 
 
+CommandClass = Literal["trade", "report", "money", "admin"]
+"""What kind of right it takes to send a command: requests about orders; facts of venues; deposits,
+withdrawals, transfers and adjustments; all else. It is a token of the subject that a command is
+sent to, so the bus can grant one class and not another."""
+COMMAND_CLASSES: tuple[CommandClass, ...] = get_args(CommandClass)
+
+
 class CommandData(BaseModel):
     """Base of all command data. Unknown fields are errors, because a misspelt field on an order is
     money lost."""
 
     schema_version: ClassVar[int] = 1
     """Of the published schema: a new number where a field goes or takes less than before."""
+    command_class: ClassVar[CommandClass]
     kind: ClassVar[CommandKind] = CommandKind.REQUEST
     rate_limited: ClassVar[bool] = True
     """Whether too many of them in a second are refused. Facts never are."""
@@ -46,7 +54,9 @@ class AccountCommandData(CommandData):
 
 class Command(msgspec.Struct, frozen=True, gc=False):
     """A well-formed command. `account_id` is None for commands of a noun of no account; `time` is
-    the sender's, None when it gave none. `traceparent` is its trace context, where that is carried
+    the sender's, None when it gave none. `source` is what the message claims, `sender` the user
+    that the bus vouches for (`ledger/bus/command_subjects.py`), None for a command that did not
+    come by the bus. `traceparent` is its trace context, where that is carried
     (`ledger/programs/tracing.py`)."""
 
     id: UUID
@@ -60,6 +70,7 @@ class Command(msgspec.Struct, frozen=True, gc=False):
     user_id: UUID | None
     fingerprint: bytes
     data: CommandData
+    sender: str | None = None
     traceparent: str | None = None
 
 
@@ -74,6 +85,7 @@ class InvalidCommand(msgspec.Struct, frozen=True, gc=False):
     fingerprint: bytes
     message: str
     code: str = GeneralRejection.INVALID_COMMAND.value
+    sender: str | None = None
 
 
 class EventReference(msgspec.Struct, frozen=True, gc=False):

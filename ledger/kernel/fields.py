@@ -19,6 +19,10 @@ MAX_FEE_RATE = Decimal(1)
 MAX_ALLOCATION_PERCENT = Decimal(100)
 MAX_RISK_MULTIPLIER = Decimal(10)
 
+EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
+"""A time before means nothing: who has no time says 0, which is 1970, and the first market without
+a floor is of 1971. What is yet to come is refused by the ledger, which has a clock."""
+
 _AMOUNT_SCHEMA = {
     "type": "string",
     "pattern": rf"^-?[0-9]{{1,{money.MAX_INTEGER_DIGITS}}}"
@@ -71,6 +75,11 @@ def parse_time(value: object) -> datetime:
         ) from None
     if time.tzinfo is None:
         raise ValueError("has no time zone: end it with Z, or with an offset like +01:00")
+    if time < EARLIEST:
+        raise ValueError(
+            f"{value[:40]!r} is before {EARLIEST.year}, when nothing of this happened anywhere: "
+            "check whether there is a time at all, and its unit"
+        )
     try:
         return time.astimezone(UTC)
     except OverflowError:

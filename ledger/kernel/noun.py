@@ -25,7 +25,7 @@ from uuid import UUID
 from ledger.kernel.event import Event
 
 if TYPE_CHECKING:
-    from ledger.kernel.command import Command, CommandData
+    from ledger.kernel.command import Command, CommandData, CommandKind
     from ledger.kernel.rejection import RejectionCode
     from ledger.kernel.unit_of_work import UnitOfWork
 
@@ -45,14 +45,20 @@ ReadsBehind = Callable[[Any, Callable[[UUID], Any]], Iterable[UUID]]
 class Aggregate(Generic[State]):
     """A kind of stream. `evolve(state, event, stream_id)` may change the state that it is given and
     returns the one after the event. `state_version` is the shape of `state` in snapshots: a change
-    of shape is a new number. `check(state, event)` asserts, where an event is made, what promises
-    rest on; what it raises is a fault of ours."""
+    of shape is a new number. `check(state, event, kind)` asserts, where an event is made, what
+    promises rest on, given the state before it and whether a request or a fact made it; what it
+    raises is a fault of ours, and nothing is recorded."""
 
     stream_type: str
     state: type[State]
     state_version: int
     evolve: Callable[[State | None, Event, UUID], State]
-    check: Callable[[State, Event], None] | None = None
+    check: Callable[[State | None, Event, CommandKind], None] | None = None
+
+    @property
+    def topic(self) -> str:
+        """What snapshots of its states, in their shape of today, are kept under."""
+        return f"{self.stream_type}.{self.state_version}"
 
 
 @dataclass(frozen=True)

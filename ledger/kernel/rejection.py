@@ -24,6 +24,7 @@ class GeneralRejection(RejectionCode):
     """Why a command of any noun may be refused."""
 
     INVALID_COMMAND = "INVALID_COMMAND", "send what the schema of the command says"
+    WRONG_CLASS = "WRONG_CLASS", "send it to the subject of its own class"
     COMMAND_ID_REUSED = "COMMAND_ID_REUSED", "give each command an id of its own"
     OCCURRED_IN_FUTURE = (
         "OCCURRED_IN_FUTURE",

@@ -5,22 +5,25 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import nats
 import nats.errors
 import nats.js.errors
 import psycopg
+from nats.js.api import StreamInfo
 
+from ledger.bus import connection as bus
 from ledger.bus.connection import COMMANDS_STREAM
 from ledger.bus.security import BusSecurity
+from ledger.operate import records_examination, seals_examination, servers
 from ledger.operate import schema as database
-from ledger.operate import servers
+from ledger.operate.findings import Finding
 from ledger.operate.settings import Settings
+from ledger.programs.command_room import FILLING
 
 OLDEST_NATS = (2, 10)
 NATS_TIMEOUT_SECONDS = 3
@@ -30,17 +33,23 @@ DISK_WARNING_BYTES = 5 * 1024**3
 DISK_FAILURE_BYTES = 512 * 1024**2
 """Below this PostgreSQL and JetStream can stop at any moment for want of space."""
 
-Status = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    check: str
-    status: Status
-    message: str
-    remedy: str | None = None
+_APPEND_ONLY = ("event_store", "event_seals")
+"""Tables that refuse to be changed, each by a trigger `<table>_is_append_only`."""
+_UNSAFE_SETTINGS = """
+    SELECT name, coalesce(nullif(reset_val, ''), setting) FROM pg_catalog.pg_settings
+    WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
+        OR name = 'synchronous_commit' AND reset_val IN ('off', 'local')
+    ORDER BY name"""  # synchronous_commit comes last: it is told alone if the others are on
+_OPEN_TO_STRANGERS = """
+    SELECT 'PUBLIC may connect to the database'
+    WHERE has_database_privilege('public', current_database(), 'CONNECT')
+    UNION ALL
+    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END
+        || ' may create in schema public'
+    FROM pg_namespace AS n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
+    WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner
+        AND a.grantee NOT IN (SELECT relowner FROM pg_class
+                              WHERE oid = 'public.event_store'::regclass)"""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -97,6 +106,11 @@ def _database(url: str, settings: Settings) -> Iterator[Finding]:
             return
         yield _gapless(connection)
         yield _append_only(connection)
+        yield records_examination.guarded(connection)
+        yield records_examination.cached_states(connection)
+        yield _durable(connection)
+        yield _closed(connection)
+        yield seals_examination.of_database(connection, settings)
 
 
 def _clock(connection: psycopg.Connection[Any], settings: Settings) -> Finding:
@@ -140,36 +154,68 @@ def _gapless(connection: psycopg.Connection[Any]) -> Finding:
 
 
 def _append_only(connection: psycopg.Connection[Any]) -> Finding:
-    enabled = _value(
-        connection,
-        """SELECT count(*) FROM pg_trigger
-           WHERE tgrelid = 'event_store'::regclass AND tgname = 'event_store_is_append_only'
-             AND tgenabled IN ('O', 'A')""",
-    )
-    if enabled:
+    rows = connection.execute(
+        """SELECT name FROM unnest(%s::text[]) AS name WHERE NOT EXISTS (
+               SELECT FROM pg_trigger WHERE tgrelid = ('public.' || name)::regclass
+               AND tgname = name || '_is_append_only' AND tgenabled IN ('O', 'A'))""",
+        [list(_APPEND_ONLY)],
+    ).fetchall()
+    if not rows:
         return Finding("append_only", "ok", "the database refuses to change history")
+    table = rows[0][0]
     return Finding(
         "append_only",
         "fail",
-        "the trigger event_store_is_append_only is missing or disabled: history can be changed",
-        "Find out who did it and why, then: ALTER TABLE event_store ENABLE TRIGGER "
-        "event_store_is_append_only",
+        f"the trigger {table}_is_append_only is missing or disabled: history can be changed",
+        f"Find out who did it and why, then: ALTER TABLE {table} ENABLE TRIGGER "
+        f"{table}_is_append_only",
+    )
+
+
+def _durable(connection: psycopg.Connection[Any]) -> Finding:
+    unsafe = [
+        f"{name} = {value}"
+        for name, value in connection.execute(_UNSAFE_SETTINGS.encode()).fetchall()
+    ]
+    if not unsafe:
+        return Finding("durability", "ok", "what is committed survives a crash of the machine")
+    if unsafe[0].startswith("synchronous_commit"):
+        return Finding(
+            "durability",
+            "warn",
+            f"the server has {unsafe[0]}: appends wait for the disk all the same, what read models "
+            "fold may be folded again after a crash",
+            "Nothing, unless other programs share the server: then set synchronous_commit = on.",
+        )
+    return Finding(
+        "durability",
+        "fail",
+        f"the server has {', '.join(unsafe)}: a crash of the machine can lose or damage all data",
+        "Set fsync and full_page_writes to on in the server's configuration, and restart it.",
+    )
+
+
+def _closed(connection: psycopg.Connection[Any]) -> Finding:
+    strangers = [name for (name,) in connection.execute(_OPEN_TO_STRANGERS.encode()).fetchall()]
+    if not strangers:
+        return Finding("access", "ok", "only members of the ledger's roles may connect")
+    return Finding(
+        "access",
+        "warn",
+        f"open to others than the ledger's roles: {', '.join(strangers)}",
+        "Run `ledgerctl migrate` as the owner of the database, which takes it away.",
     )
 
 
 async def _nats(url: str, settings: Settings) -> list[Finding]:
-    async def ignore(_: Exception) -> None:
-        """The error is raised as well."""
-
-    connection = await nats.connect(
-        url,
-        allow_reconnect=False,
-        connect_timeout=NATS_TIMEOUT_SECONDS,
-        error_cb=ignore,
-        **BusSecurity.of(settings).options(),
+    connection = await bus.connect_once(
+        url, "doctor", security=BusSecurity.of(settings), timeout=NATS_TIMEOUT_SECONDS
     )
     try:
-        return [_nats_server(connection, settings), *await _jetstream(connection)]
+        found = [_nats_server(connection, settings), *await _jetstream(connection)]
+        if found[-1].status != "fail":
+            found.append(await seals_examination.of_bus(connection))
+        return found
     finally:
         await connection.close()
 
@@ -211,8 +257,29 @@ async def _jetstream(connection: Any) -> list[Finding]:
                 "`ledgerctl serve commands` makes it when it starts.",
             ),
         ]
+    return [Finding("jetstream", "ok", "enabled"), _commands(stream)]
+
+
+def _commands(stream: StreamInfo) -> Finding:
     message = f"stream {COMMANDS_STREAM} holds {stream.state.messages} messages"
-    return [Finding("jetstream", "ok", "enabled"), Finding("commands", "ok", message)]
+    room = stream.config.max_bytes or 0
+    if room <= 0:
+        return Finding(
+            "commands",
+            "warn",
+            f"{message} and has no limit: one service can fill the disk of all",
+            f"nats stream edit {COMMANDS_STREAM} --max-bytes …",
+        )
+    if stream.state.bytes < FILLING * room:
+        return Finding("commands", "ok", message)
+    return Finding(
+        "commands",
+        "warn",
+        f"{message}, {stream.state.bytes / room:.0%} of its room: when it is full, commands are "
+        "refused",
+        "Check that `ledgerctl serve commands` decides; give it more room with `nats stream edit "
+        f"{COMMANDS_STREAM} --max-bytes`.",
+    )
 
 
 def _value(connection: psycopg.Connection[Any], statement: str) -> Any:

@@ -2,16 +2,26 @@
 
 The ids that lead from a log line to a command, its cause and its stream are bound once, where
 they become known, and appear in every line until they are released.
+
+What services import (`client_logger`) is the exception: their output is theirs, so it speaks by the
+standard library's logging, and is silent until they want to hear it.
 """
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
+
+from ledger.kernel.masking import masked
+from ledger.kernel.text import json_of
+
+# Without a handler anywhere, the standard library would write warnings of ours to stderr.
+logging.getLogger("ledger").addHandler(logging.NullHandler())
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -47,6 +57,27 @@ def configure(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    if threading.excepthook is threading.__excepthook__:  # which would write plain text between
+        threading.excepthook = _log_end_of_thread
+
+
+def client_logger(name: str) -> Any:
+    """A logger for what services import. In a service of ours its lines are JSON like all others
+    (warnings)."""
+    return structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+            _masked_line,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _masked_line(_: Any, __: str, line: Any) -> str:
+    return masked(line)
 
 
 @contextmanager
@@ -63,5 +94,16 @@ def bound(
         yield
 
 
+def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    exception = end.exc_value
+    structlog.get_logger(__name__).error(
+        "thread_ended",
+        thread=end.thread.name if end.thread is not None else None,
+        exc_info=exception if exception is not None else True,
+    )
+
+
 def _json(value: object, **_: object) -> str:
-    return orjson.dumps(value, default=str).decode()
+    """Read in a terminal, too: whatever a line quotes commands nothing there. Masked here, where
+    every line comes by, so that nobody who logs a URL has to think of it."""
+    return masked(json_of(value).decode())

@@ -9,6 +9,7 @@ ledger.claims       claims(): what must hold of the read models, with the querie
 
 import importlib.metadata
 
+from ledger.operate.database_url import confined
 from ledger.operate.schema import migrate
 
 
@@ -17,5 +18,5 @@ def migrate_all(database_url: str) -> list[str]:
     applied. Safe to call twice and from several processes."""
     applied = migrate(database_url)
     for entry_point in importlib.metadata.entry_points(group="ledger.migrations"):
-        entry_point.load()(database_url)
+        entry_point.load()(confined(database_url))
     return applied

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import LiteralString
 from uuid import uuid4
 
-import nats
 import nats.errors
 import psycopg
 
+from ledger.bus import connection as bus
 from ledger.bus.connection import OUTCOMES_SUBJECT, POSITION_OF_SUBJECT
 from ledger.bus.security import BusSecurity
 from ledger.operate.servers import find_nats
@@ -26,29 +26,20 @@ TIMEOUT_SECONDS = 2
 """A service that works answers in milliseconds."""
 
 
-async def commands(nats_url: str, security: BusSecurity | None = None) -> bool:
+async def commands(nats_url: str, security: BusSecurity) -> bool:
     """Whether a command service answers: it is asked for a command that nobody ever sent."""
     return await _answers(nats_url, security, OUTCOMES_SUBJECT, str(uuid4()).encode())
 
 
-async def queries(nats_url: str, security: BusSecurity | None = None) -> bool:
+async def queries(nats_url: str, security: BusSecurity) -> bool:
     """Whether a query service answers: it is asked how far everything is."""
     return await _answers(nats_url, security, POSITION_OF_SUBJECT, b"")
 
 
-async def _answers(
-    nats_url: str, security: BusSecurity | None, subject: str, question: bytes
-) -> bool:
-    async def ignore(_: Exception) -> None:
-        """A server that is away is an answer, too."""
-
+async def _answers(nats_url: str, security: BusSecurity, subject: str, question: bytes) -> bool:
     try:
-        connection = await nats.connect(
-            nats_url,
-            allow_reconnect=False,
-            connect_timeout=TIMEOUT_SECONDS,
-            error_cb=ignore,
-            **(security.options() if security else {}),
+        connection = await bus.connect_once(
+            nats_url, "readiness", security=security, timeout=TIMEOUT_SECONDS
         )
     except (nats.errors.Error, OSError):
         return False
@@ -105,25 +96,30 @@ def check_of(
 
 
 def main() -> None:
-    """Exit code 0 if the service named on the command line is ready."""
-    from ledger.operate import servers
+    """Exit code 0 if the service named on the command line is ready, 1 if it is not or cannot be
+    asked."""
+    from ledger.cli.errors import explain
+    from ledger.operate import terminal
 
-    settings = load()
-    if sys.argv[1:] == ["commands"]:
-        ready = asyncio.run(commands(servers.find_nats(settings), BusSecurity.of(settings)))
-    elif sys.argv[1:] == ["projections"]:
-        ready = projections(servers.find_database(settings))
-    elif sys.argv[1:] == ["seals"]:
-        ready = seals(servers.find_database(settings))
-    elif sys.argv[1:] == ["publisher"]:
-        ready = publisher(servers.find_database(settings))
-    elif sys.argv[1:] == ["queries"]:
-        ready = asyncio.run(queries(servers.find_nats(settings), BusSecurity.of(settings)))
-    else:
-        sys.exit(
-            "usage: python -m ledger.operate.readiness commands|projections|seals|publisher|queries"
-        )
+    try:
+        ready = _asked(sys.argv[1:], load())
+    except Exception as error:  # noqa: BLE001 - whatever it is, a health check's log has a line
+        terminal.say(f"error: {explain(error)}", error=True)
+        sys.exit(1)
     sys.exit(0 if ready else 1)
+
+
+def _asked(arguments: list[str], settings: Settings) -> bool:
+    from ledger.operate.servers import find_database, find_nats
+
+    match arguments:
+        case ["commands" | "queries" as service]:
+            return check_of(service, settings, "", find_nats(settings))()
+        case ["projections" | "seals" | "publisher" as service]:
+            return check_of(service, settings, find_database(settings))()
+    sys.exit(
+        "usage: python -m ledger.operate.readiness commands|projections|seals|publisher|queries"
+    )
 
 
 if __name__ == "__main__":

@@ -3,12 +3,16 @@
     sql/migrations/NNNN_*.sql   applied once, in order; a file that was applied never changes
     sql/functions|views|roles/  one object per file, applied again whenever the file has changed
 
-`migrate` takes a session-wide advisory lock, so any number of processes may call it at once:
-the first does the work, the others find nothing left. Each file runs in a transaction of its
-own, together with its row in `schema_migrations` (name, checksum, when, by whom, how long), so
-an interruption leaves whole files applied and the next run goes on from there. A database that
-has migrations this code does not know is newer than the code, and is refused before anything
-is touched: old code must not write into tables it does not understand.
+`migrate` holds a lock of the table `schema_migrations` that only its owner may take, on a
+connection of its own, so any number of processes may call it at once: the first does the work, the
+others find nothing left. Each file runs in a transaction of its own, together with its row in
+`schema_migrations` (name, checksum, when, by whom, how long), so an interruption leaves whole files
+applied and the next run goes on from there. A database that has migrations this code does not know
+is newer than the code, and is refused before anything is touched: old code must not write into
+tables it does not understand.
+
+It works as the owner, so it looks names up in pg_catalog alone until it has made sure that nobody
+else made anything in schema public (schema_rights.py).
 """
 
 import getpass
@@ -24,6 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import errors
+
+from ledger.operate import schema_rights
+from ledger.operate.database_url import catalog_only
 
 OLDEST_POSTGRES = 150_000
 """The oldest server version that is tested, as `server_version_num` writes it."""
@@ -31,11 +39,17 @@ OLDEST_POSTGRES = 150_000
 CONNECT_TIMEOUT_SECONDS = 10
 """A server that has not answered by then is as good as down; tools should say so soon."""
 
+LOCK_TIMEOUT_SECONDS = 10
+"""How long a file waits for a table that others use: all who come later wait behind it, the command
+service among them."""
+MIGRATION_TIMEOUT_SECONDS = 600
+"""How long to wait for a migration that is under way: one may make an index of a long log."""
+
 _REPEATABLE = ("functions", "views", "roles")  # in this order: roles grant on what others create
-_LOCK = "SELECT pg_advisory_lock(hashtext('schema_migrations'))"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtext('schema_migrations'))"
+# Two of them exclude each other, and nobody who reads or writes rows.
+_LOCK = "LOCK TABLE public.schema_migrations IN SHARE UPDATE EXCLUSIVE MODE"
 _CREATE_TABLE = """
-    CREATE TABLE IF NOT EXISTS schema_migrations (
+    CREATE TABLE IF NOT EXISTS public.schema_migrations (
         name        text        NOT NULL CONSTRAINT schema_migrations_pkey PRIMARY KEY,
         checksum    text        NOT NULL,
         applied_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -109,11 +123,12 @@ def migrate(database_url: str) -> list[str]:
     """Brings the database to this code's schema; returns the names of the files applied, in
     order, empty when it was current. Raises SchemaError, or psycopg.Error when the server
     cannot be used at all."""
-    with connect(database_url) as connection, _migration_lock(connection):
-        connection.execute(_CREATE_TABLE)
+    with connect(catalog_only(database_url)) as connection, _migration_lock(database_url):
+        schema_rights.close(connection)
         files = pending(connection)
         for file in files:
             _apply(connection, file)
+        schema_rights.settle(connection, *_made_by(schema_files()))
         return [file.name for file in files]
 
 
@@ -152,20 +167,34 @@ def connect(database_url: str) -> psycopg.Connection[Any]:
 
 
 @contextmanager
-def _migration_lock(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    connection.execute(_LOCK)
+def _migration_lock(database_url: str) -> Iterator[None]:
+    with connect(catalog_only(database_url)) as connection:
+        _create_table(connection)
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = '{MIGRATION_TIMEOUT_SECONDS}s'")
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            try:
+                connection.execute(_LOCK)
+            except errors.LockNotAvailable as error:
+                raise MigrationFailed(
+                    f"another migration has been under way for {MIGRATION_TIMEOUT_SECONDS} s: "
+                    "see who holds schema_migrations in pg_locks, and run again: ledgerctl migrate"
+                ) from error
+            yield
+
+
+def _create_table(connection: psycopg.Connection[Any]) -> None:
     try:
-        yield
-    finally:
-        if not connection.broken:  # closing the session releases the lock as well
-            connection.execute(_UNLOCK)
+        connection.execute(_CREATE_TABLE)
+    except (errors.UniqueViolation, errors.DuplicateTable):
+        connection.execute(_CREATE_TABLE)  # another process was faster, and has it made by now
 
 
 def _recorded(connection: psycopg.Connection[Any]) -> dict[str, str]:
     """Checksum by name of every file that was applied; empty for an empty database."""
-    if connection.execute("SELECT to_regclass('schema_migrations')").fetchone() == (None,):
+    if connection.execute("SELECT to_regclass('public.schema_migrations')").fetchone() == (None,):
         return {}
-    rows = connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
+    rows = connection.execute("SELECT name, checksum FROM public.schema_migrations").fetchall()
     return {str(name): str(checksum) for name, checksum in rows}
 
 
@@ -192,10 +221,13 @@ def _apply(connection: psycopg.Connection[Any], file: SchemaFile) -> None:
     started = time.monotonic()
     try:
         with connection.transaction():
+            # Where the script's tables are made; pg_catalog, which is not named, comes first.
+            connection.execute("SET LOCAL search_path = public, pg_temp")
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
             # Bytes, because this is a whole script from a file of ours and takes no parameters.
             connection.execute(file.sql.encode())
             connection.execute(
-                """INSERT INTO schema_migrations (name, checksum, applied_by, duration_ms)
+                """INSERT INTO public.schema_migrations (name, checksum, applied_by, duration_ms)
                    VALUES (%(name)s, %(checksum)s, %(by)s || session_user, %(duration)s)
                    ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum,
                        applied_at = excluded.applied_at, applied_by = excluded.applied_by,
@@ -207,6 +239,12 @@ def _apply(connection: psycopg.Connection[Any], file: SchemaFile) -> None:
                     "duration": round((time.monotonic() - started) * 1_000),
                 },
             )
+    except errors.LockNotAvailable as error:
+        raise MigrationFailed(
+            f"sql/{file.name} waited {LOCK_TIMEOUT_SECONDS} s for a table that others use in "
+            "transactions that do not end (see pg_stat_activity, pg_locks). Nothing of this file "
+            "was applied; end them, or wait for them, and run: ledgerctl migrate"
+        ) from error
     except psycopg.OperationalError:
         raise  # the server went away: that says nothing about the file
     except psycopg.Error as error:
@@ -223,6 +261,18 @@ def _operating_system_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as containers have
         return str(os.getuid())
+
+
+def _made_by(files: list[SchemaFile]) -> tuple[list[str], list[str]]:
+    """The functions and the tables that the files make."""
+    functions, tables = (
+        [name for file in files for name in re.findall(pattern, file.sql)]
+        for pattern in (
+            r"CREATE (?:OR REPLACE )?FUNCTION (?:public\.)?(\w+)",
+            r"CREATE TABLE (?:public\.)?(\w+)",
+        )
+    )
+    return functions, [*tables, "schema_migrations"]
 
 
 def _listed(names: list[str]) -> str:

@@ -7,9 +7,11 @@ start it for as long as they take when nobody runs it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from ledger.operate.database_url import confined
 from ledger.operate.embedded.directory import running_services
+from ledger.operate.roles import AUDITOR, stepping_down
 from ledger.operate.settings import Settings
 
 
@@ -19,7 +21,9 @@ class NotRunning(Exception):
 
 def find_database(settings: Settings) -> str:
     """URL of the PostgreSQL that is set, or that runs embedded. Raises NotRunning."""
-    return database_url(settings) or _running(settings, "postgresql", "LEDGER_DATABASE_URL")
+    return confined(
+        database_url(settings) or _running(settings, "postgresql", "LEDGER_DATABASE_URL")
+    )
 
 
 def database_url(settings: Settings) -> str | None:
@@ -38,7 +42,7 @@ def database_url(settings: Settings) -> str | None:
         tls["sslmode"] = "verify-full"
     parts = urlsplit(settings.database_url)
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return urlunsplit(parts._replace(query=urlencode(tls | given)))
+    return urlunsplit(parts._replace(query=urlencode(tls | given, quote_via=quote)))
 
 
 def find_nats(settings: Settings) -> str:
@@ -47,9 +51,18 @@ def find_nats(settings: Settings) -> str:
 
 
 @contextmanager
-def database(settings: Settings, *, create: bool = False) -> Iterator[str]:
+def database(
+    settings: Settings, *, role: str | None = AUDITOR, create: bool = False
+) -> Iterator[str]:
     """The database's URL for the length of the block: an embedded PostgreSQL that nobody runs is
-    started for it. Raises NotRunning where there is no data yet, unless it may be created."""
+    started for it. Connections of a login that could do anything begin as `role`, unless it is
+    None. Raises NotRunning where there is no data yet, unless it may be created."""
+    with _database(settings, create=create) as url:
+        yield url if role is None else stepping_down(url, role)
+
+
+@contextmanager
+def _database(settings: Settings, *, create: bool) -> Iterator[str]:
     try:
         url = find_database(settings)
     except NotRunning:
@@ -60,7 +73,7 @@ def database(settings: Settings, *, create: bool = False) -> Iterator[str]:
         )
 
         with EmbeddedPostgres(settings.data_dir) as server:
-            yield server.url
+            yield confined(server.url)
     else:
         yield url
 

@@ -44,6 +44,14 @@ class Settings(BaseSettings):
         description="Directory of the embedded services' data. Relative to the current directory, "
         "so that two checkouts never share one.",
     )
+    embedded_nats_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="Port of the embedded NATS server, on this machine only. Unset: a free one is "
+        "chosen at its first start and kept in the data directory, so that services that lost it "
+        "find it again.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
         description="Least severity that is logged. INFO tells of batches and state changes, "
@@ -106,6 +114,31 @@ class Settings(BaseSettings):
         description="Days that NATS keeps commands, decided or not: longer than any outage of the "
         "worker, and enough to send commands again to a database restored from a backup. Used "
         "when the stream is made; later it is changed with `nats stream edit`.",
+    )
+    command_retention_bytes: int = Field(
+        default=1024**3,
+        ge=1024**2,
+        description="Bytes of commands that NATS keeps, some 600 each; when they are used up new "
+        "ones are refused. From three quarters on decided ones are forgotten before their time, so "
+        "that only what waits can fill it, and a warning is logged. NATS reserves them, so a small "
+        "disk must have room; more keep commands longer for a restored database. Used when the "
+        "stream is made.",
+    )
+    command_retention_per_sender_commands: int = Field(
+        default=1_000_000,
+        ge=1_000,
+        description="Commands of one sender, account and class that NATS keeps; more of the same "
+        "are refused, so that one service that runs wild cannot use up the room of all. Minutes of "
+        "the most that a worker decides; decided ones make room from half of it on. Used when the "
+        "stream is made.",
+    )
+    bus_message_limit_bytes: int = Field(
+        default=1_048_576,
+        ge=65_536,
+        description="Largest message that the streams of commands and events take. Well above "
+        "command_payload_limit_bytes, so that a command that is too large arrives and is refused "
+        "with a reason, and far below what fills a disk with few messages. Used when a stream is "
+        "made.",
     )
     unreadable_body_limit_bytes: int = Field(
         default=4_096,
@@ -178,7 +211,24 @@ class Settings(BaseSettings):
         default=None,
         description="Ed25519 private key that seals are signed with, a PEM file made by "
         "`ledgerctl audit seal --new-key FILE`. Unset: seals are chained but not signed, and only "
-        "a head kept outside shows that all of them were made anew.",
+        "a head kept outside shows that all of them were made anew. Once seals are signed, none is "
+        "made without the key.",
+    )
+    seal_heads_limit_bytes: int = Field(
+        default=1024**3,
+        ge=1024**2,
+        description="Bytes of published heads that NATS keeps, never deleting any: about 700 bytes "
+        "each, at most six a minute, so half a year of trading day and night. A full stream takes "
+        "no further head, because one that dropped old ones could be made to; doctor warns before. "
+        "Used when the stream is made; later its administrator can enlarge it with `nats stream "
+        "edit`.",
+    )
+    witness_silence_seconds: float = Field(
+        default=1_800.0,
+        gt=0,
+        description="Seconds without a head after which `ledgerctl audit witness` says that heads "
+        "have stopped coming. The sealer says its newest one every ten minutes also when nothing "
+        "happens; three missed are no accident.",
     )
     outcome_timeout_seconds: float = Field(
         default=5.0,
@@ -282,8 +332,8 @@ class Settings(BaseSettings):
         default=None,
         pattern=r"^[A-Za-z0-9_\-]{1,64}$",
         description="Our name on a NATS server with users: the beginning of our inboxes, which the "
-        "server keeps others from reading, and of our consumers. As in `ledgerctl bus user "
-        "--name`.",
+        "server keeps others from reading, the name of our consumers, and the sender of our "
+        "commands, for which the server vouches. As in `ledgerctl bus user NAME`.",
     )
     nats_nkey_seed_file: Path | None = Field(
         default=None,

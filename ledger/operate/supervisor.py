@@ -69,6 +69,7 @@ class Supervisor:
         self._tending = threading.Thread(target=self._tend, name="supervisor", daemon=True)
         self._stack = ExitStack()
         self.database_url = ""
+        self._reading_url = ""
         self.nats_url = ""
 
     def __enter__(self) -> Self:
@@ -115,8 +116,11 @@ class Supervisor:
         self.database_url = database_url(self._settings) or self._embedded(
             EmbeddedPostgres(directory)
         )
-        self.nats_url = self._settings.nats_url or self._embedded(EmbeddedNats(directory))
+        self.nats_url = self._settings.nats_url or self._embedded(
+            EmbeddedNats(directory, port=self._settings.embedded_nats_port)
+        )
         migrate_all(self.database_url)
+        self._reading_url = roles.stepping_down(self.database_url)
         logins = self._logins()
         output = self._stack.enter_context(self._log_file.open("ab")) if self._log_file else None
         environment = os.environ | {
@@ -157,9 +161,9 @@ class Supervisor:
     def _not_ready(self) -> list[str]:
         checks = {
             "commands": lambda: asyncio.run(readiness.commands(self.nats_url, self._security)),
-            "projections": lambda: readiness.projections(self.database_url),
-            "seals": lambda: readiness.seals(self.database_url),
-            "publisher": lambda: readiness.publisher(self.database_url),
+            "projections": lambda: readiness.projections(self._reading_url),
+            "seals": lambda: readiness.seals(self._reading_url),
+            "publisher": lambda: readiness.publisher(self._reading_url),
             "queries": lambda: asyncio.run(readiness.queries(self.nats_url, self._security)),
         }
         return [

@@ -35,8 +35,9 @@ import psycopg
 import structlog
 from nats.aio.client import Client
 
+from ledger.bus import command_subjects, delivery, wire
 from ledger.bus import connection as bus
-from ledger.bus import delivery, wire
+from ledger.bus.command_stream import begin_commands_consumer, ensure_commands_stream
 from ledger.bus.delivery import Delivery
 from ledger.bus.pull import Pull
 from ledger.bus.security import BusSecurity
@@ -47,6 +48,7 @@ from ledger.operate import metrics
 from ledger.operate.schema import check_schema
 from ledger.operate.settings import Settings
 from ledger.programs import outcome_service
+from ledger.programs.command_room import room_made
 from ledger.programs.decision_runner import Batch, Decisions
 from ledger.programs.housekeeping import outcomes_forgotten
 from ledger.programs.keep_alive import kept_from_redelivery
@@ -87,6 +89,8 @@ class CommandWorker:
         self._rate_limit = RateLimit.of(settings)
         self._tracing = Tracing.of(settings)
         self._decisions = Decisions(self._ledger, self._patience, settings.command_max_deliver)
+        self._bus_vouches = settings.nats_user is not None
+        """The server has users, and each can send in its own name only."""
         self._log_commands = settings.log_level == "DEBUG"
 
     def stop(self) -> None:
@@ -118,7 +122,7 @@ class CommandWorker:
 
     # --- one connection -----------------------------------------------------------------
 
-    async def _connect(self) -> Client:
+    async def _connect(self) -> bus.Connection:
         _log.info("nats_connecting", url=self._nats_url)
         return await bus.connect(
             self._nats_url,
@@ -131,10 +135,11 @@ class CommandWorker:
     async def _note_reconnection(self) -> None:
         self._reconnected.set()
 
-    async def _serve(self, connection: Client) -> None:
+    async def _serve(self, connection: bus.Connection) -> None:
         async with (
             outcome_service.answering(connection, self._database_url),
             outcomes_forgotten(connection, self._database_url, self._settings),
+            room_made(connection),
         ):
             while not self._stop.is_set() and not connection.is_closed:
                 if connection.is_reconnecting:
@@ -142,11 +147,11 @@ class CommandWorker:
                     continue
                 self._reconnected.clear()
                 jetstream = connection.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
-                partitions = await bus.ensure_commands_stream(jetstream, self._settings)
+                partitions = await ensure_commands_stream(connection, self._settings)
                 if not await self._lease(partitions):
                     continue
                 consumers = [
-                    await bus.begin_commands_consumer(jetstream, self._settings, one, partitions)
+                    await begin_commands_consumer(jetstream, self._settings, one, partitions)
                     for one in self._epochs
                 ]
                 size = self._settings.command_batch_size
@@ -217,7 +222,7 @@ class CommandWorker:
             event.is_set() for event in (self._stop, self._reconnected, self._lease_changed)
         )
 
-    async def _work(self, connection: Client, pull: Pull) -> None:
+    async def _work(self, connection: bus.Connection, pull: Pull) -> None:
         """Batch after batch, until stopped or until the connection is another."""
         in_work: deque[Batch] = deque()
         async with (
@@ -253,9 +258,9 @@ class CommandWorker:
     # --- the steps of a batch -----------------------------------------------------------
 
     def _read(self, message: Message) -> Delivery:
-        subject = bus.account_of(message.subject)
+        sent_to = command_subjects.read(message.subject)
         limit = self._settings.command_payload_limit_bytes
-        command = parse(message.data, subject=subject, max_bytes=limit)
+        command = parse(message.data, sent_to=sent_to, max_bytes=limit)
         if self._rate_limit is not None:
             command = self._rate_limit.passed(message, command)
         if self._tracing is not None:
@@ -318,7 +323,8 @@ class CommandWorker:
                 wait = self._settings.command_retry_wait_seconds * 2 ** (one.tries - 1)
                 messages.append(delivery.again(one.message, wait))
             else:
-                messages += answers(connection, one.message, outcome)
+                sender = one.command.sender if self._bus_vouches else None
+                messages += answers(connection, one.message, outcome, sender)
         try:
             await wire.send(connection, messages)
         except nats.errors.Error as error:

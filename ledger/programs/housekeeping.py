@@ -25,8 +25,9 @@ from ledger.operate.settings import Settings
 INTERVAL_SECONDS = 3_600.0
 """Between two times of forgetting. Each looks through the whole inbox, which has no index by time:
 one would cost every command something, and this costs seconds an hour."""
-ROWS_AT_ONCE = 10_000
-"""Outcomes forgotten in one transaction: some tens of milliseconds."""
+ROWS_AT_ONCE = 2_000
+"""Outcomes forgotten in one transaction: some tens of milliseconds, for which commands wait, as the
+journal of records has one order."""
 
 _log = structlog.get_logger(__name__)
 

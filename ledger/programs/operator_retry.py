@@ -1,7 +1,8 @@
 """Sends commands that failed to the worker again, for an operator.
 
     settle      RETRIED: the FAILED outcome is gone, the command can be decided anew (ledger/failed)
-    send        its message as it came, to the subject it came on
+    send        its message as it came, in the operator's name: who sends answers for it, and whose
+                command it was stays in its row
     wait        for the new outcome; it is also there for whoever asks for it
 
 If the bus is away in between, the command has no outcome and nothing is lost: retrying it again
@@ -13,12 +14,13 @@ from uuid import UUID
 
 import nats.errors
 import psycopg
-from nats.aio.client import Client
 
-from ledger.bus.connection import COMMANDS_PREFIX, JETSTREAM_TIMEOUT_SECONDS, REPLY_TO
+from ledger.bus.command_subjects import command_subject
+from ledger.bus.connection import JETSTREAM_TIMEOUT_SECONDS, REPLY_TO, Connection
 from ledger.kernel.command import UNKNOWN, Outcome
+from ledger.nouns import COMMAND_DATA
 from ledger.write import failed_commands
-from ledger.write.failed_commands import RETRIED
+from ledger.write.failed_commands import RETRIED, FailedCommand
 
 
 class NotSent(Exception):
@@ -27,7 +29,7 @@ class NotSent(Exception):
 
 async def retry(
     database: psycopg.Connection[Any],
-    connection: Client,
+    connection: Connection,
     command_id: UUID,
     *,
     by: str,
@@ -43,7 +45,7 @@ async def retry(
     answers = await connection.subscribe(inbox)
     try:
         await connection.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS).publish(
-            COMMANDS_PREFIX + last.subject, last.body, headers={REPLY_TO: inbox}
+            _subject(last, connection.sender), last.body, headers={REPLY_TO: inbox}
         )
     except (TimeoutError, nats.errors.Error, OSError) as error:
         raise NotSent(
@@ -61,3 +63,9 @@ async def retry(
         )
     finally:
         await answers.unsubscribe()
+
+
+def _subject(command: FailedCommand, sender: str) -> str:
+    # One of the days before there were classes has that of its type.
+    command_class = command.command_class or COMMAND_DATA[command.command_type].command_class
+    return command_subject(command.subject, command_class, sender)

@@ -15,15 +15,15 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import nats.errors
-import orjson
 import psycopg
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from ledger.bus.connection import OUTCOMES_SUBJECT, UnusableSubject, checked_reply_subject
+from ledger.bus.connection import OUTCOMES_SUBJECT
 from ledger.eventstore import inbox
 from ledger.eventstore.connection import OneConnection
+from ledger.kernel import strict_json
 from ledger.kernel.command import REJECTED, UNKNOWN, Outcome
 from ledger.kernel.rejection import GeneralRejection
 
@@ -80,16 +80,16 @@ async def _answer(connection: Client, questions: Sequence[Msg], database: OneCon
     ids = list({command_id for command_id in wanted if command_id is not None})
     found = await asyncio.to_thread(database.run, lambda opened: inbox.find(opened, ids))
     for question, command_id in zip(questions, wanted, strict=True):
-        with contextlib.suppress(UnusableSubject, nats.errors.Error):
-            reply_to = checked_reply_subject(question.reply)
-            await connection.publish(reply_to, _outcome(command_id, found).to_json())
+        if question.reply:
+            with contextlib.suppress(nats.errors.Error):
+                await connection.publish(question.reply, _outcome(command_id, found).to_json())
 
 
 def command_id_in(body: bytes) -> UUID | None:
     """The command id of a question, None when it has none."""
     try:
         if body.lstrip().startswith(b"{"):
-            return UUID(orjson.loads(body)["command_id"])
+            return UUID(strict_json.loads(body)["command_id"])
         return UUID(body.decode("ascii").strip().strip('"'))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

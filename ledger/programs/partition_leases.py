@@ -26,10 +26,10 @@ from ledger.eventstore.connection import OneConnection
 RENEW_SECONDS = 1.0
 """How often a worker gives a sign of life and looks for partitions without an owner: well within
 every lease, and one short transaction."""
-_LOCK_NAME = "command_partitions"
 Result = TypeVar("Result")
 
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext(%s))"
+# A lock that only those may take who write the table: an advisory lock would be anybody's.
+_LOCK = "LOCK TABLE public.command_workers IN SHARE ROW EXCLUSIVE MODE"
 _ALIVE = """
     INSERT INTO command_workers (worker, until, session_pid, session_start)
     SELECT %(worker)s, clock_timestamp() + make_interval(secs => %(lease)s), pid, backend_start
@@ -91,7 +91,8 @@ class Leases:
 
     def _renew(self, connection: psycopg.Connection[Any], partitions: int) -> Share:
         with connection.transaction(), connection.cursor() as cursor:
-            cursor.execute(_LOCK, (_LOCK_NAME,))
+            cursor.execute("SELECT public.commit_durably()")
+            cursor.execute(_LOCK)
             cursor.execute(_ALIVE, {"worker": self.worker, "lease": self._lease_seconds})
             cursor.execute(_BURY)
             living = _number(cursor.execute(_COUNT))

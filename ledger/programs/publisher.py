@@ -32,7 +32,7 @@ import structlog
 from nats.aio.client import Client
 
 from ledger.bus import connection as bus
-from ledger.bus import event_stream
+from ledger.bus import event_stream, followers
 from ledger.bus.atomic_batch import NotStored, Sender
 from ledger.bus.event_stream import NoRoomForEvents, NotOurStream
 from ledger.bus.security import BusSecurity
@@ -42,6 +42,7 @@ from ledger.eventstore.reader import RecordedEvent
 from ledger.operate import metrics
 from ledger.operate.schema import check_schema
 from ledger.operate.settings import Settings
+from ledger.programs.consumer_guard import consumers_guarded
 from ledger.subscriptions import publisher_claim
 from ledger.subscriptions.publisher_claim import Claim, Overtaken
 from ledger.subscriptions.retry import FIRST_RETRY_SECONDS, Patience
@@ -92,7 +93,7 @@ class Publisher:
 
     async def _run_until_stopped(self) -> None:
         await self._patience.until_done(lambda: check_schema(self._database_url))
-        connection: Client | None = None
+        connection: bus.Connection | None = None
         listening = asyncio.create_task(self._wakeup.listen())
         try:
             connection = await self._patience.unless_stopped(
@@ -103,8 +104,10 @@ class Publisher:
                     security=BusSecurity.of(self._settings),
                 )
             )
-            while connection is not None and not self._stop.is_set():
-                await self._claim_and_publish(connection)
+            if connection is not None:
+                async with consumers_guarded(connection):
+                    while not self._stop.is_set():
+                        await self._claim_and_publish(connection)
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
@@ -182,6 +185,7 @@ class Publisher:
     async def _find_place(self, connection: Client, progress: "_Progress") -> event_stream.Last:
         jetstream = connection.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
         await event_stream.ensure_events_stream(jetstream, self._settings)
+        await followers.ensure_followers_stream(jetstream)
         sequence, position, event_id = await event_stream.last_published(jetstream)
         noted = progress.claim.position
         place = await self._run(

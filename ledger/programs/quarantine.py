@@ -6,8 +6,7 @@ from typing import Any
 import psycopg
 import structlog
 
-from ledger.bus import connection as bus
-from ledger.bus import delivery
+from ledger.bus import command_subjects, delivery
 from ledger.bus.delivery import Delivery
 from ledger.kernel.command import FAILED, Outcome
 from ledger.operate.settings import Settings
@@ -71,7 +70,7 @@ def _failed(one: Delivery, outcome: Outcome) -> FailedMessage:
         command_id=outcome.command_id,
         command_type=one.command.type,
         source=one.command.source,
-        subject=bus.account_of(one.message.subject),
+        sent_to=command_subjects.read(one.message.subject).tokens,
         fingerprint=one.command.fingerprint,
         body=one.message.data,
         code=outcome.code or "",

@@ -55,6 +55,7 @@ class RateLimit:
             subject=command.subject,
             source=command.source,
             fingerprint=command.fingerprint,
+            sender=command.sender,
             code=GeneralRejection.RATE_LIMITED.value,
             message=f"account {command.subject} sends more than {self._rate:g} requests a second "
             f"({self._burst} at once): send it again later, under a new command id",

@@ -13,14 +13,19 @@ from ledger.operate.logging import bound
 _log = structlog.get_logger(__name__)
 
 
-def answers(connection: Client, message: Message, outcome: Outcome) -> list[bytes]:
-    """The outcome to whom it is due, and the acknowledgement to the server."""
-    reply = _reply(connection, message, outcome)
+def answers(
+    connection: Client, message: Message, outcome: Outcome, sender: str | None
+) -> list[bytes]:
+    """The outcome to whom it is due, and the acknowledgement to the server. Where the bus vouches
+    for a sender it gets outcomes in its own inboxes and nowhere else."""
+    reply = _reply(connection, message, outcome, sender)
     done = delivery.done(message)
     return [done] if reply is None else [reply, done]
 
 
-def _reply(connection: Client, message: Message, outcome: Outcome) -> bytes | None:
+def _reply(
+    connection: Client, message: Message, outcome: Outcome, sender: str | None
+) -> bytes | None:
     subject = message.header(bus.REPLY_TO.encode())
     if not subject:
         return None
@@ -28,7 +33,7 @@ def _reply(connection: Client, message: Message, outcome: Outcome) -> bytes | No
         text = outcome.to_json()
         if len(text) > connection.max_payload:
             raise bus.UnusableSubject(f"cannot take {len(text)} bytes")
-        return wire.message(bus.checked_reply_subject(subject), text)
+        return wire.message(bus.checked_reply_subject(subject, sender), text)
     except bus.UnusableSubject as error:
         # Nothing that trying again would change: the sender can ask for the outcome.
         _log.warning(

@@ -46,6 +46,7 @@ def keep(
         for message in messages
     ]
     with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("SELECT public.commit_durably()")  # the message is acknowledged next
         cursor.executemany(_INSERT, rows)
 
 

@@ -72,8 +72,11 @@ def claim(
     connection: psycopg.Connection[Any], owner: str, *, silent_seconds: float
 ) -> Claim | None:
     """Makes `owner` the publisher if there is none or it was silent for that long; else None."""
-    connection.execute(_INSTALL, [NAME])
-    row = connection.execute(_CLAIM, {"owner": owner, "silent": silent_seconds}).fetchone()
+    with connection.transaction():
+        # A claim must not be lost with the server, or an older owner could come back to life.
+        connection.execute("SELECT public.commit_durably()")
+        connection.execute(_INSTALL, [NAME])
+        row = connection.execute(_CLAIM, {"owner": owner, "silent": silent_seconds}).fetchone()
     return None if row is None else Claim(owner, *row)
 
 

@@ -1,9 +1,11 @@
 """The states of aggregates, in memory while they are in use.
 
     load()      reads the streams a batch needs: newest snapshot, then the events after it, two
-                queries whatever their number; streams already here are not read again
+                queries whatever their number; streams already here are not read again. A snapshot
+                that is not the state that the log tells of is passed over
     get()       the state of a stream, None before its first event
-    record()    evolves the state by an event that was just decided
+    record()    evolves the state by an event that was just decided; when a snapshot is due, the
+                event is to tell of it
     restore()   takes back what an abandoned decision recorded
     committed() tells which records are in the log
     forget()    drops streams that another writer has changed
@@ -17,24 +19,34 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import orjson
 import psycopg
+import structlog
 
 from ledger.eventstore import snapshots
 from ledger.eventstore.snapshots import Snapshot
 from ledger.eventstore.store import NewEvent, load_streams
 from ledger.kernel.event import Event
 from ledger.kernel.money import plain
-from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns import AGGREGATES
 from ledger.operate import metrics
 
 _JSON_NATIVE = (Decimal,)
+
+_log = structlog.get_logger(__name__)
+
+
+class Recorded(NamedTuple):
+    """The place of an event in its stream, and the digest of the state after it if a snapshot of
+    that state will be kept."""
+
+    version: int
+    state_digest: str | None
 
 
 class Stream:
@@ -62,6 +74,8 @@ class Aggregates:
         self._capacity = capacity
         self._snapshot_interval = snapshot_interval
         self._streams: OrderedDict[UUID, Stream] = OrderedDict()
+        self._due: list[Snapshot] = []
+        """Snapshots of states that events of this batch have left."""
 
     def load(self, connection: psycopg.Connection[Any], stream_ids: Collection[UUID]) -> None:
         missing: dict[UUID, int] = {}
@@ -81,8 +95,17 @@ class Aggregates:
         self, connection: psycopg.Connection[Any], wanted: dict[UUID, int]
     ) -> dict[UUID, Stream]:
         streams = {stream_id: Stream() for stream_id in wanted}
-        topics = {_topic(kind): kind for kind in AGGREGATES.values()}
-        for snapshot in snapshots.latest(connection, list(wanted), list(topics)):
+        topics = {kind.topic: kind for kind in AGGREGATES.values()}
+        for kept in snapshots.newest(connection, list(wanted), list(topics)):
+            snapshot = kept.snapshot
+            if not kept.holds():
+                _log.error(
+                    "snapshot_is_not_the_state",
+                    stream_id=str(snapshot.stream_id),
+                    event_version=snapshot.event_version,
+                    remedy="somebody changed aggregate_snapshots; the log was read instead",
+                )
+                continue
             stream = streams[snapshot.stream_id]
             aggregate = topics[snapshot.topic]
             stream.stream_type = aggregate.stream_type
@@ -108,16 +131,16 @@ class Aggregates:
             )
         return stream.state
 
-    def record(self, stream_type: str, stream_id: UUID, event: Event) -> int:
-        """Evolves the stream and returns the event's version in it. Raises what the aggregate's
-        check does, when the event breaks a promise; it is to be taken back like any other."""
+    def record(self, stream_type: str, stream_id: UUID, event: Event) -> Recorded:
+        """Evolves the stream."""
         stream = self._streams[stream_id]
         stream.evolve(stream_id, event, stream_type)
         stream.pending.append(event)
-        check = AGGREGATES[stream_type].check
-        if check is not None:
-            check(stream.state, event)
-        return stream.version
+        if stream.version - stream.snapshot_version < self._snapshot_interval:
+            return Recorded(stream.version, None)
+        snapshot = _snapshot(stream_id, stream)
+        self._due.append(snapshot)
+        return Recorded(stream.version, snapshot.digest())
 
     def restore(self, connection: psycopg.Connection[Any], taken_back: dict[UUID, int]) -> None:
         """Undoes the last n records of each of the streams, by reading them anew."""
@@ -131,6 +154,11 @@ class Aggregates:
                 if version > fresh.version:
                     fresh.evolve(stream_id, event, event.type.partition(".")[0])
             self._streams[stream_id] = fresh
+            self._due = [
+                due
+                for due in self._due
+                if due.stream_id != stream_id or due.event_version <= fresh.version
+            ]
 
     def committed(self, events: Iterable[NewEvent]) -> None:
         """Tells that these, the oldest that were recorded, are in the log."""
@@ -140,21 +168,10 @@ class Aggregates:
             if not self._streams[stream_id].pending:
                 del self._streams[stream_id]
 
-    def snapshots_due(self, stream_ids: Iterable[UUID]) -> list[Snapshot]:
+    def take_snapshots(self) -> list[Snapshot]:
         """To be kept as soon as all that is recorded is in the log."""
-        return [
-            self._snapshot(stream_id, stream)
-            for stream_id in stream_ids
-            if (stream := self._streams[stream_id]).version - stream.snapshot_version
-            >= self._snapshot_interval
-        ]
-
-    def _snapshot(self, stream_id: UUID, stream: Stream) -> Snapshot:
-        assert stream.stream_type is not None
-        stream.snapshot_version = stream.version
-        builtins = msgspec.to_builtins(stream.state, builtin_types=_JSON_NATIVE, str_keys=True)
-        state = orjson.dumps(builtins, default=plain).decode()
-        return Snapshot(stream_id, stream.version, _topic(AGGREGATES[stream.stream_type]), state)
+        due, self._due = self._due, []
+        return due
 
     def forget(self, stream_ids: Iterable[UUID]) -> set[UUID]:
         """Drops the streams; returns those of them that were here."""
@@ -162,8 +179,17 @@ class Aggregates:
 
     def clear(self) -> None:
         self._streams.clear()
+        self._due.clear()
 
 
-def _topic(aggregate: Aggregate[Any]) -> str:
-    """What snapshots of the aggregate's states, in their shape of today, are kept under."""
-    return f"{aggregate.stream_type}.{aggregate.state_version}"
+def _snapshot(stream_id: UUID, stream: Stream) -> Snapshot:
+    assert stream.stream_type is not None
+    stream.snapshot_version = stream.version
+    topic = AGGREGATES[stream.stream_type].topic
+    return Snapshot(stream_id, stream.version, topic, state_text(stream.state))
+
+
+def state_text(state: Any) -> str:
+    """A state as snapshots keep it."""
+    builtins = msgspec.to_builtins(state, builtin_types=_JSON_NATIVE, str_keys=True)
+    return orjson.dumps(builtins, default=plain).decode()

@@ -137,6 +137,7 @@ def _entry(command: Message, outcome: Outcome, appended: Appended) -> InboxEntry
         command_type=command.type,
         subject=command.subject,
         source=command.source,
+        sender=command.sender,
         user_id=command.user_id if isinstance(command, Command) else None,
         fingerprint=command.fingerprint,
         status=outcome.status,

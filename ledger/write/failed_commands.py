@@ -31,7 +31,9 @@ _KEEP = """
     ON CONFLICT DO NOTHING"""
 
 _FIND = """
-    SELECT f.command_id, f.command_type, f.source, f.subject, f.code, f.message, f.tries,
+    SELECT f.command_id, f.command_type, f.source, split_part(f.subject, '.', 1) AS subject,
+        nullif(split_part(f.subject, '.', 2), '') AS command_class,
+        nullif(split_part(f.subject, '.', 3), '') AS sender, f.code, f.message, f.tries,
         f.failed_at, f.status, f.settled_at, f.settled_by, f.reason, f.body, i.status AS outcome
     FROM failed_commands AS f LEFT JOIN command_inbox AS i USING (command_id)
     WHERE (%(command_id)s::uuid IS NULL OR f.command_id = %(command_id)s)
@@ -49,7 +51,8 @@ class FailedMessage(NamedTuple):
     command_id: UUID
     command_type: str
     source: str
-    subject: str
+    sent_to: str
+    """What its subject said, `<account_id | family>.<class>.<sender>`."""
     fingerprint: bytes
     body: bytes
     code: str
@@ -58,13 +61,16 @@ class FailedMessage(NamedTuple):
 
 
 class FailedCommand(NamedTuple):
-    """One failure of a command. `outcome` is the status of the outcome that the command has now,
+    """One failure of a command. Those of the days before there were classes and senders have none.
+    `outcome` is the status of the outcome that the command has now,
     None while it has none."""
 
     command_id: UUID
     command_type: str
     source: str
     subject: str
+    command_class: str | None
+    sender: str | None
     code: str
     message: str
     tries: int
@@ -85,6 +91,7 @@ def keep(connection: psycopg.Connection[Any], messages: Sequence[FailedMessage])
     """Writes the messages in one transaction. One that is kept already stays as it is."""
     if messages:
         with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute("SELECT public.commit_durably()")  # the message is acknowledged next
             cursor.executemany(_KEEP, [tuple(map(_storable, message)) for message in messages])
 
 

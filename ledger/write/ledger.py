@@ -34,6 +34,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
+from psycopg import errors
 
 from ledger.eventstore import inbox, reader, snapshots, store
 from ledger.eventstore.snapshots import Snapshot
@@ -45,6 +46,7 @@ from ledger.nouns import COMMANDS
 from ledger.operate import metrics
 from ledger.write.aggregates import Aggregates
 from ledger.write.batch import Batch, Decided
+from ledger.write.blockers import LOCK_SECONDS, MOST_WAITS, Blockers
 from ledger.write.unit_of_work import CommandWork
 
 MAX_CACHED_STREAMS = 100_000
@@ -215,7 +217,7 @@ class Ledger:
         with exact(), metrics.DECIDE_SECONDS.time():
             for place, command in to_decide:
                 batch.decided(place, self._decide(connection, command, now))
-        due = self._aggregates.snapshots_due(read)
+        due = self._aggregates.take_snapshots()
         decision = Decision(batch, next(self._numbers), follows, self._heeded, read, due)
         self._in_flight.append(decision)
         return decision
@@ -285,6 +287,20 @@ class Ledger:
     def _record(
         self, decision: Decision, to_record: list[tuple[int, Decided]], fence: Fence | None
     ) -> None:
+        blockers = Blockers()
+        for waits in range(1, MOST_WAITS + 1):
+            try:
+                self._append(decision, to_record, fence)
+            except errors.LockNotAvailable:
+                if waits == MOST_WAITS:
+                    raise
+                blockers.look(self._to_write())
+            else:
+                return
+
+    def _append(
+        self, decision: Decision, to_record: list[tuple[int, Decided]], fence: Fence | None
+    ) -> None:
         events = [event for _, decided in to_record for event in decided.events]
         with self._to_write().transaction(), self._to_write().cursor() as cursor:
             appended = store.begin_append(cursor, len(events))
@@ -328,8 +344,9 @@ class Ledger:
         if self._writing is None or self._writing.closed:
             self._writing = _connected(self._url)
             self._writing.execute(
-                "SELECT set_config('idle_in_transaction_session_timeout', %s, false)",
-                [f"{STALLED_COMMIT_SECONDS:.3f}s"],
+                "SELECT set_config('idle_in_transaction_session_timeout', %s, false), "
+                "set_config('lock_timeout', %s, false)",
+                [f"{STALLED_COMMIT_SECONDS:.3f}s", f"{LOCK_SECONDS:.3f}s"],
             )
         return self._writing
 

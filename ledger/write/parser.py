@@ -4,9 +4,9 @@
                  └─▶ InvalidCommand(message)                    answered INVALID_COMMAND
 
 A message is a CloudEvents 1.0 JSON object. `parse` never raises on input. It refuses everything
-that could be understood in two ways: floats as amounts, times without zone, unknown fields,
-a subject that is not the account the data speaks of. Amounts become exact `Decimal`s here and
-stay that from then on.
+that could be understood in two ways: floats as amounts, times without zone, unknown fields, a key
+that stands twice, a subject that is not the account the data speaks of. Amounts become exact
+`Decimal`s here and stay that from then on.
 
 The fingerprint (SHA-256 of type, subject and data) tells a resend, which gets the same outcome
 again, from another command under the same id, which is refused.
@@ -21,6 +21,8 @@ import msgspec
 import orjson
 from pydantic import ValidationError
 
+from ledger.bus.command_subjects import CommandSubject, command_subject
+from ledger.kernel import strict_json
 from ledger.kernel.command import (
     SPECVERSION,
     AccountCommandData,
@@ -29,6 +31,7 @@ from ledger.kernel.command import (
     InvalidCommand,
 )
 from ledger.kernel.fields import parse_time
+from ledger.kernel.rejection import GeneralRejection
 from ledger.nouns import COMMAND_DATA, FAMILY_OF_COMMAND
 
 MAX_COMMAND_BYTES = 65_536
@@ -43,39 +46,50 @@ MAX_ERRORS_TOLD = 5
 class _Fault(Exception):
     """Why a message is invalid, in words that PostgreSQL can store: they may quote the message."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(
+        self, reason: str, code: GeneralRejection = GeneralRejection.INVALID_COMMAND
+    ) -> None:
         super().__init__(reason.replace("\x00", "\\x00"))
+        self.code = code.value
 
 
 def parse(
-    body: bytes, *, subject: str | None = None, max_bytes: int = MAX_COMMAND_BYTES
+    body: bytes, *, sent_to: CommandSubject | None = None, max_bytes: int = MAX_COMMAND_BYTES
 ) -> Command | InvalidCommand:
-    """The command of a message. `subject` is the last token of the NATS subject it came on,
-    when it came that way; the message must speak of the same account."""
+    """The command of a message. `sent_to` is what the NATS subject says that it came on, when it
+    came that way; the message must speak of the same account and be of the same class."""
+    sender = None if sent_to is None else sent_to.sender
     try:
-        envelope = _envelope(body, max_bytes)
+        envelope, ambiguous = _envelope(body, max_bytes)
     except _Fault as fault:
         return InvalidCommand(
             id=_salvaged_id(body, max_bytes),
             type="",
-            subject=subject or "",
+            subject="" if sent_to is None else sent_to.about,
             source="",
             fingerprint=hashlib.sha256(body).digest(),
             message=str(fault),
+            sender=sender,
         )
-    return _command(envelope, subject, body)
+    return _command(envelope, sent_to, sender, body, ambiguous)
 
 
-def _envelope(body: bytes, max_bytes: int) -> dict[str, Any]:
+def _envelope(body: bytes, max_bytes: int) -> tuple[dict[str, Any], _Fault | None]:
+    """The envelope, and why it cannot be taken at its word."""
+    ambiguous: _Fault | None = None
     if len(body) > max_bytes:
         raise _Fault(f"the message has {len(body)} bytes, at most {max_bytes} are decided")
     try:
-        envelope = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        envelope = strict_json.loads(body)
+    except strict_json.Ambiguous as error:
+        envelope, ambiguous = error.value, _Fault(str(error))
+        if "id" in error.keys:
+            raise ambiguous from error
+    except strict_json.InvalidJson as error:
         raise _Fault(f"the message is not JSON: {error}") from error
     if not isinstance(envelope, dict):
         raise _Fault(f"the message is a JSON {type(envelope).__name__}, not an object")
-    return envelope
+    return envelope, ambiguous
 
 
 def _salvaged_id(body: bytes, max_bytes: int) -> UUID | None:
@@ -89,24 +103,28 @@ def _salvaged_id(body: bytes, max_bytes: int) -> UUID | None:
 
 
 def _command(
-    envelope: dict[str, Any], subject: str | None, body: bytes
+    envelope: dict[str, Any],
+    sent_to: CommandSubject | None,
+    sender: str | None,
+    body: bytes,
+    ambiguous: _Fault | None,
 ) -> Command | InvalidCommand:
     command_id: UUID | None = None
     command_type = _short(envelope.get("type"))
     source = _short(envelope.get("source"))
-    named_subject = _short(envelope.get("subject", subject))
+    named_subject = _short(envelope.get("subject", None if sent_to is None else sent_to.about))
     fingerprint = _fingerprint(envelope, named_subject, body)
     try:
         command_id = _uuid(envelope, "id", required=True)
         assert command_id is not None
+        if ambiguous is not None:
+            raise ambiguous
         if envelope.get("specversion") != SPECVERSION:
             raise _Fault(f"specversion must be {SPECVERSION!r}")
         if not source:
             raise _Fault("source is missing: name the sending service")
-        if subject is not None and named_subject != subject:
-            raise _Fault(
-                f"the message's subject {named_subject!r} is not the {subject!r} it was sent to"
-            )
+        if sent_to is not None:
+            _check_subject(sent_to, named_subject, command_type)
         data = _data(command_type, envelope.get("data"))
         return Command(
             id=command_id,
@@ -120,6 +138,7 @@ def _command(
             user_id=_uuid(envelope, "userid"),
             fingerprint=fingerprint,
             data=data,
+            sender=sender,
         )
     except _Fault as fault:
         return InvalidCommand(
@@ -129,6 +148,26 @@ def _command(
             source=source,
             fingerprint=fingerprint,
             message=str(fault),
+            code=fault.code,
+            sender=sender,
+        )
+
+
+def _check_subject(sent_to: CommandSubject, named_subject: str, command_type: str) -> None:
+    """The message says what its subject says, because the subject is what the bus grants."""
+    if sent_to.fault is not None:
+        raise _Fault(sent_to.fault)
+    if named_subject != sent_to.about:
+        raise _Fault(
+            f"the message's subject {named_subject!r} is not the {sent_to.about!r} it was sent to"
+        )
+    model = COMMAND_DATA.get(command_type)
+    if model is not None and sent_to.command_class not in {None, model.command_class}:
+        raise _Fault(
+            f"{command_type} is of the class {model.command_class!r}, and was sent to a subject of "
+            f"the class {_shown(sent_to.command_class)}: send it to "
+            f"{command_subject(sent_to.about, model.command_class, sent_to.sender or '<sender>')}",
+            GeneralRejection.WRONG_CLASS,
         )
 
 
@@ -208,6 +247,12 @@ def _account_id(data: CommandData, subject: str) -> UUID | None:
         account_id = _as_uuid(subject)
     except ValueError:
         raise _Fault(f"subject must be the account's id, not {_shown(subject)}") from None
+    if str(account_id) != subject:
+        # Partitions, grants and limits go by the text: an account has one.
+        raise _Fault(
+            f"subject must be the account's id in the usual form, {str(account_id)!r}, not "
+            f"{_shown(subject)}"
+        )
     assert isinstance(data, AccountCommandData)
     named = data.account_id
     if named is not None and named != account_id:

@@ -82,7 +82,10 @@ class CommandWork:
         event_id = None
         for event in events:
             event_id = uuid7()
-            version = self._aggregates.record(stream_type, stream_id, event)
+            if aggregate.check is not None:
+                kind = command.data.kind
+                aggregate.check(self.state(aggregate, stream_id), event, kind)
+            version, state_digest = self._aggregates.record(stream_type, stream_id, event)
             self.events.append(
                 NewEvent(
                     id=event_id,
@@ -91,7 +94,7 @@ class CommandWork:
                     event_type=event.type,
                     event_version=version,
                     data=encode(event),
-                    metadata=self._metadata_of(event),
+                    metadata=self._metadata_of(event, state_digest),
                     correlation_id=command.correlation_id,
                     causation_id=cause or command.id,
                     user_id=self._user_id,
@@ -100,10 +103,13 @@ class CommandWork:
             )
         return event_id
 
-    def _metadata_of(self, event: Event) -> str:
-        if event.schema == 1:
-            return self._metadata
-        return f'{self._metadata[:-1]},"schema":{event.schema}}}'
+    def _metadata_of(self, event: Event, state_digest: str | None) -> str:
+        metadata = self._metadata
+        if event.schema != 1:
+            metadata = f'{metadata[:-1]},"schema":{event.schema}}}'
+        if state_digest is not None:
+            metadata = f'{metadata[:-1]},"state":"{state_digest}"}}'
+        return metadata
 
     def recorded_counts(self) -> Counter[UUID]:
         """How many events of each stream this command has recorded."""
@@ -117,6 +123,8 @@ def _metadata(command: Command) -> str:
         "command_type": command.type,
         "source": command.source,
     }
+    if command.sender is not None:
+        metadata["sender"] = command.sender
     if command.causation_id is not None:
         metadata["caused_by"] = command.causation_id
     if command.traceparent is not None:

@@ -1,11 +1,10 @@
 """What the commands share: settings, the chosen projections, JSON on stdout."""
 
-import sys
 from typing import Annotated
 
-import orjson
 import typer
 
+from ledger.operate import terminal
 from projections.engine.projection import Projection
 from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
@@ -35,5 +34,4 @@ def chosen(name: str | None, values: ProjectionSettings) -> tuple[Projection, ..
 
 def print_json(value: object) -> None:
     """A result for scripts."""
-    text = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode()
-    sys.stdout.write(text + "\n")
+    terminal.say_json(value, pretty=True)

@@ -6,10 +6,8 @@ from uuid import UUID
 
 import typer
 from psycopg import Connection
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from ledger.operate import terminal
 from projections import settings
 from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
 from projections.engine.connection import connect
@@ -53,23 +51,22 @@ def list_letters(
         print_json([_row(letter, waiting) for letter in shown])
         return
     if not shown:
-        Console().print("nothing is skipped" if skipped else "nothing is parked")
+        terminal.say("nothing is skipped" if skipped else "nothing is parked")
         return
-    table = Table(box=box.SIMPLE)
-    for heading in ("id", "projection", "position", "event", "kind", "behind it"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("skipped" if skipped else "error", overflow="fold")
-    for letter in shown:
-        table.add_row(
+    names = ("id", "kind", "projection", "position", "event", "behind it")
+    rows = (
+        [
             str(letter.id),
+            letter.kind,
             letter.projection_name,
             f"{letter.position:,}",
             letter.event_type,
-            letter.kind,
             "" if letter.kind == Kind.BEHIND else f"{waiting.get(_key(letter), 0):,}",
             f"by {letter.skipped_by}: {letter.skip_reason}" if skipped else letter.error or "",
-        )
-    Console().print(table)
+        ]
+        for letter in shown
+    )
+    terminal.say_table((*names, "skipped" if skipped else "error"), rows, right=("position",))
 
 
 @commands.command()
@@ -82,14 +79,14 @@ def show(letter_id: Id, json: Json = False) -> None:
     if json:
         print_json(asdict(letter) | {"event": event})
         return
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     for field, value in asdict(letter).items():
         if value is not None and field != "traceback":
-            console.print(f"{field:<16} {value}")
+            terminal.say(f"{field:<16} {value}")
     for field, value in event.items():
-        console.print(f"event {field:<10} {value}")
+        terminal.say(f"event {field:<10} {value}")
     if letter.traceback:
-        console.print(f"\n{letter.traceback.rstrip()}")
+        terminal.say()
+        terminal.say_quoted(letter.traceback)
 
 
 @commands.command("retry")
@@ -175,11 +172,10 @@ def _tell(results: list[Retried], json: bool) -> None:
     if json:
         print_json([asdict(result) for result in results])
     else:
-        console = Console(highlight=False, markup=False, soft_wrap=True)
         if not results:
-            console.print("nothing is parked")
+            terminal.say("nothing is parked")
         for result in results:
-            console.print(_line(result))
+            terminal.say(_line(result))
     if any(result.remaining for result in results):
         raise typer.Exit(1)
 

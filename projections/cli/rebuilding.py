@@ -7,8 +7,8 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ledger.operate import terminal
 from projections import registry, settings
 from projections.cli import reports
 from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
@@ -302,4 +302,4 @@ def _time(text: str) -> datetime:
 
 
 def _complain(message: str) -> None:
-    Console(stderr=True).print(message, highlight=False, markup=False, soft_wrap=True)
+    terminal.say(message, error=True)

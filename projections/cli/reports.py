@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ledger.operate import terminal
 from projections.cli.common import print_json
 from projections.engine.builds import candidate, catalogue
 from projections.engine.builds.compare import Difference
@@ -32,8 +32,8 @@ def progress_of(doing: str) -> Iterator[candidate.OnProgress]:
         TextColumn("{task.completed:,.0f} of {task.total:,.0f}, {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+    shown = terminal.is_terminal(sys.stderr)
+    with Progress(*columns, console=terminal.progress_console(), disable=not shown) as bar:
         task = bar.add_task(doing, total=0, rate=0.0)
 
         def show(progress: candidate.Progress) -> None:
@@ -61,6 +61,7 @@ def show(reports: Sequence[Report], json: bool) -> None:
         say(_line(report))
         if report.parked:
             say(f"  {report.parked:,} parked events were left out of the comparison")
+        _say_who_reads(report.projection_name, report.swapped)
         for note in report.comparison.notes:
             say(f"  {note}")
         for difference in report.comparison.differences:
@@ -89,6 +90,7 @@ def show_rolled_back(done: RolledBack, json: bool) -> None:
         f"live again, {done.caught_up:,} positions caught up; generation "
         f"{done.previous_generation} is kept{_swap_line(done.swapped)}"
     )
+    _say_who_reads(done.projection_name, done.swapped)
     if done.other_code is not None:
         say(
             f"  its tables are those of version {done.other_code} of the code: they stand still "
@@ -96,9 +98,18 @@ def show_rolled_back(done: RolledBack, json: bool) -> None:
         )
 
 
+def _say_who_reads(name: str, swapped: Swapped | None) -> None:
+    if swapped is not None and swapped.still_read_by:
+        say(
+            f"  transactions that began before the swap still read generation "
+            f"{swapped.before.generation}: {'; '.join(swapped.still_read_by)}. They may; when they "
+            f"are over, run: ledgerctl projections generations settle {name}"
+        )
+
+
 def say(line: str) -> None:
     """A line of a result, never wrapped: it may be read by a script."""
-    Console().print(line, highlight=False, markup=False, soft_wrap=True)
+    terminal.say(line)
 
 
 def _line(report: Report) -> str:
@@ -165,4 +176,5 @@ def _swap_as_json(swapped: Swapped) -> dict[str, Any]:
         "swap_lock_ms": round(swapped.lock_seconds * 1000, 1),
         "swap_held_ms": round(swapped.held_seconds * 1000, 1),
         "swap_tries": swapped.tries,
+        "still_read_by": swapped.still_read_by,
     }

@@ -6,11 +6,8 @@ from typing import Annotated, Any
 
 import psycopg
 import typer
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.table import Table
 
+from ledger.operate import terminal
 from projections import settings
 from projections.cli.common import Json, database_url, print_json
 from projections.engine import status
@@ -19,6 +16,8 @@ from projections.engine.status import Status
 
 WATCH_SECONDS = 1.0
 """Between two looks of --watch: as fast as a person reads, and nothing for the database."""
+_NUMBERS = ("position", "behind", "seconds", "parked", "events/s", "caught up in")
+"""Columns of the table."""
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +40,7 @@ def show_status(
     if json:
         print_json([_as_json(row) for row in rows])
     else:
-        Console().print(_page(rows))
+        terminal.say_page(_page(rows))
     if any(row.needs_person for row in rows):
         raise typer.Exit(1)
 
@@ -50,7 +49,7 @@ def _watch(url: str, json: bool) -> None:
     """Shows the present state again and again, and that the database is away while it is."""
     connection: psycopg.Connection[Any] | None = None
     try:
-        with Live(console=Console(), auto_refresh=False, transient=json) as live:
+        with terminal.watched() as show:
             while True:
                 try:
                     if connection is None or connection.closed:
@@ -59,9 +58,11 @@ def _watch(url: str, json: bool) -> None:
                     if json:
                         print_json([_as_json(row) for row in rows])
                     else:
-                        live.update(_page(rows), refresh=True)
+                        show(_page(rows))
                 except psycopg.OperationalError as error:
-                    live.update(f"the database does not answer: {error}".strip(), refresh=True)
+                    page = terminal.Page()
+                    page.say(f"the database does not answer: {error}".strip())
+                    show(page)
                 time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         pass  # that is how one ends it
@@ -78,28 +79,31 @@ def _as_json(row: Status) -> dict[str, Any]:
     }
 
 
-def _page(rows: list[Status]) -> RenderableType:
-    table = Table(box=box.SIMPLE)
-    table.add_column("projection", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    for heading in ("position", "behind", "seconds", "events/s", "caught up in", "parked"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("owner (lease renewed)", overflow="fold")
-    for row in rows:
-        table.add_row(
+def _page(rows: list[Status]) -> terminal.Page:
+    names = ("projection", "status", *_NUMBERS, "owner (lease renewed)")
+    cells = (
+        [
             row.projection_name,
             row.status,
             f"{row.position:,}",
             f"{row.lag_events:,}",
             f"{row.lag_seconds:,.1f}",
+            f"{row.parked_keys:,}" if row.parked_keys else "",
             "" if row.rate_per_second is None else f"{row.rate_per_second:,.0f}",
             _duration(row.seconds_to_catch_up),
-            f"{row.parked_keys:,}" if row.parked_keys else "",
             _owner(row),
-        )
-    lines = [f"{row.projection_name}: {text}" for row in rows for text in _remarks(row)]
-    head = rows[0].head if rows else 0
-    return Group(f"the log is at position {head:,}", table, *lines)
+        ]
+        for row in rows
+    )
+    page = terminal.Page()
+    page.say(f"the log is at position {rows[0].head if rows else 0:,}")
+    page.say()
+    page.say_table(names, cells, right=_NUMBERS)
+    page.say()
+    for row in rows:
+        for text in _remarks(row):
+            page.say(f"{row.projection_name}: {text}")
+    return page
 
 
 def _remarks(row: Status) -> list[str]:
@@ -109,6 +113,12 @@ def _remarks(row: Status) -> list[str]:
         how = build.phase.lower() if build.is_running else "interrupted"
         rate = f", {build.rate_per_second:,.0f}/s" if build.rate_per_second else ""
         remarks.append(f"rebuild {how}: at {build.position:,} of {build.target_position:,}{rate}")
+    if row.unsettled_generation is not None:
+        remarks.append(
+            f"transactions from before the last swap may still read generation "
+            f"{row.unsettled_generation}: ledgerctl projections generations settle "
+            f"{row.projection_name}"
+        )
     return remarks
 
 

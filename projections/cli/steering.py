@@ -3,8 +3,8 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ledger.operate import terminal
 from projections import settings
 from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
 from projections.engine import pause as control
@@ -67,4 +67,4 @@ def _tell(names: list[str], changed: list[str], done: str, already: str, json: b
         print_json([{"projection_name": name, "changed": name in changed} for name in names])
         return
     for name in names:
-        Console().print(f"{name}: {done if name in changed else already}", highlight=False)
+        terminal.say(f"{name}: {done if name in changed else already}")

@@ -112,7 +112,7 @@ def claim(
     try:
         with connection.transaction():
             # A claim must not be lost with the server, or an older owner could come back to life.
-            connection.execute("SET LOCAL synchronous_commit = on")
+            connection.execute("SELECT public.commit_durably()")
             # As the login itself: the role that a service works as (ledger/operate/roles.py) may
             # neither see since when a session of that login is there, nor end it.
             connection.execute("SET LOCAL ROLE NONE")

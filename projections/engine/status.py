@@ -42,7 +42,8 @@ class Rebuild:
 class Status:
     """`lag_seconds`: how long ago the oldest event that is not in the read model was stored.
     `lease_age_seconds`: since the owner last renewed its lease. `blocked_by`: database sessions
-    that hold a lock which the owner waits for. `rebuild`: the one under way."""
+    that hold a lock which the owner waits for. `rebuild`: the one under way.
+    `unsettled_generation`: what transactions from before the last swap may still be reading."""
 
     projection_name: str
     status: str
@@ -71,6 +72,7 @@ class Status:
     unowned_seconds: float
     last_processed_at: datetime | None
     rebuild: Rebuild | None = None
+    unsettled_generation: int | None = None
 
     @property
     def service(self) -> str:
@@ -171,7 +173,19 @@ def read(connection: psycopg.Connection[Any]) -> list[Status]:
     with connection.cursor(row_factory=class_row(Status)) as cursor:
         rows = cursor.execute(_STATUS, {"silence": SILENCE_SECONDS}).fetchall()
     rebuilds = _rebuilds(connection)
-    return [replace(row, rebuild=rebuilds.get(row.projection_name)) for row in rows]
+    unsettled = {
+        kept.projection_name: kept.generation
+        for kept in catalogue.listed(connection, purpose=catalogue.PREVIOUS)
+        if kept.phase == catalogue.SWAPPING
+    }
+    return [
+        replace(
+            row,
+            rebuild=rebuilds.get(row.projection_name),
+            unsettled_generation=unsettled.get(row.projection_name),
+        )
+        for row in rows
+    ]
 
 
 def _rebuilds(connection: psycopg.Connection[Any]) -> dict[str, Rebuild]:

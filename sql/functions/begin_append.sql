@@ -1,15 +1,19 @@
 -- Takes the append lock until the end of the transaction, tells the head of the log and the
--- time of recording, and queues one NOTIFY with the head after the append.
+-- time of recording, and queues one NOTIFY with the head after the append. The transaction's
+-- commit waits for the disk, whatever the server's default.
 --
 -- PL/pgSQL on purpose: the lock and the read of the head must be separate statements, each
--- with a snapshot of its own, because waiting for a lock does not refresh a snapshot. An
--- advisory lock, because a table lock would keep vacuum out.
+-- with a snapshot of its own, because waiting for a lock does not refresh a snapshot. With the
+-- rights of its owner, who alone may lock public.append_lock (migrations/0015).
 -- recorded_at never decreases with position, even if the server's clock does.
-CREATE OR REPLACE FUNCTION begin_append(
+CREATE OR REPLACE FUNCTION public.begin_append(
     event_count integer, channel text, OUT head bigint, OUT recorded_at timestamptz)
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('event_store'), 1);
+    LOCK TABLE public.append_lock IN EXCLUSIVE MODE;
+    IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+        PERFORM public.commit_durably();
+    END IF;
     SELECT e.position, e.recorded_at INTO head, recorded_at
         FROM public.event_store AS e ORDER BY e.position DESC LIMIT 1;
     head := coalesce(head, 0);

@@ -19,6 +19,7 @@ BEGIN
         RAISE EXCEPTION 'who settles a failed command and why is kept'
             USING ERRCODE = 'check_violation', HINT = 'Give both.';
     END IF;
+    PERFORM public.begin_append(0, '');  -- before any row: see guard_records
     SELECT * INTO failed FROM public.failed_commands AS f
         WHERE f.command_id = settle_failed_command.command_id AND f.status = 'FAILED' FOR UPDATE;
     IF NOT FOUND THEN
@@ -31,10 +32,10 @@ BEGIN
             WHERE i.command_id = failed.command_id AND i.status = 'FAILED';
     ELSE
         -- One that could not be recorded has no outcome yet: a resend would be decided.
-        INSERT INTO public.command_inbox (command_id, command_type, subject, source, fingerprint,
-            status, code, outcome, decided_at)
-        VALUES (failed.command_id, failed.command_type, failed.subject, failed.source,
-            failed.fingerprint, 'FAILED', failed.code,
+        INSERT INTO public.command_inbox (command_id, command_type, subject, source, sender,
+            fingerprint, status, code, outcome, decided_at)
+        VALUES (failed.command_id, failed.command_type, split_part(failed.subject, '.', 1),
+            failed.source, nullif(split_part(failed.subject, '.', 3), ''), failed.fingerprint, 'FAILED', failed.code,
             jsonb_build_object('command_id', failed.command_id, 'status', 'FAILED',
                 'code', failed.code, 'message', failed.message, 'events', '[]'::jsonb,
                 'position', (SELECT coalesce(max(e.position), 0) FROM public.event_store AS e),

@@ -6,8 +6,8 @@ DO $$
 DECLARE
     role text;
 BEGIN
-    FOREACH role IN ARRAY ARRAY['ledger_writer', 'ledger_projector', 'ledger_auditor',
-                                'ledger_operator', 'ledger_user', 'ledger_monitor']
+    FOREACH role IN ARRAY ARRAY['ledger_writer', 'ledger_projector', 'ledger_sealer', 'ledger_auditor',
+        'ledger_operator', 'ledger_user', 'ledger_monitor']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             BEGIN

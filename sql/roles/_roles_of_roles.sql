@@ -5,12 +5,12 @@ DO $$
 DECLARE
     role text;
 BEGIN
-    IF NOT pg_has_role('ledger_operator', 'ledger_projector', 'MEMBER') THEN
+    IF NOT pg_catalog.pg_has_role('ledger_operator', 'ledger_projector', 'MEMBER') THEN
         GRANT ledger_projector TO ledger_operator;
     END IF;
-    FOREACH role IN ARRAY ARRAY['ledger_writer', 'ledger_operator', 'ledger_auditor'] LOOP
-        IF NOT pg_has_role(current_user, role, 'USAGE') THEN
-            EXECUTE format('GRANT %I TO %I', role, current_user);
+    FOREACH role IN ARRAY ARRAY['ledger_writer', 'ledger_operator', 'ledger_sealer', 'ledger_auditor'] LOOP
+        IF NOT pg_catalog.pg_has_role(current_user, role, 'USAGE') THEN
+            EXECUTE pg_catalog.format('GRANT %I TO %I', role, current_user);
         END IF;
     END LOOP;
 EXCEPTION

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from ledger.audit.prove.sealer import SealerOptions, seal_all
 from ledger.audit.prove.seals import Seal
+from ledger.audit.prove.trust import TrustedKey
 from ledger.eventstore import store
 from ledger.eventstore.store import NewEvent
 
@@ -19,6 +20,7 @@ BLOCK = 8
 """Events per seal: small, so that a short history has many."""
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC_KEY = KEY.public_key().public_bytes_raw()
+TRUSTED = [TrustedKey(PUBLIC_KEY)]
 DATA = (
     '{"amount": "12.50", "asset": "BTC", "note": "ä \\"x\\" \\\\ \\t", '
     '"deep": [{"a": 1}], "ok": true}'

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from uuid_utils.compat import uuid7
 
 from ledger.audit.prove import seals
 from ledger.audit.prove.verify import verify
@@ -15,9 +16,11 @@ from ledger.operate.embedded import programs as embedded_programs
 from ledger.operate.embedded.programs import ProgramMissing
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
+from ledger.write.ledger import Ledger
 from projections.service import serve
 from tests.audit import history
 from tests.cli.running import run
+from tests.commands import command
 from tests.databases import create_database
 from tests.projections import log as logs
 
@@ -45,9 +48,12 @@ async def test_a_backup_restored_into_another_cluster_verifies_and_projects_on(
         log.account(logs.settled("2", "100", fee="0.1"))
         project(database_url)
         log.account(logs.deposited("USDT", "5"))  # recorded, but not projected when it is dumped
+    with Ledger(database_url) as ledger:
+        ledger.execute([command("Withdraw", uuid7(), asset="USDT", amount="1")])
     with psycopg.connect(database_url, autocommit=True) as connection:
         history.seal(connection)
         kept = seals.head(connection)
+        assert kept is not None
     backup = tmp_path / "ledger.dump"
     _run([programs / "pg_dump", "--format=custom", f"--file={backup}", database_url])
     with EmbeddedPostgres(server_directory, fast=True) as other:
@@ -58,9 +64,11 @@ async def test_a_backup_restored_into_another_cluster_verifies_and_projects_on(
 
         assert migrate_all(restored) == []
         with psycopg.connect(restored, autocommit=True) as connection:
-            verdict = verify(connection, trusted=[history.PUBLIC_KEY], kept_head=kept)
+            verdict = verify(connection, trusted=history.TRUSTED, kept=[kept])
             assert verdict.holds
             assert verdict.head == kept
+            assert verdict.records is not None
+            assert verdict.records.outcomes == 1
         project(restored)
         verified = await run("projections", "verify", cwd=tmp_path, LEDGER_DATABASE_URL=restored)
         assert verified.exit_code == 0, verified.stdout + verified.stderr
@@ -68,7 +76,7 @@ async def test_a_backup_restored_into_another_cluster_verifies_and_projects_on(
         with psycopg.connect(restored, autocommit=True) as connection:
             history.append(connection, 20)
             history.seal(connection)
-            assert verify(connection, trusted=[history.PUBLIC_KEY], kept_head=kept).holds
+            assert verify(connection, trusted=history.TRUSTED, kept=[kept]).holds
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
                 connection.execute("DELETE FROM event_store")
 

@@ -20,7 +20,7 @@ from ledger.eventstore import reader
 from ledger.eventstore.session import reading
 from ledger.write.ledger import Ledger
 from tests.audit.trading import ACCOUNTS, trade
-from tests.commands import message, open_account, parsed
+from tests.commands import command, message, open_account, parsed
 from tests.databases import temporary_database
 
 ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", "10"))
@@ -145,6 +145,44 @@ def test_a_trace_goes_from_the_command_to_the_money(traded_url: str) -> None:
         assert positions(of_order.roots) == sorted(positions(of_order.roots))
         with pytest.raises(UnknownId, match="no command, event, order or correlation"):
             trace(connection, root.id.__class__(int=5))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "source = 'somebody-else'",
+            "the inbox says source 'somebody-else', the event at position",
+        ),
+        ("sender = 'eve'", "the inbox says sender 'eve', the event at position 2 says None"),
+        ("command_type = 'AdjustBalance'", "the inbox says type 'AdjustBalance'"),
+        (
+            "outcome = jsonb_set(outcome, '{events,0,position}', '1')",
+            "the inbox says position 1 of event",
+        ),
+        ("outcome = jsonb_set(outcome, '{events}', '[]')", "does not name the event"),
+        (
+            "outcome = jsonb_set(outcome, '{events,0,id}', to_jsonb(gen_random_uuid()))",
+            "the log has no such event of this command",
+        ),
+    ],
+)
+def test_a_trace_tells_where_the_inbox_and_the_log_differ(
+    database_url: str, change: str, said: str
+) -> None:
+    account_id = uuid7()
+    deposit = command("Deposit", account_id, asset="USDT", amount="1")
+    with Ledger(database_url) as ledger:
+        ledger.execute([open_account(account_id), deposit])
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        (untouched,) = trace(connection, deposit.id).roots
+        assert untouched.differences == []
+        connection.execute("ALTER TABLE command_inbox DISABLE TRIGGER USER")
+        connection.execute(
+            f"UPDATE command_inbox SET {change} WHERE command_id = %s".encode(), [deposit.id]
+        )
+        (told,) = (node for node in trace(connection, deposit.id).roots if node.kind == "command")
+    assert any(said in one for one in told.differences), told.differences
 
 
 def test_commands_of_one_batch_are_traced_in_their_order(database_url: str) -> None:

@@ -17,15 +17,17 @@ import pytest
 from ledger.audit.export import beancount
 from ledger.audit.export.export import export
 from ledger.audit.export.files import CannotExport, Format
-from ledger.audit.export.verify import UnreadableExport, verify_export
+from ledger.audit.export.received import UnreadableExport
+from ledger.audit.export.verify import verify_export
 from ledger.audit.prove import seals
 from ledger.audit.prove.keys import UnusableKey, load_private, load_public, new_key
+from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding
 from ledger.kernel import money
 from tests.audit import history
 from tests.projections import log as logs
 
-TRUSTED = [history.PUBLIC_KEY]
+TRUSTED = history.TRUSTED
 FORMATS: tuple[Format, ...] = ("jsonl", "csv", "parquet")
 
 
@@ -101,7 +103,10 @@ def test_removed_doubled_and_cut_off_lines_are_told(
 
 def test_seals_in_the_manifest_are_checked(sealed: psycopg.Connection[Any], tmp_path: Path) -> None:
     export(sealed, tmp_path / "out", "jsonl", first=9)
-    assert verify_export(tmp_path / "out", trusted=[b"\x01" * 32]).findings[0].position == 9
+    assert (
+        verify_export(tmp_path / "out", trusted=[TrustedKey(b"\x01" * 32)]).findings[0].position
+        == 9
+    )
     assert first_with_head(sealed, tmp_path / "out") is None
     manifest = tmp_path / "out" / "manifest.json"
     document = orjson.loads(manifest.read_bytes())
@@ -111,7 +116,9 @@ def test_seals_in_the_manifest_are_checked(sealed: psycopg.Connection[Any], tmp_
 
 
 def first_with_head(connection: psycopg.Connection[Any], directory: Path) -> Finding | None:
-    return verify_export(directory, trusted=TRUSTED, kept_head=seals.head(connection)).first
+    head = seals.head(connection)
+    assert head is not None
+    return verify_export(directory, trusted=TRUSTED, kept=[head]).first
 
 
 def test_parquet_has_typed_columns(sealed: psycopg.Connection[Any], tmp_path: Path) -> None:
@@ -208,6 +215,52 @@ def test_the_asserted_balances_are_those_of_the_read_model(
         if (words := line.split())[1:2] == ["balance"]
     }
     assert asserted == totals
+
+
+def test_beancount_agrees_where_amounts_have_more_digits_than_it_reckons_with(
+    database_url: str, connection: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    many = "12345678901234567890.123456789012345678"
+    with logs.opened_log(database_url) as log:
+        log.account(logs.account_opened(), logs.deposited("USDT", many), logs.deposited("A", "0.1"))
+        log.account(*(logs.deposited("USDT", f"0.00000{n}123456789012") for n in range(9)))
+        log.order(logs.submitted())
+        log.account(logs.settled("2.000000000000000001", "12345678.123456789", fee="0.2"))
+        log.account(logs.deposited("USDT", "0.000000000000000001"))
+    history.seal(connection)
+    for begin in (1, 8):
+        directory = tmp_path / str(begin)
+        export(connection, directory, "beancount", first=begin)
+        assert bean_check(directory / "ledger.beancount") == ""
+        assert verify_export(directory, trusted=TRUSTED).findings == ()
+        text = (directory / "ledger.beancount").read_text()
+        assert "rounded_to_places: 7" in text
+    assert "  0.1 A\n" in (tmp_path / "1" / "ledger.beancount").read_text()
+
+
+def test_what_rounding_leaves_of_a_transaction_is_posted_too(tmp_path: Path) -> None:
+    large, half = "98765432109876543210", "0.000000000000000005"
+    legs = (("main", f"-{large}.00000000000000001"), ("a", f"{large}{half[1:]}"), ("b", half))
+    event = {
+        "position": 1,
+        "id": "e",
+        "stream_id": str(logs.ACCOUNT),
+        "stream_type": "account",
+        "event_type": "account.rebalanced",
+        "occurred_at": "2026-03-01T12:00:00Z",
+        "event_data": {
+            "postings": [{"book": book, "asset": "A", "amount": amount} for book, amount in legs]
+        },
+    }
+    before = {"a": "0.0000004", "b": "0.0000004", "external": "-0.0000008"}
+    opening = {(str(logs.ACCOUNT), name, "A"): Decimal(amount) for name, amount in before.items()}
+    with money.exact():
+        rounded = beancount.places([event], opening)
+        text = "".join(beancount.render([event], opening, rounded))
+    assert rounded == {"A": 6}
+    assert f"  {beancount.account((str(logs.ACCOUNT), 'rounding:', 'A'))}  0.000001 A" in text
+    (tmp_path / "ledger.beancount").write_text(text)
+    assert bean_check(tmp_path / "ledger.beancount") == ""
 
 
 def test_a_changed_beancount_file_is_told_even_with_its_hash_put_right(

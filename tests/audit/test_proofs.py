@@ -11,11 +11,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.audit.prove import seals
-from ledger.audit.prove.check_proof import ProofFails, check
+from ledger.audit.prove import key_changes, seals
+from ledger.audit.prove.check_proof import NothingToCheckWith, ProofFails, check
 from ledger.audit.prove.merkle import path, root
 from ledger.audit.prove.proofs import CannotProve, proof_text, prove
 from tests.audit import history
@@ -25,6 +26,13 @@ from tests.audit import history
 def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(database_url, autocommit=True) as opened:
         yield opened
+
+
+def kept(connection: psycopg.Connection[Any]) -> bytes:
+    """The newest head, as it is printed to be kept."""
+    head = seals.head(connection)
+    assert head is not None
+    return json.dumps(head.document()).encode()
 
 
 @pytest.mark.parametrize("block", [1, 2, 7, 16, 50])
@@ -93,18 +101,83 @@ def test_an_unsigned_seal_is_proved_by_a_head_that_was_kept(
 ) -> None:
     ids = history.append(connection, 40)
     history.seal(connection, key=None)
-    head = seals.head(connection)
-    assert head is not None
+    head = kept(connection)
     proof = proof_text(prove(connection, ids[3]))
-    assert check(proof, None, head.hash)
+    assert check(proof, None, head)
     with pytest.raises(ProofFails, match="not signed"):
         check(proof, history.PUBLIC_KEY)
+    other = json.loads(head)
+    other["seal"]["sealed_at"] = "2026-03-01T12:00:00Z"
+    content = json.dumps(other["seal"], separators=(",", ":"), sort_keys=True)
+    other["hash"] = sha256(content.encode()).hexdigest()
     with pytest.raises(ProofFails, match="does not lead to the head"):
-        check(proof, None, b"\x00" * 32)
+        check(proof, None, json.dumps(other).encode())
     document = json.loads(proof)
     document["chain"][2]["root"] = document["chain"][1]["root"]
     with pytest.raises(ProofFails, match="does not follow"):
-        check(json.dumps(document).encode(), None, head.hash)
+        check(json.dumps(document).encode(), None, head)
+
+
+@pytest.mark.parametrize("key", [history.KEY, None], ids=["signed", "unsigned"])
+def test_a_head_kept_any_time_after_the_event_was_sealed_proves_it(
+    connection: psycopg.Connection[Any], key: Ed25519PrivateKey | None
+) -> None:
+    ids = history.append(connection, 16)
+    history.seal(connection, key)
+    early = kept(connection)
+    history.append(connection, 8)
+    history.seal(connection, key)
+    newest = kept(connection)
+    later = history.append(connection, 8)
+    history.seal(connection, key)
+    for head in (early, newest, kept(connection)):
+        proof = proof_text(prove(connection, ids[2], seals.from_document(head)))
+        assert check(proof, None, head)
+        assert check(proof, None, early) if head != early else True
+        if key is not None:
+            assert check(proof, history.PUBLIC_KEY, head)
+    with pytest.raises(CannotProve, match="the head is older than the event: it is seal 2"):
+        prove(connection, later[0], seals.from_document(early))
+    with pytest.raises(NothingToCheckWith, match="older than the event"):
+        check(proof_text(prove(connection, later[0])), None, early)
+    with pytest.raises(NothingToCheckWith, match="--to-head"):
+        check(proof_text(prove(connection, ids[2], seals.from_document(early))), None, newest)
+
+
+def test_a_proof_of_the_older_format_still_checks(connection: psycopg.Connection[Any]) -> None:
+    """As it was written before: the seal's own signature, and a chain where that is missing."""
+    ids = history.append(connection, 24)
+    history.seal(connection)
+    signed = prove(connection, ids[3]) | {"format": "ledger-proof/1"}
+    del signed["leads_to"]
+    assert check(proof_text(signed), history.PUBLIC_KEY)
+    head = kept(connection)
+    with connection.transaction():
+        chain = [seal.content() for seal in seals.all_seals(connection, 2)]
+    longer = proof_text(signed | {"chain": chain})
+    assert check(longer, history.PUBLIC_KEY, head)
+    unsigned = proof_text(signed | {"chain": chain, "signature": None})
+    assert check(unsigned, None, head)
+    with pytest.raises(ProofFails, match="not signed"):
+        check(unsigned, history.PUBLIC_KEY)
+
+
+def test_after_a_change_of_keys_an_older_event_is_proved_with_the_new_key(
+    connection: psycopg.Connection[Any],
+) -> None:
+    ids = history.append(connection, 16)
+    history.seal(connection)
+    new = Ed25519PrivateKey.generate()
+    public = new.public_key().public_bytes_raw()
+    key_changes.rotate(connection, history.KEY, new, "the yearly change")
+    later = history.append(connection, 8)
+    history.seal(connection, new)
+    for event in (ids[0], later[0]):
+        proof = proof_text(prove(connection, event))
+        assert check(proof, public)
+        assert check(proof, public, kept(connection)) if event == later[0] else True
+        with pytest.raises(ProofFails, match="another key"):
+            check(proof, history.PUBLIC_KEY)
 
 
 def test_a_name_given_twice_is_refused(connection: psycopg.Connection[Any]) -> None:

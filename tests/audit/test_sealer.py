@@ -15,6 +15,7 @@ from ledger.audit.prove.sealer import CannotSeal, Sealer, SealerOptions, seal_al
 from ledger.audit.prove.sealer_lease import Fenced
 from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.verify import verify
+from ledger.bus.seal_stream import SEALS_SUBJECT
 from ledger.programs import seals as seal_service
 from tests.audit import history
 
@@ -31,9 +32,14 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 @contextmanager
 def sealing(database_url: str, options: SealerOptions) -> Iterator[list[Seal]]:
-    """A sealer at work, and the seals that it told of."""
+    """A sealer at work, and the heads that it told of."""
     stop, told = threading.Event(), list[Seal]()
-    sealer = Sealer(database_url, options, stop=stop, on_seal=told.append)
+
+    def note(head: Seal | None) -> None:
+        if head is not None and head not in told:
+            told.append(head)
+
+    sealer = Sealer(database_url, options, stop=stop, on_head=note)
     thread = threading.Thread(target=sealer.run)
     thread.start()
     try:
@@ -71,7 +77,7 @@ def test_full_blocks_are_sealed_and_the_rest_is_said_to_wait(
         assert 0 < waiting.seconds < PATIENCE_SECONDS
     assert status(connection) == ("STOPPED", 16, False, None)
     assert [(seal.first_position, seal.last_position) for seal in told] == [(1, 8), (9, 16)]
-    assert verify(connection, trusted=[history.PUBLIC_KEY]).holds
+    assert verify(connection, trusted=history.TRUSTED).holds
 
 
 def test_what_has_waited_long_enough_is_sealed_though_its_block_is_not_full(
@@ -97,8 +103,8 @@ def test_of_several_sealers_one_works_and_another_goes_on_when_it_ends(
             assert waits == []
     with sealing(database_url, BY_COUNT) as second:
         history.append(connection, 8)
-        wait_until(lambda: len(second) == 1)
-    assert verify(connection, trusted=[history.PUBLIC_KEY]).holds
+        wait_until(lambda: bool(second) and second[-1].last_position == 24)
+    assert verify(connection, trusted=history.TRUSTED).holds
 
 
 def test_a_person_can_seal_beside_the_service(
@@ -109,8 +115,8 @@ def test_a_person_can_seal_beside_the_service(
         wait_until(lambda: sealer_lease.read(connection) is not None)
         assert [seal.last_position for seal in seal_all(connection, BY_COUNT)] == [3]
         history.append(connection, 8)
-        wait_until(lambda: len(told) == 1)
-        assert (told[0].first_position, told[0].last_position) == (4, 11)
+        wait_until(lambda: bool(told) and told[-1].first_position == 4)
+        assert told[-1].last_position == 11
 
 
 def test_a_sealer_that_was_overtaken_seals_nothing(connection: psycopg.Connection[Any]) -> None:
@@ -135,6 +141,34 @@ def test_a_paused_sealer_seals_nothing(connection: psycopg.Connection[Any]) -> N
         list(seal_all(connection, BY_COUNT))
     assert sealer_lease.claim(connection, "anybody") is None
     assert seals.head(connection) is None
+
+
+def test_without_the_key_in_force_nothing_is_sealed_and_with_it_it_goes_on(
+    database_url: str, connection: psycopg.Connection[Any]
+) -> None:
+    history.append(connection, 8)
+    history.seal(connection)
+    history.append(connection, 8)
+    with sealing(database_url, SealerOptions(block_events=8, block_age_seconds=3600)):
+        wait_until(lambda: status(connection)[0] == "ERROR")
+        assert "this one would be made without a key" in status(connection)[3]
+    assert seals.numbered(connection, 2) is None
+    with sealing(database_url, BY_COUNT):
+        wait_until(lambda: status(connection)[:2] == ("RUNNING", 16))
+    assert verify(connection, trusted=history.TRUSTED).holds
+
+
+def test_where_the_sealers_place_was_lost_the_seals_tell_it(
+    connection: psycopg.Connection[Any],
+) -> None:
+    """As in a database of which only the log and the seals were restored."""
+    history.append(connection, 8)
+    history.seal(connection)
+    connection.execute("DELETE FROM event_projections WHERE projection_name = 'seals'")
+    assert verify(connection, trusted=history.TRUSTED).holds
+    history.append(connection, 8)
+    history.seal(connection)
+    assert verify(connection, trusted=history.TRUSTED).holds
 
 
 def test_a_log_with_a_gap_is_not_sealed(
@@ -176,16 +210,41 @@ def test_seals_refuse_to_be_changed(connection: psycopg.Connection[Any]) -> None
             connection.execute(statement)
 
 
-def test_the_sealer_needs_no_more_than_the_projectors_role(
+def test_the_sealer_needs_no_more_than_its_role_and_nobody_else_can_seal(
     connection: psycopg.Connection[Any],
 ) -> None:
     history.append(connection, 9)
-    connection.execute("SET ROLE ledger_projector")
+    connection.execute("SET ROLE ledger_sealer")
     assert len(history.seal(connection)) == 2
+    connection.execute("RESET ROLE")
+    history.append(connection, 1)
     connection.execute("SET ROLE ledger_auditor")
-    assert verify(connection, trusted=[history.PUBLIC_KEY]).holds
+    assert verify(connection, trusted=history.TRUSTED).holds
+    for role in ("ledger_auditor", "ledger_projector", "ledger_operator", "ledger_writer"):
+        connection.execute(f"SET ROLE {role}".encode())
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            history.seal(connection)
+
+
+@pytest.mark.parametrize("role", ["ledger_projector", "ledger_operator"])
+def test_nobody_else_moves_or_holds_the_sealers_row(
+    connection: psycopg.Connection[Any], role: str
+) -> None:
+    history.append(connection, 9)
+    history.seal(connection)
+    connection.execute(f"SET ROLE {role}".encode())
+    for statement in (
+        "UPDATE event_projections SET last_processed_position = 0",
+        "SELECT FROM event_projections WHERE projection_name = 'seals' FOR UPDATE",
+    ):
+        connection.execute(statement.encode())
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        history.seal(connection)
+        connection.execute("UPDATE event_projections SET projection_name = 'seals'")
+    connection.execute("RESET ROLE")
+    found = connection.execute(
+        "SELECT last_processed_position FROM event_projections WHERE projection_name = 'seals'"
+    ).fetchone()
+    assert found == (9,)
 
 
 async def test_new_heads_are_published(
@@ -197,7 +256,7 @@ async def test_new_heads_are_published(
     monkeypatch.setenv("LEDGER_NATS_URL", nats_url)
     monkeypatch.setenv("LEDGER_SEAL_BLOCK_AGE_SECONDS", "0.01")
     listener = await nats.connect(nats_url)
-    heads = await listener.subscribe(seal_service.SUBJECT)
+    heads = await listener.subscribe(SEALS_SUBJECT)
     await listener.flush()
     stop = threading.Event()
     service = threading.Thread(target=seal_service.serve, args=(database_url, stop))
@@ -211,4 +270,4 @@ async def test_new_heads_are_published(
         await listener.close()
     head = seals.from_document(message.data)
     assert head == seals.head(connection)
-    assert verify(connection, kept_head=head).holds
+    assert verify(connection, kept=[head]).holds

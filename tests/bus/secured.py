@@ -1,15 +1,16 @@
 """A NATS server with users and TLS, configured as shipped, and an authority of our own."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from uuid import UUID
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ledger.bus import users
+from ledger.bus.grants import Role
 from ledger.bus.security import BusSecurity
-from ledger.bus.users import Role
 from ledger.operate.embedded import programs
 from tests.docs.pages import ROOT
 
@@ -85,14 +86,24 @@ class SecuredBus:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
         self.url = f"nats://127.0.0.1:{self._port}"
+        self._users = directory / "users.conf"
+        self._server: subprocess.Popen[bytes] | None = None
 
-    def add_user(self, role: Role, name: str, accounts: Sequence[UUID] = ()) -> BusSecurity:
+    def add_user(self, role: Role, name: str, **granted: Any) -> BusSecurity:
         """A user, as `ledgerctl bus user` makes it; what a client of it connects with."""
         seed = self.directory / f"{name}.nk"
-        key = users.public_key(seed)
-        granted = users.permissions(role, name, accounts)
-        users.write_user(self.directory / "users.conf", key, granted)
+        known = users.read_users(self._users)
+        known[name] = users.user(name, role, users.public_key(seed), **granted)
+        users.write_users(self._users, list(known.values()))
         return BusSecurity(user=name, nkey_seed_file=seed, tls_ca_file=self.authority.certificate)
+
+    def revoke(self, name: str) -> None:
+        """Takes a user away, and has the server read its users again."""
+        known = users.read_users(self._users)
+        del known[name]
+        users.write_users(self._users, list(known.values()))
+        assert self._server is not None
+        self._server.send_signal(signal.SIGHUP)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -110,7 +121,7 @@ class SecuredBus:
         }
         log = self.directory / "nats.log"
         with log.open("wb") as output:
-            server = subprocess.Popen(
+            self._server = server = subprocess.Popen(
                 [programs.nats_server(), "-c", configuration],
                 env=environment,
                 stdout=output,

@@ -9,8 +9,11 @@ from nats.js import JetStreamContext
 
 from ledger.bus import connection as bus
 from ledger.bus import delivery
-from ledger.bus.connection import COMMANDS_PREFIX, COMMANDS_STREAM
+from ledger.bus.command_stream import begin_commands_consumer, ensure_commands_stream
+from ledger.bus.command_subjects import command_subject
+from ledger.bus.connection import COMMANDS_STREAM
 from ledger.bus.pull import Pull
+from ledger.bus.security import BusSecurity
 from ledger.bus.wire import Message
 from ledger.operate.settings import Settings
 
@@ -22,21 +25,22 @@ SOON = 0.2
 
 @pytest.fixture
 async def jetstream(nats_url: str) -> AsyncIterator[JetStreamContext]:
-    connection = await bus.connect(nats_url, "test", retry_wait=0.1)
+    connection = await bus.connect(nats_url, "test", security=BusSecurity(), retry_wait=0.1)
     jetstream = connection.jetstream()
-    assert await bus.ensure_commands_stream(jetstream, SETTINGS) == 1
+    assert await ensure_commands_stream(connection, SETTINGS) == 1
     yield jetstream
     await connection.close()
 
 
 async def publish(jetstream: JetStreamContext, *bodies: int) -> None:
     for body in bodies:
-        await jetstream.publish(f"{COMMANDS_PREFIX}{uuid4()}", str(body).encode())
+        await jetstream.publish(command_subject(str(uuid4()), "trade", "s-7"), str(body).encode())
 
 
 async def begun(jetstream: JetStreamContext) -> Pull:
-    consumer = await bus.begin_commands_consumer(jetstream, SETTINGS, 0, 1)
+    consumer = await begin_commands_consumer(jetstream, SETTINGS, 0, 1)
     connection = jetstream._nc
+    assert isinstance(connection, bus.Connection)
     return Pull(connection, COMMANDS_STREAM, [consumer], SETTINGS.command_batch_size)
 
 

@@ -14,15 +14,20 @@ import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
+from ledger.bus import connection as bus
+from ledger.bus import users as bus_users
+from ledger.bus.command_subjects import command_subject
+from ledger.bus.connection import REPLY_TO
 from ledger.bus.security import BusSecurity, UnusableCredentials
-from ledger.bus.users import UnusableUser, permissions, write_user
+from ledger.bus.users import UnusableUser
 from ledger.client.client import LedgerClient, LedgerUnavailable, NotPermitted
+from ledger.kernel.command import COMMAND_CLASSES
 from ledger.operate import servers
 from ledger.operate.settings import Settings
 from tests.bus.secured import SecuredBus
 from tests.cli.running import run
 from tests.programs.publishing import running_publisher
-from tests.programs.services import ANSWER_SECONDS, open_account
+from tests.programs.services import ANSWER_SECONDS, message, open_account, rows
 from tests.questions.test_query_service import running_queries
 
 
@@ -51,15 +56,17 @@ class Secured(NamedTuple):
 async def secured(server_directory: Path, database_url: str) -> AsyncIterator[Secured]:
     from ledger.programs.commands import CommandWorker
 
-    bus = SecuredBus(server_directory)
-    ours = bus.add_user("ledger", "ledger")
+    server = SecuredBus(server_directory)
+    ours = server.add_user("ledger", "ledger")
     accounts = uuid7(), uuid7()
     secured = Secured(
-        bus,
-        bus.add_user("operator", "operator"),
-        bus.add_user("auditor", "auditor"),
-        bus.add_user("service", "strategy-7", [accounts[0]]),
-        bus.add_user("service", "strategy-8", [accounts[1]]),
+        server,
+        server.add_user("operator", "operator", may=COMMAND_CLASSES),
+        server.add_user("auditor", "auditor"),
+        server.add_user(
+            "service", "strategy-7", accounts=[accounts[0]], may=("trade", "report", "money")
+        ),
+        server.add_user("service", "strategy-8", accounts=[accounts[1]]),
         *accounts,
     )
     settings: dict[str, Any] = {
@@ -67,12 +74,12 @@ async def secured(server_directory: Path, database_url: str) -> AsyncIterator[Se
         "nats_nkey_seed_file": ours.nkey_seed_file,
         "nats_tls_ca_file": ours.tls_ca_file,
     }
-    with bus.running():
-        worker = CommandWorker(database_url, bus.url, Settings(**settings))
+    with server.running():
+        worker = CommandWorker(database_url, server.url, Settings(**settings))
         working = asyncio.create_task(worker.run())
         async with (
-            running_publisher(database_url, bus.url, **settings),
-            running_queries(database_url, bus.url, security=ours, **settings),
+            running_publisher(database_url, server.url, **settings),
+            running_queries(database_url, server.url, security=ours, **settings),
             await secured.client(secured.operator) as operator,
         ):
             for account_id in accounts:
@@ -106,7 +113,7 @@ async def test_a_service_works_on_its_own_accounts_and_is_refused_others_by_the_
                 await ledger.submit("Deposit", deposit, account_id=theirs)
             with pytest.raises(NotPermitted, match=rf"ledger\.query\.balances\.{theirs}"):
                 await ledger.queries.balances(theirs)
-            with pytest.raises(NotPermitted, match="consumer"):
+            with pytest.raises(NotPermitted, match="followers"):
                 await anext(ledger.events(name="strategy-7-x", account_id=mine))
             await ledger.forget_events("strategy-7")
             for others in ({"account_id": theirs}, {}):
@@ -120,6 +127,48 @@ async def test_a_service_works_on_its_own_accounts_and_is_refused_others_by_the_
         assert (await many[0]).status == (await many[2]).status == "ACCEPTED"
         with pytest.raises(NotPermitted):
             await many[1]
+
+
+async def test_a_service_sends_the_classes_it_is_granted_in_its_own_name(
+    secured: Secured, database_url: str
+) -> None:
+    deposit = {"asset": "USDT", "amount": "100"}
+    account = secured.their_account
+    async with await secured.client(secured.theirs) as ledger:  # may trade and report
+        cancel = await ledger.submit("RequestCancel", {"order_id": uuid7()}, account_id=account)
+        assert cancel.code == "UNKNOWN_ORDER"
+        async with asyncio.timeout(ANSWER_SECONDS):
+            for command, data in (("Deposit", deposit), ("SuspendAccount", {})):
+                with pytest.raises(NotPermitted, match=r"\.(money|admin)\.strategy-8"):
+                    await ledger.submit(command, data, account_id=account)
+        ledger._sender = "strategy-7"
+        async with asyncio.timeout(ANSWER_SECONDS):
+            with pytest.raises(NotPermitted, match=r"\.trade\.strategy-7"):
+                await ledger.submit("RequestCancel", {"order_id": uuid7()}, account_id=account)
+    senders = "SELECT DISTINCT sender FROM command_inbox WHERE command_type = 'RequestCancel'"
+    assert rows(database_url, senders) == [("strategy-8",)]
+
+
+async def test_an_outcome_goes_to_an_inbox_of_its_sender_and_nowhere_else(
+    secured: Secured,
+) -> None:
+    mine = await bus.connect_once(secured.bus.url, "mine", security=secured.mine)
+    theirs = await bus.connect_once(secured.bus.url, "theirs", security=secured.theirs)
+    overheard = await theirs.subscribe("_INBOX.strategy-8.>")
+    await theirs.flush()
+    answers = await mine.subscribe("_INBOX.strategy-7.>")
+    subject = command_subject(str(secured.my_account), "money", "strategy-7")
+    deposit = {"asset": "USDT", "amount": "1"}
+    for reply_to in ("_INBOX.strategy-8.x", "_INBOX.strategy-7", "anything", "_INBOX.strategy-7.x"):
+        body = orjson.dumps(message("Deposit", secured.my_account, deposit))
+        await mine.publish(subject, body, headers={REPLY_TO: reply_to})
+    answer = await answers.next_msg(ANSWER_SECONDS)
+    assert answer.subject == "_INBOX.strategy-7.x"
+    await theirs.flush()
+    with pytest.raises(nats.errors.TimeoutError):
+        await overheard.next_msg(0.05)
+    await mine.close()
+    await theirs.close()
 
 
 async def test_the_user_in_the_message_must_be_the_accounts(secured: Secured) -> None:
@@ -192,29 +241,45 @@ async def test_secrets_that_others_can_read_are_not_used(tmp_path: Path) -> None
         BusSecurity(tls_ca_file=seed).options()
 
 
-async def test_ledgerctl_makes_users_and_changes_what_they_may(tmp_path: Path) -> None:
-    account = str(uuid7())
-    arguments = ("bus", "user", "service", "--name", "s", "--seed", "s.nk", "--json")
-    first = await run(*arguments, "--account", account, cwd=tmp_path)
+async def test_ledgerctl_makes_users_changes_what_they_may_and_revokes_them(tmp_path: Path) -> None:
+    account, other = str(uuid7()), str(uuid7())
+    make = ("bus", "user", "s-7", "--role", "service", "--may", "report,trade", "--json")
+    first = await run(*make, "--account", account, cwd=tmp_path)
     assert first.exit_code == 0, first.stderr
-    assert (tmp_path / "s.nk").stat().st_mode & 0o077 == 0
-    second = await run(*arguments, "--account", str(uuid7()), cwd=tmp_path)
+    assert orjson.loads(first.stdout)["may"] == ["trade", "report"]
+    assert (tmp_path / "s-7.nk").stat().st_mode & 0o077 == 0
+    second = await run(*make, "--account", other, cwd=tmp_path)
     assert orjson.loads(first.stdout)["nkey"] == orjson.loads(second.stdout)["nkey"]
     users = (tmp_path / "users.conf").read_text(encoding="utf-8")
-    assert users.count('"nkey"') == 1
     assert account not in users
-    for wrong in (("bus", "user", "service", "--name", "s", "--seed", "s.nk"),
-                  ("bus", "user", "king", "--name", "s", "--seed", "s.nk")):  # fmt: skip
-        assert (await run(*wrong, cwd=tmp_path)).exit_code == 2
+    assert f"ledger.commands.{other}.trade.s-7" in users
+    assert f"ledger.commands.{other}.money.s-7" not in users
+    named = ("bus", "user", "service", "--name", "s-8", "--account", account, "--json")
+    as_before = await run(*named, cwd=tmp_path)
+    assert orjson.loads(as_before.stdout)["may"] == ["trade", "report"]  # none that moves money
+    revoked = await run("bus", "user", "s-7", "--revoke", cwd=tmp_path)
+    assert "revoked" in revoked.stdout
+    assert list(bus_users.read_users(tmp_path / "users.conf")) == ["s-8"]
+    for wrong in (("s-9",), ("s-9", "--role", "king"), ("s-9", "--revoke"),
+                  ("s-9", "--account", account, "--may", "steal")):  # fmt: skip
+        assert (await run("bus", "user", *wrong, cwd=tmp_path)).exit_code == 2
 
 
 def test_a_user_without_sense_is_refused(tmp_path: Path) -> None:
-    for role, name, accounts in (("service", "a b", [uuid7()]), ("auditor", "a", [uuid7()])):
+    account = uuid7()
+    for name, role, granted in (
+        ("a b", "service", {"accounts": [account]}),
+        ("anonymous", "service", {"accounts": [account]}),
+        (f"s-{account}", "service", {"accounts": [account]}),  # as consumers of s are named
+        ("s", "service", {"families": ["everything"]}),
+        ("a", "auditor", {"accounts": [account]}),
+        ("a", "auditor", {"may": ["money"]}),
+    ):
         with pytest.raises(UnusableUser):
-            permissions(role, name, accounts)  # type: ignore[arg-type]
+            bus_users.user(name, role, "U", **granted)  # type: ignore[arg-type]
     (tmp_path / "users.conf").write_text("users: []")
     with pytest.raises(UnusableUser, match="was not written by"):
-        write_user(tmp_path / "users.conf", "U", {})
+        bus_users.read_users(tmp_path / "users.conf")
 
 
 def test_the_databases_url_gets_the_tls_that_is_set() -> None:

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from ledger.bus import connection as bus
 from ledger.bus import wire
+from ledger.bus.security import BusSecurity
 from ledger.bus.wire import BulkParser, Message
 
 SUBSCRIPTION = 7
@@ -35,7 +36,7 @@ def _as_sent_by_the_server(message: Message) -> bytes:
 
 
 async def _parsed(reads: Sequence[bytes]) -> list[Message]:
-    parser = BulkParser(Client())
+    parser = BulkParser(Client(), lambda subject, reply: True)
     taken: list[Message] = []
     parser.hand_over(SUBSCRIPTION, taken.extend)
     for read in reads:
@@ -76,7 +77,7 @@ def test_what_the_server_says_itself_has_a_status() -> None:
 
 
 async def test_what_is_sent_in_bulk_arrives_in_order_with_headers_and_reply(nats_url: str) -> None:
-    connection = await bus.connect(nats_url, "test", retry_wait=0.1)
+    connection = await bus.connect(nats_url, "test", security=BusSecurity(), retry_wait=0.1)
     subscription = await connection.subscribe("here.>")
     await wire.send(
         connection,

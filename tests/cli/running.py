@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import NamedTuple
 
 PATIENCE_SECONDS = 110
@@ -46,12 +47,42 @@ async def run(
     )
 
 
+async def run_on_terminal(*arguments: str, cwd: Path, columns: int, **environment: str) -> Finished:
+    """The same with a terminal of so many columns as stdout."""
+    variables = os.environ | environment | {"COLUMNS": str(columns)}
+    ours, theirs = os.openpty()
+    written: list[bytes] = []
+    reading = Thread(target=_read_all, args=(ours, written))
+    reading.start()
+    try:
+        terminal = Path(os.ttyname(theirs))
+        finished = await asyncio.to_thread(_run, arguments, b"", cwd, variables, terminal)
+    finally:
+        os.close(theirs)
+        reading.join()
+        os.close(ours)
+    return finished._replace(stdout=b"".join(written).decode().replace("\r\n", "\n"))
+
+
+def _read_all(terminal: int, into: list[bytes]) -> None:
+    try:
+        while chunk := os.read(terminal, 65_536):
+            into.append(chunk)
+    except OSError:  # the other side was closed
+        return
+
+
 def _run(
-    arguments: Sequence[str], stdin: bytes, cwd: Path, environment: Mapping[str, str]
+    arguments: Sequence[str],
+    stdin: bytes,
+    cwd: Path,
+    environment: Mapping[str, str],
+    terminal: Path | None = None,
 ) -> Finished:
     with TemporaryDirectory(prefix="ledgerctl-") as name:
         files = [Path(name) / stream for stream in ("stdin", "stdout", "stderr")]
         files[0].write_bytes(stdin)
+        files[1] = terminal or files[1]
         process = _processes.Process(
             target=_ledgerctl, args=(arguments, files, cwd, dict(environment))
         )
@@ -62,7 +93,8 @@ def _run(
             raise TimeoutError(f"ledgerctl {' '.join(arguments)}: {files[2].read_text()}")
         exit_code = process.exitcode
         process.close()
-        return Finished(exit_code, *(file.read_text(encoding="utf-8") for file in files[1:]))
+        stdout = "" if terminal else files[1].read_text(encoding="utf-8")
+        return Finished(exit_code, stdout, files[2].read_text(encoding="utf-8"))
 
 
 def _ledgerctl(

@@ -9,9 +9,12 @@ import orjson
 import psycopg
 import pyarrow.parquet as parquet
 import pytest
+from msgspec.structs import replace
 
+from ledger.write.ledger import Ledger
 from tests.audit.trading import ACCOUNTS, trade
 from tests.cli.running import Finished, run
+from tests.commands import command
 
 ACCOUNT = str(ACCOUNTS[0])
 
@@ -63,13 +66,17 @@ async def test_events_come_in_every_format_with_the_columns_of_the_log(
         (("--type", "order.fild"), "no event type"),
         (("--where", "symbol = 1"), "is not a condition"),
         (("--contains", "[1]"), "is not an object"),
+        (("--contains", '{"a":[{"b":"\\u0000"}]}'), "has the NUL character, which no event has"),
+        (("--contains", '{"a":1,"a":2}'), "stands twice"),
+        (("--where", 'data.a == "\\u0000"'), "has the NUL character, which no event has"),
+        (("--columns", "position,amount"), "there is no column 'amount'; there are: position,"),
         (("--occurred-from", "noon"), "is not a time"),
     ],
 )
 async def test_a_wrong_question_is_told_what_a_right_one_is(
-    tmp_path: Path, arguments: tuple[str, ...], told: str
+    tmp_path: Path, database_url: str, arguments: tuple[str, ...], told: str
 ) -> None:
-    wrong = await audit(tmp_path, "postgresql://nobody", "events", *arguments)
+    wrong = await audit(tmp_path, database_url, "events", *arguments)
     assert wrong.exit_code == 2
     assert told in " ".join(wrong.stderr.replace("│", " ").split())
 
@@ -123,3 +130,75 @@ async def test_a_query_of_a_past_moment_has_the_columns_of_the_query_of_now(
         assert sorted(then, key=repr) == sorted(now, key=repr)
         assert await query(view, "--account", ACCOUNT, "--effective-at", "2020-01-01") == []
         assert await query(view, "--account", ACCOUNT, "--known-at", "1") == []
+
+
+async def test_nothing_is_said_of_what_is_not_there(tmp_path: Path, database_url: str) -> None:
+    trade(database_url, orders=1)
+    nobody = "00000000-0000-4000-8000-000000000000"
+    period = ("--from", "2020-01-01", "--to", "2120-01-01")
+    for form in ("table", "html", "json"):
+        asked = ("statement", "--account", nobody, *period, "--format", form)
+        unknown = await audit(tmp_path, database_url, *asked)
+        assert (unknown.exit_code, unknown.stdout) == (1, "")
+        assert f"there is no account {nobody}" in unknown.stderr
+    for question in (
+        f"query balances --account {ACCOUNT} --known-at 99999",
+        f"audit explain balance --account {ACCOUNT} --asset BTC --as-of 99999",
+    ):
+        beyond = await run(*question.split(), cwd=tmp_path, LEDGER_DATABASE_URL=database_url)
+        assert (beyond.exit_code, beyond.stdout) == (2, "")
+        assert "the log ends at position" in beyond.stderr
+
+
+async def test_what_was_refused_is_found_by_service_code_type_account_and_time(
+    tmp_path: Path, database_url: str
+) -> None:
+    trade(database_url, orders=1)
+    with Ledger(database_url) as ledger:
+        refused = [
+            command("Withdraw", account, asset="USDT", amount="99999999") for account in ACCOUNTS
+        ]
+        ledger.execute([replace(refused[0], source="desk"), refused[1]])
+
+    async def commands(*arguments: str) -> Any:
+        return parsed(await audit(tmp_path, database_url, "commands", *arguments, "--json"))
+
+    rejected = await commands("--status", "REJECTED")
+    assert [row["command_id"] for row in rejected] == sorted(
+        (str(one.id) for one in refused), reverse=True
+    )
+    assert "less than the 99999999 USDT to withdraw" in rejected[0]["message"]
+    (first, second) = (str(one.id) for one in refused)
+    for arguments, found in (
+        (("--source", "desk"), [first]),
+        (("--account", str(ACCOUNTS[1])), [second]),
+        (("--code", "INSUFFICIENT_FUNDS", "--type", "Withdraw", "--source", "desk"), [first]),
+        (("--type", "Deposit"), []),
+        (("--to", "2020-01-01"), []),
+        (("--from", "2020-01-01", "--limit", "1"), [rejected[0]["command_id"]]),
+    ):
+        rows = await commands("--status", "rejected", *arguments)
+        assert [row["command_id"] for row in rows] == found, arguments
+    wrong = await audit(tmp_path, database_url, "commands", "--type", "Withdrw")
+    assert wrong.exit_code == 2
+    assert "no command; there are: OpenAccount" in wrong.stderr
+
+
+async def test_a_trace_tells_who_did_it_why_and_by_which_service(
+    tmp_path: Path, database_url: str
+) -> None:
+    trade(database_url, orders=0)
+    said = {"actor": "Jane Doe", "reason": "count of 3 May"}
+    adjusted = command("AdjustBalance", ACCOUNTS[0], asset="USDT", amount="-1", **said)
+    with Ledger(database_url) as ledger:
+        ledger.execute([replace(adjusted, source="treasury desk")])
+    shown = await audit(tmp_path, database_url, "trace", str(adjusted.id))
+    assert f'AdjustBalance {adjusted.id} from "treasury desk": ACCEPTED' in shown.stdout
+    assert ', actor "Jane Doe", reason "count of 3 May"\n' in shown.stdout
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")  # as if it were forgotten
+        connection.execute("DELETE FROM command_inbox WHERE command_id = %s", (adjusted.id,))
+        event = connection.execute("SELECT max(id::text) FROM event_store").fetchone()
+    assert event is not None
+    alone = await audit(tmp_path, database_url, "trace", event[0])
+    assert 'from "treasury desk"' in alone.stdout

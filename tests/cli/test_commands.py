@@ -139,7 +139,8 @@ async def test_a_dismissed_command_stays_failed_even_when_the_fault_is_gone(
                 LEDGER_DATABASE_URL=database_url,
             ),
         )
-    assert listed.stdout.startswith(f"{command_id}  Deposit of test for {account_id}, failed ")
+        who = f"{command_id}  Deposit of test, sent by anonymous, for {account_id}, failed "
+        assert listed.stdout.startswith(who)
     assert "dismissed by olga: sent again under a new id" in listed.stdout
     assert refused.exit_code == 1
     assert "does not wait" in refused.stderr
@@ -151,7 +152,7 @@ def keep_one(database_url: str) -> None:
             connection,
             [
                 FailedMessage(
-                    command_id=COMMAND_ID, command_type="Deposit", source="a", subject="b",
+                    command_id=COMMAND_ID, command_type="Deposit", source="a", sent_to="b",
                     fingerprint=b"\1" * 32, body=b"{}", code="NOT_RECORDED", message="m", tries=5,
                 )
             ],

@@ -1,13 +1,16 @@
-"""ledgerctl publisher replay, as an operator runs it for a consumer that lost its state."""
+"""ledgerctl publisher, as an operator runs it: who follows, and events sent again."""
 
+import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import orjson
 from nats.js import api
 
 from tests.cli.running import run
+from tests.client.following import events_on, until_kept
 from tests.programs.publishing import Log, connected
-from tests.programs.services import ANSWER_SECONDS
+from tests.programs.services import ANSWER_SECONDS, client
 
 
 async def test_events_are_sent_again_in_order_below_another_subject(
@@ -66,3 +69,33 @@ async def test_what_cannot_be_replayed_is_said(
         )
         assert finished.exit_code == 2
         assert "replay.risk" in finished.stderr
+
+
+async def test_an_operator_sees_who_follows_how_far_behind(tmp_path: Path, nats_url: str) -> None:
+    async def shown(*more: str) -> str:
+        finished = await run(
+            "publisher", "followers", *more, cwd=tmp_path, LEDGER_NATS_URL=nats_url
+        )
+        assert finished.exit_code == 0, finished.stderr
+        return finished.stdout
+
+    async with events_on(nats_url) as events:
+        assert await shown() == "nobody follows the events under a name\n"
+        await events.publish(30)
+        async with await client(nats_url) as ledger, asyncio.timeout(3 * ANSWER_SECONDS):
+            following = ledger.events(name="risk")
+            for _ in range(21):
+                await anext(following)
+            async with aclosing(ledger.events(name="audit", after=5)) as audit:
+                await anext(audit)
+            await until_kept(ledger._nats, "risk", b'"place":20')
+            table = [line.split() for line in (await shown()).splitlines()]
+            assert table[0] == ["user", "name", "owner", "place", "behind"]
+            assert table[1] == ["anonymous", "audit", "nobody", "5", "25"]
+            assert (table[2][1], *table[2][3:]) == ("risk", "20", "10")
+            row = orjson.loads(await shown("--json"))[1]
+            assert (row["events"], row["owner"]) == ("ledger.events.>", table[2][2])
+            hostile = b'{"filter":"","epoch":1,"place":1,"lease_seconds":1,"owner":"\\u001b[2J"}'
+            await ledger._nats.jetstream().publish("ledger.followers.anonymous.x", hostile)
+            assert "\x1b" not in await shown()
+            await following.aclose()

@@ -47,6 +47,27 @@ async def test_a_model_of_the_data_can_be_submitted(ledger: LedgerClient) -> Non
     assert (await ledger.submit(deposit)).status == "ACCEPTED"
 
 
+async def test_a_command_that_must_name_its_account_gets_the_one_it_is_sent_for(
+    ledger: LedgerClient,
+) -> None:
+    account_id = uuid7()
+    data = {
+        "user_id": uuid7(),
+        "exchange": "BINANCE",
+        "name": "test",
+        "account_type": "CASH",
+        "environment": "PAPER",
+        "base_currency": "USDT",
+    }
+    opened = await ledger.submit("OpenAccount", data, account_id=account_id)
+    assert (opened.status, opened.message) == ("ACCEPTED", None)
+    assert opened.events[0].stream_id == account_id
+    other = await ledger.submit(
+        "OpenAccount", data | {"account_id": uuid7()}, account_id=account_id
+    )
+    assert other.code == "INVALID_COMMAND", "what the data names is not written over"
+
+
 async def test_the_ids_of_a_command_are_stored_with_its_events(
     ledger: LedgerClient, database_url: str
 ) -> None:

@@ -2,15 +2,20 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
 from uuid_utils.compat import uuid7
 
+from ledger.audit.witness.targets import DirectoryTarget
+from ledger.demo import witness
 from ledger.demo.proofs import Proof, answered, one_effect_each, one_outcome_each, prove
 from ledger.demo.read_models import Verification
 from ledger.demo.sender import Resent, Tally
+from ledger.demo.temporary import Running
 from ledger.write.ledger import Ledger
+from tests.audit import history
 from tests.commands import command, open_account
 
 EQUAL = Verification(equal=True, projections=1, rows=1, differences=0)
@@ -110,3 +115,21 @@ def test_a_changed_balance_is_found(database_url: str) -> None:
         "each balance = the sum of its transactions": 1,
         "nothing is locked where no order is open": 1,
     }
+
+
+def test_an_altered_event_is_a_fault_on_the_word_of_the_heads_that_were_kept(
+    database_url: str, tmp_path: Path
+) -> None:
+    ledger = Running(database_url, "", tmp_path)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        history.append(connection, 8)
+        (head,) = history.seal(connection, None)
+        with DirectoryTarget(tmp_path / "witness") as target:
+            target.keep(head, 0)
+        assert witness.prove(ledger, tmp_path / "witness", 8).holds
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE event_store SET user_id = NULL WHERE position = 2")
+        connection.execute("DELETE FROM event_seals")
+        connection.execute("UPDATE event_projections SET last_processed_position = 0")
+        history.seal(connection, None)
+    assert witness.prove(ledger, tmp_path / "witness", 8).faults == 1

@@ -13,8 +13,11 @@ from tests.docs.pages import ROOT, all_pages
 _LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s]+)\)")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 _SETTING = re.compile(r"\bLEDGER_[A-Z0-9_]+\b")
-_NO_SETTINGS = {"LEDGER_EVENTS", "LEDGER_COMMANDS", "LEDGER_UNAVAILABLE", "LEDGER_DEBUG"}
-"""The stream, a code, and the switch for tracebacks, which works before settings are read."""
+_NO_SETTINGS = {
+    *("LEDGER_EVENTS", "LEDGER_COMMANDS", "LEDGER_FOLLOWERS", "LEDGER_SEALS"),
+    *("LEDGER_UNAVAILABLE", "LEDGER_DEBUG", "LEDGER_WITNESS"),
+}
+"""Streams, a name, a code, and the switch for tracebacks, which works before settings are read."""
 
 
 def relative(page: Path) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from ledger.kernel.command import CommandKind
 from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
@@ -13,7 +14,8 @@ from ledger.nouns import AGGREGATES
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement as account_settlement
 from ledger.nouns.accounts.events import AccountType, Environment
-from ledger.nouns.accounts.state import ACCOUNT, check_active, check_not_closed
+from ledger.nouns.accounts.invariants import ACCOUNT
+from ledger.nouns.accounts.state import check_active, check_not_closed
 from ledger.nouns.allocations import rules as allocation_rules
 from ledger.nouns.allocations import state as allocation_state
 from ledger.nouns.allocations.state import ALLOCATION, AllocationState
@@ -203,10 +205,10 @@ class Desk:
         self, aggregate: Aggregate[Any], stream_id: UUID, events: tuple[Event, ...]
     ) -> None:
         for event in events:
-            evolved = aggregate.evolve(self.states.get(stream_id), event, stream_id)
-            self.states[stream_id] = evolved
+            before = self.states.get(stream_id)
             if aggregate.check is not None:
-                aggregate.check(evolved, event)
+                aggregate.check(before, event, CommandKind.FACT)
+            self.states[stream_id] = aggregate.evolve(before, event, stream_id)
             self.log.append((aggregate.stream_type, stream_id, event))
 
 

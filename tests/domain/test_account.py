@@ -72,7 +72,8 @@ def test_an_account_with_money_cannot_be_closed_and_the_refusal_says_what_is_lef
 def test_an_account_whose_orders_hold_money_cannot_be_closed() -> None:
     margin = FoldedAccount(AccountType.MARGIN)
     margin.hold(uuid4(), "USDT", "5")
-    refused("ACCOUNT_NOT_EMPTY", account_rules.close, margin.state)
+    message = refused("ACCOUNT_NOT_EMPTY", account_rules.close, margin.state)
+    assert "0 USDT in main (5 locked for orders)" in message
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
 from ledger.bus import envelope
+from ledger.bus.command_subjects import ANONYMOUS
 from ledger.client.client import LedgerClient, LedgerUnavailable, Sent
 from ledger.kernel.command import UNKNOWN
 from tests.faults.books import Books, Command, Effect
@@ -79,10 +80,11 @@ class Account:
         command = Command(self._uuid(), "Deposit", self.id, data, self._now(), effect)
         self._books.add(command)
         self._told.append(command)
-        body = envelope.encoded(envelope.completed(command.envelope(), "told"))
+        whole = envelope.completed(command.envelope(), "told")
+        subject, body = envelope.nats_subject(whole, ANONYMOUS), envelope.encoded(whole)
         while True:
             try:
-                await self._bus.publish(envelope.nats_subject(str(self.id)), body)
+                await self._bus.publish(subject, body)
             except NatsError:
                 await asyncio.sleep(PAUSE_SECONDS)  # not confirmed: not yet the bus's
             else:

@@ -11,12 +11,15 @@ import psycopg
 from nats.aio.client import Client
 from uuid_utils.compat import uuid7
 
+from ledger.bus.command_subjects import command_subject
 from ledger.bus.connection import REPLY_TO
 from ledger.client.client import LedgerClient
 from ledger.kernel.command import Outcome
+from ledger.nouns import COMMAND_DATA
 from ledger.operate.settings import Settings
 from ledger.programs.commands import CommandWorker
 
+SENDER = "tester"
 ANSWER_SECONDS = 10.0
 """Longer than any answer takes, even on a busy machine."""
 
@@ -91,12 +94,22 @@ def message(command_type: object, subject: object, data: object, **changes: Any)
     } | changes
 
 
+def sent_to(subject: object, body: bytes) -> str:
+    """Where a body is sent to: to the class of its command, if it is one."""
+    try:
+        model = COMMAND_DATA[orjson.loads(body)["type"]]
+    except (ValueError, TypeError, KeyError):
+        return command_subject(str(subject), "trade", SENDER)
+    return command_subject(str(subject), model.command_class, SENDER)
+
+
 async def exchange(nats: Client, subject: object, body: bytes | dict[str, Any]) -> Outcome:
-    """Sends a body as it is to ledger.commands.<subject>; the outcome that comes back."""
+    """Sends a body as it is to the account's or the family's subject; the outcome that comes
+    back."""
     inbox = nats.new_inbox()
     answers = await nats.subscribe(inbox)
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
-    await nats.jetstream().publish(f"ledger.commands.{subject}", raw, headers={REPLY_TO: inbox})
+    await nats.jetstream().publish(sent_to(subject, raw), raw, headers={REPLY_TO: inbox})
     answer = await answers.next_msg(ANSWER_SECONDS)
     await answers.unsubscribe()
     return Outcome.from_json(answer.data)

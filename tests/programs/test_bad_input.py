@@ -27,6 +27,7 @@ from tests.programs.services import (
     open_account,
     rows,
     running_worker,
+    sent_to,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -105,6 +106,11 @@ def text(body: bytes, old: str, new: str) -> bytes:
 Sent = tuple[object, bytes | dict[str, Any]]
 """The last token of the NATS subject, and the body."""
 
+
+def _spelled(account: str) -> tuple[str, dict[str, Any]]:
+    return account, message("Deposit", account, deposit("1"))
+
+
 INVALID: dict[str, tuple[Callable[[Desk], Sent], str]] = {
     "not JSON": (lambda d: (d.account, b"buy me some bitcoin"), "is not JSON"),
     "no bytes at all": (lambda d: (d.account, b""), "is not JSON"),
@@ -182,6 +188,31 @@ INVALID: dict[str, tuple[Callable[[Desk], Sent], str]] = {
         lambda d: (d.account, message("Deposit", d.account, deposit("0." + "1" * 60))),
         "is not an amount",
     ),
+    "a key that stands twice": (
+        lambda d: (
+            d.account,
+            text(
+                orjson.dumps(message("Deposit", d.account, deposit("1"))),
+                '"amount":"1"',
+                '"amount":"1","amount":"500"',
+            ),
+        ),
+        "the key 'amount' stands twice in one object",
+    ),
+    "a time of nobody's clock": (
+        lambda d: (
+            d.account,
+            message("Deposit", d.account, deposit("1", occurred_at="1970-01-01T00:00:00Z")),
+        ),
+        "data.occurred_at: '1970-01-01T00:00:00Z' is before 1971",
+    ),
+    "a time of the year 1": (
+        lambda d: (
+            d.account,
+            message("Deposit", d.account, deposit("1"), time="0001-01-01T00:00:00+01:00"),
+        ),
+        "is before 1971",
+    ),
     "an asset of 10,000 characters": (
         lambda d: (d.account, message("Deposit", d.account, deposit("1", "A" * 10_000))),
         "data.asset",
@@ -216,18 +247,21 @@ INVALID: dict[str, tuple[Callable[[Desk], Sent], str]] = {
         lambda d: ("everyone", message("Deposit", "everyone", deposit("1"))),
         "subject must be the account's id",
     ),
-    "a subject of several tokens": (
-        lambda d: (f"{d.account}.x", message("Deposit", d.account, deposit("1"))),
-        "is not the",
+    "an account in capitals": (
+        lambda d: _spelled(str(d.account).upper()),
+        "in the usual form",
     ),
+    "an account in braces": (lambda d: _spelled(f"{{{d.account}}}"), "in the usual form"),
+    "an account as a URN": (lambda d: _spelled(d.account.urn), "in the usual form"),
+    "an account without hyphens": (lambda d: _spelled(d.account.hex), "in the usual form"),
     "an instrument's command on an account's subject": (
         lambda d: (d.account, message("DelistInstrument", d.account, {"instrument": d.instrument})),
         "subject 'instruments'",
     ),
-    "one megabyte of payload": (
+    "nearly a megabyte of payload": (
         lambda d: (
             d.account,
-            message("Deposit", d.account, deposit("1", reference="x" * 1_048_576)),
+            message("Deposit", d.account, deposit("1", reference="x" * 1_000_000)),
         ),
         "bytes, at most 65536",
     ),
@@ -334,7 +368,7 @@ async def test_a_message_without_an_id_is_kept_for_a_person(desk: Desk) -> None:
         " FROM unreadable_messages ORDER BY id DESC LIMIT 1",
     )[0]
     subject, reason, body, body_bytes, recent = kept
-    assert subject == f"ledger.commands.{desk.account}"
+    assert subject == sent_to(desk.account, body)
     assert "is not JSON" in reason
     assert (body, body_bytes, recent) == (4_096, 5_000, True)
 
@@ -344,7 +378,7 @@ async def test_bad_messages_among_good_ones_spoil_nothing(desk: Desk) -> None:
     before = count(desk.database_url, "unreadable_messages")
     sent = []
     for _ in range(20):
-        await jetstream.publish(f"ledger.commands.{desk.account}", b"{")
+        await jetstream.publish(sent_to(desk.account, b"{"), b"{")
         sent.append(await desk.ledger.send("Deposit", deposit("1"), account_id=desk.account))
     assert {(await command).status for command in sent} == {"ACCEPTED"}
     assert count(desk.database_url, "unreadable_messages") == before + 20

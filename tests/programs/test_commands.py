@@ -26,6 +26,7 @@ from tests.programs.services import (
     open_account,
     rows,
     running_worker,
+    sent_to,
 )
 
 DEPOSIT = {"asset": "USDT", "amount": "1"}
@@ -118,7 +119,8 @@ async def test_a_command_that_the_database_refuses_is_set_aside_and_spoils_no_ba
     "reply_to",
     [
         f"$JS.API.STREAM.DELETE.{COMMANDS_STREAM}",
-        "ledger.commands.instruments",
+        "ledger.commands.instruments.admin.tester",
+        "ledger.followers.tester.tester",
         "a..b",
         "*",
         "two words",
@@ -133,7 +135,7 @@ async def test_a_reply_subject_that_may_not_be_used_is_not_used(
         command = message("Deposit", account_id, DEPOSIT)
         jetstream = connection.jetstream()
         body = orjson.dumps(command)
-        await jetstream.publish(f"ledger.commands.{account_id}", body, headers={REPLY_TO: reply_to})
+        await jetstream.publish(sent_to(account_id, body), body, headers={REPLY_TO: reply_to})
         assert (await ledger.submit("Deposit", DEPOSIT, account_id=account_id)).status == "ACCEPTED"
         again = await exchange(connection, account_id, command)
         assert (again.status, again.replayed) == ("ACCEPTED", True)

@@ -27,7 +27,14 @@ from ledger.nouns import COMMAND_DATA
 from ledger.operate.embedded.servers import EmbeddedNats
 from tests.conftest import TEMPLATE
 from tests.databases import temporary_database
-from tests.programs.services import client, list_instrument, open_account, rows, running_worker
+from tests.programs.services import (
+    client,
+    list_instrument,
+    open_account,
+    rows,
+    running_worker,
+    sent_to,
+)
 
 MESSAGES = int(os.environ.get("LEDGER_TEST_MESSAGES", "1000"))
 AT_ONCE = 40
@@ -204,7 +211,7 @@ async def _exchange(bus: Client, messages: list[tuple[str, bytes]]) -> list[Outc
     subscription = await bus.subscribe(f"{inbox}.*", cb=answered)
     for number, (subject, body) in enumerate(messages):
         headers = {REPLY_TO: f"{inbox}.{number}"}
-        await bus.publish(f"ledger.commands.{subject}", body, headers=headers)
+        await bus.publish(sent_to(subject, body), body, headers=headers)
     async with asyncio.timeout(ANSWER_SECONDS):
         await all_there.wait()
     await subscription.unsubscribe()

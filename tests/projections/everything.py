@@ -51,9 +51,11 @@ MIXED_EVENTS = 400
 OTHER_ACCOUNT, OTHER_USER = uuid4(), uuid4()
 
 
-def append_everything(database_url: str) -> None:
+def append_everything(database_url: str) -> EventMix:
+    """Returns the mix, which can be gone on with."""
+    mix = EventMix(accounts=3, seed=7)
     with psycopg.connect(database_url, autocommit=True) as connection:
-        append_mix(connection, EventMix(accounts=3, seed=7), MIXED_EVENTS)
+        append_mix(connection, mix, MIXED_EVENTS)
         log = Log(connection)
         _instrument(log)
         _account(log)
@@ -75,6 +77,7 @@ def append_everything(database_url: str) -> None:
             AccountReactivated(),
             AccountClosed(),
         )
+    return mix
 
 
 def _instrument(log: Log) -> None:

@@ -73,7 +73,7 @@ def folded(
         build.settle()
         position = up_to
     found = contents(connection, projection, schema)
-    generations.drop(connection, schema)
+    generations.drop(connection, projection, schema)
     return found
 
 
@@ -113,7 +113,7 @@ def check_parts(database_url: str, projection: Projection, *, parts: int = 3) ->
                         build.write()
                     build.settle()
         assert contents(connection, projection, schema) == expected
-        generations.drop(connection, schema)
+        generations.drop(connection, projection, schema)
         counted = connection.execute(
             "SELECT count(*) FROM event_store WHERE event_type = ANY(%s)",
             [projection.event_types],
@@ -153,7 +153,7 @@ def check_bulk_fill(
                 [projection.event_types],
             ).fetchone()
             assert counted == (filled.events[projection.name],)
-            generations.drop(connection, target.schema)
+            generations.drop(connection, projection, target.schema)
 
 
 def check_crashes(database_url: str, projection: Projection) -> None:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from ledger.operate import roles
+from ledger.operate.database_url import acting_as
 from ledger.operate.readiness import projections as projections_ready
 from projections.engine import checkpoint, lease
 from projections.engine import pause as control
@@ -53,7 +54,7 @@ def test_a_released_projection_is_free_at_once(database_url: str) -> None:
 def test_a_projection_is_free_when_its_lease_is_over_and_the_earlier_owner_is_cut_off(
     database_url: str, role: str | None
 ) -> None:
-    url = database_url if role is None else roles.acting_as(database_url, role)
+    url = database_url if role is None else acting_as(database_url, role)
     with connect(url, "one") as one, connect(url, "two") as two:
         _claimed(one, "first")
         one.execute("BEGIN")

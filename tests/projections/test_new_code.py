@@ -63,8 +63,10 @@ NEW = _projection(2, CountedDeposits, 1)
 
 
 @pytest.fixture
-def deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Writes the SQL of this projection, with further columns."""
+def deploy(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], None]:
+    """Writes and installs the SQL of this projection, with further columns."""
     directory = tmp_path / "read_models"
     shutil.copytree(generations.read_models_directory(), directory)
     monkeypatch.setattr(generations, "read_models_directory", lambda: directory)
@@ -72,6 +74,8 @@ def deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     def write(columns: str) -> None:
         (directory / "deposits.sql").write_text(f"{SQL}{columns});")
         (directory / "deposits.indexes.sql").write_text("CREATE INDEX ON deposits (total);")
+        with connect(database_url, "test") as connection:
+            generations.define(connection, NEW if columns else OLD)
 
     write("")
     return write

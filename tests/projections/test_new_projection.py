@@ -71,6 +71,8 @@ def test_a_projection_that_wrongly_folds_streams_apart_is_found_out(
     database_url: str, volumes: Projection
 ) -> None:
     append_everything(database_url)
+    with connect(database_url, "test") as connection:
+        generations.define(connection, volumes)
     with pytest.raises((psycopg.Error, AssertionError)):
         harness.check_parts(database_url, replace(volumes, by_stream=True), parts=7)
 

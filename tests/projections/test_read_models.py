@@ -30,6 +30,7 @@ from ledger.nouns.orders.status import OrderStatus
 from projections.engine.builds import candidate
 from projections.engine.builds.candidate import Limits, Shadow
 from projections.engine.builds.generations import point_views
+from projections.engine.builds.swap import show_live_alone
 from projections.engine.connection import connect
 from projections.engine.projection import Projection
 from projections.registry import all_projections
@@ -75,6 +76,7 @@ def _fold(database_url: str, projection: Projection) -> None:
         row = connection.execute("SELECT max(position) FROM event_store").fetchone()
         assert row is not None
         schema = f"{projection.name}_folded"
+        show_live_alone(connection, projection)  # what is shown is not dropped
         fresh = Shadow(
             connection, projection, schema, LIMITS, logged=True, on_progress=candidate.no_progress
         )

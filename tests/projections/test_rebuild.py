@@ -164,9 +164,12 @@ def test_a_view_that_cannot_take_the_new_shape_says_what_to_do(live_url: str) ->
 
     other = replace(balances.PROJECTION, tables=(Table("balances", Other, key=("asset",)),))
     with connect(live_url, "test") as connection:
-        connection.execute("CREATE SCHEMA other; CREATE TABLE other.balances (asset text)")
+        generations.define(connection, other)
+        connection.execute(
+            "CREATE SCHEMA balances_other; CREATE TABLE balances_other.balances (asset text)"
+        )
         with pytest.raises(generations.ViewNotReplaceable, match="new columns last"):
-            generations.point_views(connection, other, "other")
+            generations.point_views(connection, other, "balances_other")
 
 
 # --- commands -------------------------------------------------------------------------

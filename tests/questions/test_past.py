@@ -55,7 +55,7 @@ def folded(database_url: str, name: str, position: int) -> list[dict[str, Any]]:
     """The rows of a read model built up to a position and no further."""
     projection, schema = find(name, ProjectionSettings()), f"{name}_until"
     with connect(database_url, "test") as connection:
-        generations.drop(connection, schema)
+        generations.drop(connection, projection, schema)
         generations.create_tables(connection, projection, schema)
         build = Build(projection, schema, connection, rows_in_memory=10_000, empty=True)
         build.fold(
@@ -67,7 +67,7 @@ def folded(database_url: str, name: str, position: int) -> list[dict[str, Any]]:
         rows = cursor.execute(
             sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, name))
         ).fetchall()
-        generations.drop(connection, schema)
+        generations.drop(connection, projection, schema)
     return rows
 
 

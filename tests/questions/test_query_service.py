@@ -60,7 +60,7 @@ async def running_queries(
     running = asyncio.create_task(service.run())
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            while not await readiness.queries(nats_url, security):  # noqa: ASYNC110
+            while not await readiness.queries(nats_url, security or BusSecurity()):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         yield
     finally:
@@ -191,6 +191,8 @@ async def test_one_that_waits_for_its_position_holds_up_no_other(
         ("orders.me", {}, "the account in the subject must be a UUID"),
         (f"orders.{SOMEBODY.hex}", {}, "must be a UUID written like"),
         (f"order.{SOMEBODY}", {"order_id": str(SOMEBODY), "after": "x"}, "after must be"),
+        ("balances", b'{"account_id":"x","account_id":"y"}', "'account_id' stands twice"),
+        ("balances", {"account_id": str(SOMEBODY), "asset": "a\0"}, "asset must be a text"),
         (f"position-of.{SOMEBODY}", {"command_id": str(SOMEBODY)}, "takes one of"),
     ],
 )

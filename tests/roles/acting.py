@@ -13,11 +13,21 @@ from ledger.operate.roles import with_login
 ROLES = (
     "ledger_writer",
     "ledger_projector",
+    "ledger_sealer",
     "ledger_auditor",
     "ledger_operator",
     "ledger_user",
     "ledger_monitor",
 )
+
+ADVISORY_LOCKS = (
+    "SELECT pg_advisory_lock(hashtext('event_store'), 1)",
+    "SELECT pg_advisory_lock(hashtext('schema_migrations'))",
+    "SELECT pg_advisory_lock(hashtext('projections install'))",
+    "SELECT pg_advisory_lock(hashtext('command_partitions'))",
+    "SELECT pg_advisory_lock(hashtext('projections balances'))",
+)
+"""Those that held something up once, and are nobody's any more."""
 
 
 @contextmanager

@@ -145,12 +145,13 @@ def test_an_operator_can_append_nothing_else(database_url: str) -> None:
 def test_an_operators_own_objects_cannot_get_between_the_record_and_the_log(
     database_url: str,
 ) -> None:
-    with acting_as(database_url, "ledger_operator") as connection:
-        connection.execute("CREATE TEMPORARY TABLE event_store (LIKE public.event_store)")
-        connection.execute(
+    with psycopg.connect(database_url, autocommit=True) as owner:  # operators could not
+        owner.execute(
             """CREATE FUNCTION public.btrim(text) RETURNS text LANGUAGE plpgsql AS
                $$BEGIN RAISE EXCEPTION 'called with the rights of %', current_user; END$$"""
         )
+    with acting_as(database_url, "ledger_operator") as connection:
+        connection.execute("CREATE TEMPORARY TABLE event_store (LIKE public.event_store)")
         connection.execute("SET search_path = pg_temp, public, pg_catalog")
         operator_events.record(connection, PAUSED)
     assert [event.event_type for event in log_of(database_url)] == ["projection.paused"]

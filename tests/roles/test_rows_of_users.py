@@ -151,6 +151,9 @@ def test_a_function_in_a_condition_is_shown_no_row_of_somebody_else(
     either_url: str, projection: Projection, table: str
 ) -> None:
     user_id = next(iter(users(either_url, table)))
+    with psycopg.connect(either_url, autocommit=True) as connection:  # as a BI tool's might be
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO ledger_user").format(name))
     with acting_as(either_url, "ledger_user", user_id) as connection:
         heard: list[str] = []
         connection.add_notice_handler(lambda notice: heard.append(notice.message_primary or ""))
@@ -222,13 +225,14 @@ def test_a_read_model_of_an_older_version_is_closed_by_the_next_migration(
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
             """ALTER TABLE orders_1.orders DISABLE ROW LEVEL SECURITY;
-               ALTER TABLE orders_1.orders OWNER TO CURRENT_USER"""
+               ALTER TABLE orders_1.orders OWNER TO ledger_projector;
+               ALTER SCHEMA orders_1 OWNER TO ledger_projector"""
         )
         migrate_all(database_url)
         assert connection.execute(
             """SELECT relrowsecurity, relowner::regrole::text FROM pg_class
                WHERE oid = 'orders_1.orders'::regclass"""
-        ).fetchone() == (True, "ledger_projector")
+        ).fetchone() == (True, "ledger")
 
 
 def test_one_users_rows_among_many_are_found_by_an_index(database_url: str) -> None:

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from ledger.operate import roles
+from ledger.operate.database_url import acting_as as acting_as_role
+from ledger.operate.database_url import confined
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from ledger.operate.roles import with_login
@@ -62,13 +64,14 @@ def test_the_services_of_a_running_ledger_are_no_superusers_and_do_their_work(
             ).fetchall()
             memberships = connection.execute(
                 """SELECT member::regrole::text, array_agg(roleid::regrole::text)
-                   FROM pg_auth_members WHERE member::regrole::text ~ '^ledger_(com|pro.*s$)'
+                   FROM pg_auth_members WHERE member::regrole::text ~ '^ledger_(com|pro.*s$|seals)'
                    GROUP BY 1"""
             ).fetchall()
     assert set(sessions) == {(f"ledger_{name}", False) for name in SERVICES}
     assert dict(memberships) == {
         "ledger_commands": ["ledger_writer"],
         "ledger_projections": ["ledger_projector"],
+        "ledger_seals": ["ledger_sealer"],
     }
 
 
@@ -86,8 +89,7 @@ def test_an_owner_who_is_no_superuser_can_migrate_and_work_as_every_role(
         assert ledger.execute([open_an_account(uuid4())])[0].status == "ACCEPTED"
     with running(roles.as_service(boss, "projections"), [accounts.PROJECTION]):
         caught_up(boss, "accounts")
-    with psycopg.connect(boss) as connection:
-        roles.step_down(connection, roles.AUDITOR)
+    with psycopg.connect(roles.stepping_down(boss)) as connection:
         assert len(connection.execute("SELECT FROM accounts").fetchall()) == 1
 
 
@@ -112,7 +114,7 @@ def test_the_owner_of_the_log_serves_as_the_services_role(database_url: str) -> 
 
 def test_a_login_with_the_services_role_is_used_as_it_is(database_url: str) -> None:
     with login_of(database_url, "ledger_projector") as login:
-        assert roles.as_service(login, "projections") == login
+        assert roles.as_service(login, "projections") == confined(login)
 
 
 async def test_a_login_without_the_services_role_is_refused_with_the_remedy(
@@ -141,11 +143,11 @@ def test_an_operators_login_steers_projections_as_operators_do(database_url: str
 
 def test_others_look_at_projections_with_their_own_rights(database_url: str) -> None:
     with login_of(database_url, "ledger_monitor") as login:
-        assert roles.at_terminal(login) == login
+        assert roles.at_terminal(login) == confined(login)
 
 
 def test_options_of_a_url_are_kept(database_url: str) -> None:
-    url = roles.acting_as(
+    url = acting_as_role(
         f"{database_url}&options=-c%20work_mem%3D5MB&connect_timeout=3", "ledger_writer"
     )
     with psycopg.connect(url) as connection:
@@ -153,13 +155,35 @@ def test_options_of_a_url_are_kept(database_url: str) -> None:
         assert connection.execute("SELECT current_user").fetchone() == ("ledger_writer",)
 
 
+@pytest.mark.parametrize(
+    ("given", "confined_to"),
+    [
+        ("postgresql:///ledger", "postgresql:///ledger?options={}"),
+        ("postgresql://u:p%23@h/d?x=1", "postgresql://u:p%23@h/d?x=1&options={}"),
+        ("postgresql://h/d?options=-c%20a%3Db&x=1", "postgresql://h/d?x=1&options=-c%20a%3Db%20{}"),
+    ],
+)
+def test_a_url_is_otherwise_left_as_it_is(given: str, confined_to: str) -> None:
+    expected = confined_to.format("-c%20search_path%3Dpublic%2Cpg_temp")
+    assert confined(given) == expected
+    assert confined(expected) == expected
+
+
+def test_names_are_looked_up_in_pg_catalog_first_and_among_temporary_tables_last(
+    database_url: str,
+) -> None:
+    with psycopg.connect(confined(database_url)) as connection:
+        connection.execute("CREATE TEMPORARY TABLE event_store (); CREATE TABLE public.pg_class ()")
+        assert connection.execute(
+            """SELECT 'event_store'::regclass = 'public.event_store'::regclass,
+                   'pg_class'::regclass = 'pg_catalog.pg_class'::regclass"""
+        ).fetchone() == (True, True)
+
+
 def test_a_query_at_the_terminal_needs_no_more_than_to_read(database_url: str) -> None:
-    with psycopg.connect(database_url) as connection:
-        roles.step_down(connection, roles.AUDITOR)
-        assert connection.execute("SELECT current_user").fetchone() == ("ledger_auditor",)
-    with login_of(database_url, "ledger_user") as login, psycopg.connect(login) as connection:
-        roles.step_down(connection, roles.AUDITOR)
-        assert connection.execute("SELECT current_user = session_user").fetchone() == (True,)
+    assert current_user(roles.stepping_down(database_url)) == ("ledger_auditor", False)
+    with login_of(database_url, "ledger_user") as login:
+        assert current_user(roles.stepping_down(login)) == current_user(login)
 
 
 async def test_a_user_at_the_terminal_is_shown_their_own_rows(

@@ -51,6 +51,7 @@ class Line:
     command_id: str | None
     command_type: str | None
     source: str | None
+    sender: str | None
 
 
 @dataclass
@@ -183,4 +184,5 @@ def _line(
         command_id=metadata.get("command_id"),
         command_type=metadata.get("command_type"),
         source=metadata.get("source"),
+        sender=metadata.get("sender"),
     )

@@ -53,6 +53,7 @@ class Step:
     command_id: str | None
     command_type: str | None
     source: str | None
+    sender: str | None
 
 
 @dataclass
@@ -166,6 +167,7 @@ def _steps(order_id: UUID, events: list[RecordedEvent]) -> list[Step]:
                 command_id=metadata.get("command_id"),
                 command_type=metadata.get("command_type"),
                 source=metadata.get("source"),
+                sender=metadata.get("sender"),
             )
         )
     return steps

@@ -82,6 +82,8 @@ def _value(text: str) -> str | Decimal | bool | None:
         value: str | bool | None = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidCondition(f"{text} is not a JSON string: {error}") from error
+    if isinstance(value, str) and "\x00" in value:
+        raise InvalidCondition(f"{text} has the NUL character, which no event has")
     return value
 
 

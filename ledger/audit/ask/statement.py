@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+import orjson
 import psycopg
 
 from ledger.audit.ask.events import EventFilter, find
@@ -42,7 +43,12 @@ class Entry(NamedTuple):
     order_id: UUID | None
     trade_id: str | None
     reference: str | None
+    sender: str | None
     position: int
+
+
+class UnknownAccount(LookupError):
+    """There is no account to state."""
 
 
 Totals = dict[tuple[str, str], Decimal]
@@ -93,6 +99,7 @@ class Statement:
 
     def _moved(self, recorded: RecordedEvent, event: AccountEvent) -> list[Entry]:
         entries = []
+        sender = orjson.loads(recorded.metadata).get("sender")
         for posting in event.postings:
             if not is_own_book(posting.book):
                 continue
@@ -112,16 +119,27 @@ class Statement:
                     order_id=getattr(event, "order_id", None),
                     trade_id=getattr(event, "trade_id", None),
                     reference=getattr(event, "reference", getattr(event, "reason", None)),
+                    sender=sender,
                     position=recorded.position,
                 )
             )
         return entries
 
 
+_ACCOUNT = """
+    SELECT FROM public.event_store WHERE stream_id = %s AND stream_type = 'account' LIMIT 1"""
+
+
 def statement(
     connection: psycopg.Connection[Any], account_id: UUID, begin: datetime, end: datetime
 ) -> Statement:
-    """The statement of what was recorded from `begin` up to, without, `end`."""
+    """The statement of what was recorded from `begin` up to, without, `end`. Raises
+    UnknownAccount: an empty statement of it would look like an answer."""
+    if connection.execute(_ACCOUNT, (account_id,)).fetchone() is None:
+        raise UnknownAccount(
+            f"there is no account {account_id}: check the id, and that LEDGER_DATABASE_URL is the "
+            "ledger it is of"
+        )
     instant = timedelta(microseconds=1)
     after = position_at(connection, begin - instant)
     up_to = max(position_at(connection, end - instant), after)
@@ -148,5 +166,5 @@ def _balance(
     kind: str, sub_account: str, asset: str, balance: Decimal, time: datetime, position: int
 ) -> Entry:
     return Entry(
-        kind, sub_account, asset, None, balance, None, time, None, None, None, None, position
+        kind, sub_account, asset, None, balance, None, time, None, None, None, None, None, position
     )

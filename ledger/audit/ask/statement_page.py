@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from html import escape
 from typing import Any
 
 import psycopg
 
 from ledger.audit.ask.statement import Entry, Statement
 from ledger.kernel.money import ZERO, exact, shown
+from ledger.kernel.text import html
 
 _STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; color: #222;
@@ -25,7 +25,7 @@ td.id { font-size: .75rem; color: #666; word-break: break-all; }
 
 def page(connection: psycopg.Connection[Any], statement: Statement) -> Iterator[str]:
     """The page, piece by piece: a period may have more movements than memory."""
-    account = escape(str(statement.account_id))
+    account = html(str(statement.account_id))
     yield (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>Statement of account {account}</title><style>{_STYLE}</style></head>\n<body>"
@@ -37,8 +37,8 @@ def page(connection: psycopg.Connection[Any], statement: Statement) -> Iterator[
     yield (
         "<h2>Movements</h2>\n<table><thead><tr><th>recorded</th><th>happened</th>"
         "<th>sub-account</th><th>reason</th><th class=amount>amount</th><th>asset</th>"
-        "<th class=amount>balance</th><th>order, trade, reference</th><th>position</th></tr>"
-        "</thead><tbody>\n"
+        "<th class=amount>balance</th><th>order, trade, reference, sender</th>"
+        "<th>position</th></tr></thead><tbody>\n"
     )
     for entry in statement.movements(connection):
         yield _movement(entry)
@@ -63,7 +63,7 @@ def _summary(statement: Statement) -> Iterator[str]:
         with exact():
             change = closing - opening
         yield (
-            f"<tr><td>{escape(sub_account)}</td><td>{escape(asset)}</td>"
+            f"<tr><td>{html(sub_account)}</td><td>{html(asset)}</td>"
             f"<td class=amount>{shown(opening)}</td><td class=amount>{shown(change)}</td>"
             f"<td class=amount>{shown(closing)}</td></tr>\n"
         )
@@ -73,16 +73,22 @@ def _summary(statement: Statement) -> Iterator[str]:
 def _movement(entry: Entry) -> str:
     assert entry.amount is not None
     less = " less" if entry.amount < 0 else ""
-    behind = " ".join(
-        escape(str(value))
-        for value in (entry.order_id, entry.trade_id, entry.reference)
+    named = {
+        "order": entry.order_id,
+        "trade": entry.trade_id,
+        "reference": entry.reference,
+        "sent by": entry.sender,
+    }
+    behind = "<br>".join(
+        f"{name} <bdi>{html(str(value))}</bdi>"
+        for name, value in named.items()
         if value is not None
     )
     happened = "" if entry.occurred_at is None else _time(entry.occurred_at)
     return (
         f"<tr><td>{_time(entry.recorded_at)}</td><td>{happened}</td>"
-        f"<td>{escape(entry.sub_account)}</td><td>{escape(entry.reason or '')}</td>"
-        f'<td class="amount{less}">{shown(entry.amount)}</td><td>{escape(entry.asset)}</td>'
+        f"<td>{html(entry.sub_account)}</td><td>{html(entry.reason or '')}</td>"
+        f'<td class="amount{less}">{shown(entry.amount)}</td><td>{html(entry.asset)}</td>'
         f"<td class=amount>{shown(entry.balance)}</td><td class=id>{behind}</td>"
         f"<td>{entry.position}</td></tr>\n"
     )

@@ -7,7 +7,8 @@
 
 A trace can be asked for by the id of a command, an event, an order or a correlation. It holds
 every command that belongs to it, with all events of each, and begins with those that nothing
-known here caused.
+known here caused. Where the inbox says of a command what its events do not, the command's node
+says so (trace_check.py).
 """
 
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
+from ledger.audit.ask.trace_check import differences
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.kernel.money import shown
 from ledger.nouns.accounts.events import AccountEvent
@@ -46,6 +48,13 @@ class Node:
     status: str | None = None
     code: str | None = None
     source: str | None = None
+    """Of an event, too: its command's, as the event has it under its seal."""
+    sender: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+    reference: str | None = None
+    differences: list[str] = field(default_factory=list)
+    """What the inbox says of a command otherwise than its events do."""
     effects: list[str] = field(default_factory=list)
     children: list["Node"] = field(default_factory=list)
 
@@ -73,7 +82,7 @@ def trace(connection: psycopg.Connection[Any], wanted: UUID) -> Trace:
             break
         rows = _inbox(connection, pending[:MAX_COMMANDS])
         inbox |= rows
-        of_these = _events_of(connection, rows.values())
+        of_these = _events_of(connection, rows)
         known |= {event.id: event for event in of_these}
         linked = _linked(connection, of_these)
         pending = [command for command in linked if command not in inbox]
@@ -81,7 +90,7 @@ def trace(connection: psycopg.Connection[Any], wanted: UUID) -> Trace:
 
 
 _INBOX = """
-    SELECT command_id, command_type, source, status, code, outcome, decided_at
+    SELECT command_id, command_type, source, status, code, outcome, decided_at, sender
     FROM command_inbox WHERE command_id = ANY(%s)"""
 _EVENTS = f"SELECT {COLUMNS} FROM event_store WHERE "
 _LINKED = """
@@ -116,9 +125,13 @@ def _inbox(connection: psycopg.Connection[Any], ids: Iterable[UUID]) -> dict[UUI
     return {row[0]: row for row in connection.execute(_INBOX, (list(ids),))}
 
 
-def _events_of(connection: psycopg.Connection[Any], rows: Iterable[Any]) -> list[RecordedEvent]:
-    positions = [event["position"] for row in rows for event in row[5].get("events", ())]
-    return _select(connection, "position = ANY(%s)", positions) if positions else []
+def _events_of(connection: psycopg.Connection[Any], rows: dict[UUID, Any]) -> list[RecordedEvent]:
+    """The events that the outcomes name, and those that name the commands as their cause: an
+    outcome that was altered may not name its own."""
+    positions = [event["position"] for row in rows.values() for event in row[5].get("events", ())]
+    named = _select(connection, "position = ANY(%s)", positions) if positions else []
+    caused = _select(connection, "causation_id = ANY(%s)", list(rows)) if rows else []
+    return list({event.id: event for event in (*named, *caused)}.values())
 
 
 def _linked(connection: psycopg.Connection[Any], events: list[RecordedEvent]) -> list[UUID]:
@@ -157,7 +170,12 @@ def _metadata_id(event: RecordedEvent, name: str) -> UUID | None:
 
 def _tree(inbox: dict[UUID, Any], events: Iterable[RecordedEvent]) -> list[Node]:
     in_order = sorted(events, key=lambda event: event.position)
-    nodes = {command: _command_node(row) for command, row in inbox.items()}
+    of_commands: dict[UUID | None, list[RecordedEvent]] = {}
+    for event in in_order:
+        of_commands.setdefault(_command_of(event), []).append(event)
+    nodes = {
+        command: _command_node(row, of_commands.get(command, [])) for command, row in inbox.items()
+    }
     because: dict[UUID, UUID | None] = dict.fromkeys(nodes)
     for event in in_order:
         nodes[event.id] = _event_node(event)
@@ -181,19 +199,23 @@ def _place(node: Node) -> tuple[datetime, int]:
     return (node.recorded_at or node.time, node.position or min(caused, default=0))
 
 
-def _command_node(row: Any) -> Node:
+def _command_node(row: Any, events: list[RecordedEvent]) -> Node:
+    said = {"command_type": row[1], "source": row[2], "sender": row[7]}
     return Node(
         kind="command",
         id=row[0],
         name=row[1],
         time=row[6],
         source=row[2],
+        sender=row[7],
         status=row[3],
         code=row[4],
+        differences=differences(said, row[5], events),
     )
 
 
 def _event_node(event: RecordedEvent) -> Node:
+    decoded, metadata = event.decoded(), orjson.loads(event.metadata)
     return Node(
         kind="event",
         id=event.id,
@@ -203,8 +225,18 @@ def _event_node(event: RecordedEvent) -> Node:
         recorded_at=event.recorded_at,
         stream_id=event.stream_id,
         version=event.event_version,
+        source=metadata.get("source"),
+        sender=metadata.get("sender"),
+        actor=_said(decoded, "actor"),
+        reason=_said(decoded, "reason"),
+        reference=_said(decoded, "reference"),
         effects=effects(event),
     )
+
+
+def _said(event: object, name: str) -> str | None:
+    value = getattr(event, name, None)
+    return None if value is None else str(value)
 
 
 def effects(recorded: RecordedEvent) -> list[str]:

@@ -72,7 +72,7 @@ def export(
         WRITERS[name.rpartition(".")[2]](directory / name, events)
         names = [name]
         if file_format == "beancount":
-            write_beancount(directory / BEANCOUNT_FILE, read_jsonl(directory / name), opening)
+            _write_beancount(directory / BEANCOUNT_FILE, directory / name, opening)
             names.append(BEANCOUNT_FILE)
         blocks = _blocks(connection, first, end)
     sealed_end = min(blocks[-1]["seal"]["last_position"], end) if blocks else first - 1
@@ -95,13 +95,16 @@ def export(
     return manifest
 
 
-def write_beancount(path: Path, events: Iterator[Values], opening: beancount.Balances) -> None:
+def _write_beancount(path: Path, events: Path, opening: beancount.Balances) -> None:
+    """Writes the books of the events in a file of JSON lines, which is read twice."""
     with path.open("w", encoding="utf-8", newline="\n") as file, money.exact():
-        file.writelines(beancount.render(events, opening))
+        with events.open("rb") as lines:
+            rounded = beancount.places(read_jsonl(lines), opening)
+        with events.open("rb") as lines:
+            file.writelines(beancount.render(read_jsonl(lines), opening, rounded))
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
@@ -154,4 +157,4 @@ def _blocks(connection: psycopg.Connection[Any], first: int, last: int) -> list[
 
 
 def _file(path: Path) -> dict[str, Any]:
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest(path)}
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": _digest(path)}

@@ -6,14 +6,14 @@ for each column of the log, event_data and metadata as JSON text. Times in Parqu
 """
 
 import csv
+import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import orjson
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from ledger.audit.prove.canonical import COLUMNS, jcs
+from ledger.kernel import strict_json
 
 if TYPE_CHECKING:
     import pyarrow
@@ -39,10 +39,9 @@ def write_jsonl(path: Path, events: Iterator[Values]) -> None:
             file.write(jcs(event) + b"\n")
 
 
-def read_jsonl(path: Path) -> Iterator[Values]:
-    with path.open("rb") as file:
-        for line in file:
-            yield orjson.loads(line)
+def read_jsonl(file: BinaryIO) -> Iterator[Values]:
+    for line in file:
+        yield strict_json.loads(line)
 
 
 def write_csv(path: Path, events: Iterator[Values]) -> None:
@@ -53,10 +52,10 @@ def write_csv(path: Path, events: Iterator[Values]) -> None:
             writer.writerow([_cell(column, event[column]) for column in COLUMNS])
 
 
-def read_csv(path: Path) -> Iterator[Values]:
+def read_csv(file: BinaryIO) -> Iterator[Values]:
     csv.field_size_limit(2**31 - 1)
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
+    with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+        for row in csv.DictReader(text):
             yield {column: _of_cell(column, row[column]) for column in COLUMNS}
 
 
@@ -66,7 +65,7 @@ def _cell(column: str, value: Any) -> Any:
 
 def _of_cell(column: str, text: str) -> Any:
     if column in _JSON:
-        return orjson.loads(text)
+        return strict_json.loads(text)
     if column in _INTEGERS:
         return int(text)
     return text or None
@@ -92,13 +91,13 @@ def write_parquet(path: Path, events: Iterator[Values]) -> None:
             writer.write_table(arrow.table(columns, schema=schema))
 
 
-def read_parquet(path: Path) -> Iterator[Values]:
+def read_parquet(file: BinaryIO) -> Iterator[Values]:
     _, parquet = _arrow()
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
+    with parquet.ParquetFile(file) as table:
+        for batch in table.iter_batches(batch_size=ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 for column in _JSON:
-                    row[column] = orjson.loads(row[column])
+                    row[column] = strict_json.loads(row[column])
                 for column in _TIMES:
                     row[column] = _rfc_3339(row[column])
                 yield row
@@ -140,7 +139,7 @@ WRITERS: dict[str, Callable[[Path, Iterator[Values]], None]] = {
     "csv": write_csv,
     "parquet": write_parquet,
 }
-READERS: dict[str, Callable[[Path], Iterator[Values]]] = {
+READERS: dict[str, Callable[[BinaryIO], Iterator[Values]]] = {
     "jsonl": read_jsonl,
     "csv": read_csv,
     "parquet": read_parquet,

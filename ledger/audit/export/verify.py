@@ -1,33 +1,45 @@
 """Verification of an export, without the ledger it came from.
 
     files    are those of the manifest, by their hashes
-    seals    each one's hash and signature, and that each hashes the one before
+    seals    each one's hash and signature, and that each hashes the one before; the keys and heads
+             that were given vouch for them
     events   read from the file, hashed, and the roots of their blocks made again
     books    a Beancount file is made again from the events and compared
 
 What was exported before it was sealed is held by the file's hash only, and counted as not sealed.
+The export is somebody else's: it is read with care (received.py), and nothing is written into it.
 """
 
-from collections.abc import Callable, Collection, Iterator
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import orjson
 
-from ledger.audit.export.export import BEANCOUNT_FILE, FORMAT, MANIFEST, digest, write_beancount
-from ledger.audit.export.files import READERS, read_jsonl
+from ledger.audit.export import beancount
+from ledger.audit.export.export import BEANCOUNT_FILE, FORMAT, MANIFEST
+from ledger.audit.export.files import READERS, CannotExport, read_jsonl
+from ledger.audit.export.received import UnreadableExport, opened, size_and_digest
+from ledger.audit.prove import kept_heads
 from ledger.audit.prove.canonical import jcs
+from ledger.audit.prove.kept_heads import Comparison
 from ledger.audit.prove.merkle import root
 from ledger.audit.prove.seal_chain import ChainCheck
 from ledger.audit.prove.seals import Seal, Unsealed, from_document
+from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding, Verdict
+from ledger.kernel import money, strict_json
+
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+"""What reading values of any form can raise, RecursionError and Arrow's own errors among them."""
 
 
-class UnreadableExport(Exception):
-    """The directory has no export that can be verified."""
+_Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,8 +52,9 @@ class _Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal: dict[str, Any]
     hash: str
     signature: str | None
-    leaves_before: list[str]
-    leaves_after: list[str]
+    leaves_before: list[_Hash]
+    leaves_after: list[_Hash]
+    previous_signature: str | None = None
 
     def sealed(self) -> Seal:
         """The seal. Raises UnreadableSeal."""
@@ -70,17 +83,19 @@ class _Checked(NamedTuple):
 def verify_export(
     directory: Path,
     *,
-    trusted: Collection[bytes] = (),
-    kept_head: Seal | None = None,
+    trusted: Sequence[TrustedKey] = (),
+    kept: Iterable[Seal] = (),
     report: Callable[[int], None] | None = None,
 ) -> Verdict:
-    """Verifies the export. Raises UnreadableExport, or UnreadableSeal for a seal that is none."""
+    """Verifies the export against public keys that the auditor was given and heads that were kept
+    outside, oldest first. Raises UnreadableExport, or UnreadableSeal for a seal that is none."""
     manifest = _manifest(directory)
     sealed = [block.sealed() for block in manifest.blocks]
-    chain = ChainCheck(trusted, _presumed_before(sealed))
+    outside = _held_outside(manifest, sealed, kept)
+    chain = ChainCheck(trusted, _presumed_before(sealed), kept=outside.newest)
     chain.take(sealed)
     chain.finish()
-    findings = [*chain.findings, *_kept(sealed, kept_head), *_counts(manifest, sealed)]
+    findings = [*chain.findings, *outside.findings, *_counts(manifest, sealed)]
     damaged = [file for file in manifest.files if not _is_whole(directory, file)]
     findings += [
         Finding(
@@ -105,8 +120,10 @@ def verify_export(
         events=checked.events,
         seals=chain.seals,
         signed_seals=chain.signed,
-        public_keys=tuple(chain.public_keys),
-        key_known=bool(trusted),
+        public_keys=chain.public_keys,
+        losses=chain.losses,
+        signed_to=min(chain.signed_to, manifest.last_position),
+        kept_head=outside.newest,
         head=sealed[-1] if sealed else None,
         unsealed=Unsealed(manifest.unsealed_events, 0.0),
         findings=tuple(sorted(findings, key=lambda finding: finding.position)),
@@ -116,20 +133,32 @@ def verify_export(
 def _manifest(directory: Path) -> _Manifest:
     path = directory / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
-    except OSError as error:
-        raise UnreadableExport(
-            f"{path} cannot be read ({error.strerror}): {directory} is no whole export. Export "
-            "again: ledgerctl audit export"
-        ) from error
-    except msgspec.MsgspecError as error:
+        with opened(directory, MANIFEST) as file:
+            manifest = msgspec.convert(strict_json.loads(file.read()), _Manifest)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UnreadableExport(f"{path} is not a manifest: {error}. Export again.") from error
     if manifest.format != FORMAT:
         raise UnreadableExport(
             f"{path} has format {manifest.format}, this version reads {FORMAT}. Use the version "
             f"that wrote it, {manifest.tool}."
         )
+    if manifest.file_format not in (*READERS, "beancount"):
+        raise UnreadableExport(
+            f"{path} has file_format {manifest.file_format}, which is none. Export again."
+        )
+    expected = [_events_file(manifest)]
+    expected += [BEANCOUNT_FILE] if manifest.file_format == "beancount" else []
+    if [file.name for file in manifest.files] != expected:
+        raise UnreadableExport(
+            f"{path} names other files than {' and '.join(expected)}, which an export as "
+            f"{manifest.file_format} has. Export again."
+        )
     return manifest
+
+
+def _events_file(manifest: _Manifest) -> str:
+    kind = "jsonl" if manifest.file_format == "beancount" else manifest.file_format
+    return f"events.{kind}"
 
 
 def _presumed_before(sealed: list[Seal]) -> Seal | None:
@@ -146,19 +175,23 @@ def _presumed_before(sealed: list[Seal]) -> Seal | None:
     )
 
 
-def _kept(sealed: list[Seal], kept: Seal | None) -> list[Finding]:
-    if kept is None:
-        return []
-    ours = next((seal for seal in sealed if seal.number == kept.number), None)
-    if ours is None:
+def _held_outside(manifest: _Manifest, sealed: list[Seal], kept: Iterable[Seal]) -> Comparison:
+    """Of the heads that were kept, those of the export's range. Raises UnreadableExport if there is
+    none: then nothing of them says anything about the export."""
+    hashes = {seal.number: seal.hash for seal in sealed}
+    range_of_seals = range(manifest.first_position, sealed[-1].last_position + 1 if sealed else 0)
+    newest = None
+    matching = []
+    for newest in kept:
+        if newest.number in hashes or newest.last_position in range_of_seals:
+            matching.append(newest)
+    if newest is not None and not matching:
         raise UnreadableExport(
-            f"the head that was kept is seal {kept.number}, which is not in the export. Export a "
-            f"range with position {kept.last_position}, or verify without --head."
+            f"no head that was kept is in the export; the newest is seal {newest.number} up to "
+            f"position {newest.last_position}. Export a range with that position, or verify "
+            "without what was kept."
         )
-    if ours.hash == kept.hash:
-        return []
-    message = f"seal {kept.number} is not the one that was kept outside"
-    return [Finding(ours.first_position, "re-sealed", message)]
+    return kept_heads.compare(matching, hashes.get, manifest.last_position)
 
 
 def _counts(manifest: _Manifest, sealed: list[Seal]) -> list[Finding]:
@@ -175,10 +208,7 @@ def _counts(manifest: _Manifest, sealed: list[Seal]) -> list[Finding]:
 
 
 def _is_whole(directory: Path, file: _File) -> bool:
-    path = directory / file.name
-    if Path(file.name).name != file.name or not path.is_file():
-        return False
-    return path.stat().st_size == file.bytes and digest(path) == file.sha256
+    return size_and_digest(directory, file.name) == (file.bytes, file.sha256)
 
 
 def _events(
@@ -188,7 +218,8 @@ def _events(
     report: Callable[[int], None] | None,
 ) -> _Checked:
     """Reads the events of the file and compares them with the seals."""
-    blocks = iter(zip(manifest.blocks, sealed, strict=True))
+    pairs = zip(manifest.blocks, sealed, strict=True)
+    blocks = iter([pair for pair in pairs if pair[1].event_count])
     current = next(blocks, None)
     leaves = _bytes(current[0].leaves_before) if current else []
     found: list[Finding] = []
@@ -219,17 +250,19 @@ def _events(
 
 
 def _leaves(directory: Path, manifest: _Manifest) -> Iterator[tuple[int, bytes]]:
-    kind = "jsonl" if manifest.file_format == "beancount" else manifest.file_format
-    reader = READERS.get(kind)
-    if reader is None:
-        raise UnreadableExport(
-            f"the manifest's file_format is {kind}, which is none. Export again."
-        )
-    path = directory / f"events.{kind}"
-    try:
-        for event in reader(path):
+    name = _events_file(manifest)
+    reader = READERS[name.rpartition(".")[2]]
+    with opened(directory, name) as file, _explained(directory / name):
+        for event in reader(file):
             yield event["position"], sha256(b"\x00" + jcs(event)).digest()
-    except (ValueError, KeyError, TypeError, OSError) as error:
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Says of values that no export has that the file is not as it was exported."""
+    try:
+        yield
+    except (*_MALFORMED, OSError, csv.Error, CannotExport) as error:
         raise UnreadableExport(
             f"{path} cannot be read: {error}. It is not as it was exported."
         ) from error
@@ -249,17 +282,20 @@ def _does_not_hash(manifest: _Manifest, seal: Seal) -> Finding:
 
 
 def _books(directory: Path, manifest: _Manifest) -> list[Finding]:
-    """Makes the Beancount file again from the events, which have been checked."""
-    opening = {
-        (account, book, asset): Decimal(amount) for account, book, asset, amount in manifest.opening
-    }
-    again = directory / f"{BEANCOUNT_FILE}.again"
-    try:
-        write_beancount(again, read_jsonl(directory / "events.jsonl"), opening)
-        same = digest(again) == digest(directory / BEANCOUNT_FILE)
-    finally:
-        again.unlink(missing_ok=True)
-    if same:
+    """Makes the Beancount file again from the events, which have been checked, line by line."""
+    again = sha256()
+    name = _events_file(manifest)
+    with _explained(directory / name), money.exact():
+        opening = {
+            (account, book, asset): Decimal(amount)
+            for account, book, asset, amount in manifest.opening
+        }
+        with opened(directory, name) as file:
+            rounded = beancount.places(read_jsonl(file), opening)
+        with opened(directory, name) as file:
+            for part in beancount.render(read_jsonl(file), opening, rounded):
+                again.update(part.encode())
+    if again.hexdigest() == size_and_digest(directory, BEANCOUNT_FILE)[1]:
         return []
     message = f"{BEANCOUNT_FILE} does not say what the events say"
     return [Finding(manifest.first_position, "changed", message)]

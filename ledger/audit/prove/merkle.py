@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 HASH_BYTES = 32
+EMPTY_ROOT = sha256(b"").digest()
+"""The root of a block without events."""
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """The root over the leaf hashes, of which there is at least one."""
+    """The root over the leaf hashes."""
+    if not leaves:
+        return EMPTY_ROOT
     level = list(leaves)
     while len(level) > 1:
         level = _above(level)

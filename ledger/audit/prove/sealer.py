@@ -1,21 +1,24 @@
 """The sealer: gathers events into blocks and seals each.
 
     look     how far the seals and the log are, every LOOK_SECONDS
-    gather   a block is whole when it has `block_events`, or when its oldest event has waited for
-             `block_age_seconds`
-    seal     read the events as they are stored, hash each, build the tree, hash and sign the seal
+    gather   a block is whole when it has `block_events`, or when its oldest event, or record
+             beside the log, has waited for `block_age_seconds`
+    seal     read the events as they are stored and the entries of the records' journal, hash each,
+             build the trees, hash and sign the seal
     commit   the seal and the sealer's progress, in one transaction, by compare-and-swap
 
 It reads what is committed and writes to tables of its own, so appending does not know of it. What
-cannot be sealed (a gap in the log, seals that do not fit their own progress) stops it with an error
-that says so: sealing an altered log would make the alteration look right.
+cannot be sealed (a gap in the log, seals that do not fit their own progress or are not those that
+the sealer made) stops it with an error that says so: sealing an altered log would make the
+alteration look right. So does another key than the one in force: nobody could tell such a seal from
+a forgery, for ever.
 """
 
 import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +28,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from uuid_utils.compat import uuid7
 
 from ledger.audit.ask.printed_events import rows
+from ledger.audit.prove import journal, seals
 from ledger.audit.prove import sealer_lease as fence
-from ledger.audit.prove import seals
 from ledger.audit.prove.canonical import leaf_hash
 from ledger.audit.prove.keys import load_private
 from ledger.audit.prove.merkle import root
@@ -52,9 +55,12 @@ _NOW = """
         'YYYY-MM-DD HH24:MI:SS.US'), '0'), '.'), ' ', 'T') || 'Z'"""
 _INSERT = """
     INSERT INTO event_seals (number, format, first_position, last_position, root, previous_hash,
-        public_key, sealed_at, hash, signature, leaf_hashes)
+        public_key, sealed_at, hash, signature, journal_last, journal_root, change, previous_key,
+        previous_signature, reason, leaf_hashes)
     VALUES (%(number)s, %(format)s, %(first_position)s, %(last_position)s, %(root)s,
-        %(previous_hash)s, %(public_key)s, %(sealed_at)s, %(hash)s, %(signature)s, %(leaves)s)"""
+        %(previous_hash)s, %(public_key)s, %(sealed_at)s, %(hash)s, %(signature)s,
+        %(journal_last)s, %(journal_root)s, %(change)s, %(previous_key)s, %(previous_signature)s,
+        %(reason)s, %(leaves)s)"""
 
 
 class CannotSeal(Exception):
@@ -86,7 +92,7 @@ def seal_all(connection: psycopg.Connection[Any], options: SealerOptions) -> Ite
         try:
             seal = seal_block(connection, fence.read_or_begin(connection), options, at_once=True)
         except Fenced:  # the service sealed this block: go on behind it
-            if _paused(connection):
+            if paused(connection):
                 raise
             continue
         if seal is None:
@@ -100,21 +106,42 @@ def seal_block(
     options: SealerOptions,
     *,
     at_once: bool = False,
+    remembered: Sequence[Seal] = (),
 ) -> Seal | None:
     """Seals the next block in a transaction of its own; None if there is none that is whole. With
-    `at_once` a block is whole as soon as it has one event. Raises Fenced or CannotSeal."""
+    `at_once` a block is whole as soon as it has one event or record. `remembered` are seals that
+    were made before, and still have to be there. Raises Fenced or CannotSeal."""
     started = time.monotonic()
     with connection.transaction():
         # A seal that was published must not be lost with the server.
-        connection.execute("SET LOCAL synchronous_commit = on")
+        connection.execute("SELECT public.commit_durably()")
         fence.hold(connection, progress)
+        before = head_to_go_on_from(connection, progress)
+        _check_remembered(connection, remembered)
+        _check_key(before, options.key)
         last = _end_of_block(connection, progress.position, options, at_once)
         if last is None:
             return None
         leaves, event_id = _leaves(connection, progress.position + 1, last)
-        seal = _sealed(connection, progress, last, leaves, options.key)
-        values = {name: getattr(seal, name) for name in seal.__struct_fields__}
-        connection.execute(_INSERT, values | {"leaves": b"".join(leaves)})
+        records = _records(connection)
+        seal = seals.signed(
+            Seal(
+                number=before.number + 1 if before else 1,
+                format=seals.FORMAT,
+                first_position=progress.position + 1,
+                last_position=last,
+                root=root(leaves),
+                previous_hash=before.hash if before else seals.NO_HASH,
+                public_key=options.key.public_key().public_bytes_raw() if options.key else None,
+                sealed_at=now(connection),
+                hash=b"",
+                signature=None,
+                journal_last=records.last,
+                journal_root=records.root,
+            ),
+            options.key,
+        )
+        insert(connection, seal, leaves)
         fence.advance(
             connection,
             progress,
@@ -136,11 +163,17 @@ def _end_of_block(
         )
     if head - sealed >= options.block_events:
         return sealed + options.block_events
-    if head == sealed:
+    records = journal.waiting(connection, seals.journaled(connection))
+    if records.entries < 0:
+        raise CannotSeal(
+            f"the journal of the records beside the log ends {-records.entries} entries before "
+            "what is sealed: they were removed. Run: ledgerctl audit verify"
+        )
+    if head == sealed and records.entries == 0:
         return None
     row = connection.execute(_OLDEST_AGE, [sealed]).fetchone()
-    whole = at_once or (row is not None and row[0] >= options.block_age_seconds)
-    return head if whole else None
+    oldest = max(row[0] if row else 0.0, records.seconds)
+    return head if at_once or oldest >= options.block_age_seconds else None
 
 
 def _leaves(
@@ -161,13 +194,8 @@ def _leaves(
     return leaves, event_id
 
 
-def _sealed(
-    connection: psycopg.Connection[Any],
-    progress: Progress,
-    last: int,
-    leaves: list[bytes],
-    key: Ed25519PrivateKey | None,
-) -> Seal:
+def head_to_go_on_from(connection: psycopg.Connection[Any], progress: Progress) -> Seal | None:
+    """The newest seal, if it is where the sealer had come to. Raises CannotSeal."""
     before = seals.head(connection)
     reached = before.last_position if before else 0
     if reached != progress.position:
@@ -175,24 +203,58 @@ def _sealed(
             f"the last seal ends at position {reached}, but the sealer had reached "
             f"{progress.position}: seals were removed or added. Run: ledgerctl audit verify"
         )
+    return before
+
+
+def _records(connection: psycopg.Connection[Any]) -> journal.Block:
+    """The records beside the log that the next seal stands for. Raises CannotSeal."""
+    try:
+        return journal.next_block(connection, seals.journaled(connection))
+    except journal.MissingEntry as error:
+        raise CannotSeal(f"{error}: it was removed. Run: ledgerctl audit verify") from error
+
+
+def _check_remembered(connection: psycopg.Connection[Any], remembered: Sequence[Seal]) -> None:
+    """Raises CannotSeal if a seal that was made is not there as it was."""
+    for seal in remembered:
+        if seals.numbered(connection, seal.number) != seal:
+            raise CannotSeal(
+                f"seal {seal.number} up to position {seal.last_position} was made, and is no "
+                f"longer in event_seals as it was (hash {seal.hash.hex()}): seals were removed or "
+                "made anew. Run: ledgerctl audit verify --witness DIRECTORY. If the database was "
+                "restored to an earlier moment: docs/auditors.md, After a restore"
+            )
+
+
+def _check_key(before: Seal | None, key: Ed25519PrivateKey | None) -> None:
+    """Raises CannotSeal if another key is in force than the one to sign with."""
+    in_force = before.public_key if before else None
+    ours = key.public_key().public_bytes_raw() if key else None
+    if in_force is None or in_force == ours:
+        return
+    signing = f"with {ours.hex()}" if ours else "without a key"
+    raise CannotSeal(
+        f"the seals are signed with key {in_force.hex()}, and this one would be made {signing}: "
+        "nothing could ever tell it from a forgery. Set LEDGER_SEAL_KEY_FILE to the key in force; "
+        "change keys with: ledgerctl audit rotate-key"
+    )
+
+
+def insert(connection: psycopg.Connection[Any], seal: Seal, leaves: Sequence[bytes]) -> None:
+    """Adds a seal and the leaf hashes of its events."""
+    values = {name: getattr(seal, name) for name in seal.__struct_fields__}
+    connection.execute(_INSERT, values | {"leaves": b"".join(leaves)})
+
+
+def now(connection: psycopg.Connection[Any]) -> str:
+    """The database's time as a seal has it."""
     row = connection.execute(_NOW).fetchone()
     assert row is not None
-    seal = Seal(
-        number=before.number + 1 if before else 1,
-        format=seals.FORMAT,
-        first_position=progress.position + 1,
-        last_position=last,
-        root=root(leaves),
-        previous_hash=before.hash if before else seals.NO_HASH,
-        public_key=key.public_key().public_bytes_raw() if key else None,
-        sealed_at=row[0],
-        hash=b"",
-        signature=None,
-    )
-    return seals.signed(seal, key)
+    return str(row[0])
 
 
-def _paused(connection: psycopg.Connection[Any]) -> bool:
+def paused(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a person has paused the sealer."""
     row = connection.execute(
         "SELECT status = 'PAUSED' FROM event_projections WHERE projection_name = %s",
         [seals.PROJECTION],
@@ -201,8 +263,13 @@ def _paused(connection: psycopg.Connection[Any]) -> bool:
 
 
 class Sealer:
-    """The service: seals what is whole until `stop` is set. `on_seal` is told of each seal once it
-    is committed."""
+    """The service: seals what is whole until `stop` is set. `on_head` is told the newest seal: each
+    once it is committed, and the one that there is when it begins; and None when that is not known
+    any more to be one of the seals that were made.
+
+    It remembers the newest seal, and those that it is told of (`remember`), and makes no further
+    one when one of them has gone: so whoever empties event_seals does not get all of an altered
+    history sealed anew by the sealer itself."""
 
     def __init__(
         self,
@@ -210,13 +277,22 @@ class Sealer:
         options: SealerOptions,
         *,
         stop: threading.Event,
-        on_seal: Callable[[Seal], None],
+        on_head: Callable[[Seal | None], None],
     ) -> None:
         self._database_url = database_url
         self._options = options
         self._stop = stop
-        self._on_seal = on_seal
+        self._on_head = on_head
         self._owner = f"{platform.node()}:{os.getpid()}:{str(uuid7())[-12:]}"
+        self._telling = threading.Lock()
+        self._told: list[Seal] = []
+        self._remembered: list[Seal] = []
+
+    def remember(self, seal: Seal) -> None:
+        """Tells of a seal that was published before, from any thread."""
+        with self._telling:
+            self._told.append(seal)
+            self._on_head(None)
 
     def run(self) -> None:
         """Returns when `stop` is set."""
@@ -231,10 +307,12 @@ class Sealer:
                     self._serve(connection)
             except psycopg.OperationalError as error:
                 _log.warning("seals.database_lost", error=" ".join(str(error).split()))
+                self._tell(None)
                 self._stop.wait(RETRY_SECONDS)
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
         progress: Progress | None = None
+        news = True
         said = time.monotonic()
         while not self._stop.is_set():
             if progress is None:
@@ -243,35 +321,64 @@ class Sealer:
                     self._stop.wait(LOOK_SECONDS)
                     continue
                 _log.info("seals.started", position=progress.position, epoch=progress.epoch)
+                news = True
+                self._begin(connection)
             try:
-                seal = seal_block(connection, progress, self._options)
+                news |= self._take_told()
+                seal = seal_block(connection, progress, self._options, remembered=self._remembered)
                 if seal is not None:
                     progress = Progress(progress.owner, progress.epoch, seal.last_position)
-                    self._tell(seal)
+                    self._sealed(seal)
                     continue
+                if news:
+                    self._tell(seals.head(connection))
+                    news = False
                 if time.monotonic() - said >= fence.HEARTBEAT_SECONDS:
                     fence.heartbeat(connection, progress)
                     said = time.monotonic()
                 self._stop.wait(LOOK_SECONDS)
             except Fenced:
-                progress = self._still_mine(connection)
+                progress, news = self._still_mine(connection), True
+                if progress is None:
+                    self._tell(None)
             except CannotSeal as error:
                 _log.error("seals.cannot_seal", error=str(error))
+                self._tell(None)
+                news = True
                 fence.fail(connection, progress, str(error))
                 self._stop.wait(RETRY_SECONDS)
         if progress is not None:
             fence.release(connection, progress)
 
-    def _tell(self, seal: Seal) -> None:
+    def _begin(self, connection: psycopg.Connection[Any]) -> None:
+        """Takes the newest seal for what it should be, if nobody has said otherwise yet."""
+        newest = seals.head(connection)
+        if newest is not None and not self._remembered:
+            self._remembered = [newest]
+
+    def _take_told(self) -> bool:
+        """Whether there are further seals to remember."""
+        with self._telling:
+            told, self._told = self._told, []
+        self._remembered += told
+        return bool(told)
+
+    def _sealed(self, seal: Seal) -> None:
         _log.info(
             "seals.sealed", number=seal.number, events=seal.event_count, position=seal.last_position
         )
-        self._on_seal(seal)
+        self._remembered = [seal]  # it was made upon those that were remembered
+        self._tell(seal)
+
+    def _tell(self, seal: Seal | None) -> None:
+        with self._telling:
+            if not self._told:  # else it is told once it was held against those
+                self._on_head(seal)
 
     def _still_mine(self, connection: psycopg.Connection[Any]) -> Progress | None:
         """Where to go on when a person sealed meanwhile; None when somebody else is the owner."""
         self._stop.wait(LOOK_SECONDS)
         progress = fence.read(connection)
-        if progress is None or progress.owner != self._owner or _paused(connection):
+        if progress is None or progress.owner != self._owner or paused(connection):
             return None
         return progress

@@ -32,8 +32,10 @@ class Progress:
     position: int
 
 
+# Where there is no row (a database of which only some tables were restored), the seals tell.
 _INSTALL = f"""
-    INSERT INTO event_projections (projection_name) VALUES ('{PROJECTION}')
+    INSERT INTO event_projections (projection_name, last_processed_position)
+    SELECT '{PROJECTION}', coalesce(max(last_position), 0) FROM event_seals
     ON CONFLICT DO NOTHING"""
 _CLAIM = f"""
     UPDATE event_projections
@@ -48,7 +50,8 @@ _MINE = f"""projection_name = '{PROJECTION}' AND owner IS NOT DISTINCT FROM %(ow
     AND epoch = %(epoch)s AND status <> 'PAUSED'"""
 _ADVANCE = f"""
     UPDATE event_projections
-    SET last_processed_position = %(to)s, last_processed_event_id = %(event_id)s,
+    SET last_processed_position = %(to)s,
+        last_processed_event_id = coalesce(%(event_id)s, last_processed_event_id),
         last_processed_at = clock_timestamp(), updated_at = clock_timestamp(),
         total_events_processed = total_events_processed + %(to)s - %(position)s,
         processing_rate_per_second = %(rate)s, error_message = NULL,
@@ -72,7 +75,7 @@ def claim(connection: psycopg.Connection[Any], owner: str) -> Progress | None:
     """Makes `owner` the owner if there is none, or one that is silent; None if it has to wait."""
     with connection.transaction():
         # A claim must not be lost with the server, or an older owner could come back to life.
-        connection.execute("SET LOCAL synchronous_commit = on")
+        connection.execute("SELECT public.commit_durably()")
         connection.execute(_INSTALL)
         row = connection.execute(_CLAIM, {"owner": owner, "silent": TAKEOVER_SECONDS}).fetchone()
     return Progress(*row) if row else None

@@ -1,10 +1,12 @@
 """Verification: is the log what was sealed, and are the seals those that were made?
 
     seals      each one's hash and signature, and that it hashes the one before   (seal_chain.py)
-    outside    a head that was kept outside is one of them, and so is the sealer's own progress
+    outside    the heads that were kept are among them (kept_heads.py), and the keys that were given
+               vouch for them (key_chain.py); the sealer's own progress is theirs
     blocks     every event read and hashed, roots compared                        (blocks.py)
     beyond     positions without a gap in what is not sealed yet
     streams    versions without a gap in each stream, counted by the database in bounded memory
+    records    what is kept beside the log, where all of it is verified                 (records.py)
     verdict    the first bad position, and what kind of tampering fits             (tampering.py)
 
 All of it looks at one moment of the database. Blocks are independent of each other:
@@ -14,7 +16,7 @@ its caller.
 
 import multiprocessing
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -22,10 +24,13 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ledger.audit.prove import sealer_lease, seals, tampering
+from ledger.audit.prove import kept_heads, sealer_lease, seals, tampering
 from ledger.audit.prove.blocks import BlocksCheck, Difference, check_blocks
+from ledger.audit.prove.kept_heads import Comparison
+from ledger.audit.prove.records import verify_records
 from ledger.audit.prove.seal_chain import ChainCheck
 from ledger.audit.prove.seals import Seal
+from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding, Verdict
 from ledger.eventstore import reader
 
@@ -68,8 +73,8 @@ def verify_database(
     *,
     first: int = 1,
     last: int | None = None,
-    trusted: Collection[bytes] = (),
-    kept_head: Seal | None = None,
+    trusted: Sequence[TrustedKey] = (),
+    kept: Iterable[Seal] = (),
     processes: int | None = None,
     report: Progress | None = None,
 ) -> Verdict:
@@ -84,7 +89,7 @@ def verify_database(
                     return _check_here(connection, numbers)
                 return pool.map(_check_there, numbers)
 
-            return _verify(connection, first, last, trusted, kept_head, check, report)
+            return _verify(connection, first, last, trusted, kept, check, report)
 
 
 def verify(
@@ -92,13 +97,13 @@ def verify(
     *,
     first: int = 1,
     last: int | None = None,
-    trusted: Collection[bytes] = (),
-    kept_head: Seal | None = None,
+    trusted: Sequence[TrustedKey] = (),
+    kept: Iterable[Seal] = (),
     report: Progress | None = None,
 ) -> Verdict:
     """Verifies the log from position `first` to `last` (the whole blocks that they are in; without
-    them, everything). `trusted` are public keys one of which must have signed; `kept_head` is a
-    head that was kept outside."""
+    them, everything). `trusted` are the public keys that the auditor was given, `kept` heads that
+    were kept outside, oldest first."""
 
     def check(numbers: list[range]) -> Iterator[BlocksCheck]:
         return _check_here(connection, numbers)
@@ -107,15 +112,15 @@ def verify(
     with connection.transaction():
         if idle:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return _verify(connection, first, last, trusted, kept_head, check, report)
+        return _verify(connection, first, last, trusted, kept, check, report)
 
 
 def _verify(
     connection: psycopg.Connection[Any],
     first: int,
     last: int | None,
-    trusted: Collection[bytes],
-    kept_head: Seal | None,
+    trusted: Sequence[TrustedKey],
+    kept: Iterable[Seal],
     check: _BlockChecks,
     report: Progress | None,
 ) -> Verdict:
@@ -124,28 +129,35 @@ def _verify(
     sealed_end = head.last_position if head else 0
     end = max(log_end, sealed_end) if last is None else last
     begin = seals.seal_of(connection, first) if first > 1 else None
-    chain = ChainCheck(trusted, _before(connection, begin))
+    outside = _held_outside(connection, kept, log_end)
+    before = _before(connection, begin)
+    changes = seals.key_changes(connection, before.number) if before else ()
+    chain = ChainCheck(trusted, before, changes, outside.newest)
     chain.take(seals.all_seals(connection, begin.number if begin else 1))
     chain.finish()
-    found = chain.findings
-    found += _held_outside(connection, kept_head, head)
+    found = [*chain.findings, *outside.findings]
     found += _against_progress(connection, sealed_end)
     events, block_findings = _blocks(connection, begin, min(end, sealed_end), check, report)
     found += block_findings
     if end > sealed_end or first <= 1:
         found += _beyond(connection, sealed_end)
     found += _versions(connection, first, end)
+    records = verify_records(connection) if first <= 1 and last is None else None
+    found += records.findings if records is not None else ()
     return Verdict(
         first_position=begin.first_position if begin else min(first, end),
         last_position=end,
         events=events,
         seals=chain.seals,
         signed_seals=chain.signed,
-        public_keys=tuple(chain.public_keys),
-        key_known=bool(trusted),
+        public_keys=chain.public_keys,
+        losses=chain.losses,
+        signed_to=chain.signed_to,
+        kept_head=outside.newest,
         head=head,
         unsealed=seals.unsealed(connection),
         findings=tuple(sorted(found, key=lambda finding: finding.position)),
+        records=records,
     )
 
 
@@ -153,7 +165,8 @@ def _before(connection: psycopg.Connection[Any], begin: Seal | None) -> Seal | N
     """The seal before the first one that is checked."""
     if begin is None or begin.first_position == 1:
         return None
-    return seals.seal_of(connection, begin.first_position - 1)
+    before = seals.numbered(connection, begin.number - 1)
+    return before or seals.seal_of(connection, begin.first_position - 1)
 
 
 def _blocks(
@@ -197,36 +210,18 @@ def _blocks(
 
 
 def _held_outside(
-    connection: psycopg.Connection[Any], kept: Seal | None, head: Seal | None
-) -> list[Finding]:
-    if kept is None:
-        return []
-    if head is None or head.number < kept.number:
-        reached = head.last_position if head else 0
-        return [
-            Finding(
-                reached + 1,
-                "truncated",
-                f"the head kept outside is seal {kept.number} up to position {kept.last_position}, "
-                f"but the seals end at position {reached}",
-            )
-        ]
-    ours = seals.numbered(connection, kept.number)
-    if ours is not None and ours.hash == kept.hash:
-        return []
-    return [
-        Finding(
-            min(kept.first_position, ours.first_position if ours else kept.first_position),
-            "re-sealed",
-            f"seal {kept.number} is not the one that was kept outside: it or one before it was "
-            "made anew",
-        )
-    ]
+    connection: psycopg.Connection[Any], kept: Iterable[Seal], log_end: int
+) -> Comparison:
+    def hash_of(number: int) -> bytes | None:
+        seal = seals.numbered(connection, number)
+        return seal.hash if seal else None
+
+    return kept_heads.compare(kept, hash_of, log_end)
 
 
 def _against_progress(connection: psycopg.Connection[Any], sealed_end: int) -> list[Finding]:
     sealer = sealer_lease.read(connection)
-    reached = sealer.position if sealer else 0
+    reached = sealer.position if sealer else sealed_end
     if reached > sealed_end:
         message = f"the sealer had reached position {reached}, but the seals end at {sealed_end}"
         return [Finding(sealed_end + 1, "truncated", message)]

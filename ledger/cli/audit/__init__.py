@@ -8,6 +8,7 @@ from types import ModuleType
 import typer
 
 from ledger.cli.audit import (
+    commands,
     events,
     explaining,
     exporting,
@@ -16,17 +17,20 @@ from ledger.cli.audit import (
     statement,
     tracing,
     verifying,
+    witnessing,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Ask history, and prove that nobody altered it.")
 
 _COMMANDS: tuple[ModuleType, ...] = (
     events,
+    commands,
     tracing,
     explaining,
     statement,
     verifying,
     sealing,
+    witnessing,
     proving,
     exporting,
 )

@@ -8,14 +8,16 @@ from uuid import UUID
 import orjson
 import typer
 
-from ledger.cli.audit.output import Format, Row, write
+from ledger.cli.output import Columns, Format, Row, write
+from ledger.kernel import strict_json
+from ledger.operate import terminal
 
 if TYPE_CHECKING:
     from ledger.audit.ask.events import EventFilter
     from ledger.eventstore.reader import RecordedEvent
 
 _SHOWN = ("position", "recorded_at", "event_type", "stream_id", "event_version", "event_data")
-"""The columns of the table for people. The other formats have all."""
+"""The columns of the table for people, as far as there is room. The other formats have all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +56,7 @@ def events(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Into this file; else stdout.")
     ] = None,
+    columns: Columns = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of events.")] = False,
 ) -> None:
     """Events that fit all that is given, in position order. The next page is the same with
@@ -85,15 +88,20 @@ def events(
         raise typer.BadParameter(str(error)) from error
     _check_types(wanted)
     chosen = Format.JSON if json else form
-    if chosen is Format.PARQUET and output is None and sys.stdout.isatty():
+    if chosen is Format.PARQUET and output is None and terminal.is_terminal(sys.stdout):
         raise typer.BadParameter(
             "Parquet is not for terminals: name a file with --output", param_hint="--format"
         )
-    _print(wanted, newest, limit, chosen, output)
+    _print(wanted, newest, limit, chosen, output, columns)
 
 
 def _print(
-    wanted: "EventFilter", newest: bool, limit: int | None, form: Format, output: Path | None
+    wanted: "EventFilter",
+    newest: bool,
+    limit: int | None,
+    form: Format,
+    output: Path | None,
+    asked: str | None,
 ) -> None:
     from ledger.audit.ask.events import find
     from ledger.eventstore.reader import RecordedEvent
@@ -109,11 +117,11 @@ def _print(
             as_row(event) for event in find(connection, wanted, newest_first=newest, limit=limit)
         )
         if output is None:
-            write(rows, columns, form, sys.stdout.buffer, _SHOWN)
+            write(rows, columns, form, terminal.output(), _SHOWN, asked)
             return
         with output.open("wb") as file:
-            count = write(rows, columns, form, file, _SHOWN)
-    typer.echo(f"{count:,} events written to {output}", err=True)
+            count = write(rows, columns, form, file, _SHOWN, asked)
+    terminal.say(f"{count:,} events written to {output}", error=True)
 
 
 def as_row(event: "RecordedEvent") -> Row:
@@ -126,8 +134,8 @@ def as_row(event: "RecordedEvent") -> Row:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        value = strict_json.loads(text)
+    except strict_json.InvalidJson as error:
         raise typer.BadParameter(
             f"{text!r} is not JSON: {error}", param_hint="--contains"
         ) from error
@@ -136,7 +144,19 @@ def _object(text: str) -> dict[str, Any]:
             f'{text!r} is not an object: write one like \'{{"trade_id": "t-1"}}\'',
             param_hint="--contains",
         )
+    if _has_nul(value):
+        raise typer.BadParameter(
+            f"{text!r} has the NUL character, which no event has", param_hint="--contains"
+        )
     return value
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\x00" in value
 
 
 def _check_types(wanted: "EventFilter") -> None:

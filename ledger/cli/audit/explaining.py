@@ -1,15 +1,15 @@
 """ledgerctl audit explain: why a balance, or an order, is what it is."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-import orjson
 import typer
 
-from ledger.cli.audit.output import Format, plain, write
+from ledger.cli.output import Columns, Format, plain, write
+from ledger.kernel.text import json_of
+from ledger.operate import terminal
 
 if TYPE_CHECKING:
     from ledger.audit.ask.explain import Explanation, Line
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _LINE = (
     "position", "recorded_at", "sub_account", "reason", "amount", "sum", "order_id", "trade_id",
-    "event_type", "event_id", "command_type", "command_id", "source",
+    "event_type", "event_id", "command_type", "command_id", "sender", "source",
 )  # fmt: skip
 _STEP = (
     "position", "occurred_at", "event_type", "status", "cum_qty", "leaves_qty", "held",
-    "held_asset", "trade_id", "late", "command_type", "source", "event_id",
+    "held_asset", "trade_id", "late", "command_type", "sender", "source", "event_id",
 )  # fmt: skip
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -42,6 +42,7 @@ def balance(
     as_of: Annotated[
         str | None, typer.Option(help="As known at this position or time; else now.")
     ] = None,
+    columns: Columns = None,
     json: Json = False,
 ) -> None:
     """Every posting behind a balance, its subtotals by reason, and whether their sum is the
@@ -62,14 +63,16 @@ def balance(
         if json:
             _print_json(found, lines)
         else:
-            write(lines, _LINE, Format.TABLE, sys.stdout.buffer, _LINE)
+            write(lines, _LINE, Format.TABLE, terminal.output(), _LINE, columns)
             _print_sums(found)
     raise typer.Exit(0 if found.equal else 1)
 
 
 @app.command()
 def order(
-    order_id: Annotated[UUID, typer.Argument(help="The order's id.")], json: Json = False
+    order_id: Annotated[UUID, typer.Argument(help="The order's id.")],
+    columns: Columns = None,
+    json: Json = False,
 ) -> None:
     """Every event of an order with what it changed, and whether that is what the order's row
     says: exit 1 if it is not."""
@@ -84,11 +87,11 @@ def order(
         _print_order(found)
     else:
         steps = (asdict(step) for step in found.steps)
-        write(steps, _STEP, Format.TABLE, sys.stdout.buffer, _STEP)
+        write(steps, _STEP, Format.TABLE, terminal.output(), _STEP, columns)
         for column, (log, shown) in found.differences.items():
-            typer.echo(f"NOT EQUAL: {column} is {log} by the log, {shown} in orders")
+            terminal.say(f"NOT EQUAL: {column} is {log} by the log, {shown} in orders")
         if found.equal:
-            typer.echo(f"Equal to the row in orders at position {found.position}.")
+            terminal.say(f"Equal to the row in orders at position {found.position}.")
     raise typer.Exit(0 if found.equal else 1)
 
 
@@ -97,27 +100,29 @@ def _row(line: "Line") -> Mapping[str, Any]:
 
 
 def _print_sums(found: "Explanation") -> None:
-    typer.echo("")
+    terminal.say()
     for (sub_account, reason), amount in sorted(found.by_reason.items()):
         count = found.postings[sub_account, reason]
-        typer.echo(f"{sub_account}  {reason}  {plain(amount)} {found.asset} in {count:,} postings")
+        terminal.say(
+            f"{sub_account}  {reason}  {plain(amount)} {found.asset} in {count:,} postings"
+        )
     for (sub_account, order_id), amount in sorted(found.holds.items()):
-        typer.echo(f"{sub_account}  locked  {plain(amount)} {found.asset} for order {order_id}")
+        terminal.say(f"{sub_account}  locked  {plain(amount)} {found.asset} for order {order_id}")
     for name, one in sorted(found.sub_accounts.items()):
         sums = f"total {plain(one.total)}, locked {plain(one.locked)} {found.asset}"
         said = f"total {plain(one.said_total)}, locked {plain(one.said_locked)}"
         if one.equal:
-            typer.echo(f"{name}: {sums}: equal to {found.compared_with}")
+            terminal.say(f"{name}: {sums}: equal to {found.compared_with}")
         else:
-            typer.echo(f"{name}: {sums} by the log, NOT EQUAL to {found.compared_with}: {said}")
-    typer.echo(f"{'All equal' if found.equal else 'NOT equal'} at position {found.position}.")
+            terminal.say(f"{name}: {sums} by the log, NOT EQUAL to {found.compared_with}: {said}")
+    terminal.say(f"{'All equal' if found.equal else 'NOT equal'} at position {found.position}.")
 
 
 def _print_json(found: "Explanation", lines: Iterator[Mapping[str, Any]]) -> None:
     """The postings are written as they come; there may be more than memory."""
-    out = sys.stdout.buffer
+    out = terminal.output()
     head = {"account_id": str(found.account_id), "asset": found.asset, "position": found.position}
-    out.write(orjson.dumps(head)[:-1] + b',"postings":')
+    out.write(json_of(head)[:-1] + b',"postings":')
     write(lines, _LINE, Format.JSON, out, _LINE)
     rest = {
         "by_reason": [
@@ -147,7 +152,7 @@ def _print_json(found: "Explanation", lines: Iterator[Mapping[str, Any]]) -> Non
         "compared_with": found.compared_with,
         "equal": found.equal,
     }
-    out.write(b"," + orjson.dumps(rest)[1:] + b"\n")
+    out.write(b"," + json_of(rest)[1:] + b"\n")
     out.flush()
 
 
@@ -164,4 +169,4 @@ def _print_order(found: "OrderExplanation") -> None:
         },
         "equal": found.equal,
     }
-    typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+    terminal.say_json(result, pretty=True)

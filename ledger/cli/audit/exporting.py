@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ledger.operate import terminal
+
 
 class ExportFormat(StrEnum):
     """What can be written."""
@@ -32,7 +34,6 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print the manifest.")] = False,
 ) -> None:
     """Write events to files that `audit verify --export` can check without this ledger."""
-    import orjson
     import psycopg
 
     from ledger.audit.export import export as exporting
@@ -51,11 +52,11 @@ def export(
                 connection, place, file_format.value, first=first, last=end, report=report
             )
     if json:
-        typer.echo(orjson.dumps(manifest).decode())
+        terminal.say_json(manifest)
         return
     for file in manifest["files"]:
-        typer.echo(f"wrote {place / file['name']} ({file['bytes']} bytes)")
-    typer.echo(
+        terminal.say(f"wrote {place / file['name']} ({file['bytes']} bytes)")
+    terminal.say(
         f"{manifest['events']} events, positions {first}-{manifest['last_position']}, under "
         f"{len(manifest['blocks'])} seals; {manifest['unsealed_events']} not sealed yet"
     )

@@ -1,17 +1,21 @@
-"""ledgerctl audit seal: seal now, print the head for keeping outside, make a key."""
+"""ledgerctl audit seal, rotate-key: seal now, print the head for keeping outside, make a key,
+change the key in force."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger.operate import terminal
+
 if TYPE_CHECKING:
     from ledger.audit.prove.seals import Seal, Unsealed
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command of this file."""
+    """Adds the commands of this file."""
     app.command()(seal)
+    app.command("rotate-key")(rotate_key)
 
 
 def seal(
@@ -35,6 +39,56 @@ def seal(
         _seal_now(json)
 
 
+def rotate_key(
+    new_key: Annotated[Path, typer.Argument(help="The new key (`audit seal --new-key`).")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is sealed with the change.")],
+    lost: Annotated[
+        bool,
+        typer.Option(
+            "--lost",
+            help="The key in force is lost and cannot sign the change. Verification takes the new "
+            "key only from auditors who are given it, or a head kept after the change.",
+        ),
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the seal as one JSON object.")
+    ] = False,
+) -> None:
+    """Put a new signing key in force, by a seal signed with the old one (LEDGER_SEAL_KEY_FILE) and
+    the new one. The old one signs nothing after it, for ever."""
+    import psycopg
+
+    from ledger.audit.prove.key_changes import replace_lost, rotate
+    from ledger.audit.prove.keys import load_private
+    from ledger.operate.roles import SEALER
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
+
+    settings = load()
+    new = load_private(new_key)
+    if not lost and settings.seal_key_file is None:
+        raise typer.BadParameter(
+            "LEDGER_SEAL_KEY_FILE does not name the key in force, which has to sign the change. If "
+            "it is lost, say so: --lost"
+        )
+    with (
+        database(settings, role=SEALER) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        if lost or settings.seal_key_file is None:
+            changed = replace_lost(connection, new, reason)
+        else:
+            changed = rotate(connection, load_private(settings.seal_key_file), new, reason)
+    if json:
+        _print_json(changed.document())
+        return
+    terminal.say(describe(changed))
+    terminal.say(
+        f"Now set LEDGER_SEAL_KEY_FILE to {new_key} and start `ledgerctl serve seals` again; give "
+        "auditors the new public key, by another way than through the database."
+    )
+
+
 def _make_key(path: Path, json: bool) -> None:
     from ledger.audit.prove.keys import new_key, public_path
 
@@ -48,9 +102,9 @@ def _make_key(path: Path, json: bool) -> None:
             }
         )
         return
-    typer.echo(f"private key  {path} (set LEDGER_SEAL_KEY_FILE to it, keep it from auditors)")
-    typer.echo(f"public key   {public_path(path)} (give it to auditors)")
-    typer.echo(f"             {public}")
+    terminal.say(f"private key  {path} (set LEDGER_SEAL_KEY_FILE to it, keep it from auditors)")
+    terminal.say(f"public key   {public_path(path)} (give it to auditors)")
+    terminal.say(f"             {public}")
 
 
 def _print_head() -> None:
@@ -64,10 +118,10 @@ def _print_head() -> None:
         newest = seals.head(connection)
         waiting = seals.unsealed(connection)
     if newest is None:
-        typer.echo(f"error: nothing is sealed yet: {_not_sealed(waiting)}.", err=True)
+        terminal.say(f"error: nothing is sealed yet: {_not_sealed(waiting)}.", error=True)
         raise typer.Exit(1)
     _print_json(newest.document())
-    typer.echo(_not_sealed(waiting), err=True)
+    terminal.say(_not_sealed(waiting), error=True)
 
 
 def _seal_now(json: bool) -> None:
@@ -75,11 +129,15 @@ def _seal_now(json: bool) -> None:
 
     from ledger.audit.prove import seals
     from ledger.audit.prove.sealer import options_of, seal_all
+    from ledger.operate.roles import SEALER
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
     settings = load()
-    with database(settings) as url, psycopg.connect(url, autocommit=True) as connection:
+    with (
+        database(settings, role=SEALER) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
         made = events = 0
         for new in seal_all(connection, options_of(settings)):
             made, events = made + 1, events + new.event_count
@@ -96,10 +154,10 @@ def _seal_now(json: bool) -> None:
             }
         )
         return
-    typer.echo(f"sealed {events} events in {made} {'seal' if made == 1 else 'seals'}")
+    terminal.say(f"sealed {events} events in {made} {'seal' if made == 1 else 'seals'}")
     if newest is not None:
-        typer.echo(describe(newest))
-    typer.echo(_not_sealed(waiting))
+        terminal.say(describe(newest))
+    terminal.say(_not_sealed(waiting))
 
 
 def describe(newest: "Seal") -> str:
@@ -116,6 +174,4 @@ def _not_sealed(waiting: "Unsealed") -> str:
 
 
 def _print_json(result: object) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(result).decode())
+    terminal.say_json(result)

@@ -1,6 +1,5 @@
 """ledgerctl audit statement: what an account had, what moved, and what it had then."""
 
-import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -9,11 +8,12 @@ from uuid import UUID
 
 import typer
 
-from ledger.cli.audit.output import Format, write
+from ledger.cli.output import Columns, Format, write
+from ledger.operate import terminal
 
 _COLUMNS = (
     "kind", "sub_account", "asset", "amount", "balance", "reason", "recorded_at", "occurred_at",
-    "order_id", "trade_id", "reference", "position",
+    "order_id", "trade_id", "reference", "sender", "position",
 )  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def statement(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Into this file; else stdout.")
     ] = None,
+    columns: Columns = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
     """Opening balances, movements and closing balances of a period; exit 1 if they do not add
@@ -59,14 +60,15 @@ def statement(
     with ExitStack() as stack:
         connection = stack.enter_context(reading(stack.enter_context(database(load()))))
         found = state(connection, account, *period)
-        out = sys.stdout.buffer if output is None else stack.enter_context(output.open("wb"))
+        out = terminal.output() if output is None else stack.enter_context(output.open("wb"))
         if form is StatementFormat.HTML and not json:
             for piece in statement_page.page(connection, found):
                 out.write(piece.encode())
             out.flush()
         else:
             rows = (entry._asdict() for entry in found.entries(connection))
-            write(rows, _COLUMNS, Format.JSON if json else Format(form), out, _COLUMNS)
+            chosen = Format.JSON if json else Format(form)
+            write(rows, _COLUMNS, chosen, out, _COLUMNS, columns)
     if not found.equal:
-        typer.echo("error: the movements do not add up to the closing balances", err=True)
+        terminal.say("error: the movements do not add up to the closing balances", error=True)
         raise typer.Exit(1)

@@ -4,18 +4,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-import orjson
 import typer
 
-from ledger.cli.audit.output import plain
+from ledger.cli.output import plain
+from ledger.kernel.text import quoted
+from ledger.operate import terminal
+from ledger.operate.terminal import Branch
 
 if TYPE_CHECKING:
-    from rich.tree import Tree
-
     from ledger.audit.ask.trace import Node
-
-TREE_WIDTH = 500
-"""Wider than any line: a terminal wraps whole lines, which reads better than cut ids."""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +26,8 @@ def trace(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """What caused what: commands, their events, and the money that moved."""
-    from rich.console import Console
-    from rich.tree import Tree
-
+    """What caused what: commands, their events, and the money that moved. Exit 1 if the inbox says
+    of a command what its events do not."""
     from ledger.audit.ask import trace as tracing
     from ledger.eventstore.session import reading
     from ledger.operate.servers import database
@@ -47,33 +42,44 @@ def trace(
             "complete": found.complete,
             "roots": [_as_json(root) for root in found.roots],
         }
-        typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
-        return
-    tree = Tree(f"{found.asked} {found.id}")
-    for root in found.roots:
-        _grow(tree, root)
+        terminal.say_json(result, pretty=True)
+        raise typer.Exit(1 if any(map(_differs, found.roots)) else 0)
+    branches = [_branch(root) for root in found.roots]
     if not found.complete:
-        tree.add(f"… and more than {tracing.MAX_COMMANDS:,} commands: ask for one of them")
-    Console(width=TREE_WIDTH).print(tree, markup=False, highlight=False)
+        more = f"… and more than {tracing.MAX_COMMANDS:,} commands: ask for one of them"
+        branches.append(Branch(more, []))
+    terminal.say_tree(Branch(f"{found.asked} {found.id}", branches))
+    raise typer.Exit(1 if any(map(_differs, found.roots)) else 0)
 
 
-def _grow(tree: "Tree", node: "Node") -> None:
-    from rich.markup import escape
-
-    branch = tree.add(escape(_line(node)))
-    for effect in node.effects:
-        branch.add(escape(effect))
-    for child in node.children:
-        _grow(branch, child)
+def _differs(node: "Node") -> bool:
+    return bool(node.differences) or any(map(_differs, node.children))
 
 
-def _line(node: "Node") -> str:
+def _branch(node: "Node", source: str | None = None) -> Branch:
+    """The node below something of that source."""
+    branches = [
+        Branch(f"DIFFERS: {difference}. Run: ledgerctl audit verify", [])
+        for difference in node.differences
+    ]
+    branches += [Branch(effect, []) for effect in node.effects]
+    branches += [_branch(child, node.source) for child in node.children]
+    return Branch(_line(node, source), branches)
+
+
+def _line(node: "Node", source: str | None) -> str:
     if node.kind == "command":
         answer = node.status if node.code is None else f"{node.status} {node.code}"
-        return f"{node.name} {node.id} from {node.source}: {answer} at {plain(node.time)}"
+        source = quoted(node.source or "")
+        by = "" if node.sender is None else f", sent by {quoted(node.sender)}"
+        return f"{node.name} {node.id} from {source}{by}: {answer} at {plain(node.time)}"
+    said = {"actor": node.actor, "reason": node.reason, "reference": node.reference}
+    if node.source != source:  # its command is not there, or says otherwise
+        said["from"] = node.source
+    told = "".join(f", {name} {quoted(value)}" for name, value in said.items() if value)
     return (
         f"{node.position} {node.name} {node.id} of {node.stream_id} version {node.version}, "
-        f"happened {plain(node.time)}, recorded {plain(node.recorded_at)}"
+        f"happened {plain(node.time)}, recorded {plain(node.recorded_at)}{told}"
     )
 
 

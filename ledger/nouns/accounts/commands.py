@@ -20,6 +20,8 @@ from ledger.nouns.accounts.events import MAIN, AccountType, Environment
 
 
 class OpenAccount(AccountCommandData):
+    command_class = "admin"
+
     account_id: UUID
     user_id: UUID
     exchange: Exchange
@@ -32,6 +34,7 @@ class OpenAccount(AccountCommandData):
 class Deposit(AccountCommandData):
     """Fact."""
 
+    command_class = "money"
     kind: ClassVar[CommandKind] = CommandKind.FACT
 
     asset: Asset
@@ -42,6 +45,8 @@ class Deposit(AccountCommandData):
 
 
 class Withdraw(AccountCommandData):
+    command_class = "money"
+
     asset: Asset
     amount: PositiveAmount
     reference: Text | None = None
@@ -49,6 +54,8 @@ class Withdraw(AccountCommandData):
 
 
 class Transfer(AccountCommandData):
+    command_class = "money"
+
     asset: Asset
     amount: PositiveAmount
     from_sub_account: SubAccount
@@ -58,6 +65,7 @@ class Transfer(AccountCommandData):
 class AdjustBalance(AccountCommandData):
     """Fact: a correction, by a person who says why. The amount is signed."""
 
+    command_class = "money"
     kind: ClassVar[CommandKind] = CommandKind.FACT
 
     asset: Asset
@@ -69,6 +77,8 @@ class AdjustBalance(AccountCommandData):
 
 
 class SuspendAccount(AccountCommandData):
+    command_class = "admin"
+
     reason: Text | None = None
     actor: Text | None = None
 

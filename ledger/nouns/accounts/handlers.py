@@ -19,8 +19,9 @@ from ledger.nouns.accounts.commands import (
     Withdraw,
 )
 from ledger.nouns.accounts.events import MAIN, AccountEvent
+from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.accounts.rejections import AccountRejection
-from ledger.nouns.accounts.state import ACCOUNT, AccountState
+from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.allocations.rules import sub_accounts
 from ledger.nouns.allocations.state import ALLOCATION
 from ledger.nouns.allocations.state import stream_id as allocation_stream

@@ -2,8 +2,8 @@
 
 from ledger.kernel.noun import Noun, commands_in, events_in
 from ledger.nouns.accounts import events, handlers
+from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.accounts.rejections import AccountRejection
-from ledger.nouns.accounts.state import ACCOUNT
 
 NOUN = Noun(
     name="accounts",

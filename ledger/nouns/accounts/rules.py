@@ -42,6 +42,7 @@ from ledger.nouns.accounts.events import (
 from ledger.nouns.accounts.rejections import AccountRejection
 from ledger.nouns.accounts.state import (
     AccountState,
+    Balance,
     check_active,
     check_not_closed,
     overdraws,
@@ -100,7 +101,7 @@ def close(
     """For ever. Only an account without money and without orders that hold some."""
     check_not_closed(state)
     left = [
-        f"{shown(balance.total)} {asset} in {sub_account}"
+        f"{shown(balance.total)} {asset} in {sub_account}{_locked(balance)}"
         for sub_account, assets in sorted(state.balances.items())
         for asset, balance in sorted(assets.items())
         if balance.total != 0 or balance.locked != 0
@@ -112,6 +113,10 @@ def close(
             f"{' and more' if len(left) > _LEFT_TOLD else ''}",
         )
     return (AccountClosed(reason=reason, actor=actor),)
+
+
+def _locked(balance: Balance) -> str:
+    return f" ({shown(balance.locked)} locked for orders)" if balance.locked else ""
 
 
 _LEFT_TOLD = 5

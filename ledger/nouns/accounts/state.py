@@ -8,7 +8,6 @@ import msgspec
 
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
-from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.state import EvolvingState
 from ledger.nouns.accounts.events import (
@@ -20,7 +19,6 @@ from ledger.nouns.accounts.events import (
     AccountSuspended,
     AccountType,
     HoldChange,
-    MoneyEvent,
     Posting,
     is_own_book,
 )
@@ -154,33 +152,3 @@ def check_active(state: AccountState) -> None:
 def check_not_closed(state: AccountState) -> None:
     if state.status is AccountStatus.CLOSED:
         raise Rejection(AccountRejection.ACCOUNT_CLOSED, f"account {state.account_id} is closed")
-
-
-class InvariantBroken(AssertionError):
-    """An event that was about to be recorded would break what the books promise. It is a fault of
-    ours: the command fails and nothing is written."""
-
-
-def check_books(state: AccountState, event: Event) -> None:
-    """What every event of an account must hold, where it is made. `state` is the one after it.
-    Postings sum to zero per asset, no hold is negative, and only what moves money has any."""
-    assert isinstance(event, AccountEvent)
-    if not event.postings and not event.holds:
-        return
-    if not isinstance(event, MoneyEvent):
-        raise InvariantBroken(f"{event.type} has postings or holds, but is no event of money")
-    sums: dict[str, Decimal] = {}
-    for posting in event.postings:
-        sums[posting.asset] = sums.get(posting.asset, ZERO) + posting.amount
-    for asset, total in sums.items():
-        if total != 0:
-            raise InvariantBroken(f"the postings of {event.type} sum to {total} {asset}, not to 0")
-    for change in event.holds:
-        held = state.held(change.order_id)
-        if held < 0:
-            raise InvariantBroken(
-                f"order {change.order_id} would hold {held} {change.asset} after {event.type}"
-            )
-
-
-ACCOUNT = Aggregate("account", AccountState, 1, evolve, check_books)

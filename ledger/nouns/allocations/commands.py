@@ -11,6 +11,8 @@ from ledger.nouns.accounts.events import EXTERNAL, MAIN
 
 
 class AllocationCommandData(AccountCommandData):
+    command_class = "admin"
+
     strategy_id: StrategyId
 
     @model_validator(mode="after")
@@ -39,4 +41,4 @@ class DeactivateStrategy(AllocationCommandData):
 
 
 class RebalanceAllocations(AccountCommandData):
-    pass
+    command_class = "admin"

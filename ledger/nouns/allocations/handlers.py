@@ -7,7 +7,8 @@ from ledger.kernel.command import AccountCommandData, Command
 from ledger.kernel.noun import handles
 from ledger.kernel.unit_of_work import UnitOfWork
 from ledger.nouns.accounts.handlers import own_account
-from ledger.nouns.accounts.state import ACCOUNT, check_not_closed
+from ledger.nouns.accounts.invariants import ACCOUNT
+from ledger.nouns.accounts.state import check_not_closed
 from ledger.nouns.allocations import rules
 from ledger.nouns.allocations.commands import (
     AssignStrategy,

@@ -5,6 +5,8 @@ from ledger.kernel.fields import Asset, Instrument, PositiveAmount, Text
 
 
 class InstrumentCommandData(CommandData):
+    command_class = "admin"
+
     instrument: Instrument
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import StrictBool, model_validator
 
 from ledger.kernel import money
-from ledger.kernel.command import AccountCommandData, CommandKind
+from ledger.kernel.command import AccountCommandData, CommandClass, CommandKind
 from ledger.kernel.fields import (
     MAX_FEE_RATE,
     Asset,
@@ -44,6 +44,8 @@ _NEED_STOP_PRICE = frozenset(
 
 
 class OrderCommandData(AccountCommandData):
+    command_class: ClassVar[CommandClass] = "trade"
+
     order_id: UUID
 
 
@@ -113,6 +115,7 @@ class OrderFactData(OrderCommandData):
     """A fact about an order. `instrument`, `side` and `quantity` let the ledger record an order
     that it never saw submitted; they are ignored for one it knows."""
 
+    command_class = "report"
     kind: ClassVar[CommandKind] = CommandKind.FACT
 
     occurred_at: Time | None = None

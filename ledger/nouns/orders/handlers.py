@@ -20,7 +20,8 @@ from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement
 from ledger.nouns.accounts.events import MAIN
 from ledger.nouns.accounts.handlers import own_account
-from ledger.nouns.accounts.state import ACCOUNT, check_active
+from ledger.nouns.accounts.invariants import ACCOUNT
+from ledger.nouns.accounts.state import check_active
 from ledger.nouns.allocations import rules as allocation_rules
 from ledger.nouns.allocations.handlers import allocations_of
 from ledger.nouns.allocations.state import stream_id as allocation_stream

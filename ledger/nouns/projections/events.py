@@ -63,3 +63,9 @@ class ProjectionRolledBack(ProjectionOperation, frozen=True, kw_only=True):
     """The tables from before a rebuild are the live ones again."""
 
     type: ClassVar[str] = "projection.rolled_back"
+
+
+class ProjectionGenerationDropped(ProjectionOperation, frozen=True, kw_only=True):
+    """The tables from before a rebuild are gone, and with them the way back."""
+
+    type: ClassVar[str] = "projection.generation_dropped"

@@ -3,6 +3,8 @@
 <name>.lock      locked by whoever runs the service, and by the service itself, which inherits
                  the lock: taken as long as either lives. Holds the process id of the owner.
 services.json    URL and process id of each service, for other commands in the same directory
+
+The URL of a service is its key: whoever can read services.json can use it, so nobody else can.
 """
 
 import contextlib
@@ -19,12 +21,37 @@ from ledger.operate import processes
 
 RELEASE_TIMEOUT_SECONDS = 30.0
 """How long a service may take to end after its owner has died."""
+PRIVATE, PRIVATE_OF_ROOT = 0o700, 0o711
+"""Modes of a data directory. The PostgreSQL of root runs in another account, which has to get
+through to its data; it can list nothing, and every file is private by itself."""
 POLL_SECONDS = 0.05
 """Pause between two tries for a lock."""
 
 
 class DataDirectoryInUse(Exception):
     """Another process runs the service on the same data."""
+
+
+def make_private(directory: Path) -> None:
+    """Makes the data directory, and keeps others out of it. One that we did not make stays as it
+    is: it may be somebody's home."""
+    if directory.exists() and not (directory / "services.lock").exists():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(PRIVATE_OF_ROOT if os.geteuid() == 0 else PRIVATE)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only we can read."""
+    with os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "w") as file:
+        file.write(text)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """The descriptor of a file that only we can read, made if need be."""
+    descriptor = os.open(path, flags | os.O_CREAT, 0o600)
+    os.fchmod(descriptor, 0o600)  # of the days before
+    return descriptor
 
 
 def take_lock(directory: Path, name: str) -> int:
@@ -63,7 +90,7 @@ def record(directory: Path, name: str, entry: dict[str, Any] | None) -> None:
         entries = _entries(directory) | {name: entry}
         kept = {key: value for key, value in entries.items() if value is not None}
         unfinished = directory / "services.json.unfinished"
-        unfinished.write_text(json.dumps(kept, indent=2) + "\n")
+        write_private(unfinished, json.dumps(kept, indent=2) + "\n")  # URLs have secrets
         unfinished.replace(directory / "services.json")
 
 

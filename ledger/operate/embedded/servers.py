@@ -9,7 +9,9 @@ PostgreSQL refuses to run as root, so for root it runs as `postgres` or `nobody`
 account cannot reach the programs or the data (a checkout under /root), they are put below
 ROOT_DIRECTORY and `data_dir/postgresql` becomes a link: the permissions of directories we did
 not make are never changed. PostgreSQL listens on a Unix socket alone, in a directory that only
-its account can enter, and trusts whoever gets there. NATS listens on 127.0.0.1 on a free port
+its account can enter, and trusts whoever gets there. NATS listens on 127.0.0.1, where every
+account of the machine gets: it asks for a token, which only we can read (data_dir/nats/token). It
+stays on the port that it found free at its first start (data_dir/nats/port)
 and syncs every write, because a PubAck should mean what it says. None of them outlives us
 (processes.py).
 """
@@ -24,7 +26,9 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import IO, Literal, Self
 from urllib.parse import quote
 from uuid import uuid4
@@ -34,7 +38,14 @@ import psycopg
 from ledger.operate import processes
 from ledger.operate.embedded import programs as embedded_programs
 from ledger.operate.embedded import root
-from ledger.operate.embedded.directory import record, release_lock, take_lock
+from ledger.operate.embedded.directory import (
+    make_private,
+    open_private,
+    record,
+    release_lock,
+    take_lock,
+    write_private,
+)
 
 START_TIMEOUT_SECONDS = 60.0
 """A server that is not ready by then will not be; recovery after a crash takes some seconds."""
@@ -45,6 +56,8 @@ MAX_SOCKET_PATH_BYTES = 100
 NATS_PORTS = range(20_000, 32_000)
 """Below the ports that systems give to outgoing connections: a client that reconnects to a port
 of those can meet itself."""
+TOKEN_BYTES = 32
+"""Of chance in the token: nobody guesses it."""
 NATS_MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 """Far above what a command may have, so that one that is too large arrives and gets an answer."""
 
@@ -60,6 +73,9 @@ _POSTGRES_SETTINGS = {
     "random_page_cost": "1.1",
     "jit": "off",  # compiling costs more than our short statements take
     "timezone": "UTC",
+    # What the log of errors would repeat of statements and rows is account data.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 # Commits still reach the operating system: a crash of the server loses nothing, one of the
 # machine does.
@@ -78,7 +94,7 @@ class _Server:
 
     def __init__(self, data_dir: Path | str) -> None:
         self.data_dir = Path(data_dir).absolute()
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(self.data_dir)
         self.log = self.data_dir / f"{self.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
@@ -114,7 +130,7 @@ class _Server:
         self._lock = take_lock(self.data_dir, self.name)
         atexit.register(self.stop)
         try:
-            with self.log.open("ab") as log:
+            with os.fdopen(open_private(self.log, os.O_WRONLY | os.O_APPEND), "ab") as log:
                 self._launch(self._lock, log)
             self._await_ready()
         except BaseException:
@@ -233,21 +249,23 @@ class EmbeddedPostgres(_Server):
 
 
 class EmbeddedNats(_Server):
-    """A NATS server with JetStream on `data_dir`. Keeps its port from its first start on."""
+    """A NATS server with JetStream on `data_dir`. Keeps its port and the token it asks for from
+    its first start on; both are in `url`."""
 
     name = "nats"
 
-    def __init__(self, data_dir: Path | str) -> None:
+    def __init__(self, data_dir: Path | str, *, port: int | None = None) -> None:
         super().__init__(data_dir)
         self._program = embedded_programs.nats_server()
         self._home = self.data_dir / self.name
-        self._home.mkdir(exist_ok=True)
+        self._home.mkdir(mode=0o700, exist_ok=True)
         self._identity = f"ledger-{uuid4()}"  # tells our server from another on the same port
-        self._port = _free_port()
+        self._port = int(self._kept("port", lambda: str(_free_port()), given=port))
+        self._token = self._kept("token", lambda: token_urlsafe(TOKEN_BYTES))
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self._port}"
+        return f"nats://{self._token}@127.0.0.1:{self._port}"
 
     def stop(self) -> None:
         """Ends the server in good order."""
@@ -258,19 +276,29 @@ class EmbeddedNats(_Server):
         self._end(signal.SIGKILL)
 
     def _launch(self, lock: int, log: IO[bytes]) -> None:
+        _check_free(self._port)
         configuration = self._home / "nats.conf"
-        configuration.write_text(
+        write_private(
+            configuration,
             f"server_name: {self._identity}\n"
             f'listen: "127.0.0.1:{self._port}"\n'
             f"max_payload: {NATS_MAX_PAYLOAD_BYTES}\n"
+            f"authorization {{ token: {json.dumps(self._token)} }}\n"
             "jetstream {\n"
             f"  store_dir: {json.dumps(str(self._home / 'jetstream'))}\n"
             "  sync_interval: always\n"
-            "}\n"
+            "}\n",
         )
         self._process = processes.start(
             [self._program, "-c", configuration], output=log, keep_open=[lock]
         )
+
+    def _kept(self, name: str, make: Callable[[], str], given: int | None = None) -> str:
+        """What was chosen at the first start, or is given from now on."""
+        path = self._home / name
+        if given is not None or not path.exists():
+            write_private(path, make() if given is None else str(given))
+        return path.read_text().strip()
 
     def _ready(self) -> bool:
         try:
@@ -285,6 +313,19 @@ def _environment() -> dict[str, str]:
     """Nothing of ours that could change what PostgreSQL does."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"} | kept
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as candidate:
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise EmbeddedError(
+                f"port {port}, on which services look for the embedded NATS, cannot be used: "
+                f"{error.strerror}. End the program that uses it, or name another port with "
+                "LEDGER_EMBEDDED_NATS_PORT and tell the services."
+            ) from error
 
 
 def _free_port() -> int:

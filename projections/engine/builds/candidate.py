@@ -1,7 +1,7 @@
 """A second build of a read model, beside the live one: for rebuilds and for verification.
 
-Nobody else writes it, so it needs no fence: one advisory lock per projection keeps two of them
-from working on the same projection. A build that is `kept` has a row in projection_generations
+Nobody else writes it, so it needs no fence: a row of projection_builders keeps two of them from
+working on the same projection. A build that is `kept` has a row in projection_generations
 (builds.py) which moves with its rows, and can be gone on with after any interruption; one that is
 not, a verification's, starts from empty tables at position 1 and is dropped by the next that comes.
 """
@@ -29,6 +29,24 @@ LOCK_PATIENCE_SECONDS = 3.0
 has finished what it does for it, most often one batch."""
 _LOCK_POLL_SECONDS = 0.05
 """Short beside any batch."""
+
+
+# A row of a table that only those write who may build, not an advisory lock, which is anybody's.
+# Its session is looked for, because a row's lock would need a transaction that lasts for hours.
+_CLAIM = f"""
+    INSERT INTO public.projection_builders AS builder (projection_name, session_pid, session_start)
+    SELECT %s, pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
+    ON CONFLICT (projection_name) DO UPDATE
+    SET session_pid = excluded.session_pid, session_start = excluded.session_start,
+        since = clock_timestamp()
+    WHERE NOT {catalogue.SESSION_LIVES} RETURNING 1"""
+_UNCLAIM = """
+    DELETE FROM public.projection_builders
+    WHERE projection_name = %s AND session_pid = pg_backend_pid()"""
+_HOLDER = f"""
+    SELECT builder.session_pid, (SELECT client_addr FROM pg_stat_activity WHERE pid = session_pid)
+    FROM public.projection_builders AS builder
+    WHERE builder.projection_name = %s AND {catalogue.SESSION_LIVES}"""
 
 
 class AlreadyRunning(Exception):
@@ -93,32 +111,24 @@ def live(
 
 @contextmanager
 def only_one(connection: psycopg.Connection[Any], projection: Projection) -> Iterator[None]:
-    """Holds the projection's lock for rebuilds and verifications. Raises AlreadyRunning."""
-    name = f"projections {projection.name}"
+    """Is alone in working on builds of the projection, as long as its session lives. Raises
+    AlreadyRunning."""
+    name = projection.name
     deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-    while connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [name]).fetchone() != (
-        True,
-    ):
+    while connection.execute(_CLAIM, [name]).fetchone() is None:
         if time.monotonic() > deadline:
             raise AlreadyRunning(
-                f"another rebuild, rollback or verification of {projection.name} is under way"
+                f"another rebuild, rollback or verification of {name} is under way"
                 f"{_holder(connection, name)}: wait for its end"
             )
         time.sleep(_LOCK_POLL_SECONDS)
     yield
-    # Only here: whoever ends by an exception closes the connection, and with it goes the lock.
-    connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [name])
+    # Only here: whoever ends by an exception closes the connection, and with it goes the claim.
+    connection.execute(_UNCLAIM, [name])
 
 
 def _holder(connection: psycopg.Connection[Any], name: str) -> str:
-    row = connection.execute(
-        """SELECT pid, client_addr FROM pg_locks JOIN pg_stat_activity USING (pid)
-           WHERE locktype = 'advisory' AND granted AND objsubid = 1
-               AND pg_locks.database = (SELECT oid FROM pg_database
-                                        WHERE datname = current_database())
-               AND (classid::bigint << 32 | objid::bigint) = hashtext(%s)::bigint""",
-        [name],
-    ).fetchone()
+    row = connection.execute(_HOLDER, [name]).fetchone()
     return "" if row is None else f" (database session {row[0]}, from {row[1] or 'this machine'})"
 
 
@@ -153,7 +163,7 @@ class Shadow:
         self._target = self.position
         self._started = time.monotonic()
         if kept is None and filled is None:
-            generations.drop(connection, schema)
+            generations.drop(connection, projection, schema)
             generations.create_tables(connection, projection, schema, logged=logged)
         elif self.position:
             # Its rows are looked up by key from here on, and the planner has not seen it grow.

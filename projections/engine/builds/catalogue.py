@@ -1,7 +1,8 @@
 """What is known of the builds beside the live one: the table projection_generations.
 
     NEXT        a rebuild under way; becomes the live generation, or is dropped
-    PREVIOUS    the generation that was live before; stands still at its position
+    PREVIOUS    the generation that was live before; stands still at its position. SWAPPING as
+                long as public views show it to transactions that began before the swap
     RETIRED     a generation that nobody can return to any more; dropped as soon as possible
     PAST        the read model as of some position, in a schema of its own, to look at
 
@@ -16,10 +17,8 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row
 
-from projections.engine.access import copy
 from projections.engine.builds import generations, parts
 from projections.engine.projection import Projection
 
@@ -68,7 +67,12 @@ class Kept:
         return self.phase not in (FOLDING, INDEXING)
 
 
-_COLUMNS = """
+SESSION_LIVES = """EXISTS (
+    SELECT FROM pg_stat_activity WHERE pid = builder.session_pid
+        AND coalesce(backend_start = builder.session_start, true))"""
+"""Of a row of projection_builders, called `builder`. Who may not see when a session began takes its
+number for it."""
+_COLUMNS = f"""
     projection_name, schema_name AS schema, purpose, phase, generation, code_version,
     last_processed_position AS position, last_processed_event_id AS last_event_id,
     total_events_processed AS handled,
@@ -78,10 +82,9 @@ _COLUMNS = """
                   AND parts.schema_name = projection_generations.schema_name),
              last_processed_position) AS reached,
     target_position, rate_per_second, started_at, updated_at,
-    EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (classid::bigint << 32 | objid::bigint) =
-            hashtext('projections ' || projection_name)::bigint) AS running"""
+    EXISTS (SELECT FROM public.projection_builders AS builder
+            WHERE builder.projection_name = projection_generations.projection_name
+                AND {SESSION_LIVES}) AS running"""
 _INSERT = f"""
     INSERT INTO projection_generations (projection_name, schema_name, purpose, phase, generation,
         code_version, last_processed_position, last_processed_event_id, total_events_processed,
@@ -127,10 +130,11 @@ def begin(
     connection: psycopg.Connection[Any], projection: Projection, generation: int, *, target: int
 ) -> Kept:
     """Empty tables for the next generation. Nobody else may read them before it is live: only then
-    they have its row-level security (access.py)."""
+    they have its row-level security."""
     schema = generations.schema_of(projection.name, generation)
     with connection.transaction():
-        generations.drop(connection, schema)  # a schema of this name that no row knows of
+        # A schema of this name that no row knows of.
+        generations.drop(connection, projection, schema)
         generations.create_tables(connection, projection, schema)
         return _insert(connection, projection, schema, NEXT, generation=generation, target=target)
 
@@ -158,7 +162,7 @@ def begin_past(
                 f"schema {schema} is there and was not made by {command.removesuffix(' --drop')}: "
                 "rename it first"
             )
-        generations.create_tables(connection, projection, schema, exists=bool(others))
+        generations.create_tables(connection, projection, schema)
         generations.grant(connection, projection, schema)
         live = connection.execute(
             "SELECT generation FROM event_projections WHERE projection_name = %s",
@@ -166,7 +170,7 @@ def begin_past(
         ).fetchone()
         if live is not None:
             live_schema = generations.schema_of(projection.name, live[0])
-            copy.copy(connection, live_schema, schema, replace=False)
+            generations.copy_access(connection, projection, live_schema, schema, replace=False)
         return _insert(connection, projection, schema, PAST, target=target)
 
 
@@ -220,7 +224,7 @@ def keep_previous(
             "name": name,
             "schema": generations.schema_of(name, generation),
             "purpose": PREVIOUS,
-            "phase": COMPLETE,
+            "phase": SWAPPING,
             "generation": generation,
             "version": code_version,
             "position": position,
@@ -310,7 +314,7 @@ def enter(connection: psycopg.Connection[Any], kept: Kept, phase: str) -> Kept:
     """Says what the build is at now. It survives a crash of the server, and with it everything
     that was committed before: a swap then has little left to bring to the disk."""
     with connection.transaction():
-        connection.execute("SET LOCAL synchronous_commit = on")
+        connection.execute("SELECT public.commit_durably()")
         connection.execute(
             "UPDATE projection_generations SET phase = %s, updated_at = clock_timestamp() "
             "WHERE projection_name = %s AND schema_name = %s",
@@ -333,21 +337,5 @@ def completed(connection: psycopg.Connection[Any], kept: Kept, handled: int) -> 
 def remove(connection: psycopg.Connection[Any], projection: Projection, kept: Kept) -> None:
     """Drops the build's tables and its row."""
     with connection.transaction():
-        if kept.purpose == PAST:
-            _drop_shared(connection, projection, kept.schema)
-        else:
-            generations.drop(connection, kept.schema)
+        generations.drop(connection, projection, kept.schema)
         forget(connection, kept)
-
-
-def _drop_shared(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
-    """Drops one projection's tables, and the schema with the last of them."""
-    for table in projection.tables:
-        connection.execute(
-            sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.Identifier(schema, table.name))
-        )
-    row = connection.execute(
-        "SELECT count(*) FROM projection_generations WHERE schema_name = %s", [schema]
-    ).fetchone()
-    if row == (1,):
-        generations.drop(connection, schema)

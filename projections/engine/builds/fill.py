@@ -126,7 +126,7 @@ def _fill(
 ) -> None:
     for begun in group:
         if begun.kept is None:
-            generations.drop(connection, begun.schema)
+            generations.drop(connection, begun.projection, begun.schema)
             generations.create_tables(connection, begun.projection, begun.schema, logged=False)
         else:
             up_to = max(up_to, *parts.begun(connection, begun.projection.name, begun.schema), 0)

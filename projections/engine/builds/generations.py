@@ -5,10 +5,23 @@ and P.indexes.sql. The public name of a table is a view in schema public over th
 that event_projections names as the live one. A rebuild makes the next generation beside it and
 then replaces the views: who reads, and whatever is built upon the views, keeps the names.
 
+A transaction that began long ago looks up a view as it is now, but sees only the rows there were
+when it began: none, in tables that were filled since. So a swap points the views to both
+generations, of which each reader gets the one that was live as of its own snapshot
+(sql/functions/live_generation.sql). They are pointed to the live one alone when nobody is left to
+whom the other is (swap.py).
+
 The views run with the rights of who reads them, so privileges and row-level security are those
 of the tables, in every generation alike.
+
+Schemas, tables and views all belong to the owner of the log. It installs the definition of each
+read model (`define`); who may make builds then has them made from it by functions with the owner's
+rights (sql/functions/create_generation.sql and its neighbours), and can put nothing of their own
+into them.
 """
 
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +33,46 @@ from projections.engine.projection import Projection
 
 READERS = rights.READERS
 
+_SHOWN = """
+    SELECT DISTINCT t.relname FROM pg_depend AS d
+    JOIN pg_class AS t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
+    JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    JOIN pg_class AS v ON v.oid = r.ev_class AND v.relname = t.relname
+    WHERE t.relnamespace = to_regnamespace(%s) AND v.relnamespace = 'public'::regnamespace"""
+
 
 class SqlFilesMissing(Exception):
     """The installation lacks the SQL files of read models."""
+
+
+class NotDefined(Exception):
+    """The database does not know what this code's builds are made of."""
 
 
 class ViewNotReplaceable(Exception):
     """A public view cannot take the shape of the new tables."""
 
 
+class GenerationShown(Exception):
+    """A generation that public views show cannot be dropped."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """From which generation of a projection to which its views are being pointed."""
+
+    projection_name: str
+    before: int
+    after: int
+
+
 def schema_of(projection_name: str, generation: int) -> str:
     return f"{projection_name}_{generation}"
+
+
+def qualified(schema: str, name: str) -> str:
+    """A table's name as text, for PostgreSQL to look up."""
+    return f'"{schema}"."{name}"'
 
 
 def read_models_directory() -> Path:
@@ -45,58 +87,97 @@ def read_models_directory() -> Path:
     )
 
 
+@dataclass(frozen=True)
+class Definition:
+    """What a read model's builds are made of, as this code has it."""
+
+    tables: str
+    indexes: str
+    access: str
+    table_names: list[str]
+    public_names: list[str]
+
+    @property
+    def checksum(self) -> str:
+        """Names this content."""
+        parts = (self.tables, self.indexes, self.access, *self.table_names, "", *self.public_names)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def definition_of(projection: Projection) -> Definition:
+    """Raises SqlFilesMissing."""
+
+    def text(name: str) -> str:
+        return (read_models_directory() / name).read_text(encoding="utf-8")
+
+    return Definition(
+        tables=text(f"{projection.name}.sql"),
+        indexes=text(f"{projection.name}.indexes.sql"),
+        access=rights.script(projection),
+        table_names=[table.name for table in projection.tables],
+        public_names=[table.name for table in projection.public_tables],
+    )
+
+
+def define(connection: psycopg.Connection[Any], projection: Projection) -> None:
+    """Says, as the owner of the log, what builds of the projection are made of. What other versions
+    of the code are made of stays: they may still run."""
+    found = definition_of(projection)
+    connection.execute(
+        """INSERT INTO public.read_model_definitions (projection_name, checksum, tables, indexes,
+               access, table_names, public_names)
+           VALUES (%(name)s, %(checksum)s, %(tables)s, %(indexes)s, %(access)s, %(table_names)s,
+               %(public_names)s)
+           ON CONFLICT DO NOTHING""",
+        vars(found) | {"name": projection.name, "checksum": found.checksum},
+    )
+
+
 def create_tables(
     connection: psycopg.Connection[Any],
     projection: Projection,
     schema: str,
     *,
     logged: bool = True,
-    exists: bool = False,
 ) -> None:
-    """Makes the schema (unless it `exists`) with the projection's tables, without secondary
-    indexes. `logged` tables survive a crash; a comparison's need not."""
-    if not exists:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-    _run_in(connection, schema, f"{projection.name}.sql")
-    if not logged:
-        for table in projection.tables:
-            connection.execute(
-                sql.SQL("ALTER TABLE {} SET UNLOGGED").format(sql.Identifier(schema, table.name))
-            )
+    """Makes the schema, unless it is there, and in it the projection's tables without secondary
+    indexes. `logged` tables survive a crash; a comparison's need not. Raises NotDefined."""
+    _call(connection, "create_generation", projection.name, _checksum(projection), schema, logged)
 
 
 def create_indexes(
     connection: psycopg.Connection[Any], projection: Projection, schema: str
 ) -> None:
     """Makes the secondary indexes, if they are not there, and tells the planner about the
-    tables."""
-    if not _has_indexes(connection, projection, schema):
-        _run_in(connection, schema, f"{projection.name}.indexes.sql")
-    analyze(connection, projection, schema)
-
-
-def _has_indexes(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> bool:
-    """All of them are made in one transaction, so one tells of all."""
-    return bool(
-        connection.execute(
-            """SELECT 1 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid
-               WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)
-                   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid)""",
-            [f'"{schema}"', [table.name for table in projection.tables]],
-        ).fetchone()
-        is not None
-    )
+    tables. Raises NotDefined."""
+    _call(connection, "index_generation", projection.name, _checksum(projection), schema)
 
 
 def analyze(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
     """Tells the planner about the tables."""
-    for table in projection.tables:
-        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table.name)))
+    _call(connection, "analyze_generation", projection.name, schema)
 
 
 def grant(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
-    """Gives the tables to their owner, and everybody their rights on them (rights.py)."""
-    rights.give(connection, projection, schema)
+    """Gives everybody their rights on the tables (rights.py). Raises NotDefined."""
+    _call(connection, "give_generation", projection.name, _checksum(projection), schema)
+
+
+def copy_access(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    live_schema: str,
+    schema: str,
+    *,
+    replace: bool,
+) -> None:
+    """Gives the tables in `schema` the access of those of the same name in `live_schema`, inside
+    the caller's transaction: privileges (of schema, tables and columns) and row-level security are
+    properties of tables, and a rebuild makes other tables. So they are copied as they are at the
+    moment of the swap: a right that was taken away during a rebuild, or after the generation that
+    one returns to, stays taken away. Policies that only `schema` has, or has of the same name, come
+    with its code and stay, unless `replace`: then those of the live tables are all there are."""
+    _call(connection, "copy_access", projection.name, live_schema, schema, replace)
 
 
 def check_views(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
@@ -111,58 +192,46 @@ def check_views(connection: psycopg.Connection[Any], projection: Projection, sch
             raise _not_replaceable(table.name, f"it shows {', '.join(shown)}")
 
 
-def point_views(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
-    """Lets the public views show the tables in `schema`. A view that is there keeps its owner,
-    its privileges, its options and what is built upon it. Raises ViewNotReplaceable."""
-    for table in projection.public_tables:
-        view = sql.Identifier("public", table.name)
-        is_new = not columns_of(connection, "public", table.name)
-        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-        replace_view(connection, schema, table.name, columns)
-        if is_new:
-            for role in (*READERS, rights.OWNER):
-                _grant(connection, "SELECT ON", [view], role)
+def point_views(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    schema: str,
+    turn: Turn | None = None,
+) -> None:
+    """Lets the public views show the tables in `schema`; with a `turn`, to those to whom its
+    generation is live, and to others the one before. A view that is there keeps its owner, its
+    privileges, its options and what is built upon it. Raises ViewNotReplaceable, NotDefined."""
+    _show(connection, projection, schema, turn, back=False)
 
 
 def point_views_back(
-    connection: psycopg.Connection[Any], projection: Projection, schema: str
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    schema: str,
+    turn: Turn | None = None,
 ) -> None:
     """The same for an earlier build, maybe of other code: a column that its tables do not have
-    is shown as null, because PostgreSQL does not let a view lose columns."""
-    for table in projection.public_tables:
-        there = columns_of(connection, schema, table.name)
-        if not there:
-            continue  # a table that the earlier code did not have; its view stays as it is
-        shown = columns_of(connection, "public", table.name)
-        columns = [
-            sql.Identifier(name)
-            if name in there
-            else sql.SQL("NULL::{} AS {}").format(sql.SQL(kind), sql.Identifier(name))
-            for name, kind in shown.items()
-        ]
-        replace_view(connection, schema, table.name, sql.SQL(", ").join(columns))
+    is shown as null, because PostgreSQL does not let a view lose columns; a table that they lack
+    has a view that stays as it is."""
+    _show(connection, projection, schema, turn, back=True)
 
 
-def replace_view(
-    connection: psycopg.Connection[Any], schema: str, name: str, columns: sql.Composable
+def _show(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    schema: str,
+    turn: Turn | None,
+    *,
+    back: bool,
 ) -> None:
-    """Lets one public view show these columns of the table in `schema`. Raises
-    ViewNotReplaceable."""
-    found = connection.execute(
-        "SELECT reloptions FROM pg_class WHERE oid = to_regclass(%s)", [f'public."{name}"']
-    ).fetchone()
-    options = (found[0] if found else None) or ["security_invoker=true"]
+    assert turn is None or schema == schema_of(turn.projection_name, turn.after)
+    before = None if turn is None else turn.before
+    checksum = _checksum(projection)
     try:
-        connection.execute(
-            sql.SQL("CREATE OR REPLACE VIEW {} WITH ({}) AS SELECT {} FROM {}").format(
-                sql.Identifier("public", name),
-                sql.SQL(", ").join(map(sql.SQL, options)),
-                columns,
-                sql.Identifier(schema, name),
-            )
-        )
+        _call(connection, "show_generation", projection.name, checksum, schema, back, before)
     except (psycopg.errors.InvalidTableDefinition, psycopg.errors.WrongObjectType) as error:
-        raise _not_replaceable(name, error.diag.message_primary or "") from error
+        names = " or ".join(table.name for table in projection.public_tables)
+        raise _not_replaceable(names, error.diag.message_primary or "") from error
 
 
 def columns_of(connection: psycopg.Connection[Any], schema: str, name: str) -> dict[str, str]:
@@ -185,28 +254,33 @@ def _not_replaceable(name: str, reason: str) -> ViewNotReplaceable:
     )
 
 
-def drop(connection: psycopg.Connection[Any], schema: str) -> None:
-    """Drops a schema of tables, if it exists."""
-    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+def shown(connection: psycopg.Connection[Any], schema: str) -> list[str]:
+    """Those tables in `schema` that public views of the same name show."""
+    return [name for (name,) in connection.execute(_SHOWN, [f'"{schema}"'])]
 
 
-def _run_in(connection: psycopg.Connection[Any], schema: str, file_name: str) -> None:
-    script = (read_models_directory() / file_name).read_text(encoding="utf-8")
-    with connection.transaction():
-        connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema)))
-        # Bytes, because this is a whole script from a file of ours and takes no parameters.
-        connection.execute(script.encode())
-        connection.execute("SET LOCAL search_path TO DEFAULT")
+def drop(connection: psycopg.Connection[Any], projection: Projection, schema: str) -> None:
+    """Drops a build's schema, if it exists; of a schema that several share, its tables. Raises
+    GenerationShown rather than take a public view along."""
+    try:
+        with connection.transaction():
+            _call(connection, "drop_generation", projection.name, schema)
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise GenerationShown(f"{error.diag.message_primary}") from error
 
 
-def _grant(
-    connection: psycopg.Connection[Any], what: str, objects: list[sql.Identifier], role: str
-) -> None:
-    for name in objects:
+def _call(connection: psycopg.Connection[Any], function: str, *arguments: object) -> None:
+    places = sql.SQL(", ").join([sql.Placeholder()] * len(arguments))
+    try:
         connection.execute(
-            sql.SQL("GRANT {} {} TO {}").format(
-                sql.SQL(what),
-                name,
-                sql.Identifier(role),
-            )
+            sql.SQL("SELECT {}({})").format(sql.Identifier("public", function), places), arguments
         )
+    except psycopg.errors.UndefinedObject as error:
+        raise NotDefined(
+            f"{error.diag.message_primary}: the database was migrated by other code. Run: "
+            "ledgerctl migrate"
+        ) from error
+
+
+def _checksum(projection: Projection) -> str:
+    return definition_of(projection).checksum

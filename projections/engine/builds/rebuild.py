@@ -3,7 +3,7 @@
     verify      fold all events anew into tables of our own, up to the live checkpoint; compare;
                 drop them. The live rows are only read.
     rebuild     the same into the next generation: fold (filling.py, then shadow.py), make the
-                secondary indexes, compare; then, if nothing differs, swap (swap.py)
+                secondary indexes, compare; then, if nothing differs, swap and settle (swap.py)
 
 Comparing needs both builds at one same position although the live one moves on. One repeatable
 read transaction sees the live rows and their checkpoint as of one moment; the shadow folds the
@@ -24,14 +24,14 @@ from psycopg import IsolationLevel
 
 from ledger.nouns.projections.events import ProjectionRebuilt
 from projections.engine import operator_events
-from projections.engine.builds import candidate, catalogue, fill, generations
+from projections.engine.builds import candidate, catalogue, fill, generations, snapshots
 from projections.engine.builds.candidate import Limits, OnProgress, Shadow, no_progress
 from projections.engine.builds.catalogue import Kept
 from projections.engine.builds.compare import Comparison, compare
 from projections.engine.builds.fill import Begun
-from projections.engine.builds.generations import ViewNotReplaceable, schema_of
+from projections.engine.builds.generations import GenerationShown, ViewNotReplaceable, schema_of
 from projections.engine.builds.parallel_fill import BulkFailed, Find
-from projections.engine.builds.swap import Swapped, swap
+from projections.engine.builds.swap import Swapped, settle_or_tell, show_live_alone, swap
 from projections.engine.letters import retry
 from projections.engine.letters.excluded_events import ParkedMeanwhile
 from projections.engine.live.build import FoldFailed
@@ -40,6 +40,8 @@ from projections.engine.projection import Projection
 DROP_LOCK_SECONDS = 1
 """How long to wait for readers of a generation that nobody can return to. Whoever still has it in
 a transaction keeps it; the next rebuild tries again."""
+SETTLE_AT_ONCE_SECONDS = 0.2
+"""How long the next read model waits for readers of this one: as long as most queries take."""
 
 
 class RebuildDiffers(Exception):
@@ -122,11 +124,11 @@ def verify_all(
                 fresh = begun.shadow(connection, limits, on_progress)
                 fresh.catch_up()
                 reports.append(_compared(fresh, started))
-                generations.drop(connection, begun.schema)
+                generations.drop(connection, begun.projection, begun.schema)
         finally:
             if not connection.broken:
                 for begun in all_begun:
-                    generations.drop(connection, begun.schema)
+                    generations.drop(connection, begun.projection, begun.schema)
     return reports
 
 
@@ -204,6 +206,8 @@ def rebuild_all(
                     _remove(connection, [all_begun[0]])
                 all_begun.pop(0)
                 reports.append(report)
+            deadline = time.monotonic() + limits.swap_patience_seconds  # once for all
+            return [_settled(connection, projections, report, deadline) for report in reports]
         except (FoldFailed, BulkFailed, ViewNotReplaceable, ParkedMeanwhile):
             _remove(connection, all_begun)
             raise
@@ -211,7 +215,6 @@ def rebuild_all(
             if dry_run:
                 _remove(connection, all_begun)
             raise
-    return reports
 
 
 def clean(database_url: str, projections: Sequence[Projection]) -> list[Kept]:
@@ -222,6 +225,9 @@ def clean(database_url: str, projections: Sequence[Projection]) -> list[Kept]:
             drop_retired(connection, projection)
             kept = catalogue.find(connection, projection, catalogue.NEXT)
             if kept is not None:
+                if generations.shown(connection, kept.schema):
+                    # In a dump taken during its swap, whose snapshot is from before.
+                    show_live_alone(connection, projection)
                 catalogue.remove(connection, projection, kept)
                 removed.append(kept)
     return removed
@@ -234,7 +240,7 @@ def drop_retired(connection: psycopg.Connection[Any], projection: Projection) ->
             with connection.transaction():
                 connection.execute(f"SET LOCAL lock_timeout = '{DROP_LOCK_SECONDS}s'")
                 catalogue.remove(connection, projection, kept)
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, GenerationShown):
             continue
 
 
@@ -293,6 +299,7 @@ def _begin(connection: psycopg.Connection[Any], projection: Projection) -> Kept:
     with connection.transaction():
         kept = catalogue.begin(connection, projection, number, target=live.position)
         generations.check_views(connection, projection, kept.schema)
+    snapshots.mark(connection, kept.projection_name, kept.schema)
     return kept
 
 
@@ -305,6 +312,20 @@ def _built(fresh: Shadow, started: float) -> Report:
         generations.create_indexes(fresh.connection, fresh.projection, fresh.schema)
     fresh.enter(catalogue.COMPARING)
     return _compared(fresh, started)
+
+
+def _settled(
+    connection: psycopg.Connection[Any],
+    projections: Sequence[Projection],
+    report: Report,
+    deadline: float,
+) -> Report:
+    """Waits for those who kept a swap from being settled, now that there is nothing else to do."""
+    if report.swapped is None or not report.swapped.still_read_by:
+        return report
+    (projection,) = (one for one in projections if one.name == report.projection_name)
+    seconds = deadline - time.monotonic()
+    return replace(report, swapped=settle_or_tell(connection, projection, report.swapped, seconds))
 
 
 def _remove(connection: psycopg.Connection[Any], all_begun: Sequence[Begun]) -> None:
@@ -367,4 +388,5 @@ def _made_live(fresh: Shadow, report: Report, limits: Limits, deed: operator_eve
     swapped = swap(fresh, limits.swap_patience_seconds, done)
     retry.retry_all(connection, projection, rows_in_memory=limits.rows_in_memory)
     drop_retired(connection, projection)
+    swapped = settle_or_tell(connection, projection, swapped, SETTLE_AT_ONCE_SECONDS)
     return replace(report, swapped=swapped, generation=fresh.kept.generation)

@@ -11,7 +11,7 @@ from ledger.nouns.projections.events import ProjectionRolledBack
 from projections.engine import operator_events
 from projections.engine.builds import candidate, catalogue, fill
 from projections.engine.builds.candidate import Limits, OnProgress, Shadow, no_progress
-from projections.engine.builds.swap import Swapped, swap, swap_as_it_is
+from projections.engine.builds.swap import Swapped, settle_or_tell, swap, swap_as_it_is
 from projections.engine.letters import dead_letters
 from projections.engine.projection import Projection
 
@@ -89,6 +89,7 @@ def rollback(
             swapped = swap_as_it_is(
                 connection, projection, kept, limits.swap_patience_seconds, done
             )
+        swapped = settle_or_tell(connection, projection, swapped, limits.swap_patience_seconds)
     return RolledBack(
         projection_name=projection.name,
         generation=kept.generation,

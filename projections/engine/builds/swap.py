@@ -1,31 +1,37 @@
 """Making a build the live one, without a reader that notices.
 
+    settle         what the swap before left, if anything
+    older readers  wait until no snapshot is left that is older than the new tables: in a dump that
+                   was begun before, views would show tables that it does not have
     catch up       to the live position, without any lock
-    older readers  wait until no snapshot is left that is older than the build: a transaction that
-                   began before it would find the new tables empty
     lock           the projection's row in event_projections: the live worker's next commit waits
     fold           the few events since; no more than MOST_POSITIONS, else catch up again
-    views          copy owners, rights and policies, point the public views to the new tables;
+    views          copy owners, rights and policies, point the public views to the old and the new
+                   tables, of which a reader gets those that were live as of its own snapshot;
                    readers wait from here on. If a long query holds a view, give way after
                    VIEW_LOCK_MILLISECONDS, because others queue up behind us, and try again
     commit         position, generation and epoch; the live worker finds itself fenced, drops its
                    memory and goes on with the new generation
+    settle         when no snapshot is left that is older than the commit (snapshots.py), point the
+                   views to the new tables alone
 
-What was live becomes the previous generation: it stands still at its position, which is kept.
+What was live becomes the previous generation: it stands still at its position, which is kept, and
+stays at least until the swap is settled. A swap that cannot be settled yet is none the worse for
+its readers; the next, or `ledgerctl projections generations settle`, settles it.
 """
 
 import time
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import psycopg
 
 from ledger.nouns.projections.events import ProjectionOperation
 from projections.engine import operator_events
-from projections.engine.access import copy
-from projections.engine.builds import candidate, catalogue, generations
+from projections.engine.builds import candidate, catalogue, generations, snapshots
 from projections.engine.builds.candidate import Live, Shadow
-from projections.engine.builds.generations import schema_of
+from projections.engine.builds.generations import Turn, schema_of
 from projections.engine.letters import dead_letters
 from projections.engine.projection import Projection
 
@@ -39,8 +45,9 @@ RETRY_SECONDS = 0.25
 """Between two tries: readers that queued up behind the last have long been served."""
 MOST_POSITIONS = 200
 """Most positions folded while the live worker waits: some 5 ms of it."""
-_SNAPSHOT_POLL_SECONDS = 0.02
-"""How often older snapshots are looked for: as short as the queries of most readers."""
+POLL_SECONDS = 0.02
+"""How often older snapshots are looked for at first: as short as the queries of most readers. Each
+further look comes later, by half, up to RETRY_SECONDS."""
 
 _SWAP = """
     UPDATE event_projections
@@ -50,18 +57,6 @@ _SWAP = """
         last_processed_position = %(position)s, last_processed_event_id = %(event_id)s,
         updated_at = clock_timestamp()
     WHERE projection_name = %(name)s"""
-# A snapshot's own name is not to be had; its session, transaction and horizon together are.
-_SNAPSHOTS = """
-    SELECT pid, xact_start::text, backend_xmin::text FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
-        AND backend_type = 'client backend' AND backend_xmin IS NOT NULL"""
-_READERS = """
-    SELECT DISTINCT pid FROM pg_locks
-    WHERE locktype = 'relation' AND granted AND pid <> pg_backend_pid()
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND relation = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)"""
-
-Snapshot: TypeAlias = tuple[int, str, str]
 
 
 class SwapBlocked(Exception):
@@ -72,23 +67,40 @@ class SwapBlocked(Exception):
 class Swapped:
     """`lock_seconds`: from asking for the first view to the end of the commit; no reader waited
     longer. `held_seconds`: the same from having the projection's row, for which the live worker
-    waited. `tries`: more than one if a reader held a view."""
+    waited. `tries`: more than one if a reader held a view. `still_read_by`: who kept the swap from
+    being settled; empty if it is."""
 
     before: Live
     position: int
     lock_seconds: float
     held_seconds: float
     tries: int
+    still_read_by: tuple[str, ...] = ()
+
+
+class NotSettled(Exception):
+    """Somebody may still see the generation before the live one. `who`: as far as can be told."""
+
+    def __init__(self, projection: Projection, kept: catalogue.Kept, who: list[str]) -> None:
+        super().__init__(
+            f"generation {kept.generation} of {projection.name} may still be read in transactions "
+            f"that began before the last swap{snapshots.listed(who)}. Wait for their end, or end "
+            "sessions with SELECT pg_terminate_backend(…), and go on with "
+            f"ledgerctl projections generations settle {projection.name}"
+        )
+        self.who = tuple(who)
 
 
 def swap(fresh: Shadow, patience_seconds: float, done: ProjectionOperation) -> Swapped:
     """Makes a kept build the live generation, and says so in the log. Raises SwapBlocked."""
     deadline = time.monotonic() + patience_seconds
+    connection, projection = fresh.connection, fresh.projection
     assert fresh.kept is not None
     is_complete = fresh.kept.phase == catalogue.COMPLETE
     fresh.enter(catalogue.COMPLETE if is_complete else catalogue.SWAPPING)
-    fresh.catch_up()
-    _wait_for_older_snapshots(fresh.connection, fresh.projection.name, deadline)
+    _settle_before(connection, projection, fresh.kept, deadline)
+    if fresh.kept.purpose == catalogue.NEXT:
+        _wait_for_older(connection, projection, fresh.kept, deadline)
     tries = 0
     while True:
         fresh.catch_up()
@@ -96,9 +108,7 @@ def swap(fresh: Shadow, patience_seconds: float, done: ProjectionOperation) -> S
         swapped = _try(fresh, tries, done)
         if swapped is not None:
             return swapped
-        if time.monotonic() > deadline:
-            raise _blocked(fresh.projection.name, _readers(fresh))
-        time.sleep(RETRY_SECONDS)
+        _give_way(connection, projection, fresh.kept, deadline)
 
 
 def swap_as_it_is(
@@ -111,22 +121,61 @@ def swap_as_it_is(
     """Makes a generation of other code the live one, at the position where it stands: only that
     code can fold on. Raises SwapBlocked."""
     deadline = time.monotonic() + patience_seconds
+    _settle_before(connection, projection, kept, deadline)
     tries = 0
     while True:
         tries += 1
         with connection.transaction():
             before = _lock(connection, projection)
             started = time.monotonic()
-            locked = _point_views(connection, projection, before, kept, back=True)
-            if locked is not None:
-                _commit_to(connection, projection, before, kept)
-                operator_events.record(connection, done)
+            locked = _replace(connection, projection, before, kept, done)
         if locked is not None:
             now = time.monotonic()
             return Swapped(before, kept.position, now - locked, now - started, tries)
+        _give_way(connection, projection, kept, deadline)
+
+
+def settle(
+    connection: psycopg.Connection[Any], projection: Projection, patience_seconds: float
+) -> bool:
+    """Points the public views to the live generation alone, when nobody is left to whom the one
+    before is live. False if they are already. Raises NotSettled."""
+    deadline = time.monotonic() + patience_seconds
+    kept = catalogue.find(connection, projection, catalogue.PREVIOUS)
+    if kept is None or kept.phase != catalogue.SWAPPING:
+        return False
+    snapshots.mark(connection, kept.projection_name, kept.schema)
+    pause = POLL_SECONDS
+    while not (
+        snapshots.are_newer(connection, kept.schema) and _settled(connection, projection, kept)
+    ):
         if time.monotonic() > deadline:
-            raise _blocked(projection.name, [])
-        time.sleep(RETRY_SECONDS)
+            raise NotSettled(projection, kept, _in_the_way(connection, projection, kept))
+        time.sleep(pause)
+        pause = min(pause * 1.5, RETRY_SECONDS)
+    return True
+
+
+def show_live_alone(connection: psycopg.Connection[Any], projection: Projection) -> None:
+    """Points the public views to the live generation, whatever they show now."""
+    live = candidate.live(connection, projection)
+    generations.point_views_back(
+        connection, projection, schema_of(projection.name, live.generation)
+    )
+
+
+def settle_or_tell(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    swapped: Swapped,
+    patience_seconds: float,
+) -> Swapped:
+    """Settles a swap, or says in it who reads the generation before."""
+    try:
+        settle(connection, projection, patience_seconds)
+    except NotSettled as error:
+        return replace(swapped, still_read_by=error.who or ("others",))
+    return replace(swapped, still_read_by=())
 
 
 def _try(fresh: Shadow, tries: int, done: ProjectionOperation) -> Swapped | None:
@@ -138,51 +187,61 @@ def _try(fresh: Shadow, tries: int, done: ProjectionOperation) -> Swapped | None
             return None
         fresh.fold_to(before.position)
         assert fresh.kept is not None
-        back = fresh.kept.purpose == catalogue.PREVIOUS
-        locked = _point_views(connection, projection, before, fresh.kept, back=back)
-        if locked is not None:
-            _commit_to(connection, projection, before, fresh.kept)
-            assert fresh.kept.generation is not None
-            dead_letters.carry_over(
-                connection, projection.name, before.generation, fresh.kept.generation
-            )
-            operator_events.record(connection, done)
+        locked = _replace(connection, projection, before, fresh.kept, done)
     if locked is None:
         return None
     now = time.monotonic()
     return Swapped(before, fresh.position, now - locked, now - started, tries)
 
 
+def _replace(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    before: Live,
+    kept: catalogue.Kept,
+    done: ProjectionOperation,
+) -> float | None:
+    """When it began to lock views; None, with nothing changed and no view locked, if a reader holds
+    one, or a writer the log, for too long."""
+    assert kept.generation is not None
+    try:
+        with connection.transaction():
+            started = _point_views(connection, projection, before, kept)
+            _commit_to(connection, projection, before, kept)
+            if kept.code_version == projection.version:
+                dead_letters.carry_over(
+                    connection, projection.name, before.generation, kept.generation
+                )
+            operator_events.record(connection, done)
+    except psycopg.errors.LockNotAvailable:
+        return None
+    return started
+
+
 def _lock(connection: psycopg.Connection[Any], projection: Projection) -> Live:
-    connection.execute("SET LOCAL synchronous_commit = on")
+    connection.execute("SELECT public.commit_durably()")
     connection.execute(f"SET LOCAL lock_timeout = '{ROW_LOCK_SECONDS}s'")
     return candidate.live(connection, projection, lock=True)
 
 
 def _point_views(
-    connection: psycopg.Connection[Any],
-    projection: Projection,
-    before: Live,
-    kept: catalogue.Kept,
-    *,
-    back: bool,
-) -> float | None:
-    """When it began to lock views; None, with nothing changed and no view locked, if a reader holds
-    one for too long."""
+    connection: psycopg.Connection[Any], projection: Projection, before: Live, kept: catalogue.Kept
+) -> float:
+    """When it began to lock views. Raises LockNotAvailable."""
+    assert kept.generation is not None
+    back = kept.purpose == catalogue.PREVIOUS
     live_schema = schema_of(projection.name, before.generation)
-    try:
-        with connection.transaction():
-            if not back:
-                generations.grant(connection, projection, kept.schema)  # what is new in its code
-            copy.copy(connection, live_schema, kept.schema, replace=back)
-            connection.execute(f"SET LOCAL lock_timeout = '{VIEW_LOCK_MILLISECONDS}ms'")
-            started = time.monotonic()
-            if back:
-                generations.point_views_back(connection, projection, kept.schema)
-            else:
-                generations.point_views(connection, projection, kept.schema)
-    except psycopg.errors.LockNotAvailable:
-        return None
+    turn = Turn(projection.name, before.generation, kept.generation)
+    # A dump that has just begun has the new tables, too.
+    connection.execute(f"SET LOCAL lock_timeout = '{VIEW_LOCK_MILLISECONDS}ms'")
+    if not back:
+        generations.grant(connection, projection, kept.schema)  # what is new in its code
+    generations.copy_access(connection, projection, live_schema, kept.schema, replace=back)
+    started = time.monotonic()
+    if back:
+        generations.point_views_back(connection, projection, kept.schema, turn)
+    else:
+        generations.point_views(connection, projection, kept.schema, turn)
     return started
 
 
@@ -212,32 +271,76 @@ def _commit_to(
     )
 
 
-def _wait_for_older_snapshots(
-    connection: psycopg.Connection[Any], name: str, deadline: float
+def _settle_before(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    kept: catalogue.Kept,
+    deadline: float,
 ) -> None:
-    """Until all snapshots of this moment are gone: later ones see what the build committed."""
-    waiting = _snapshots(connection)
-    while waiting:
-        waiting &= _snapshots(connection)
-        if waiting and time.monotonic() > deadline:
-            raise _blocked(name, sorted(pid for pid, *_ in waiting))
-        if waiting:
-            time.sleep(_SNAPSHOT_POLL_SECONDS)
+    """The views show two generations at most."""
+    try:
+        settle(connection, projection, deadline - time.monotonic())
+    except NotSettled as error:
+        raise _blocked(projection, kept, error.who) from error
 
 
-def _snapshots(connection: psycopg.Connection[Any]) -> set[Snapshot]:
-    return set(connection.execute(_SNAPSHOTS).fetchall())
+def _wait_for_older(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    kept: catalogue.Kept,
+    deadline: float,
+) -> None:
+    if not snapshots.is_marked(connection, kept.schema):  # by an older version of this code
+        snapshots.mark(connection, kept.projection_name, kept.schema)
+    pause = POLL_SECONDS
+    while not snapshots.are_newer(connection, kept.schema):
+        if time.monotonic() > deadline:
+            raise _blocked(projection, kept, _in_the_way(connection, projection, kept))
+        time.sleep(pause)
+        pause = min(pause * 1.5, RETRY_SECONDS)
 
 
-def _readers(fresh: Shadow) -> list[int]:
-    views = [f'public."{table.name}"' for table in fresh.projection.public_tables]
-    return sorted(pid for (pid,) in fresh.connection.execute(_READERS, [views]))
+def _settled(
+    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.Kept
+) -> bool:
+    """False, with nothing changed and no view locked, if a reader holds a view for too long."""
+    try:
+        with connection.transaction():
+            connection.execute("SELECT public.commit_durably()")
+            connection.execute(f"SET LOCAL lock_timeout = '{VIEW_LOCK_MILLISECONDS}ms'")
+            catalogue.enter(connection, kept, catalogue.COMPLETE)
+            show_live_alone(connection, projection)
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
 
 
-def _blocked(name: str, pids: list[int]) -> SwapBlocked:
-    who = f" (database sessions {', '.join(map(str, pids))})" if pids else ""
+def _give_way(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    kept: catalogue.Kept,
+    deadline: float,
+) -> None:
+    if time.monotonic() > deadline:
+        raise _blocked(projection, kept, _in_the_way(connection, projection, kept))
+    time.sleep(RETRY_SECONDS)
+
+
+def _in_the_way(
+    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.Kept
+) -> list[str]:
+    """Who is older than the mark of this build, or has its tables or the views."""
+    views = [generations.qualified("public", table.name) for table in projection.public_tables]
+    tables = [generations.qualified(kept.schema, table.name) for table in projection.tables]
+    return snapshots.in_the_way(connection, kept.schema, views + tables)
+
+
+def _blocked(projection: Projection, kept: catalogue.Kept, who: Sequence[str]) -> SwapBlocked:
+    again = f"rebuild {projection.name} --resume"
+    if kept.purpose == catalogue.PREVIOUS:
+        again = f"rollback {projection.name}"
     return SwapBlocked(
-        f"{name} was not swapped: others are reading in transactions that do not end{who}. "
-        "The build is kept: wait for them, or end them with pg_terminate_backend, and go on with "
-        f"ledgerctl projections rebuild {name} --resume"
+        f"{projection.name} was not swapped: others are reading in transactions that do not end"
+        f"{snapshots.listed(who)}. The build is kept: wait for them, or end sessions with SELECT "
+        f"pg_terminate_backend(…), and go on with ledgerctl projections {again}"
     )

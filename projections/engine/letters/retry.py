@@ -134,7 +134,7 @@ class _At:
 
 def _lock(connection: psycopg.Connection[Any], projection: Projection) -> _At:
     """Holds the projection where it is, until the transaction ends."""
-    connection.execute("SET LOCAL synchronous_commit = on")
+    connection.execute("SELECT public.commit_durably()")
     connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
     row = connection.execute(
         "SELECT code_version, generation, last_processed_position FROM event_projections "

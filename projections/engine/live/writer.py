@@ -1,8 +1,9 @@
 """Writing and loading rows in bulk.
 
-    new rows          COPY into the table
-    changed rows      COPY into a temporary table, then one INSERT … ON CONFLICT DO UPDATE;
-                      a few, as a live worker has, as the one JSON parameter of such a statement
+    new rows          COPY into the table; where it has row-level security, which COPY does not
+                      know, COPY into a temporary table and one INSERT
+    changed rows      COPY into a temporary table, then one INSERT … ON CONFLICT DO UPDATE
+    a few of them     as a live worker has, as the one JSON parameter of such an INSERT
     looked-up rows    one SELECT for all keys
 
 What COPY gets is JSON with its brackets taken off: msgspec encodes a row as an array in C
@@ -53,6 +54,32 @@ def copy_lines(rows: Sequence[Any]) -> bytes:
     return _ESCAPE.sub(_csv_escape, lines) if b"\\" in lines else lines
 
 
+class _Stage:
+    """A temporary table like a table, empty when a transaction begins."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], name: str, like: sql.Identifier
+    ) -> None:
+        self.name = sql.Identifier("pg_temp", name[:63])
+        self._connection = connection
+        self._create = sql.SQL(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS"
+        ).format(self.name, like)
+        self._making = self._made = False
+
+    def make(self) -> None:
+        """Inside the transaction that fills it."""
+        if not self._made:
+            self._connection.execute(self._create)
+            self._making = True
+
+    def written(self) -> None:
+        """The transaction is over. Where it was part of a larger one, the rows are still there."""
+        self._made = self._making
+        if self._made and self._connection.info.transaction_status != TransactionStatus.IDLE:
+            self._connection.execute(sql.SQL("TRUNCATE {}").format(self.name))
+
+
 class TableWriter:
     """One table of one build, on one connection."""
 
@@ -60,9 +87,10 @@ class TableWriter:
         self._connection = connection
         self._table = table
         self._name = sql.Identifier(schema, table.name)
-        self._stage = sql.Identifier(f"stage_{schema}_{table.name}"[:63])
-        self._staging = self._staged = False
+        self._stage = _Stage(connection, f"stage_{schema}_{table.name}", self._name)
+        self._stage_of_new = _Stage(connection, f"new_{schema}_{table.name}", self._name)
         types = self._column_types(schema)
+        self._may_copy = self._is_open(schema)
         self._json = [name in ("json", "jsonb") for name in types.values()]
         self._has_json = any(self._json)
         columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
@@ -74,16 +102,14 @@ class TableWriter:
         )
         copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL 'null', ESCAPE '\\')")
         self._copy = copy.format(self._name, columns)
-        self._copy_to_stage = copy.format(self._stage, columns)
-        self._create_stage = sql.SQL(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS"
-        ).format(self._stage, self._name)
-        self._upsert = sql.SQL(
-            "INSERT INTO {0} ({1}) SELECT {1} FROM {2} ON CONFLICT ({3}) DO UPDATE SET {4}"
-        ).format(self._name, columns, self._stage, keys, values)
-        self._upsert_few = sql.SQL(
-            "INSERT INTO {0} ({1}) SELECT {2} FROM jsonb_array_elements(%s::text::jsonb) AS row "
-            "ON CONFLICT ({3}) DO UPDATE SET {4}"
+        self._copy_to_stage = copy.format(self._stage.name, columns)
+        self._copy_new_to_stage = copy.format(self._stage_of_new.name, columns)
+        insert = sql.SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}")
+        update = sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(keys, values)
+        self._insert = insert.format(self._name, columns, self._stage_of_new.name)
+        self._upsert = insert.format(self._name, columns, self._stage.name) + update
+        self._insert_few = sql.SQL(
+            "INSERT INTO {} ({}) SELECT {} FROM jsonb_array_elements(%s::text::jsonb) AS row"
         ).format(
             self._name,
             columns,
@@ -91,9 +117,8 @@ class TableWriter:
                 sql.SQL(f"(row ->> {place})::{types[name]}")
                 for place, name in enumerate(table.columns)
             ),
-            keys,
-            values,
         )
+        self._upsert_few = self._insert_few + update
         self._select_all = sql.SQL("SELECT {} FROM {}").format(columns, self._name)
         self._select = sql.SQL(
             "SELECT {} FROM {} JOIN unnest({}) AS wanted ({}) USING ({})"
@@ -107,24 +132,25 @@ class TableWriter:
 
     def write(self, new: Sequence[Row], changed: Sequence[Row]) -> None:
         """Inside the caller's transaction."""
-        if new:
+        if new and self._may_copy:
             self._send(self._copy, new)
+        elif len(new) > FEW_ROWS:
+            self._stage_of_new.make()
+            self._send(self._copy_new_to_stage, new)
+            self._connection.execute(self._insert)
+        elif new:
+            self._send_few(self._insert_few, new)
         if len(changed) > FEW_ROWS:
-            if not self._staged:
-                self._connection.execute(self._create_stage)
-                self._staging = True
+            self._stage.make()
             self._send(self._copy_to_stage, changed)
             self._connection.execute(self._upsert)
         elif changed:
-            rows_as_json = _ENCODER.encode(changed).decode()
-            self._connection.execute(self._upsert_few, [rows_as_json], prepare=True)
+            self._send_few(self._upsert_few, changed)
 
     def written(self) -> None:
-        """The caller's transaction is over. Where it was part of a larger one, the temporary
-        table still has its rows."""
-        self._staged = self._staging
-        if self._staged and self._connection.info.transaction_status != TransactionStatus.IDLE:
-            self._connection.execute(sql.SQL("TRUNCATE {}").format(self._stage))
+        """The caller's transaction is over."""
+        self._stage.written()
+        self._stage_of_new.written()
 
     def load(self, keys: Sequence[Key]) -> list[Row]:
         """The rows that exist among the keys."""
@@ -145,6 +171,9 @@ class TableWriter:
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(copy_lines(plain))
 
+    def _send_few(self, statement: sql.Composed, rows: Sequence[Row]) -> None:
+        self._connection.execute(statement, [_ENCODER.encode(rows).decode()], prepare=True)
+
     def _with_json_texts(self, rows: Iterable[Row]) -> list[list[Any]]:
         return [
             [
@@ -153,6 +182,13 @@ class TableWriter:
             ]
             for row in rows
         ]
+
+    def _is_open(self, schema: str) -> bool:
+        """Whether no row-level security holds for us, as on a build that nobody reads yet."""
+        row = self._connection.execute(
+            "SELECT NOT row_security_active(%s)", [f'"{schema}"."{self._table.name}"']
+        ).fetchone()
+        return row == (True,)
 
     def _column_types(self, schema: str) -> dict[str, str]:
         found = dict(

@@ -1,10 +1,14 @@
 """Rows on their way out, in the formats that people and other tools read, never all in memory.
 
-table     columns as wide as the first rows need
+table     for people: ledger/operate/table.py
 json      an array of objects
 jsonl     an object per line
-csv       with a header
+csv       with a header, for spreadsheets: what would be a formula there has an ' before it
 parquet   by Arrow's own library, if it is installed
+
+What reaches a terminal commands nothing there (ledger/kernel/text.py). In JSON and Parquet each
+text is the one that was recorded, to the last character; in tables and CSV `text.original` gives it
+back.
 """
 
 import csv
@@ -15,15 +19,20 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain, islice
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 from uuid import UUID
 
 import orjson
+import typer
+
+from ledger.kernel.text import csv_cell, json_text
+from ledger.operate import table, terminal
 
 Row = Mapping[str, Any]
-
-WIDTH_ROWS = 100
-"""Rows that a table's column widths are taken from."""
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", help="These columns in the table, separated by commas, all of them."),
+]
 GROUP_ROWS = 10_000
 """Rows in a row group of Parquet: some megabytes in memory."""
 
@@ -41,15 +50,21 @@ class ParquetMissing(Exception):
 
 
 def write(
-    rows: Iterable[Row], columns: Sequence[str], form: Format, out: BinaryIO, shown: Sequence[str]
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    form: Format,
+    out: BinaryIO,
+    shown: Sequence[str],
+    asked: str | None = None,
 ) -> int:
-    """Writes the rows with these columns; a table has only those `shown`. Returns how many."""
+    """Writes the rows with these columns. A table has those `shown`, as far as the terminal has
+    room, or all that the person `asked` for. Returns how many rows there were."""
     counted = _Counted(rows)
     if form is Format.PARQUET:
         _write_parquet(counted, columns, out)
     else:
         parts = {
-            Format.TABLE: lambda: _table(counted, shown),
+            Format.TABLE: lambda: _table(counted, columns, shown, asked, out),
             Format.JSON: lambda: _json(counted, columns),
             Format.JSONL: lambda: _jsonl(counted, columns),
             Format.CSV: lambda: _csv(counted, columns),
@@ -108,7 +123,7 @@ def _jsonl(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
 
 
 def _object(row: Row, columns: Sequence[str]) -> bytes:
-    return orjson.dumps({name: plain(row[name]) for name in columns})
+    return json_text(orjson.dumps({name: plain(row[name]) for name in columns}))
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
@@ -116,25 +131,50 @@ def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([text(row[name]) for name in columns])
+        writer.writerow([_for_spreadsheets(row[name]) for name in columns])
         yield buffer.getvalue().encode()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue().encode()
 
 
-def _table(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
-    lines = ([text(row[name]) for name in columns] for row in rows)
-    first = list(islice(lines, WIDTH_ROWS))
+def _for_spreadsheets(value: object) -> str:
+    """Numbers are numbers, -5 too, and JSON is JSON; what somebody wrote is never a formula."""
+    if value is None or isinstance(value, Decimal | int):
+        return text(value)
+    if isinstance(value, orjson.Fragment | dict | list):
+        return json_text(text(value))
+    return csv_cell(text(value))
+
+
+def _table(
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    shown: Sequence[str],
+    asked: str | None,
+    out: BinaryIO,
+) -> Iterator[bytes]:
+    names = list(shown) if asked is None else _asked_for(asked, columns)
+    iterator = iter(rows)
+    first = list(islice(iterator, 1))
     if not first:
         yield b"no rows\n"
         return
-    widths = [
-        max(len(name), *(len(line[place]) for line in first)) for place, name in enumerate(columns)
-    ]
-    for line in chain([list(columns)], first, lines):
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        yield "  ".join(cells).rstrip().encode() + b"\n"
+    cells = ([text(row[name]) for name in names] for row in chain(first, iterator))
+    width = terminal.width_of(out) if asked is None else None
+    for line in table.lines(names, cells, width=width):
+        yield line.encode() + b"\n"
+
+
+def _asked_for(asked: str, columns: Sequence[str]) -> list[str]:
+    names = [name.strip() for name in asked.split(",")]
+    for name in names:
+        if name not in columns:
+            raise typer.BadParameter(
+                f"there is no column {name!r}; there are: {', '.join(columns)}",
+                param_hint="--columns",
+            )
+    return names
 
 
 def _write_parquet(rows: Iterable[Row], columns: Sequence[str], out: BinaryIO) -> None:
@@ -144,11 +184,11 @@ def _write_parquet(rows: Iterable[Row], columns: Sequence[str], out: BinaryIO) -
     schema = arrow.schema([(name, _arrow_type(arrow, name)) for name in columns])
     with parquet.ParquetWriter(out, schema) as writer:
         while group:
-            table = {
+            cells = {
                 name: [_cell(row[name], schema.field(name).type, arrow) for row in group]
                 for name in columns
             }
-            writer.write_table(arrow.table(table, schema=schema))
+            writer.write_table(arrow.table(cells, schema=schema))
             group = list(islice(iterator, GROUP_ROWS))
 
 

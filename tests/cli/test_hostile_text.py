@@ -1,0 +1,179 @@
+"""Whatever others wrote is shown as text: nothing commands the terminal, and a row is a line."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+from unicodedata import category
+
+import orjson
+import pytest
+from typer.main import get_command
+
+from ledger.cli.main import app
+from ledger.kernel.text import visible
+from ledger.operate.table import cell
+from projections.cli import app as projections_app
+from tests.cli.hostile import ACCOUNT, COMMAND, FAILED, LETTER, ORDER, ROW, TEXT, trade
+from tests.cli.running import Finished, run, run_on_terminal
+from tests.programs.services import running_worker
+
+OF = f"--account {ACCOUNT}"
+PERIOD = "--from 2020-01-01 --to 2120-01-01"
+TABLES = (
+    f"query balances {OF}",
+    f"query orders {OF}",
+    f"query order {ORDER}",
+    f"query fills {OF}",
+    f"query transactions {OF}",
+    f"query fills {OF} --effective-at 2120-01-01",
+    "audit events",
+    "audit commands --status REJECTED",
+    f"audit statement {OF} {PERIOD}",
+)
+"""What has a row to a line below its header, and the same rows as JSON."""
+SAY = "--by x --reason y"
+COMMANDS = (
+    *TABLES,
+    *("up --data", "demo --commands", "serve", "migrate", "doctor", "submit lines.jsonl"),
+    *(f"query allocations {OF}", f"query snapshots {OF}"),
+    *(f"audit trace {COMMAND}", f"audit trace {ORDER}", f"audit explain order {ORDER}"),
+    f"audit explain balance {OF} --asset USDT",
+    f"audit statement {OF} {PERIOD} --format csv",
+    f"audit statement {OF} {PERIOD} --format html",
+    *("audit events --format csv", "audit events --format jsonl"),
+    *("audit rotate-key new.key --lost --reason y", "bus url"),
+    *("audit witness kept --once", "publisher followers"),
+    *("projections generations list", "projections generations settle balances"),
+    "projections generations drop balances",
+    *("audit seal", "audit verify", "audit verify --export exported", "audit prove nobody"),
+    *("audit export --format jsonl exported", "audit check-proof lines.jsonl --head lines.jsonl"),
+    *("commands failed list --all", f"commands failed show {FAILED}"),
+    f"commands failed retry {FAILED} {SAY}",
+    f"commands failed dismiss {FAILED} {SAY}",
+    *("publisher replay --from 1 --subject replay.x", "schema export schemas"),
+    "bus user service --name x --seed lines.jsonl",
+    *("projections status", "projections dead-letters list", "projections verify"),
+    f"projections dead-letters show {LETTER}",
+    f"projections dead-letters retry {LETTER} {SAY}",
+    f"projections dead-letters skip {LETTER} {SAY}",
+    *("projections pause balances", "projections resume balances"),
+    *("projections rebuild balances", "projections rollback balances"),
+)
+"""Every command of ledgerctl, in the order in which they are run."""
+
+
+def leaves(group: Any, before: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, (*before, name))
+        else:
+            yield " ".join((*before, name))
+
+
+def is_harmless(text: str) -> bool:
+    """Without controls, formatting (bidirectional marks among it) and separators of lines."""
+    return all(one == "\n" or category(one) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for one in text)
+
+
+def test_every_command_is_tried() -> None:
+    every = [*leaves(get_command(app)), *leaves(get_command(projections_app), ("projections",))]
+    tried = {name for name in every for one in COMMANDS if f"{one} ".startswith(f"{name} ")}
+    assert sorted(tried) == sorted(every)
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], [TEXT]], ids=["for people", "JSON", "echoed"])
+async def test_no_command_lets_a_text_of_others_command_the_terminal(
+    tmp_path: Path, database_url: str, nats_url: str, more: list[str]
+) -> None:
+    trade(database_url)
+    hostile = orjson.dumps({"type": TEXT, "data": {"account_id": TEXT}})
+    lines = (hostile, b'{"\x9b":1}', TEXT.encode(), b'{"\xe2\x80\xae":1,"\xe2\x80\xae":2}')
+    (tmp_path / "lines.jsonl").write_bytes(b"\n".join(lines))
+
+    async def ledgerctl(*arguments: str) -> Finished:
+        return await run(
+            *arguments,
+            cwd=tmp_path,
+            LEDGER_DATABASE_URL=database_url,
+            LEDGER_NATS_URL=nats_url,
+        )
+
+    async with running_worker(database_url, nats_url):
+        for command in COMMANDS:
+            words = shlex.split(command)
+            runs_on = words[0] in ("up", "demo", "serve")
+            finished = await ledgerctl(*words, *([TEXT] if runs_on else more))
+            assert is_harmless(finished.stdout), (command, finished.stdout)
+            assert is_harmless(finished.stderr), (command, finished.stderr)
+            assert "Traceback" not in finished.stderr
+
+
+async def test_a_row_is_a_line_and_says_what_was_written(tmp_path: Path, database_url: str) -> None:
+    trade(database_url)
+
+    async def ledgerctl(*arguments: str) -> str:
+        finished = await run(*arguments, cwd=tmp_path, LEDGER_DATABASE_URL=database_url)
+        assert finished.exit_code == 0, finished.stderr
+        return finished.stdout
+
+    for table in TABLES:
+        words = shlex.split(table)
+        rows = orjson.loads(await ledgerctl(*words, "--json"))
+        lines = (await ledgerctl(*words)).splitlines()
+        assert len(lines) == 1 + len(rows), table
+        assert not any(line.startswith(ROW) for line in lines), table
+    shown = (await ledgerctl("query", "fills", "--account", str(ACCOUNT))).splitlines()
+    assert cell(TEXT) in shown[1]
+    rows = orjson.loads(await ledgerctl("query", "fills", "--account", str(ACCOUNT), "--json"))
+    assert rows[0]["trade_id"] == TEXT
+    page = await ledgerctl("audit", "statement", *shlex.split(f"{OF} {PERIOD} --format html"))
+    assert _text_of(page).count(visible(TEXT)) >= 3
+
+
+async def test_a_text_stays_a_text_in_a_spreadsheet_and_a_number_a_number(
+    tmp_path: Path, database_url: str
+) -> None:
+    trade(database_url)
+    asked = shlex.split(f"audit statement {OF} {PERIOD} --format csv")
+    finished = await run(*asked, cwd=tmp_path, LEDGER_DATABASE_URL=database_url)
+    assert "'" + visible(TEXT) in finished.stdout.replace('""', '"')
+    assert ",-50," in finished.stdout
+    assert not re.search(r'(^|,)"?=', finished.stdout, re.MULTILINE)
+
+
+async def test_tables_fit_a_terminal_of_eighty_columns(tmp_path: Path, database_url: str) -> None:
+    trade(database_url)
+    for table in (*TABLES, "projections status", "projections dead-letters list"):
+        words = shlex.split(table)
+        shown = await run_on_terminal(
+            *words, cwd=tmp_path, columns=80, LEDGER_DATABASE_URL=database_url
+        )
+        lines = shown.stdout.splitlines()
+        assert len(lines) > 1, table
+        assert [line for line in lines if len(line) > 80] == []
+        whole = await run(*words, cwd=tmp_path, LEDGER_DATABASE_URL=database_url)
+        cells = {part for line in whole.stdout.splitlines() for part in re.split(" {2,}", line)}
+        rows = takewhile(lambda line: not line.startswith("("), lines)  # then what had no room
+        for part in (part for line in rows for part in re.split(" {2,}", line)):
+            assert part in cells or part.endswith("…"), (table, part)
+        if table.startswith("query orders"):
+            assert "no room here)" in " ".join(lines[-2:]), "it was shown on a terminal"
+
+
+class _Texts(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def _text_of(page: str) -> str:
+    parser = _Texts()
+    parser.feed(page)
+    return "".join(parser.texts)

@@ -1,0 +1,86 @@
+"""All commands of ledgerctl, as the command line itself lists them, and arguments for each."""
+
+import importlib.metadata
+from typing import Any
+from uuid import UUID
+
+import typer
+
+from ledger.cli.main import app
+
+NOT_RUN = {
+    "up": "runs until it is stopped",
+    "serve": "runs until it is stopped; tests/roles/test_services.py",
+    "demo": "makes servers and a database of its own",
+    "submit": "asks the command service; it has no database",
+    "bus user": "has no database",
+    "bus url": "has no database",
+    "publisher followers": "has no database",
+    "schema export": "has no database",
+    "audit check-proof": "has no database",
+    "audit rotate-key": "connects as `audit seal` does; needs two keys",
+}
+
+
+def commands() -> list[str]:
+    """Their names, groups first: `audit verify`."""
+    found = _leaves(typer.main.get_command(app), ())
+    for entry_point in importlib.metadata.entry_points(group="ledger.cli"):
+        found += _leaves(typer.main.get_command(entry_point.load()), (entry_point.name,))
+    return sorted(found)
+
+
+def _leaves(command: Any, words: tuple[str, ...]) -> list[str]:
+    if not hasattr(command, "commands"):
+        return [" ".join(words)]
+    return [
+        leaf for name, child in command.commands.items() for leaf in _leaves(child, (*words, name))
+    ]
+
+
+def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
+    """Arguments with which each can be run. Some find nothing, which they say with exit 1."""
+    account = ["--account", str(account_id)]
+    who = ["--by", "ada", "--reason", "a test"]
+    nothing = "00000000-0000-0000-0000-000000000000"
+    day = ["2020-01-01", "2030-01-01"]
+    return {
+        "migrate": [],
+        "doctor": [],
+        "query balances": account,
+        "query orders": account,
+        "query order": [nothing],
+        "query fills": account,
+        "query transactions": account,
+        "query allocations": account,
+        "query snapshots": account,
+        "audit events": [],
+        "audit commands": [],
+        "audit trace": [str(event_id)],
+        "audit statement": [*account, "--from", day[0], "--to", day[1]],
+        "audit seal": [],
+        "audit verify": [],
+        "audit witness": ["kept", "--source", "database", "--once"],
+        "audit prove": [str(event_id)],
+        "audit export": ["--format", "jsonl", "exported"],
+        "audit explain balance": [*account, "--asset", "USDT"],
+        "audit explain order": [nothing],
+        "commands failed list": [],
+        "commands failed show": [nothing],
+        "commands failed retry": [nothing, *who],
+        "commands failed dismiss": [nothing, *who],
+        "publisher replay": ["--from", "1", "--subject", "replay.test"],
+        "projections status": [],
+        "projections pause": ["balances", *who],
+        "projections resume": ["balances", *who],
+        "projections verify": ["balances"],
+        "projections rebuild": ["balances", *who],
+        "projections rollback": ["balances", *who],
+        "projections generations list": [],
+        "projections generations settle": ["balances"],
+        "projections generations drop": ["balances", *who],
+        "projections dead-letters list": [],
+        "projections dead-letters show": [nothing],
+        "projections dead-letters retry": ["--all"],
+        "projections dead-letters skip": [nothing, *who],
+    }

@@ -1,0 +1,52 @@
+"""Logs tell nobody's secrets."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ledger.kernel.masking import masked
+
+SECRETS = {
+    "nats://user:SECRET@host:4222": "nats://***@host:4222",
+    "nats://SECRET@host:4222": "nats://***@host:4222",
+    "nats://u:SECRET@a,nats://u:SECRET@b": "nats://***@a,nats://***@b",
+    "tls://u:SEC/RET@host": "tls://***@host",
+    "nats://u:SEC@RET@host": "nats://***@host",
+    "postgresql://ledger:SECRET@db/ledger": "postgresql://ledger:***@db/ledger",
+    "postgres://me@/db?password=SECRET&host=x": "postgres://me@/db?password=***&host=x",
+    "host=db password='SEC RET' dbname=ledger": "host=db password=*** dbname=ledger",
+}
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_a_text_is_shown_without_its_secrets(text: str) -> None:
+    assert masked(text) == SECRETS[text]
+    assert masked(f"it failed: {text}: again") == f"it failed: {SECRETS[text]}: again"
+
+
+@pytest.mark.parametrize("text", ["http://host:80/x", "me@example.org", "a password is missing"])
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert masked(text) == text
+
+
+def test_no_log_line_tells_a_secret_whoever_writes_it_and_however() -> None:
+    program = """
+import logging, structlog
+from ledger.operate.logging import configure
+configure("test")
+url = "nats://user:SECRET@host"
+structlog.get_logger().info("connecting", url=url, all=[{"url": url}], error=ValueError(url))
+logging.getLogger("library").warning("cannot reach %s", url)
+try:
+    raise OSError(url)
+except OSError:
+    structlog.get_logger().exception("failed")
+    logging.getLogger("library").exception("failed")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    lines = done.stderr.decode().splitlines()
+    assert [json.loads(line)["service"] for line in lines] == ["test"] * 4
+    assert "SECRET" not in done.stderr.decode()
+    assert done.stderr.decode().count("nats://***@host") >= 6
