@@ -31,7 +31,7 @@ from benchmarks.event_mix import EventMix, append_mix
 from benchmarks.harness import migrated_database, peer_environment, quiet, report, take_turns
 from ledger.eventstore import reader
 from ledger.nouns.orders.events import OrderEvent
-from projections.cli.rebuilding import MOST_PROCESSES
+from projections.cli.rebuild import MOST_PROCESSES
 from projections.engine.builds import generations, parallel_fill
 from projections.engine.builds.parallel_fill import BulkLimits, Target
 from projections.engine.connection import connect

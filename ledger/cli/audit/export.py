@@ -37,7 +37,7 @@ def export(
     import psycopg
 
     from ledger.audit.export import export as exporting
-    from ledger.cli.audit.verifying import progress
+    from ledger.cli.audit.verify import progress
     from ledger.eventstore import reader
     from ledger.operate.servers import database
     from ledger.operate.settings import load
