@@ -24,7 +24,7 @@ import orjson
 from ledger.audit.export import beancount
 from ledger.audit.export.export import BEANCOUNT_FILE, FORMAT, MANIFEST
 from ledger.audit.export.files import READERS, CannotExport, read_jsonl
-from ledger.audit.export.received import UnreadableExport, opened, size_and_digest
+from ledger.audit.export.reader import UnreadableExport, opened, size_and_digest
 from ledger.audit.prove import kept_heads
 from ledger.audit.prove.canonical import jcs
 from ledger.audit.prove.kept_heads import Comparison
