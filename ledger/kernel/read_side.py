@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from projections.claims import Claim
+    from projections.claims import ReadModelClaim
     from projections.questions.question import Question
 
 QUESTIONS, CLAIMS = "ledger.questions", "ledger.claims"
@@ -41,9 +41,9 @@ def question(name: str) -> "Question[Any]":
     return found
 
 
-def claims() -> "list[Claim]":
+def claims() -> "list[ReadModelClaim]":
     """What must hold of the read models, with the queries that would find the faults."""
-    found: list[Claim] = []
+    found: list[ReadModelClaim] = []
     for entry_point in importlib.metadata.entry_points(group=CLAIMS):
         found += entry_point.load()()
     return found

@@ -98,8 +98,8 @@ def check_of(
 def main() -> None:
     """Exit code 0 if the service named on the command line is ready, 1 if it is not or cannot be
     asked."""
-    from ledger.cli.errors import explain
     from ledger.operate import terminal
+    from ledger.operate.errors import explain
 
     try:
         ready = _asked(sys.argv[1:], load())

@@ -37,7 +37,7 @@ async def retry(
     timeout: float,
 ) -> Outcome:
     """The command's new outcome; UNKNOWN when none came within `timeout` seconds. Raises
-    NotSettled, NotSent."""
+    NotWaiting, NotSent."""
     last = failed_commands.of_command(database, command_id)[-1]
     if last.status != RETRIED or last.outcome is not None:
         failed_commands.settle(database, command_id, "RETRIED", by=by, reason=reason)

@@ -12,7 +12,7 @@ import pytest
 
 from ledger.audit.prove import sealer_lease, seals
 from ledger.audit.prove.sealer import CannotSeal, Sealer, SealerOptions, seal_all, seal_block
-from ledger.audit.prove.sealer_lease import Fenced
+from ledger.audit.prove.sealer_lease import SealerFenced
 from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.verify import verify
 from ledger.bus.seal_stream import SEALS_SUBJECT
@@ -127,7 +127,7 @@ def test_a_sealer_that_was_overtaken_seals_nothing(connection: psycopg.Connectio
     connection.execute("UPDATE event_projections SET updated_at = '-infinity'")
     second = sealer_lease.claim(connection, "second")
     assert second is not None
-    with pytest.raises(Fenced):
+    with pytest.raises(SealerFenced):
         seal_block(connection, first, BY_COUNT)
     assert seals.head(connection) is None
     assert seal_block(connection, second, BY_COUNT) is not None
@@ -137,7 +137,7 @@ def test_a_paused_sealer_seals_nothing(connection: psycopg.Connection[Any]) -> N
     history.append(connection, 8)
     sealer_lease.read_or_begin(connection)
     connection.execute("UPDATE event_projections SET status = 'PAUSED'")
-    with pytest.raises(Fenced):
+    with pytest.raises(SealerFenced):
         list(seal_all(connection, BY_COUNT))
     assert sealer_lease.claim(connection, "anybody") is None
     assert seals.head(connection) is None

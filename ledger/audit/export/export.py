@@ -20,11 +20,11 @@ from typing import Any, cast
 import orjson
 import psycopg
 
-from ledger.audit.ask.printed_events import rows
 from ledger.audit.export import beancount
 from ledger.audit.export.files import WRITERS, CannotExport, Format, Values, read_jsonl
 from ledger.audit.prove import seals
 from ledger.audit.prove.canonical import values
+from ledger.audit.prove.printed_events import rows
 from ledger.eventstore import reader
 from ledger.kernel import money
 

@@ -31,12 +31,12 @@ _KEYS = """
 def rotate(
     connection: psycopg.Connection[Any], old: Ed25519PrivateKey, new: Ed25519PrivateKey, reason: str
 ) -> Seal:
-    """Puts the new key in force, signed by the old one. Raises CannotSeal or Fenced."""
+    """Puts the new key in force, signed by the old one. Raises CannotSeal or SealerFenced."""
     return _change(connection, "rotated", old, new, reason)
 
 
 def replace_lost(connection: psycopg.Connection[Any], new: Ed25519PrivateKey, reason: str) -> Seal:
-    """Puts the new key in force in place of one that is lost. Raises CannotSeal or Fenced."""
+    """Puts the new key in force in place of one that is lost. Raises CannotSeal or SealerFenced."""
     return _change(connection, "lost", None, new, reason)
 
 
@@ -52,7 +52,7 @@ def _change(
     while True:
         try:
             return _append(connection, change, old, new, reason)
-        except fence.Fenced:  # the service has just sealed a block: go on behind it
+        except fence.SealerFenced:  # the service has just sealed a block: go on behind it
             if paused(connection):
                 raise
 

@@ -27,13 +27,13 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from uuid_utils.compat import uuid7
 
-from ledger.audit.ask.printed_events import rows
 from ledger.audit.prove import journal, seals
 from ledger.audit.prove import sealer_lease as fence
 from ledger.audit.prove.canonical import leaf_hash
 from ledger.audit.prove.keys import load_private
 from ledger.audit.prove.merkle import root
-from ledger.audit.prove.sealer_lease import Fenced, Progress
+from ledger.audit.prove.printed_events import rows
+from ledger.audit.prove.sealer_lease import Progress, SealerFenced
 from ledger.audit.prove.seals import Seal
 from ledger.eventstore import reader
 from ledger.operate.settings import Settings
@@ -91,7 +91,7 @@ def seal_all(connection: psycopg.Connection[Any], options: SealerOptions) -> Ite
     while True:
         try:
             seal = seal_block(connection, fence.read_or_begin(connection), options, at_once=True)
-        except Fenced:  # the service sealed this block: go on behind it
+        except SealerFenced:  # the service sealed this block: go on behind it
             if paused(connection):
                 raise
             continue
@@ -110,7 +110,7 @@ def seal_block(
 ) -> Seal | None:
     """Seals the next block in a transaction of its own; None if there is none that is whole. With
     `at_once` a block is whole as soon as it has one event or record. `remembered` are seals that
-    were made before, and still have to be there. Raises Fenced or CannotSeal."""
+    were made before, and still have to be there. Raises SealerFenced or CannotSeal."""
     started = time.monotonic()
     with connection.transaction():
         # A seal that was published must not be lost with the server.
@@ -206,7 +206,7 @@ def head_to_go_on_from(connection: psycopg.Connection[Any], progress: Progress) 
     return before
 
 
-def _records(connection: psycopg.Connection[Any]) -> journal.Block:
+def _records(connection: psycopg.Connection[Any]) -> journal.JournalBlock:
     """The records beside the log that the next seal stands for. Raises CannotSeal."""
     try:
         return journal.next_block(connection, seals.journaled(connection))
@@ -337,7 +337,7 @@ class Sealer:
                     fence.heartbeat(connection, progress)
                     said = time.monotonic()
                 self._stop.wait(LOOK_SECONDS)
-            except Fenced:
+            except SealerFenced:
                 progress, news = self._still_mine(connection), True
                 if progress is None:
                     self._tell(None)

@@ -19,7 +19,7 @@ HEARTBEAT_SECONDS = 3.0
 """How often a sealer that has nothing to seal says that it is there."""
 
 
-class Fenced(Exception):
+class SealerFenced(Exception):
     """Another sealer was faster, or the sealer was paused."""
 
 
@@ -96,11 +96,13 @@ def read_or_begin(connection: psycopg.Connection[Any]) -> Progress:
 
 
 def hold(connection: psycopg.Connection[Any], progress: Progress) -> None:
-    """Keeps the row as it is until the end of the caller's transaction. Raises Fenced if it is not
-    as the caller knows it."""
+    """Keeps the row as it is until the end of the caller's transaction. Raises SealerFenced if it
+    is not as the caller knows it."""
     row = connection.execute(_HOLD, vars(progress)).fetchone()
     if row is None or row[0] != progress.position:
-        raise Fenced(f"the seals are no longer at position {progress.position}, or not for us")
+        raise SealerFenced(
+            f"the seals are no longer at position {progress.position}, or not for us"
+        )
 
 
 def advance(
@@ -111,17 +113,19 @@ def advance(
     event_id: str | None,
     rate: float,
 ) -> Progress:
-    """Moves the progress, inside the transaction of the seal. Raises Fenced."""
+    """Moves the progress, inside the transaction of the seal. Raises SealerFenced."""
     values = vars(progress) | {"to": to, "event_id": event_id, "rate": round(rate, 1)}
     if connection.execute(_ADVANCE, values).rowcount != 1:
-        raise Fenced(f"the seals are no longer at position {progress.position}, or not for us")
+        raise SealerFenced(
+            f"the seals are no longer at position {progress.position}, or not for us"
+        )
     return replace(progress, position=to)
 
 
 def heartbeat(connection: psycopg.Connection[Any], progress: Progress) -> None:
-    """Says that the owner is there. Raises Fenced."""
+    """Says that the owner is there. Raises SealerFenced."""
     if connection.execute(_HEARTBEAT, vars(progress)).rowcount != 1:
-        raise Fenced(f"the seals are no longer for {progress.owner}")
+        raise SealerFenced(f"the seals are no longer for {progress.owner}")
 
 
 def fail(connection: psycopg.Connection[Any], progress: Progress, message: str) -> None:

@@ -54,7 +54,7 @@ class AlreadyRunning(Exception):
 
 
 @dataclass(frozen=True)
-class Progress:
+class BuildProgress:
     """How far a shadow is, and how fast. `phase`: one of builds.py, FOLDING first."""
 
     projection_name: str
@@ -75,7 +75,7 @@ class Limits:
     swap_patience_seconds: float = 60.0
 
 
-OnProgress: TypeAlias = Callable[[Progress], None]
+OnProgress: TypeAlias = Callable[[BuildProgress], None]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Live:
     last_event_id: UUID | None
 
 
-def no_progress(progress: Progress) -> None:
+def no_progress(progress: BuildProgress) -> None:
     """For callers that show none."""
 
 
@@ -144,7 +144,7 @@ class Shadow:
         *,
         logged: bool,
         on_progress: OnProgress,
-        kept: catalogue.Kept | None = None,
+        kept: catalogue.KeptBuild | None = None,
         filled: tuple[int, int] | None = None,
     ) -> None:
         """`filled`: (position, events handled) of tables that are there and are not kept."""
@@ -236,7 +236,7 @@ class Shadow:
 
     def _show(self, phase: str) -> None:
         self._on_progress(
-            Progress(
+            BuildProgress(
                 self.projection.name, self.position, self._target, self._rate(self.position), phase
             )
         )
