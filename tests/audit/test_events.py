@@ -45,7 +45,10 @@ def some(connection: psycopg.Connection[Any]) -> RecordedEvent:
 def filters(some: RecordedEvent) -> dict[str, tuple[EventCriteria, str, str]]:
     """By what the page for auditors calls it: the filter, its condition in SQL, its index."""
     account = f"(stream_id = '{some.stream_id}' OR event_data->>'account_id' = '{some.stream_id}')"
-    hour = some.occurred_at + timedelta(minutes=10)
+    return of_things(some, account) | of_ranges(some) | of_payloads(some, account)
+
+
+def of_things(some: RecordedEvent, account: str) -> dict[str, tuple[EventCriteria, str, str]]:
     return {
         "stream": (
             EventCriteria(stream_id=some.stream_id),
@@ -89,6 +92,12 @@ def filters(some: RecordedEvent) -> dict[str, tuple[EventCriteria, str, str]]:
             "event_store_causation",
         ),
         "id": (EventCriteria(event_id=some.id), "id = '{id}'", "event_store_id_key"),
+    }
+
+
+def of_ranges(some: RecordedEvent) -> dict[str, tuple[EventCriteria, str, str]]:
+    hour = some.occurred_at + timedelta(minutes=10)
+    return {
         "positions": (
             EventCriteria(after=100, before=200),
             "position > 100 AND position < 200",
@@ -104,6 +113,11 @@ def filters(some: RecordedEvent) -> dict[str, tuple[EventCriteria, str, str]]:
             f"occurred_at >= '{{occurred_at}}' AND occurred_at < '{hour}'",
             "event_store_occurred",
         ),
+    }
+
+
+def of_payloads(some: RecordedEvent, account: str) -> dict[str, tuple[EventCriteria, str, str]]:
+    return {
         "account and payload": (
             EventCriteria(
                 account_id=some.stream_id,
