@@ -1,6 +1,6 @@
 """Sends commands that failed to the worker again, for an operator.
 
-    settle      RETRIED: the FAILED outcome is gone, the command can be decided anew (ledger/failed)
+    settle      RETRIED: the FAILED outcome is gone, the command can be decided anew
     send        its message as it came, in the operator's name: who sends answers for it, and whose
                 command it was stays in its row
     wait        for the new outcome; it is also there for whoever asks for it

@@ -12,7 +12,7 @@
 
 States are kept from batch to batch, at most `capacity` streams, least recently used dropped
 first. What is here is never trusted beyond the log: the commit checks that nobody else appended
-to a stream the batch has read (`application.py`).
+to a stream the batch has read (`ledger.py`).
 """
 
 from collections import OrderedDict, deque

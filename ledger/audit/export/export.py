@@ -6,7 +6,7 @@
 
 The manifest has every seal whose block the range touches. A block that the range only touches is
 completed by the leaf hashes of its other events, so that its root can be made again from the file
-(verify_export.py). The manifest is written last: a directory without one is not a whole export.
+(verify.py). The manifest is written last: a directory without one is not a whole export.
 """
 
 from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@
     books    a Beancount file is made again from the events and compared
 
 What was exported before it was sealed is held by the file's hash only, and counted as not sealed.
-The export is somebody else's: it is read with care (received.py), and nothing is written into it.
+The export is somebody else's: it is read with care (reader.py), and nothing is written into it.
 """
 
 import csv

@@ -2,7 +2,7 @@
 
 Nobody else writes it, so it needs no fence: a row of projection_builders keeps two of them from
 working on the same projection. A build that is `kept` has a row in projection_generations
-(builds.py) which moves with its rows, and can be gone on with after any interruption; one that is
+(catalogue.py) which moves with its rows, and can be gone on with after any interruption; one that is
 not, a verification's, starts from empty tables at position 1 and is dropped by the next that comes.
 """
 
@@ -55,7 +55,7 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True)
 class BuildProgress:
-    """How far a shadow is, and how fast. `phase`: one of builds.py, FOLDING first."""
+    """How far a shadow is, and how fast. `phase`: one of catalogue.py, FOLDING first."""
 
     projection_name: str
     position: int

@@ -2,7 +2,7 @@
 
     verify      fold all events anew into tables of our own, up to the live checkpoint; compare;
                 drop them. The live rows are only read.
-    rebuild     the same into the next generation: fold (filling.py, then shadow.py), make the
+    rebuild     the same into the next generation: fold (fill.py, then candidate.py), make the
                 secondary indexes, compare; then, if nothing differs, swap and settle (swap.py)
 
 Comparing needs both builds at one same position although the live one moves on. One repeatable
