@@ -1,7 +1,7 @@
 """Events of the log, by whatever an auditor can say of them.
 
     with reading(url) as connection:
-        for event in find(connection, EventFilter(account_id=A, event_types=("order.filled",))):
+        for event in find(connection, EventCriteria(account_id=A, event_types=("order.filled",))):
             ...
 
 Answers come in position order, oldest or newest first, and are streamed: memory holds a few

@@ -2,8 +2,9 @@
 
 Nobody else writes it, so it needs no fence: a row of projection_builders keeps two of them from
 working on the same projection. A build that is `kept` has a row in projection_generations
-(catalogue.py) which moves with its rows, and can be gone on with after any interruption; one that is
-not, a verification's, starts from empty tables at position 1 and is dropped by the next that comes.
+(catalogue.py) which moves with its rows, and can be gone on with after any interruption; one that
+is not, a verification's, starts from empty tables at position 1 and is dropped by the next that
+comes.
 """
 
 import gc
