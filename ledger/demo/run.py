@@ -31,6 +31,7 @@ from ledger.demo.service import source_of
 from ledger.demo.temporary import Running, temporary_ledger
 from ledger.eventstore import reader
 from ledger.operate import processes
+from ledger.operate.database import connect
 from ledger.operate.settings import Settings
 
 SECONDS_PER_COMMAND = 0.02
@@ -63,7 +64,7 @@ def run(settings: Settings, commands: int, progress: Progress) -> dict[str, Any]
     with temporary_ledger(settings) as ledger:
         with (
             witness.witness(ledger) as heads,
-            psycopg.connect(ledger.database_url, autocommit=True) as connection,
+            connect(ledger.database_url, "demo") as connection,
         ):
             tallies = _trade(ledger, connection, commands, progress)
             progress.step("waiting for the read models")

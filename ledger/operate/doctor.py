@@ -21,9 +21,11 @@ from ledger.bus.connection import COMMANDS_STREAM
 from ledger.bus.security import BusSecurity
 from ledger.operate import records_examination, seals_examination, servers
 from ledger.operate import schema as database
+from ledger.operate.database import UnsupportedPostgres, connect
 from ledger.operate.findings import Finding
 from ledger.operate.settings import Settings
 from ledger.programs.command_room import FILLING
+from ledger.programs.registry import Places, find, names
 
 OLDEST_NATS = (2, 10)
 NATS_TIMEOUT_SECONDS = 3
@@ -59,7 +61,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     try:
         with servers.database(settings) as url:
             yield from _database(url, settings)
-    except (servers.NotRunning, database.SchemaError) as error:
+    except (servers.NotRunning, database.SchemaError, UnsupportedPostgres) as error:
         yield Finding("postgresql", "fail", _one_line(error))
     except psycopg.Error as error:
         yield Finding(
@@ -73,6 +75,27 @@ def examine(settings: Settings) -> Iterator[Finding]:
     except (nats.errors.Error, OSError) as error:
         message = _one_line(error) or type(error).__name__
         yield Finding("nats", "fail", message, "Start it, or correct LEDGER_NATS_URL.")
+    yield _programs(Places(settings))
+
+
+def _programs(places: Places) -> Finding:
+    working = [name for name in names() if _works(name, places)]
+    missing = [name for name in names() if name not in working]
+    if missing:
+        return Finding(
+            "programs",
+            "warn",
+            f"not at work: {', '.join(missing)}",
+            f"Start what should be: {', '.join(f'ledgerctl serve {name}' for name in missing)}.",
+        )
+    return Finding("programs", "ok", f"{', '.join(working)} are at work")
+
+
+def _works(name: str, places: Places) -> bool:
+    try:
+        return find(name).ready(places)
+    except servers.NotRunning:
+        return False
 
 
 def _python() -> Finding:
@@ -95,7 +118,7 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _database(url: str, settings: Settings) -> Iterator[Finding]:
-    with database.connect(url) as connection:
+    with connect(url, "doctor") as connection:
         number = connection.info.server_version
         where = f"{connection.info.dbname} at {connection.info.host or 'the local socket'}"
         yield Finding("postgresql", "ok", f"PostgreSQL {number // 10_000}, database {where}")

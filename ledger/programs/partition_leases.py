@@ -81,7 +81,7 @@ class Leases:
 
     def __init__(self, database_url: str, lease_seconds: float) -> None:
         self.worker = uuid7()
-        self._database = OneConnection(database_url)
+        self._database = OneConnection(database_url, "partitions")
         self._lease_seconds = lease_seconds
         self._one_at_a_time = Lock()
 

@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -40,9 +41,12 @@ from ledger.eventstore import reader
 from ledger.eventstore.connection import OneConnection
 from ledger.eventstore.reader import RecordedEvent
 from ledger.operate import metrics
-from ledger.operate.schema import check_schema
+from ledger.operate.roles import PROJECTOR
 from ledger.operate.settings import Settings
 from ledger.programs.consumer_guard import consumers_guarded
+from ledger.programs.process import run_in_loop
+from ledger.programs.readiness import followed
+from ledger.programs.registry import Places, Program
 from ledger.subscriptions import publisher_claim
 from ledger.subscriptions.publisher_claim import Claim, Overtaken
 from ledger.subscriptions.retry import FIRST_RETRY_SECONDS, Patience
@@ -73,7 +77,7 @@ class Publisher:
         self._nats_url = nats_url
         self._settings = settings
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        self._database = OneConnection(database_url)
+        self._database = OneConnection(database_url, "publisher")
         self._in_use = asyncio.Lock()
         self._stop = asyncio.Event()
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
@@ -86,13 +90,11 @@ class Publisher:
         self._wakeup.ring()
 
     async def run(self) -> None:
-        """Publishes until `stop`. The loss of a server does not end it. Raises SchemaError at
-        the start if the database is not the one this code needs."""
+        """Publishes until `stop`. The loss of a server does not end it."""
         with metrics.publisher(self._database_url):
             await self._run_until_stopped()
 
     async def _run_until_stopped(self) -> None:
-        await self._patience.until_done(lambda: check_schema(self._database_url))
         connection: bus.Connection | None = None
         listening = asyncio.create_task(self._wakeup.listen())
         try:
@@ -298,3 +300,16 @@ class _Progress:
         now = asyncio.get_running_loop().time()
         seconds, self._since = now - self._since, now
         return events / seconds if seconds > 0 else None
+
+
+def _serve(places: Places, stop: threading.Event) -> None:
+    run_in_loop(Publisher(places.database_url, places.nats_url, places.settings), stop)
+
+
+PROGRAM = Program(
+    name="publisher",
+    summary="publishes each event of the log, once and in order",
+    role=PROJECTOR,
+    ready=lambda places: followed(places, ["publisher"]),
+    run=_serve,
+)

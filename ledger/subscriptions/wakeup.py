@@ -13,7 +13,7 @@ import structlog
 from psycopg import sql
 
 from ledger.eventstore.reader import NOTIFY_CHANNEL
-from ledger.operate.schema import CONNECT_TIMEOUT_SECONDS
+from ledger.operate.database import connect_async
 
 RECONNECT_SECONDS = 1.0
 """Pause between two tries to listen again; the poll stands in meanwhile."""
@@ -47,9 +47,7 @@ class Wakeup:
         """Rings at every append, until cancelled."""
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
-                ) as connection:
+                async with await connect_async(self._database_url, "listener") as connection:
                     channel = sql.Identifier(NOTIFY_CHANNEL)
                     await connection.execute(sql.SQL("LISTEN {}").format(channel))
                     self.ring()

@@ -160,9 +160,10 @@ def _answer(
     moment: Mapping[str, str | None],
     form: Mapping[str, Any],
 ) -> None:
-    import psycopg
 
     from ledger.eventstore.moments import InvalidMoment
+    from ledger.eventstore.session import of_one_moment
+    from ledger.operate.database import connect
     from ledger.operate.servers import database
     from ledger.operate.settings import load
     from projections.questions import answers
@@ -173,11 +174,10 @@ def _answer(
         raise typer.BadParameter(
             "--min-position and --after are about the present: leave out the past moment"
         )
-    with database(settings) as url, psycopg.connect(url) as connection:
+    with database(settings) as url, connect(url, "query") as connection:
         if page["min_position"] is not None:
             _wait_for(connection, question, page["min_position"], settings.query_wait_seconds)
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
+        of_one_moment(connection)
         try:
             if past is not None:
                 then = answers.moment_of(connection, question, past, **moment)

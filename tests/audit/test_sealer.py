@@ -16,7 +16,9 @@ from ledger.audit.prove.sealer_lease import Fenced
 from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.verify import verify
 from ledger.bus.seal_stream import SEALS_SUBJECT
+from ledger.operate.settings import load
 from ledger.programs import seals as seal_service
+from ledger.programs.registry import Places
 from tests.audit import history
 
 BY_COUNT = SealerOptions(block_events=8, block_age_seconds=3600, key=history.KEY)
@@ -259,7 +261,9 @@ async def test_new_heads_are_published(
     heads = await listener.subscribe(SEALS_SUBJECT)
     await listener.flush()
     stop = threading.Event()
-    service = threading.Thread(target=seal_service.serve, args=(database_url, stop))
+    service = threading.Thread(
+        target=seal_service.PROGRAM.run, args=(Places(load(), database_url), stop)
+    )
     service.start()
     try:
         history.append(connection, 5)

@@ -36,14 +36,13 @@ from ledger.audit.prove.merkle import root
 from ledger.audit.prove.sealer_lease import Fenced, Progress
 from ledger.audit.prove.seals import Seal
 from ledger.eventstore import reader
+from ledger.operate.database import connect
 from ledger.operate.settings import Settings
 
 LOOK_SECONDS = 0.5
 """Pause between two looks when nothing is to be sealed: small beside the age of a block."""
 RETRY_SECONDS = 1.0
 """Pause before a lost database, or a log that cannot be sealed, is tried again."""
-CONNECT_TIMEOUT_SECONDS = 5
-"""Long enough for a busy server, short enough to try a restarted one again soon."""
 
 _log = structlog.get_logger(__name__)
 
@@ -298,12 +297,7 @@ class Sealer:
         """Returns when `stop` is set."""
         while not self._stop.is_set():
             try:
-                with psycopg.connect(
-                    self._database_url,
-                    autocommit=True,
-                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                    application_name="ledger seals",
-                ) as connection:
+                with connect(self._database_url, "seals") as connection:
                     self._serve(connection)
             except psycopg.OperationalError as error:
                 _log.warning("seals.database_lost", error=" ".join(str(error).split()))

@@ -33,6 +33,8 @@ from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding, Verdict
 from ledger.eventstore import reader
+from ledger.eventstore.session import of_one_moment
+from ledger.operate.database import connect
 
 SEALS_AT_ONCE = 32
 """Seals whose events are read by one query, and the unit of work of a process."""
@@ -270,9 +272,8 @@ _of_this_process: psycopg.Connection[Any] | None = None
 
 @contextmanager
 def _at_one_moment(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(database_url, application_name="ledger verify") as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
+    with connect(database_url, "verify") as connection:
+        of_one_moment(connection)
         yield connection
 
 
@@ -293,9 +294,8 @@ def _pool(database_url: str, snapshot: str, processes: int) -> Iterator[ProcessP
 
 def _join_snapshot(database_url: str, snapshot: str) -> None:
     global _of_this_process
-    connection = psycopg.connect(database_url, application_name="ledger verify")
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
+    connection = connect(database_url, "verify")
+    of_one_moment(connection)
     connection.execute(b"SET TRANSACTION SNAPSHOT '" + snapshot.encode() + b"'")
     _of_this_process = connection
 

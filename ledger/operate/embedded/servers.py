@@ -36,6 +36,7 @@ from uuid import uuid4
 import psycopg
 
 from ledger.operate import processes
+from ledger.operate.database import connect
 from ledger.operate.embedded import programs as embedded_programs
 from ledger.operate.embedded import root
 from ledger.operate.embedded.directory import (
@@ -239,7 +240,7 @@ class EmbeddedPostgres(_Server):
 
     def _ready(self) -> bool:
         try:
-            with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            with connect(self._url("postgres"), "start") as connection:
                 databases = connection.execute("SELECT datname FROM pg_database").fetchall()
                 if ("ledger",) not in databases:
                     connection.execute("CREATE DATABASE ledger")
