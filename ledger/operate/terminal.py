@@ -94,10 +94,15 @@ def watched() -> Iterator[Callable[[Page], None]]:
 
 
 def say_table(
-    names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[str] = ()
+    names: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Collection[str] = (),
+    wide: bool = False,
 ) -> None:
-    """Says rows, one to a line."""
-    for line in table.lines(names, rows, width=width_of(sys.stdout), right=right):
+    """Says rows, one to a line; all columns of them, if it shall be `wide`."""
+    width = None if wide else width_of(sys.stdout)
+    for line in table.lines(names, rows, width=width, right=right):
         _write(sys.stdout, line + "\n")  # laid out, and escaped
 
 
