@@ -7,8 +7,8 @@ import threading
 import structlog
 from prometheus_client import REGISTRY
 
+from ledger.subscriptions.lease import LeaseOptions
 from projections import settings
-from projections.engine.lease import LeaseOptions
 from projections.engine.live.crew import Crew
 from projections.engine.live.worker import WorkerOptions
 from projections.engine.metrics import StatusCollector

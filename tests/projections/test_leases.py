@@ -11,10 +11,10 @@ import pytest
 from ledger.operate import roles
 from ledger.operate.database_url import acting_as
 from ledger.operate.readiness import projections as projections_ready
-from projections.engine import checkpoint, lease
+from ledger.subscriptions import checkpoint, lease
+from ledger.subscriptions.checkpoint import Checkpoint, Fenced
 from projections.engine import pause as control
 from projections.engine.builds import catalogue
-from projections.engine.checkpoint import Checkpoint, Fenced
 from projections.engine.connection import connect
 from projections.engine.operator_events import Deed
 from projections.read_models import balances, orders
