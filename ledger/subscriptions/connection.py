@@ -50,5 +50,6 @@ def until_stopped(
             with connect(database_url, purpose) as connection:
                 work(connection)
         except tries_again as error:
-            on_trouble(error)
-            backoff.wait(stop)
+            if not stop.is_set():
+                on_trouble(error)
+                backoff.wait(stop)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import nats
@@ -259,12 +259,15 @@ def test_nobody_else_moves_or_holds_the_sealers_row(
 ) -> None:
     history.append(connection, 9)
     history.seal(connection)
+    assert claimed(connection, "sealer") is not None
     connection.execute(f"SET ROLE {role}".encode())
     for statement in (
         "UPDATE event_projections SET last_processed_position = 0",
         "SELECT FROM event_projections WHERE projection_name = 'seals' FOR UPDATE",
     ):
         connection.execute(statement.encode())
+    with suppress(psycopg.errors.InsufficientPrivilege):
+        connection.execute("UPDATE projection_leases SET leased_until = NULL, owner = 'nobody'")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("UPDATE event_projections SET projection_name = 'seals'")
     connection.execute("RESET ROLE")
@@ -272,6 +275,10 @@ def test_nobody_else_moves_or_holds_the_sealers_row(
         "SELECT last_processed_position FROM event_projections WHERE projection_name = 'seals'"
     ).fetchone()
     assert found == (9,)
+    lease_of_sealer = connection.execute(
+        "SELECT owner, leased_until > now() FROM projection_leases WHERE projection_name = 'seals'"
+    ).fetchone()
+    assert lease_of_sealer == ("sealer", True)
 
 
 async def test_new_heads_are_published(
