@@ -12,10 +12,10 @@ from ledger.operate import roles
 from ledger.operate.database_url import acting_as
 from ledger.operate.settings import Settings
 from ledger.programs.registry import Places, find
-from projections.engine import checkpoint, lease
+from ledger.subscriptions import checkpoint, lease
+from ledger.subscriptions.checkpoint import Checkpoint, Fenced
 from projections.engine import pause as control
 from projections.engine.builds import catalogue
-from projections.engine.checkpoint import Checkpoint, Fenced
 from projections.engine.connection import connect
 from projections.engine.operator_events import Deed
 from projections.read_models import balances, orders

@@ -24,7 +24,7 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ledger.audit.prove import kept_heads, sealer_lease, seals, tampering
+from ledger.audit.prove import kept_heads, seals, tampering
 from ledger.audit.prove.blocks import BlocksCheck, Difference, check_blocks
 from ledger.audit.prove.kept_heads import Comparison
 from ledger.audit.prove.records import verify_records
@@ -35,6 +35,7 @@ from ledger.audit.prove.verdict import Finding, Verdict
 from ledger.eventstore import reader
 from ledger.eventstore.session import of_one_moment
 from ledger.operate.database import connect
+from ledger.subscriptions import checkpoint
 
 SEALS_AT_ONCE = 32
 """Seals whose events are read by one query, and the unit of work of a process."""
@@ -222,7 +223,7 @@ def _held_outside(
 
 
 def _against_progress(connection: psycopg.Connection[Any], sealed_end: int) -> list[Finding]:
-    sealer = sealer_lease.read(connection)
+    sealer = checkpoint.read(connection, seals.PROJECTION)
     reached = sealer.position if sealer else sealed_end
     if reached > sealed_end:
         message = f"the sealer had reached position {reached}, but the seals end at {sealed_end}"
