@@ -38,6 +38,7 @@ from ledger.bus.connection import (
     SECONDS_PER_DAY,
     Connection,
 )
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
 
 COMMANDS_CONSUMER = "ledger-worker"
@@ -54,7 +55,7 @@ _NO_ROOM = 10047
 _log = structlog.get_logger(__name__)
 
 
-class NoRoomForCommands(nats.errors.Error):
+class NoRoomForCommands(LedgerError, nats.errors.Error):
     """The server has less storage than the stream may take."""
 
 

@@ -23,6 +23,7 @@ from nats.js import JetStreamContext, api
 from ledger.bus.command_subjects import ANONYMOUS
 from ledger.bus.security import BusSecurity, inbox_prefix
 from ledger.bus.wire import take_in_bulk
+from ledger.kernel.errors import LedgerError
 
 COMMANDS_STREAM = "LEDGER_COMMANDS"
 OUTCOMES_SUBJECT = "ledger.outcomes.get"
@@ -53,7 +54,7 @@ MESSAGE_TOO_LARGE = 10054
 _log = structlog.get_logger(__name__)
 
 
-class UnusableSubject(ValueError):
+class UnusableSubject(LedgerError, ValueError):
     """Nothing can or may be published to the subject."""
 
 

@@ -20,6 +20,7 @@ from nats.js import JetStreamContext, api
 from ledger.bus.connection import SECONDS_PER_DAY
 from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
 
 EVENTS_STREAM = "LEDGER_EVENTS"
@@ -33,11 +34,11 @@ _NO_ROOM = 10047
 _log = structlog.get_logger(__name__)
 
 
-class NotOurStream(Exception):
+class NotOurStream(LedgerError):
     """LEDGER_EVENTS has events that this event store does not have."""
 
 
-class NoRoomForEvents(Exception):
+class NoRoomForEvents(LedgerError):
     """The server has less storage than the stream may take."""
 
 

@@ -19,6 +19,7 @@ from ledger.bus.connection import is_subject_token
 from ledger.eventstore.codec import UndecodableEvent, UnknownEventType, decode, encode
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.command import SPECVERSION
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.nouns import ACCOUNTS, EVENTS, FAMILIES, NOUN_OF_STREAM
 
@@ -32,7 +33,7 @@ NOBODY = "none"
 SCHEMA_PREFIX = "urn:trading-ledger:event"
 
 
-class UnreadableEvent(ValueError):
+class UnreadableEvent(LedgerError, ValueError):
     """A message that is no event of this ledger."""
 
 

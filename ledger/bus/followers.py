@@ -20,6 +20,7 @@ from ledger.bus import connection as bus
 from ledger.bus.command_subjects import ANONYMOUS
 from ledger.bus.permission_errors import Denials
 from ledger.client.follower_claim import Kept, Record
+from ledger.kernel.errors import LedgerError
 
 FOLLOWERS_STREAM = "LEDGER_FOLLOWERS"
 FOLLOWERS_PREFIX = "ledger.followers"
@@ -33,7 +34,7 @@ _WRONG_VERSION = 10071
 _log = structlog.get_logger(__name__)
 
 
-class UnreadablePlace(Exception):
+class UnreadablePlace(LedgerError):
     """What is kept under a name is not of this version of the code."""
 
     def __init__(self, message: str, version: int) -> None:

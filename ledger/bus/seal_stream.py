@@ -15,6 +15,7 @@ import structlog
 from nats.js import JetStreamContext, api
 
 from ledger.bus.connection import JETSTREAM_TIMEOUT_SECONDS, Connection
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
 
 SEALS_STREAM = "LEDGER_SEALS"
@@ -28,7 +29,7 @@ _NO_ROOM = 10047
 _log = structlog.get_logger(__name__)
 
 
-class NoRoomForHeads(Exception):
+class NoRoomForHeads(LedgerError):
     """The server has less storage than the stream may take."""
 
 

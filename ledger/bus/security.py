@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
 
 
-class UnusableCredentials(Exception):
+class UnusableCredentials(LedgerError):
     """A file of the credentials is missing, open to others, or not what it should be."""
 
 

@@ -37,6 +37,7 @@ from ledger.client.follower_claim import (
     Write,
 )
 from ledger.client.submission import LedgerUnavailable
+from ledger.kernel.errors import LedgerError
 from ledger.operate.logging import client_logger
 
 LEASE_SECONDS = 5.0
@@ -54,7 +55,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux; others
 _log = client_logger(__name__)
 
 
-class EventsTaken(Exception):
+class EventsTaken(LedgerError):
     """Somebody else follows the events under this name."""
 
 

@@ -23,6 +23,7 @@ from typing import IO, Self
 import structlog
 
 from ledger.bus.security import BusSecurity
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes, readiness, roles
 from ledger.operate.embedded.servers import EmbeddedError, EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
@@ -45,7 +46,7 @@ STEADY_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
-class NotReady(Exception):
+class NotReady(LedgerError):
     """The services did not become ready."""
 
 

@@ -16,10 +16,12 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
+
 NAME = "publisher"
 
 
-class Overtaken(Exception):
+class Overtaken(LedgerError):
     """Another publisher has taken over, or a person has paused this one."""
 
 

@@ -14,14 +14,15 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.projection import Projection
 
 
-class Fenced(Exception):
+class Fenced(LedgerError):
     """The projection has another owner, epoch, position or generation than this worker knows."""
 
 
-class NotInstalled(Exception):
+class NotInstalled(LedgerError):
     """The projection has no row in event_projections."""
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 import orjson
 import typer
 
+from ledger.kernel.errors import LedgerError
 from projections.questions import paging
 from projections.questions.catalogue import questions
 from projections.questions.question import Filter, InvalidQuestion, Question, plain
@@ -56,7 +57,7 @@ _FORM = {"json": Json, "wide": Wide, "columns": Columns}
 Row = Mapping[str, Any]
 
 
-class NotReached(Exception):
+class NotReached(LedgerError):
     """A read model does not show the position in time."""
 
 

@@ -36,6 +36,7 @@ from ledger.audit.prove.merkle import root
 from ledger.audit.prove.sealer_lease import Fenced, Progress
 from ledger.audit.prove.seals import Seal
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
 
 LOOK_SECONDS = 0.5
@@ -63,7 +64,7 @@ _INSERT = """
         %(reason)s, %(leaves)s)"""
 
 
-class CannotSeal(Exception):
+class CannotSeal(LedgerError):
     """The log or the seals are not as they were left."""
 
 

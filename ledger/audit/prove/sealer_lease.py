@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from ledger.audit.prove.seals import PROJECTION
+from ledger.kernel.errors import LedgerError
 
 TAKEOVER_SECONDS = 15.0
 """A sealer that was silent for this long is taken to be gone: five times its heartbeat."""
@@ -19,7 +20,7 @@ HEARTBEAT_SECONDS = 3.0
 """How often a sealer that has nothing to seal says that it is there."""
 
 
-class Fenced(Exception):
+class Fenced(LedgerError):
     """Another sealer was faster, or the sealer was paused."""
 
 

@@ -35,6 +35,7 @@ from uuid import uuid4
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes
 from ledger.operate.embedded import programs as embedded_programs
 from ledger.operate.embedded import root
@@ -83,7 +84,7 @@ _FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "25
 _STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(LedgerError):
     """An embedded service cannot be started."""
 
 

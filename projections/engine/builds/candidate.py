@@ -16,6 +16,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.builds import catalogue, generations
 from projections.engine.builds.parallel_fill import WORTH_PROCESSES_POSITIONS
 from projections.engine.checkpoint import NotInstalled
@@ -49,7 +50,7 @@ _HOLDER = f"""
     WHERE builder.projection_name = %s AND {catalogue.SESSION_LIVES}"""
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(LedgerError):
     """Another rebuild or verification of the projection is under way."""
 
 

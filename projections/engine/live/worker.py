@@ -26,6 +26,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from ledger.kernel.errors import LedgerError
 from projections.engine import checkpoint, lease, metrics
 from projections.engine.backoff import Backoff
 from projections.engine.builds.generations import schema_of
@@ -50,7 +51,7 @@ transaction costs more than the few events in it: at a hundred appends a second,
 ran after each one kept both cores of a small machine busy, and were later for it."""
 
 
-class CodeVersionDiffers(Exception):
+class CodeVersionDiffers(LedgerError):
     """The live tables were built by another version of the projection's code."""
 
 
