@@ -8,7 +8,7 @@ is made once, and then the administrator's.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import nats.js.errors
 import structlog
@@ -16,7 +16,9 @@ from nats.js import JetStreamContext, api
 
 from ledger.bus.connection import JETSTREAM_TIMEOUT_SECONDS, Connection
 from ledger.kernel.errors import LedgerError
-from ledger.operate.settings import Settings
+
+if TYPE_CHECKING:
+    from ledger.operate.settings import Settings
 
 SEALS_STREAM = "LEDGER_SEALS"
 SEALS_SUBJECT = "ledger.seals"
@@ -46,7 +48,7 @@ def seals_of(connection: Connection) -> JetStreamContext:
     return connection.witness(timeout=JETSTREAM_TIMEOUT_SECONDS)
 
 
-async def ensure_seals_stream(jetstream: JetStreamContext, settings: Settings) -> None:
+async def ensure_seals_stream(jetstream: JetStreamContext, settings: "Settings") -> None:
     """Makes the stream if there is none. Raises NoRoomForHeads."""
     try:
         await jetstream.stream_info(SEALS_STREAM)

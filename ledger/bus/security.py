@@ -9,10 +9,12 @@ import ssl
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ledger.kernel.errors import LedgerError
-from ledger.operate.settings import Settings
+
+if TYPE_CHECKING:
+    from ledger.operate.settings import Settings
 
 
 class UnusableCredentials(LedgerError):
@@ -30,7 +32,7 @@ class BusSecurity:
     tls_key_file: Path | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: "Settings") -> Self:
         """As the settings say."""
         return cls(
             user=settings.nats_user,

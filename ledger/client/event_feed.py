@@ -18,8 +18,7 @@ import orjson
 from nats.js import JetStreamContext, api
 
 from ledger.bus import connection as bus
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import EVENTS_PREFIX, POSITION
+from ledger.bus.events import EVENTS_PREFIX, EVENTS_STREAM, POSITION
 from ledger.bus.permission_errors import Denials
 from ledger.kernel.errors import LedgerError
 

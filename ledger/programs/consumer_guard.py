@@ -22,7 +22,7 @@ import structlog
 from nats.aio.msg import Msg
 
 from ledger.bus.connection import CONSUMER_GUARD, JETSTREAM_TIMEOUT_SECONDS, Connection
-from ledger.bus.event_stream import EVENTS_STREAM
+from ledger.bus.events import EVENTS_STREAM
 from ledger.kernel.errors import LedgerError
 
 QUEUE_GROUP = "ledger"
