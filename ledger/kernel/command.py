@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
+from ledger.kernel.fields import IdOrNone, default
 from ledger.kernel.rejection import GeneralRejection
 
 SPECVERSION = "1.0"
@@ -49,7 +50,7 @@ class CommandData(BaseModel):
 class AccountCommandData(CommandData):
     """Data of a command about an account; the message's subject is that account."""
 
-    account_id: UUID | None = None
+    account_id: IdOrNone = default(None)
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
