@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ledger.bus.permission_errors import NotPermitted as NotPermitted
     from ledger.bus.queries import QueryRefused as QueryRefused
     from ledger.bus.security import BusSecurity as BusSecurity
+    from ledger.bus.security import UnusableCredentials as UnusableCredentials
     from ledger.client.client import LedgerClient as LedgerClient
     from ledger.client.event_feed import EventsMissing as EventsMissing
     from ledger.client.event_feed import PositionAhead as PositionAhead
@@ -49,6 +50,7 @@ HOMES = {
     "PositionAhead": "ledger.client.event_feed",
     "QueryRefused": "ledger.bus.queries",
     "Sent": "ledger.client.submission",
+    "UnusableCredentials": "ledger.bus.security",
 }
 """Where each name is defined."""
 

