@@ -44,8 +44,8 @@ from examples.bitstamp import (
     read_row,
 )
 from examples.replay_checks import ACCOUNTS, Replayed
+from ledger import LedgerClient, Sent
 from ledger.cli.errors import explain
-from ledger.client.client import LedgerClient, Sent
 from ledger.demo.interruption import Interrupted, raise_when_interrupted
 from ledger.demo.temporary import temporary_ledger
 from ledger.operate.logging import configure

@@ -7,8 +7,10 @@ what it is.
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ledger.kernel.errors import LedgerError
 
-class InvalidSettings(Exception):
+
+class InvalidSettings(LedgerError):
     """A setting has a value that does not do."""
 
 

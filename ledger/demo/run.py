@@ -30,6 +30,7 @@ from ledger.demo.sender import Tally
 from ledger.demo.service import source_of
 from ledger.demo.temporary import Running, temporary_ledger
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes
 from ledger.operate.database import connect
 from ledger.operate.settings import Settings
@@ -46,7 +47,7 @@ LINES_TOLD = 3
 """Last lines of a log that an error shows."""
 
 
-class ServiceFailed(Exception):
+class ServiceFailed(LedgerError):
     """A service of the demo ended early, or not at all."""
 
 

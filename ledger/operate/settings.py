@@ -10,8 +10,10 @@ from typing import Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ledger.kernel.errors import LedgerError
 
-class InvalidSettings(Exception):
+
+class InvalidSettings(LedgerError):
     """A setting has a value it cannot have."""
 
 

@@ -22,6 +22,7 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from ledger.eventstore.connection import OneConnection
+from ledger.kernel.errors import LedgerError
 from ledger.subscriptions.sessions import MINE, lives
 
 RENEW_SECONDS = 1.0
@@ -65,7 +66,7 @@ _STILL_OURS = """
     WHERE p.owner = %s FOR SHARE OF p"""
 
 
-class LeaseLost(Exception):
+class LeaseLost(LedgerError):
     """Another worker decides these commands now."""
 
 

@@ -52,8 +52,6 @@ from ledger.subscriptions.wakeup import Bell, Listener
 
 NAME = "publisher"
 """Of its subscription."""
-NAME = "publisher"
-"""Of its subscription."""
 BATCHES_IN_FLIGHT = 4
 """Batches sent whose confirmation is not there yet: enough to keep the server's disk busy, and few
 megabytes."""

@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 import typer
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import terminal
 from projections.questions import paging
 from projections.questions.catalogue import questions
@@ -55,7 +56,7 @@ _FORM = {"json": Json, "wide": Wide, "columns": Columns}
 Row = Mapping[str, Any]
 
 
-class NotReached(Exception):
+class NotReached(LedgerError):
     """A read model does not show the position in time."""
 
 

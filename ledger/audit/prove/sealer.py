@@ -33,6 +33,7 @@ from ledger.audit.prove.keys import load_private
 from ledger.audit.prove.merkle import root
 from ledger.audit.prove.seals import Seal
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
 from ledger.subscriptions import checkpoint
 from ledger.subscriptions.checkpoint import Checkpoint, Fenced, NotInstalled
@@ -64,7 +65,7 @@ _INSERT = """
         %(reason)s, %(leaves)s)"""
 
 
-class CannotSeal(Exception):
+class CannotSeal(LedgerError):
     """The log or the seals are not as they were left."""
 
 

@@ -35,6 +35,7 @@ from uuid import uuid4
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes
 from ledger.operate.database import connect
 from ledger.operate.embedded import programs as embedded_programs
@@ -84,7 +85,7 @@ _FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "25
 _STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(LedgerError):
     """An embedded service cannot be started."""
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from ledger.subscriptions.checkpoint import NotInstalled
 from ledger.subscriptions.sessions import MINE
 from projections.engine.builds import catalogue, generations
@@ -50,7 +51,7 @@ _HOLDER = f"""
     WHERE builder.projection_name = %s AND {catalogue.SESSION_LIVES}"""
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(LedgerError):
     """Another rebuild or verification of the projection is under way."""
 
 

@@ -19,6 +19,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
+from ledger.kernel.errors import LedgerError
 from ledger.subscriptions.sessions import lives
 from projections.engine.builds import generations, parts
 from projections.engine.projection import Projection
@@ -33,11 +34,11 @@ FOLDING, INDEXING, COMPARING, SWAPPING, COMPLETE = (
 )
 
 
-class BuildGone(Exception):
+class BuildGone(LedgerError):
     """The build was removed or moved on by somebody else."""
 
 
-class SchemaTaken(Exception):
+class SchemaTaken(LedgerError):
     """A build cannot have the schema that it was given."""
 
 
