@@ -25,7 +25,7 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from ledger.demo import plan, proofs, read_models, report, witness
-from ledger.demo.progress import Progress
+from ledger.demo.progress import StepProgress
 from ledger.demo.sender import Tally
 from ledger.demo.service import source_of
 from ledger.demo.temporary import Running, temporary_ledger
@@ -58,7 +58,7 @@ class _Child(NamedTuple):
     books: Path
 
 
-def run(settings: Settings, commands: int, progress: Progress) -> dict[str, Any]:
+def run(settings: Settings, commands: int, progress: StepProgress) -> dict[str, Any]:
     """Runs the demo; its report. Raises ServiceFailed, ReadModelsBehind, HeadsMissing, NotReady."""
     begun, started = time.monotonic(), datetime.now(UTC)
     progress.step("starting PostgreSQL, NATS, the command service and the projections")
@@ -83,7 +83,7 @@ def run(settings: Settings, commands: int, progress: Progress) -> dict[str, Any]
 
 
 def _trade(
-    ledger: Running, connection: psycopg.Connection[Any], commands: int, progress: Progress
+    ledger: Running, connection: psycopg.Connection[Any], commands: int, progress: StepProgress
 ) -> list[Tally]:
     """The services at work; their books."""
     run_name = uuid7().hex

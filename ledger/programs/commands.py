@@ -16,11 +16,13 @@ its messages are kept from being delivered again, and the same commands are trie
 After a start, and after the connection to NATS was lost, the server is asked to deliver again what
 was in flight, so commands stay in order and nobody waits for a timeout.
 
-Which partitions of the commands are this worker's is a lease (`leases.py`): each commit checks it,
-and a worker that has none stands by. A command that cannot be decided or recorded is tried again,
-alone if need be, and set aside in the end (`decisions.py`); others overtake it meanwhile.
+Which partitions of the commands are this worker's is a lease (`partition_leases.py`): each commit
+checks it, and a worker that has none stands by. A command that cannot be decided or recorded is
+tried again, alone if need be, and set aside in the end (`decision_runner.py`); others overtake it
+meanwhile.
 
-The steps share only the `Batch`.
+A step hands the `Batch` on to the next; beside it they share which batches are in work, and which
+partitions are ours.
 """
 
 import asyncio

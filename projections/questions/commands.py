@@ -259,7 +259,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Row], *, wide: bool) -> N
         terminal.say("no rows")
         return
     cells = ([_text(row[name]) for name in columns] for row in chain([first], remaining))
-    terminal.say_table(columns, cells, wide=wide)
+    terminal.say_table(columns, cells, whole=wide)
 
 
 def _text(value: object) -> str:
@@ -288,6 +288,7 @@ def _print_json(rows: Iterable[Row], columns: tuple[str, ...] | None) -> None:
     before = b"["
     for row in rows:
         names = row if columns is None else columns
-        terminal.say_written(before + orjson.dumps({name: plain(row[name]) for name in names}))
+        text = orjson.dumps({name: plain(row[name]) for name in names})
+        terminal.say_written(before + text, flush=False)
         before = b",\n "
     terminal.say_written(b"]\n" if before != b"[" else b"[]\n")

@@ -26,7 +26,7 @@ from psycopg.pq import TransactionStatus
 
 from ledger.audit.prove import kept_heads, seals, tampering
 from ledger.audit.prove.blocks import BlocksCheck, Difference, check_blocks
-from ledger.audit.prove.kept_heads import Comparison
+from ledger.audit.prove.kept_heads import HeadComparison
 from ledger.audit.prove.records import verify_records
 from ledger.audit.prove.seal_chain import ChainCheck
 from ledger.audit.prove.seals import Seal
@@ -214,7 +214,7 @@ def _blocks(
 
 def _held_outside(
     connection: psycopg.Connection[Any], kept: Iterable[Seal], log_end: int
-) -> Comparison:
+) -> HeadComparison:
     def hash_of(number: int) -> bytes | None:
         seal = seals.numbered(connection, number)
         return seal.hash if seal else None

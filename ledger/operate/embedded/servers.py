@@ -3,7 +3,7 @@
     data_dir/postgresql/      the cluster and its socket; a link to elsewhere if need be
     data_dir/nats/            configuration and JetStream store
     data_dir/*.log            what the servers say
-    data_dir/services.json    who runs, for other commands in the directory (data_directory.py)
+    data_dir/services.json    who runs, for other commands in the directory (directory.py)
 
 PostgreSQL refuses to run as root, so for root it runs as `postgres` or `nobody`. Where that
 account cannot reach the programs or the data (a checkout under /root), they are put below

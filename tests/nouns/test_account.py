@@ -8,7 +8,7 @@ import pytest
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement as account_settlement
 from ledger.nouns.accounts.events import AccountStatus, AccountType, Environment
-from tests.domain.folded import BTCUSDT, D, FoldedAccount, refused
+from tests.nouns.folded import BTCUSDT, D, FoldedAccount, refused
 
 KNOWN = frozenset({"main", "alpha"})
 

@@ -11,7 +11,7 @@ import orjson
 
 from ledger.eventstore import codec
 from ledger.nouns.orders.events import OrderFilled, OrderFillVoided, OrderReplaced, OrderTerms
-from tests.domain.desk import EVOLVE, Desk
+from tests.nouns.desk import EVOLVE, Desk
 
 ENDED = {"FILLED", "CANCELLED", "REJECTED", "EXPIRED"}
 

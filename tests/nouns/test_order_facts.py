@@ -14,7 +14,7 @@ from ledger.nouns.orders.events import (
     Side,
     TimeInForce,
 )
-from tests.domain.folded import D, FoldedOrder, refused
+from tests.nouns.folded import D, FoldedOrder, refused
 
 
 def ended(decision: Any = order_facts.cancel) -> FoldedOrder:

@@ -17,8 +17,8 @@ from projections.engine import operator_events
 from projections.engine.builds import candidate, past
 from projections.engine.builds import rebuild as rebuilding
 from projections.engine.builds import rollback as rolling_back
-from projections.engine.builds.catalogue import Kept
-from projections.engine.builds.past import Past
+from projections.engine.builds.catalogue import KeptBuild
+from projections.engine.builds.past import PastBuild
 from projections.engine.builds.rebuild import RebuildDiffers
 from projections.engine.connection import connect
 from projections.engine.projection import Projection
@@ -224,7 +224,7 @@ def _past(
     _show_past(built, projections, json)
 
 
-def _show_past(built: Past, projections: Sequence[Projection], json: bool) -> None:
+def _show_past(built: PastBuild, projections: Sequence[Projection], json: bool) -> None:
     tables = {
         projection.name: [table.name for table in projection.public_tables]
         for projection in projections
@@ -255,7 +255,7 @@ def _show_past(built: Past, projections: Sequence[Projection], json: bool) -> No
     reports.say(f"  ledgerctl projections rebuild {which} --to-position {built.position} --drop")
 
 
-def _show_removed(removed: Sequence[Kept], json: bool) -> None:
+def _show_removed(removed: Sequence[KeptBuild], json: bool) -> None:
     if json:
         print_json(
             {

@@ -27,9 +27,9 @@ from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
 from ledger.nouns.orders.events import OrderType, Side
 from ledger.nouns.orders.state import Trade
-from tests.domain.checks import ENDED, check_event_quantities, check_folding
-from tests.domain.desk import Desk, available
-from tests.domain.drawn import (
+from tests.nouns.checks import ENDED, check_event_quantities, check_folding
+from tests.nouns.desk import Desk, available
+from tests.nouns.drawn import (
     FACTS,
     INSTRUMENTS,
     SHARE_REQUESTS,
@@ -47,7 +47,7 @@ from tests.domain.drawn import (
     strategy_ids,
     sub_accounts,
 )
-from tests.domain.folded import D
+from tests.nouns.folded import D
 
 
 class LedgerMachine(RuleBasedStateMachine):

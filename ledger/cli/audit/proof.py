@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from ledger.cli.audit.verifying import CONSISTENT_ONLY
+from ledger.cli.audit.verify import CONSISTENT_ONLY
 from ledger.operate import terminal
 
 

@@ -11,7 +11,7 @@ from ledger.nouns.accounts.events import AccountType, FundsHeld, FundsReleased, 
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import state as order_state
 from ledger.nouns.orders.events import Side
-from tests.domain.folded import D, FoldedAccount, FoldedOrder, refused
+from tests.nouns.folded import D, FoldedAccount, FoldedOrder, refused
 
 
 class Desk:

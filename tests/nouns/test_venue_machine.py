@@ -17,9 +17,9 @@ from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
 from ledger.nouns.orders.events import OrderFillConflicted, OrderType, Side, Terms
-from tests.domain.checks import ENDED, through_a_snapshot
-from tests.domain.drawn import Decision, places
-from tests.domain.folded import D
+from tests.nouns.checks import ENDED, through_a_snapshot
+from tests.nouns.drawn import Decision, places
+from tests.nouns.folded import D
 
 ENDINGS: list[Decision] = [
     order_facts.accept,

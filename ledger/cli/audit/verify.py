@@ -206,7 +206,7 @@ def _plain(verdict: "Verdict", seconds: float) -> dict[str, Any]:
 
 
 def _tell(verdict: "Verdict", seconds: float) -> None:
-    from ledger.cli.audit.sealing import describe
+    from ledger.cli.audit.seal import describe
 
     terminal.say(
         f"{verdict.events} events under {verdict.seals} seals checked, positions "

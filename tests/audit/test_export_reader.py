@@ -14,7 +14,7 @@ import pytest
 
 from ledger.audit.export.export import export
 from ledger.audit.export.files import READERS
-from ledger.audit.export.received import UnreadableExport
+from ledger.audit.export.reader import UnreadableExport
 from ledger.audit.export.verify import verify_export
 from ledger.audit.prove.seals import UnreadableSeal
 from tests.audit import history

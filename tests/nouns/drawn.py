@@ -11,7 +11,7 @@ from ledger.nouns.allocations import rules as allocation_rules
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders.events import OrderType, Side, TimeInForce
 from ledger.nouns.orders.state import Trade
-from tests.domain.folded import D
+from tests.nouns.folded import D
 
 Decision = Callable[..., Any]
 

@@ -9,7 +9,7 @@ from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
 from ledger.nouns.orders.events import OrderDenied, OrderReported, OrderType, Origin, Side, Terms
-from tests.domain.folded import BTCUSDT, D, FoldedOrder, refused
+from tests.nouns.folded import BTCUSDT, D, FoldedOrder, refused
 
 TERMS: Terms = {
     "account_id": uuid4(),

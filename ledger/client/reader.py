@@ -12,7 +12,7 @@ from ledger.client.follower import LEASE_SECONDS, EventFilter, Follower, forget
 from ledger.client.questions import Queries
 
 
-class Reading:
+class Reader:
     """The reading half of `LedgerClient`."""
 
     _nats: Connection

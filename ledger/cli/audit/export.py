@@ -36,7 +36,7 @@ def export(
     """Write events to files that `audit verify --export` can check without this ledger."""
 
     from ledger.audit.export import export as exporting
-    from ledger.cli.audit.verifying import progress
+    from ledger.cli.audit.verify import progress
     from ledger.eventstore import reader
     from ledger.operate.database import connect
     from ledger.operate.servers import database

@@ -9,7 +9,7 @@ import pytest
 from ledger.kernel.event import Event
 from ledger.nouns.instruments import rules as instrument_rules
 from ledger.nouns.instruments import state as instrument_state
-from tests.domain.folded import BTCUSDT, D, refused
+from tests.nouns.folded import BTCUSDT, D, refused
 
 TERMS: dict[str, Any] = {
     "instrument": BTCUSDT,

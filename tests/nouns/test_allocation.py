@@ -13,7 +13,7 @@ from ledger.nouns.accounts.events import AccountEvent, AccountType
 from ledger.nouns.allocations import rules as allocation_rules
 from ledger.nouns.allocations import state as allocation_state
 from ledger.nouns.allocations.state import AllocationState
-from tests.domain.folded import D, FoldedAccount, refused
+from tests.nouns.folded import D, FoldedAccount, refused
 
 
 class FoldedAllocation:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.kernel import money
-from tests.domain.folded import D
+from tests.nouns.folded import D
 
 AMOUNTS = st.builds(
     lambda digits, places: D(digits).scaleb(-places),
