@@ -65,7 +65,7 @@ lock: ## Resolve the packages again into requirements.lock, for all Pythons and 
 	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
 	$(PYTHON) -m venv "$$directory" && "$$directory/bin/python" -m pip install --quiet uv && \
 	"$$directory/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-header --upgrade --extra embedded --extra dev pyproject.toml -o requirements.lock
+	    --no-header --upgrade --extra dev pyproject.toml -o requirements.lock
 
 clean: ## Remove everything that was made: .venv, caches and the data in .ledger
 	@if [ -L .ledger/postgresql ]; then rm -rf "$$(readlink .ledger/postgresql)"; fi

@@ -44,7 +44,7 @@ from examples.bitstamp import (
     read_row,
 )
 from examples.replay_checks import ACCOUNTS, Replayed
-from ledger.client.client import LedgerClient, Sent
+from ledger import LedgerClient, Sent
 from ledger.demo.interruption import Interrupted, raise_when_interrupted
 from ledger.demo.temporary import temporary_ledger
 from ledger.operate.errors import explain

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger.bus.event_stream import EVENTS_STREAM
+from ledger.bus.events import EVENTS_STREAM
 from tests.docs.pages import DOCS, ROOT, blocks
 from tests.programs.publishing import connected
 from tests.tree import (

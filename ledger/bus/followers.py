@@ -13,13 +13,14 @@ import msgspec
 import nats.errors
 import nats.js.errors
 import orjson
-import structlog
 from nats.js import JetStreamContext, api
 
 from ledger.bus import connection as bus
 from ledger.bus.command_subjects import ANONYMOUS
 from ledger.bus.follower_record import KeptRecord, Record
 from ledger.bus.permission_errors import Denials
+from ledger.kernel.errors import LedgerError
+from ledger.kernel.logger import EventLogger
 
 FOLLOWERS_STREAM = "LEDGER_FOLLOWERS"
 FOLLOWERS_PREFIX = "ledger.followers"
@@ -30,10 +31,10 @@ MAX_NAMES = 100_000
 _WRONG_VERSION = 10071
 """The server's code for a record that somebody else has written in between."""
 
-_log = structlog.get_logger(__name__)
+_log = EventLogger(__name__)
 
 
-class UnreadablePlace(Exception):
+class UnreadablePlace(LedgerError):
     """What is kept under a name is not of this version of the code."""
 
     def __init__(self, message: str, version: int) -> None:

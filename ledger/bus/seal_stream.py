@@ -8,14 +8,17 @@ is made once, and then the administrator's.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import nats.js.errors
 import structlog
 from nats.js import JetStreamContext, api
 
 from ledger.bus.connection import JETSTREAM_TIMEOUT_SECONDS, Connection
-from ledger.operate.settings import Settings
+from ledger.kernel.errors import LedgerError
+
+if TYPE_CHECKING:
+    from ledger.operate.settings import Settings
 
 SEALS_STREAM = "LEDGER_SEALS"
 SEALS_SUBJECT = "ledger.seals"
@@ -28,7 +31,7 @@ _NO_ROOM = 10047
 _log = structlog.get_logger(__name__)
 
 
-class NoRoomForHeads(Exception):
+class NoRoomForHeads(LedgerError):
     """The server has less storage than the stream may take."""
 
 
@@ -45,7 +48,7 @@ def seals_of(connection: Connection) -> JetStreamContext:
     return connection.witness(timeout=JETSTREAM_TIMEOUT_SECONDS)
 
 
-async def ensure_seals_stream(jetstream: JetStreamContext, settings: Settings) -> None:
+async def ensure_seals_stream(jetstream: JetStreamContext, settings: "Settings") -> None:
     """Makes the stream if there is none. Raises NoRoomForHeads."""
     try:
         await jetstream.stream_info(SEALS_STREAM)

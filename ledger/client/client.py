@@ -44,8 +44,8 @@ from ledger.client.reader import Reader
 from ledger.client.send_queue import Outbox
 from ledger.client.submission import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
 from ledger.kernel.command import UNKNOWN, CommandData, Outcome
+from ledger.kernel.logger import EventLogger
 from ledger.kernel.masking import masked
-from ledger.operate.logging import client_logger
 
 __all__ = [
     "CommandNotSendable",
@@ -76,7 +76,7 @@ RECONNECT_WAIT_SECONDS = 0.25
 WATCH_INTERVAL_SECONDS = 0.1
 """How often the watchman looks: well below every time above, and nothing to speak of in work."""
 
-_log = client_logger(__name__)
+_log = EventLogger(__name__)
 
 
 class LedgerClient(Reader):
@@ -259,7 +259,6 @@ class LedgerClient(Reader):
             on_disconnect=self._disconnected,
             on_reconnect=self._reconnected,
             on_error=self._note_error,
-            log=_log,
             security=self._security,
         )
         self._inbox = self._nats.new_inbox()

@@ -22,8 +22,7 @@ import nats.js.errors
 
 from ledger.bus import connection as bus
 from ledger.bus import delivery
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import POSITION, LedgerEvent, received
+from ledger.bus.events import EVENTS_STREAM, POSITION, LedgerEvent, received
 from ledger.bus.follower_record import KeptRecord, Record
 from ledger.bus.followers import Place, UnreadablePlace
 from ledger.bus.permission_errors import Denials
@@ -33,7 +32,7 @@ from ledger.client.event_feed import Begin, EventFilter, EventsMissing, Feed, Po
 from ledger.client.follower_claim import FollowerClaim
 from ledger.client.follower_keeper import LEASE_SECONDS, EventsTaken, Keeper, incarnation
 from ledger.client.submission import LedgerUnavailable
-from ledger.operate.logging import client_logger
+from ledger.kernel.logger import EventLogger
 
 __all__ = ["LEASE_SECONDS", "EventFilter", "EventsMissing", "EventsTaken", "Follower"]
 __all__ += ["PositionAhead", "UnreadablePlace", "forget"]
@@ -48,7 +47,7 @@ LEAST_LEASE_SECONDS = 1.0
 """A shorter lease would run out over every hiccup of the server."""
 NOW: Literal["now"] = "now"
 
-_log = client_logger(__name__)
+_log = EventLogger(__name__)
 
 
 class _Ownership(Protocol):

@@ -37,7 +37,8 @@ from ledger.client.follower_claim import (
     Write,
 )
 from ledger.client.submission import LedgerUnavailable
-from ledger.operate.logging import client_logger
+from ledger.kernel.errors import LedgerError
+from ledger.kernel.logger import EventLogger
 
 LEASE_SECONDS = 5.0
 """After this silence a follower is taken for dead and another may have its name. Longer than a
@@ -51,10 +52,10 @@ NO_STREAM_SECONDS = 30.0
 """How long a stream that is not there is waited for: a server that starts has it within seconds."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux; others
 
-_log = client_logger(__name__)
+_log = EventLogger(__name__)
 
 
-class EventsTaken(Exception):
+class EventsTaken(LedgerError):
     """Somebody else follows the events under this name."""
 
 

@@ -4,8 +4,7 @@ from typing import Any
 
 from ledger.bus.command_subjects import COMMANDS_PREFIX
 from ledger.bus.connection import COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
+from ledger.bus.events import EVENTS_PREFIX, EVENTS_STREAM, MESSAGE_ID, POSITION
 from ledger.bus.queries import POSITION_OF, QUERY_PREFIX
 from ledger.contract.schemas import (
     OUTCOME_FILE,

@@ -30,7 +30,9 @@ from ledger.demo.sender import Tally
 from ledger.demo.service import source_of
 from ledger.demo.temporary import Running, temporary_ledger
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes
+from ledger.operate.database import connect
 from ledger.operate.settings import Settings
 
 SECONDS_PER_COMMAND = 0.02
@@ -45,7 +47,7 @@ LINES_TOLD = 3
 """Last lines of a log that an error shows."""
 
 
-class ServiceFailed(Exception):
+class ServiceFailed(LedgerError):
     """A service of the demo ended early, or not at all."""
 
 
@@ -63,7 +65,7 @@ def run(settings: Settings, commands: int, progress: StepProgress) -> dict[str, 
     with temporary_ledger(settings) as ledger:
         with (
             witness.witness(ledger) as heads,
-            psycopg.connect(ledger.database_url, autocommit=True) as connection,
+            connect(ledger.database_url, "demo") as connection,
         ):
             tallies = _trade(ledger, connection, commands, progress)
             progress.step("waiting for the read models")

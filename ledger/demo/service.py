@@ -27,6 +27,7 @@ from ledger.client.client import (
 )
 from ledger.demo.sender import ServiceSender
 from ledger.kernel.command import Outcome
+from ledger.kernel.errors import LedgerError
 from ledger.operate.logging import configure
 
 ANSWER_TIMEOUT_SECONDS = 60.0
@@ -39,7 +40,7 @@ RESPONDER_PAUSE_SECONDS = 0.05
 _log = structlog.get_logger(__name__)
 
 
-class DemoFailed(Exception):
+class DemoFailed(LedgerError):
     """A service of the demo cannot do its work, or got an answer that it should not have got."""
 
 

@@ -9,6 +9,7 @@ library/                 the same table for the `eventsourcing` library:
                          PERSISTENCE_MODULE=ledger.eventstore
 """
 
-from ledger.eventstore.library.factory import LedgerFactory
+from importlib.util import find_spec
 
-__all__ = ["LedgerFactory"]
+if find_spec("eventsourcing") is not None:  # a client has no use for it
+    from ledger.eventstore.library.factory import LedgerFactory as LedgerFactory

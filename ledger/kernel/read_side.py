@@ -9,6 +9,8 @@ import importlib.metadata
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ledger.kernel.errors import LedgerError
+
 if TYPE_CHECKING:
     from projections.claims import ReadModelClaim
     from projections.questions.question import Question
@@ -17,7 +19,7 @@ QUESTIONS, CLAIMS = "ledger.questions", "ledger.claims"
 """The groups of entry points: a function each, of all questions by name, and of all claims."""
 
 
-class UnknownQuestion(LookupError):
+class UnknownQuestion(LedgerError, LookupError):
     """Nothing that is installed answers the question."""
 
 

@@ -22,8 +22,10 @@ from ledger.bus.security import BusSecurity
 from ledger.operate import records_examination, seals_examination, servers
 from ledger.operate import schema as database
 from ledger.operate.check_result import CheckResult
+from ledger.operate.database import UnsupportedPostgres, connect
 from ledger.operate.settings import Settings
 from ledger.programs.command_room import FILLING
+from ledger.programs.registry import Places, find, names
 
 OLDEST_NATS = (2, 10)
 NATS_TIMEOUT_SECONDS = 3
@@ -59,7 +61,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     try:
         with servers.database(settings) as url:
             yield from _database(url, settings)
-    except (servers.NotRunning, database.SchemaError) as error:
+    except (servers.NotRunning, database.SchemaError, UnsupportedPostgres) as error:
         yield CheckResult("postgresql", "fail", _one_line(error))
     except psycopg.Error as error:
         yield CheckResult(
@@ -73,6 +75,27 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     except (nats.errors.Error, OSError) as error:
         message = _one_line(error) or type(error).__name__
         yield CheckResult("nats", "fail", message, "Start it, or correct LEDGER_NATS_URL.")
+    yield _programs(Places(settings))
+
+
+def _programs(places: Places) -> CheckResult:
+    working = [name for name in names() if _works(name, places)]
+    missing = [name for name in names() if name not in working]
+    if missing:
+        return CheckResult(
+            "programs",
+            "warn",
+            f"not at work: {', '.join(missing)}",
+            f"Start what should be: {', '.join(f'ledgerctl serve {name}' for name in missing)}.",
+        )
+    return CheckResult("programs", "ok", f"{', '.join(working)} are at work")
+
+
+def _works(name: str, places: Places) -> bool:
+    try:
+        return find(name).ready(places)
+    except servers.NotRunning:
+        return False
 
 
 def _python() -> CheckResult:
@@ -95,7 +118,7 @@ def _disk(settings: Settings) -> CheckResult:
 
 
 def _database(url: str, settings: Settings) -> Iterator[CheckResult]:
-    with database.connect(url) as connection:
+    with connect(url, "doctor") as connection:
         number = connection.info.server_version
         where = f"{connection.info.dbname} at {connection.info.host or 'the local socket'}"
         yield CheckResult("postgresql", "ok", f"PostgreSQL {number // 10_000}, database {where}")

@@ -2,6 +2,8 @@
 
 import re
 
+from ledger.kernel.errors import LedgerError
+
 
 def explain(error: Exception) -> str:
     """One line for the error. What nobody foresaw is named too, with the way to its traceback."""
@@ -53,7 +55,7 @@ def _explanation(error: Exception) -> str:
             f"NATS does not answer: {str(error) or type(error).__name__}. "
             "Check that the server runs with JetStream and that LEDGER_NATS_URL points to it."
         )
-    if module in ("ledger", "projections"):
+    if isinstance(error, LedgerError):
         return str(error)  # ours say what to do
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""

@@ -18,12 +18,13 @@ import psycopg
 from ledger.bus.command_subjects import command_subject
 from ledger.bus.connection import JETSTREAM_TIMEOUT_SECONDS, REPLY_TO, Connection
 from ledger.kernel.command import UNKNOWN, Outcome
+from ledger.kernel.errors import LedgerError
 from ledger.nouns import COMMAND_DATA
 from ledger.write import failed_commands
 from ledger.write.failed_commands import RETRIED, FailedCommand
 
 
-class NotSent(Exception):
+class NotSent(LedgerError):
     """The bus did not take a command; the operator may try again."""
 
 

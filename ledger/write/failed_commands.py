@@ -21,6 +21,8 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
 
+from ledger.kernel.errors import LedgerError
+
 WAITING, RETRIED, DISMISSED = "FAILED", "RETRIED", "DISMISSED"
 Deed = Literal["RETRIED", "DISMISSED"]
 
@@ -41,7 +43,7 @@ _FIND = """
     ORDER BY f.id"""
 
 
-class NotWaiting(Exception):
+class NotWaiting(LedgerError):
     """A command does not wait for what an operator wants with it."""
 
 

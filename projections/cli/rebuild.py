@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import terminal
 from projections import registry, settings
 from projections.cli import reports
@@ -29,7 +30,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
-class InvalidTime(Exception):
+class InvalidTime(LedgerError):
     """A time that cannot be read."""
 
 

@@ -21,10 +21,7 @@ CLAIM_PATIENCE_SECONDS = 3.0
 
 
 OTHERS = ("publisher", "seals")
-"""Who else reads the log in order and keeps its place in event_projections. They have no lease: the
-row's updated_at is their sign of life."""
-SILENCE_SECONDS = 15.0
-"""Longer than either of them is silent while all is well."""
+"""Who else follows the log, each by a service of its own name."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +134,7 @@ _STATUS = """
         processing_rate_per_second AS rate_per_second, total_events_processed, projection.owner,
         extract(epoch FROM clock_timestamp() - coalesce(renewed_at, projection.updated_at)
             )::float8 AS lease_age_seconds,
-        extract(epoch FROM coalesce(leased_until, projection.updated_at
-            + make_interval(secs => %(silence)s)) - clock_timestamp())::float8
-            AS lease_seconds_left,
+        extract(epoch FROM leased_until - clock_timestamp())::float8 AS lease_seconds_left,
         coalesce(changes, 0) AS lease_changes, epoch, generation, projection.code_version,
         parked.keys AS parked_keys, parked.events AS parked_events,
         parked.skipped AS skipped_events, error_count, error_message, paused_by, pause_reason,
@@ -171,7 +166,7 @@ _STATUS = """
 def read(connection: psycopg.Connection[Any]) -> list[Status]:
     """The status of every installed projection, by name."""
     with connection.cursor(row_factory=class_row(Status)) as cursor:
-        rows = cursor.execute(_STATUS, {"silence": SILENCE_SECONDS}).fetchall()
+        rows = cursor.execute(_STATUS).fetchall()
     rebuilds = _rebuilds(connection)
     unsettled = {
         kept.projection_name: kept.generation

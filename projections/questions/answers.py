@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 from ledger.eventstore import reader
 from ledger.eventstore.moments import Moment, position_of, time_of
 from ledger.eventstore.session import FETCH_ROWS
+from ledger.kernel.errors import LedgerError
 from projections.questions.question import Asked, Past, Question
 from projections.questions.statement import SqlStatement, statement
 
@@ -31,7 +32,7 @@ _cursor_numbers = count(1)
 """Of cursors, so that several answers can be read at once."""
 
 
-class ReadModelBehind(Exception):
+class ReadModelBehind(LedgerError):
     """A read model has not come to the position that was asked about."""
 
 

@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import orjson
 import typer
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import terminal
 from projections.questions import paging
 from projections.questions.catalogue import questions
@@ -55,7 +56,7 @@ _FORM = {"json": Json, "wide": Wide, "columns": Columns}
 Row = Mapping[str, Any]
 
 
-class NotReached(Exception):
+class NotReached(LedgerError):
     """A read model does not show the position in time."""
 
 
@@ -159,9 +160,10 @@ def _answer(
     moment: Mapping[str, str | None],
     form: Mapping[str, Any],
 ) -> None:
-    import psycopg
 
     from ledger.eventstore.moments import InvalidMoment
+    from ledger.eventstore.session import of_one_moment
+    from ledger.operate.database import connect
     from ledger.operate.servers import database
     from ledger.operate.settings import load
     from projections.questions import answers
@@ -172,11 +174,10 @@ def _answer(
         raise typer.BadParameter(
             "--min-position and --after are about the present: leave out the past moment"
         )
-    with database(settings) as url, psycopg.connect(url) as connection:
+    with database(settings) as url, connect(url, "query") as connection:
         if page["min_position"] is not None:
             _wait_for(connection, question, page["min_position"], settings.query_wait_seconds)
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
+        of_one_moment(connection)
         try:
             if past is not None:
                 then = answers.moment_of(connection, question, past, **moment)
@@ -251,13 +252,14 @@ def _print(question: Question[Any], rows: Iterable[Row], form: Mapping[str, Any]
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Row], *, wide: bool) -> None:
-    """Prints the columns of the rows under their names: as many as the terminal has room for, all
-    of them in a pipe or if it shall be wide."""
-    lines = [[_text(row[name]) for name in columns] for row in rows]
-    if lines:
-        terminal.say_table(columns, lines, whole=wide)
-    else:
+    """Says the columns of the rows, under their names."""
+    remaining = iter(rows)
+    first = next(remaining, None)
+    if first is None:
         terminal.say("no rows")
+        return
+    cells = ([_text(row[name]) for name in columns] for row in chain([first], remaining))
+    terminal.say_table(columns, cells, whole=wide)
 
 
 def _text(value: object) -> str:

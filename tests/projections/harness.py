@@ -15,7 +15,7 @@ from psycopg import sql
 
 from ledger.eventstore import reader
 from ledger.nouns.projections import events as projection_events
-from projections.engine import checkpoint, lease
+from ledger.subscriptions import checkpoint, lease
 from projections.engine.builds import generations, parallel_fill
 from projections.engine.builds.candidate import Limits, live
 from projections.engine.builds.generations import schema_of

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from ledger.subscriptions.wakeup import Bell
 from projections.engine.connection import connect
 from projections.engine.live import shared_log
 from projections.engine.live.shared_log import SharedLog
-from projections.engine.wakeup import Bell
 from projections.read_models import balances, instruments
 from tests.projections import log as events
 from tests.projections.log import Log, opened_log

@@ -20,6 +20,7 @@ from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.events import AccountEvent, is_own_book
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from projections.read_models.balances import Balance
 
 
-class NoBalance(LookupError):
+class NoBalance(LedgerError, LookupError):
     """There is nothing to explain."""
 
 

@@ -18,6 +18,7 @@ from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore.moments import Moment, position_at
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.events import AccountEvent, is_own_book
 
@@ -47,7 +48,7 @@ class Entry(NamedTuple):
     position: int
 
 
-class UnknownAccount(LookupError):
+class UnknownAccount(LedgerError, LookupError):
     """There is no account to state."""
 
 

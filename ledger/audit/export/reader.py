@@ -14,8 +14,10 @@ from hashlib import file_digest
 from io import BufferedReader
 from pathlib import Path
 
+from ledger.kernel.errors import LedgerError
 
-class UnreadableExport(Exception):
+
+class UnreadableExport(LedgerError):
     """The directory has no export that can be verified."""
 
 

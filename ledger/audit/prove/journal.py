@@ -16,6 +16,7 @@ import psycopg
 
 from ledger.audit.prove.canonical import jcs
 from ledger.audit.prove.merkle import root
+from ledger.kernel.errors import LedgerError
 
 MOST_ENTRIES = 10_000
 """Entries under one seal. There are fewer, one for each batch of commands, unless the sealer was
@@ -54,7 +55,7 @@ class Waiting(NamedTuple):
     seconds: float
 
 
-class MissingEntry(Exception):
+class MissingEntry(LedgerError):
     """There is no entry with the number `missing`, though there are, or were, later ones."""
 
     def __init__(self, missing: int) -> None:

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 import structlog
 
 from ledger.audit.prove.seals import Seal, UnreadableSeal, from_document, signature_holds
+from ledger.kernel.errors import LedgerError
 
 _log = structlog.get_logger(__name__)
 
@@ -56,7 +57,7 @@ class Target(Protocol):
         """Keeps what does not fit beside what is kept, once."""
 
 
-class Contradiction(Exception):
+class Contradiction(LedgerError):
     """A head does not go on from those that are kept."""
 
 

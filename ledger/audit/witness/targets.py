@@ -21,11 +21,12 @@ import orjson
 from ledger.audit.prove.heads import CONTRADICTIONS_FILE, GIT_FILE, HEADS_FILE, git, heads_in
 from ledger.audit.prove.seals import Seal, UnreadableSeal, from_document
 from ledger.audit.witness import KeptHead, Seen
+from ledger.kernel.errors import LedgerError
 
 _IDENTITY = ("-c", "user.name=ledger witness", "-c", "user.email=witness@localhost")
 
 
-class CannotKeep(Exception):
+class CannotKeep(LedgerError):
     """Heads cannot be kept there."""
 
 

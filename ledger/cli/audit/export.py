@@ -34,17 +34,17 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print the manifest.")] = False,
 ) -> None:
     """Write events to files that `audit verify --export` can check without this ledger."""
-    import psycopg
 
     from ledger.audit.export import export as exporting
     from ledger.cli.audit.verify import progress
     from ledger.eventstore import reader
+    from ledger.operate.database import connect
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
     if last is not None and last < first:
         raise typer.BadParameter(f"--to {last} is before --from {first}")
-    with database(load()) as url, psycopg.connect(url, autocommit=True) as connection:
+    with database(load()) as url, connect(url, "export") as connection:
         end = min(last or 2**63, reader.head(connection))
         place = directory or Path(f"ledger-export-{first}-{end}")
         with progress("exporting", end - first + 1) as report:

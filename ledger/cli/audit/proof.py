@@ -29,15 +29,15 @@ def prove(
     json: Annotated[bool, typer.Option("--json", help="Tell the file in a JSON object.")] = False,
 ) -> None:
     """Write a proof that an event is in the sealed log, to be checked without this ledger."""
-    import psycopg
 
     from ledger.audit.prove import proofs
     from ledger.audit.prove.seals import from_document
+    from ledger.operate.database import connect
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
     kept = from_document(to_head.read_bytes()) if to_head is not None else None
-    with database(load()) as url, psycopg.connect(url) as connection:
+    with database(load()) as url, connect(url, "proof") as connection:
         proof = proofs.prove(connection, event, kept)
     text = proofs.proof_text(proof)
     if str(output) == "-":

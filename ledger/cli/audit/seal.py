@@ -56,10 +56,10 @@ def rotate_key(
 ) -> None:
     """Put a new signing key in force, by a seal signed with the old one (LEDGER_SEAL_KEY_FILE) and
     the new one. The old one signs nothing after it, for ever."""
-    import psycopg
 
     from ledger.audit.prove.key_changes import replace_lost, rotate
     from ledger.audit.prove.keys import load_private
+    from ledger.operate.database import connect
     from ledger.operate.roles import SEALER
     from ledger.operate.servers import database
     from ledger.operate.settings import load
@@ -73,7 +73,7 @@ def rotate_key(
         )
     with (
         database(settings, role=SEALER) as url,
-        psycopg.connect(url, autocommit=True) as connection,
+        connect(url, "seal") as connection,
     ):
         if lost or settings.seal_key_file is None:
             changed = replace_lost(connection, new, reason)
@@ -108,13 +108,13 @@ def _make_key(path: Path, json: bool) -> None:
 
 
 def _print_head() -> None:
-    import psycopg
 
     from ledger.audit.prove import seals
+    from ledger.operate.database import connect
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
-    with database(load()) as url, psycopg.connect(url) as connection:
+    with database(load()) as url, connect(url, "seal") as connection:
         newest = seals.head(connection)
         waiting = seals.unsealed(connection)
     if newest is None:
@@ -125,10 +125,10 @@ def _print_head() -> None:
 
 
 def _seal_now(json: bool) -> None:
-    import psycopg
 
     from ledger.audit.prove import seals
     from ledger.audit.prove.sealer import options_of, seal_all
+    from ledger.operate.database import connect
     from ledger.operate.roles import SEALER
     from ledger.operate.servers import database
     from ledger.operate.settings import load
@@ -136,7 +136,7 @@ def _seal_now(json: bool) -> None:
     settings = load()
     with (
         database(settings, role=SEALER) as url,
-        psycopg.connect(url, autocommit=True) as connection,
+        connect(url, "seal") as connection,
     ):
         made = events = 0
         for new in seal_all(connection, options_of(settings)):

@@ -85,11 +85,11 @@ def verify(
 def _verify_log(
     first: int, last: int | None, heads: Path | None, public_keys: list[str]
 ) -> "tuple[Verdict, float]":
-    import psycopg
 
     from ledger.audit.prove.heads import heads_in
     from ledger.audit.prove.verify import verify_database
     from ledger.eventstore import reader
+    from ledger.operate.database import connect
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
@@ -97,7 +97,7 @@ def _verify_log(
     trusted = trusted_keys(settings, public_keys)
     kept = heads_in(heads) if heads is not None else ()
     with database(settings) as url:
-        with psycopg.connect(url) as connection:
+        with connect(url, "verify") as connection:
             total = min(last or reader.head(connection), reader.head(connection)) - first + 1
         started = time.monotonic()
         with progress("verifying", total) as report:

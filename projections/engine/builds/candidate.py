@@ -17,9 +17,11 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
+from ledger.subscriptions.checkpoint import NotInstalled
+from ledger.subscriptions.sessions import MINE
 from projections.engine.builds import catalogue, generations
 from projections.engine.builds.parallel_fill import WORTH_PROCESSES_POSITIONS
-from projections.engine.checkpoint import NotInstalled
 from projections.engine.letters.excluded_events import LeftOut
 from projections.engine.live import source
 from projections.engine.live.build import Build
@@ -36,7 +38,7 @@ _LOCK_POLL_SECONDS = 0.05
 # Its session is looked for, because a row's lock would need a transaction that lasts for hours.
 _CLAIM = f"""
     INSERT INTO public.projection_builders AS builder (projection_name, session_pid, session_start)
-    SELECT %s, pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
+    SELECT %s, mine.* FROM ({MINE}) AS mine
     ON CONFLICT (projection_name) DO UPDATE
     SET session_pid = excluded.session_pid, session_start = excluded.session_start,
         since = clock_timestamp()
@@ -50,7 +52,7 @@ _HOLDER = f"""
     WHERE builder.projection_name = %s AND {catalogue.SESSION_LIVES}"""
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(LedgerError):
     """Another rebuild or verification of the projection is under way."""
 
 

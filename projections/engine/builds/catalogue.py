@@ -19,6 +19,8 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
+from ledger.kernel.errors import LedgerError
+from ledger.subscriptions.sessions import lives
 from projections.engine.builds import generations, parts
 from projections.engine.projection import Projection
 
@@ -32,11 +34,11 @@ FOLDING, INDEXING, COMPARING, SWAPPING, COMPLETE = (
 )
 
 
-class BuildGone(Exception):
+class BuildGone(LedgerError):
     """The build was removed or moved on by somebody else."""
 
 
-class SchemaTaken(Exception):
+class SchemaTaken(LedgerError):
     """A build cannot have the schema that it was given."""
 
 
@@ -67,11 +69,8 @@ class KeptBuild:
         return self.phase not in (FOLDING, INDEXING)
 
 
-SESSION_LIVES = """EXISTS (
-    SELECT FROM pg_stat_activity WHERE pid = builder.session_pid
-        AND coalesce(backend_start = builder.session_start, true))"""
-"""Of a row of projection_builders, called `builder`. Who may not see when a session began takes its
-number for it."""
+SESSION_LIVES = lives("builder.session_pid", "builder.session_start")
+"""Of a row of projection_builders, called `builder`."""
 _COLUMNS = f"""
     projection_name, schema_name AS schema, purpose, phase, generation, code_version,
     last_processed_position AS position, last_processed_event_id AS last_event_id,

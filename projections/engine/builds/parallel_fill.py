@@ -32,6 +32,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.builds import generations, parts
 from projections.engine.connection import connect
 from projections.engine.live import source
@@ -55,7 +56,7 @@ Find: TypeAlias = Callable[[str], Projection]
 `functools.partial` of one."""
 
 
-class BulkFailed(Exception):
+class BulkFailed(LedgerError):
     """A process could not handle an event; the message is that of its FoldFailed."""
 
 

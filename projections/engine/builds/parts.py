@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.live.source import Part
 
 Begun: TypeAlias = tuple[int, ...]
 """The position of each part, in order of their numbers."""
 
 
-class PartMoved(Exception):
+class PartMoved(LedgerError):
     """Another process fills the same part, or the build was removed."""
 
 

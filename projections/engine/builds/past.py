@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from projections.engine.builds import catalogue, fill, generations
 from projections.engine.builds.candidate import Limits, OnProgress, no_progress
 from projections.engine.builds.catalogue import KeptBuild
@@ -22,7 +23,7 @@ from projections.engine.builds.rebuild import Leftover, NothingToResume
 from projections.engine.projection import Projection
 
 
-class NoSuchPosition(Exception):
+class NoSuchPosition(LedgerError):
     """The log has no such position, or nothing at that time."""
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 
+from ledger.kernel.errors import LedgerError
 from ledger.nouns.projections.events import ProjectionRebuilt
 from projections.engine import operator_events
 from projections.engine.builds import candidate, catalogue, fill, generations, snapshots
@@ -44,7 +45,7 @@ SETTLE_AT_ONCE_SECONDS = 0.2
 """How long the next read model waits for readers of this one: as long as most queries take."""
 
 
-class RebuildDiffers(Exception):
+class RebuildDiffers(LedgerError):
     """A rebuild is not equal to the live rows, and was not told to accept that."""
 
     def __init__(self, report: "Report") -> None:
@@ -57,15 +58,15 @@ class RebuildDiffers(Exception):
         self.report = report
 
 
-class Leftover(Exception):
+class Leftover(LedgerError):
     """An interrupted rebuild left its build, and nobody said what shall become of it."""
 
 
-class NothingToResume(Exception):
+class NothingToResume(LedgerError):
     """There is no interrupted rebuild."""
 
 
-class AheadOfLive(Exception):
+class AheadOfLive(LedgerError):
     """The live build went back to an earlier position than the new one has reached."""
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from ledger.nouns.projections.events import ProjectionOperation
 from projections.engine import operator_events
 from projections.engine.builds import candidate, catalogue, generations, snapshots
@@ -59,7 +60,7 @@ _SWAP = """
     WHERE projection_name = %(name)s"""
 
 
-class SwapBlocked(Exception):
+class SwapBlocked(LedgerError):
     """Others kept reading in one transaction for longer than a swap waits."""
 
 
@@ -78,7 +79,7 @@ class Swapped:
     still_read_by: tuple[str, ...] = ()
 
 
-class NotSettled(Exception):
+class NotSettled(LedgerError):
     """Somebody may still see the generation before the live one. `who`: as far as can be told."""
 
     def __init__(self, projection: Projection, kept: catalogue.KeptBuild, who: list[str]) -> None:

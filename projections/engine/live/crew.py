@@ -9,11 +9,11 @@ keeper      renews the leases of all, also while their workers are busy
 import threading
 from collections.abc import Sequence
 
-from projections.engine.lease import LeaseKeeper, LeaseOptions, owner_name
+from ledger.subscriptions.lease import LeaseKeeper, LeaseOptions, owner_name
+from ledger.subscriptions.wakeup import Bell, Listener
 from projections.engine.live.shared_log import SharedLog
 from projections.engine.live.worker import Worker, WorkerOptions
 from projections.engine.projection import Projection
-from projections.engine.wakeup import Bell, Listener
 
 
 class Crew:

@@ -23,10 +23,10 @@ import psycopg
 
 from ledger.kernel.event import Event
 from ledger.nouns import EVENTS
+from ledger.subscriptions.wakeup import Bell
 from projections.engine.live import source
 from projections.engine.live.source import LogEvent
 from projections.engine.projection import Projection
-from projections.engine.wakeup import Bell
 
 KEPT_POSITIONS = 5_000
 """Some seconds of a busy ledger, and about 15 MB. Workers that are further apart gain nothing."""
