@@ -6,6 +6,12 @@
              epoch we know? Else LeaseLost, and nothing of the batch is kept
     release  at a stop, or when others have too few: at once somebody else's to take
 
+This is not the lease of those who follow the log (ledger/subscriptions). Such a one has a name and
+a place of its own, and one owner or none. Partitions have no place (NATS knows what is done) and
+any worker may have any: each is to have its share. So what lives is the worker and not its hold on
+each of many partitions, all of them are shared out in one step, and a commit checks all of its own
+at once. How a session is known to be gone is the same for both (subscriptions/sessions.py).
+
 A worker lives as long as its session at the database does, and its last sign of life is not older
 than the lease. So one that was killed is replaced within a second, and one whose machine vanished
 within the lease. One that only believes to live has its commits refused by the fence: the row it

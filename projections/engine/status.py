@@ -20,10 +20,6 @@ CLAIM_PATIENCE_SECONDS = 3.0
 """A worker that there is claims within a second what has no owner."""
 
 
-OTHERS = ("publisher", "seals")
-"""Who else follows the log, each by a service of its own name."""
-
-
 @dataclass(frozen=True)
 class Rebuild:
     """A build under way beside the live one; not running if it was interrupted."""
@@ -39,7 +35,9 @@ class Rebuild:
 class Status:
     """`lag_seconds`: how long ago the oldest event that is not in the read model was stored.
     `lease_age_seconds`: since the owner last renewed its lease. `blocked_by`: database sessions
-    that hold a lock which the owner waits for. `rebuild`: the one under way.
+    that hold a lock which the owner waits for. `service`: whose work it is; what is no read model
+    (the publisher, the sealer, another subscription) has one of its own name. `rebuild`: the one
+    under way.
     `unsettled_generation`: what transactions from before the last swap may still be reading."""
 
     projection_name: str
@@ -68,13 +66,9 @@ class Status:
     blocked_by: list[int]
     unowned_seconds: float
     last_processed_at: datetime | None
+    service: str
     rebuild: Rebuild | None = None
     unsettled_generation: int | None = None
-
-    @property
-    def service(self) -> str:
-        """Which service it is the work of."""
-        return self.projection_name if self.projection_name in OTHERS else "projections"
 
     @property
     def is_owned(self) -> bool:
@@ -142,7 +136,10 @@ _STATUS = """
         extract(epoch FROM clock_timestamp() - CASE WHEN projection.owner IS NULL
             THEN projection.updated_at ELSE coalesce(leased_until, projection.updated_at) END
             )::float8 AS unowned_seconds,
-        last_processed_at
+        last_processed_at,
+        CASE WHEN EXISTS (SELECT FROM pg_namespace
+                WHERE nspname = projection.projection_name || '_' || generation)
+            THEN 'projections' ELSE projection.projection_name END AS service
     FROM event_projections AS projection
     CROSS JOIN (SELECT coalesce(max(position), 0) AS position FROM event_store) AS head
     LEFT JOIN event_store AS next ON next.position = last_processed_position + 1

@@ -112,8 +112,12 @@ def test_a_worker_that_lost_its_lease_steps_back(database_url: str) -> None:
     with running(database_url, [balances.PROJECTION], owner="first", poll_seconds=0.02):
         wait_until(lambda: statuses(database_url)["balances"].owner == "first", "the first")
         with connect(database_url, "other") as other:
-            other.execute("UPDATE projection_leases SET leased_until = '-infinity'")
-            wait_until(lambda: _claim(other, "other") is not None, "a claim between two renewals")
+
+            def overtakes() -> bool:
+                other.execute("UPDATE projection_leases SET leased_until = '-infinity'")
+                return _claim(other, "other") is not None
+
+            wait_until(overtakes, "a claim between two renewals")
             with opened_log(database_url) as log:
                 head = log.account(events.deposited("USDT", "5"))
             claimed = checkpoint.reread(other, _claimed(other, "other"))

@@ -13,10 +13,12 @@ import pytest
 
 from ledger.eventstore.reader import RecordedEvent
 from ledger.operate.database import connect
+from ledger.operate.settings import Settings
+from ledger.programs.registry import Places, find
 from ledger.subscriptions import checkpoint, lease
 from ledger.subscriptions.lease import LeaseOptions
 from ledger.subscriptions.subscription import Handle, Subscription
-from projections.engine import pause
+from projections.engine import pause, status
 from projections.engine.operator_events import Deed
 from tests.programs.publishing import Log
 from tests.programs.services import rows
@@ -146,6 +148,20 @@ def test_one_that_is_paused_goes_on_when_it_is_resumed(log: Log) -> None:
             pause.resume(operator, [alerts.NAME], Deed("olga"))
         until(lambda: state(log.database_url)[:2] == ("RUNNING", log.head))
     assert [position for position, _ in noted(log.database_url)] == list(range(1, log.head + 1))
+
+
+def test_operators_see_it_beside_the_read_models_and_know_its_service(log: Log) -> None:
+    with connect(log.database_url, "test") as connection:
+        checkpoint.install(connection, alerts.NAME)
+        services = {row.projection_name: row.service for row in status.read(connection)}
+        assert services[alerts.NAME] == alerts.NAME
+        assert services["balances"] == "projections"
+        connection.execute(
+            "UPDATE event_projections SET status = 'RUNNING', owner = 'somebody' "
+            "WHERE projection_name <> 'alerts'"
+        )
+    places = Places(Settings(), log.database_url)
+    assert find("projections").ready(places), "read models are kept, whoever else is not"
 
 
 def test_what_cannot_be_handled_is_said_and_tried_again_whole(log: Log) -> None:

@@ -1,7 +1,7 @@
 """The life of one projection's worker.
 
     claim        become the owner by a lease; whoever was is fenced       (lease.py)
-    batch        take the events after the checkpoint (shared_log.py), fold them, and in one
+    batch        take the events after the checkpoint (log_reader.py), fold them, and in one
                  transaction move the checkpoint and write the rows       (checkpoint.py, build.py)
     wait         until a bell rings or the poll interval is over          (wakeup.py)
 
@@ -33,6 +33,7 @@ from ledger.subscriptions.checkpoint import Checkpoint, Fenced, NotInstalled
 from ledger.subscriptions.connection import until_stopped
 from ledger.subscriptions.lease import LeaseKeeper
 from ledger.subscriptions.retry import Backoff
+from ledger.subscriptions.shared_log import SharedLog
 from ledger.subscriptions.wakeup import Bell
 from projections.engine import metrics
 from projections.engine.builds.generations import schema_of
@@ -40,7 +41,7 @@ from projections.engine.connection import connect
 from projections.engine.letters import dead_letters, failures, parking
 from projections.engine.letters.dead_letters import HeldBack, NewLetter
 from projections.engine.live.build import Build
-from projections.engine.live.shared_log import LogReader, SharedLog
+from projections.engine.live.log_reader import LogReader, SharedEvent
 from projections.engine.live.source import LogEvent
 from projections.engine.live.writer import TableMismatch
 from projections.engine.projection import Projection, other_version
@@ -91,7 +92,7 @@ class Worker:
         *,
         keeper: LeaseKeeper,
         bell: Bell,
-        log: SharedLog,
+        log: SharedLog[SharedEvent],
         control: Bell,
         stop: threading.Event,
     ) -> None:
@@ -176,7 +177,7 @@ class Worker:
             raise CodeVersionDiffers(message)
         work = _Work(
             connection,
-            self._shared_log.reader(connection),
+            LogReader(self._shared_log, connection),
             claimed,
             self._open(connection, claimed, empty=claimed.position == 0),
             dead_letters.held_back(connection, self.name, claimed.generation, claimed.position),
