@@ -1,0 +1,17 @@
+"""What `ledgerctl serve NAME` runs, one file each, and what these are made of.
+
+    registry       what a program registers, and the only list of them
+    process        runs one: metrics and health, the database, its role, until a signal
+    readiness      whether one does its work
+
+    commands       LEDGER_COMMANDS decided, many at once; made of
+                   command_room, partition_leases, consumer_guard   what there is room for, whose it is
+                   decision_runner, step, keep_alive, replies       from messages to answers
+                   rate_limit, quarantine, unreadable_messages      what is refused or set aside
+                   outcome_service, operator_retry, replay          asked and tried again
+    publisher      the log sent to LEDGER_EVENTS, in order
+    seals          the sealer; head_publisher sends each head
+    housekeeping   what is removed when it is old enough
+
+The programs of the read side, which are found by the same list, are in `projections`.
+"""
