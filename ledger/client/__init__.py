@@ -9,5 +9,6 @@
                       follower_keeper  carries it out; event_feed: the events themselves
     questions         the read models, asked and typed
 
-`ledger/__init__.py` has the names that services use; `ledger/sync.py` the same without an event loop.
+`ledger/__init__.py` has the names that services use. `ledger/sync.py` is the same without an event
+loop of the caller's (loop_thread: ours).
 """

@@ -5,13 +5,14 @@
     readiness      whether one does its work
 
     commands       LEDGER_COMMANDS decided, many at once; made of
-                   command_room, partition_leases, consumer_guard   what there is room for, whose it is
-                   decision_runner, step, keep_alive, replies       from messages to answers
-                   rate_limit, quarantine, unreadable_messages      what is refused or set aside
-                   outcome_service, operator_retry, replay          asked and tried again
-    publisher      the log sent to LEDGER_EVENTS, in order
+                   partition_leases, command_room               whose they are, room for more
+                   decision_runner, step, keep_alive, replies   from messages to answers
+                   rate_limit, quarantine, unreadable_messages  what is refused or set aside
+                   outcome_service, operator_retry              asked, and tried again
+                   housekeeping                                 outcomes that nobody can ask for
+    publisher      the log sent to LEDGER_EVENTS, in order; replay: sent again
+                   consumer_guard                               consumers for users of the bus
     seals          the sealer; head_publisher sends each head
-    housekeeping   what is removed when it is old enough
 
 The programs of the read side, which are found by the same list, are in `projections`.
 """
