@@ -12,6 +12,7 @@ OURS = ("ledger", "projections")
 OPEN_TO_PROJECTIONS = (
     *("ledger.kernel", "ledger.nouns", "ledger.eventstore"),
     *("ledger.bus", "ledger.subscriptions", "ledger.operate"),  # to answer questions
+    *("ledger.programs.registry", "ledger.programs.process", "ledger.programs.readiness"),
 )
 PRINTING = (
     *("typer.echo", "typer.secho", "Console(", "rich.table", "rich.tree", "rich.live"),
