@@ -2,7 +2,7 @@
 
     full    as many as the worker takes; its rate is the median of the turns
     300     commands sent evenly, so many a second: mostly one at a time
-    1,000   a few at a time
+    1000    a few at a time
     half    at half of the full rate
 
 For each: processor time per command in microseconds, of all processes together and of each (this
@@ -44,7 +44,7 @@ from ledger.client.client import LedgerClient
 from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 from ledger.operate.schema import migrate
 
-RATES_PER_S = (300, 1_000)
+RATES_PER_S = (300.0, 1_000.0)
 WARM_UP_ORDERS = 1_000
 
 Figures = dict[str, float]
@@ -112,7 +112,7 @@ def turn(drives: Drives, processors: Processors, options: argparse.Namespace) ->
         return figures | processors.per_command(before, orders * COMMANDS_PER_ORDER)
 
     figures = {"full": measured(drives.full, options.orders)}
-    rates = {str(rate): float(rate) for rate in RATES_PER_S}
+    rates = {f"{rate:g}": rate for rate in options.rates}
     for name, rate in (rates | {"half": figures["full"]["per_s"] / 2}).items():
         orders = max(1, int(rate * options.seconds / COMMANDS_PER_ORDER))
         figures[name] = measured(partial(drives.evenly, rate), orders)
@@ -153,6 +153,7 @@ def main() -> None:
     arguments.add_argument("--accounts", type=int, default=200)
     arguments.add_argument("--turns", type=int, default=5)
     arguments.add_argument("--seconds", type=float, default=5.0, help="of each even drive")
+    arguments.add_argument("--rates", type=float, nargs="+", default=RATES_PER_S)
     report("latency", measure(arguments.parse_args()))
 
 
