@@ -1,6 +1,8 @@
 """What a command costs when few are sent: `python -m benchmarks.latency [--json] [--turns N]`.
 
     full    as many as the worker takes; its rate is the median of the turns
+    alone   each command is sent when the outcome of the one before is there: what one alone costs,
+            whatever else the machine does
     300     commands sent evenly, so many a second: mostly one at a time
     1000    a few at a time
     half    at half of the full rate
@@ -19,6 +21,7 @@ import asyncio
 import gc
 import os
 import statistics
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -46,6 +49,8 @@ from ledger.operate.schema import migrate
 
 RATES_PER_S = (300.0, 1_000.0)
 WARM_UP_ORDERS = 1_000
+ALONE_ORDERS = 250
+"""A thousand commands one after the other take some seconds."""
 
 Figures = dict[str, float]
 
@@ -91,6 +96,16 @@ class Drives:
         messages = self._messages(orders)
         return {"per_s": self._runner.run(drive(self._client, messages))}
 
+    def alone(self, orders: int) -> Figures:
+        async def one_by_one() -> float:
+            started = time.perf_counter()
+            for command, subject, data in messages:
+                await self._client.submit(command, data, account_id=subject)
+            return len(messages) / (time.perf_counter() - started)
+
+        messages = self._messages(orders)
+        return {"per_s": self._runner.run(one_by_one())}
+
     def evenly(self, per_s: float, orders: int) -> Figures:
         messages = self._messages(orders)
         took = sorted(self._runner.run(latencies(self._client, messages, per_s)))
@@ -112,6 +127,7 @@ def turn(drives: Drives, processors: Processors, options: argparse.Namespace) ->
         return figures | processors.per_command(before, orders * COMMANDS_PER_ORDER)
 
     figures = {"full": measured(drives.full, options.orders)}
+    figures["alone"] = measured(drives.alone, ALONE_ORDERS)
     rates = {f"{rate:g}": rate for rate in options.rates}
     for name, rate in (rates | {"half": figures["full"]["per_s"] / 2}).items():
         orders = max(1, int(rate * options.seconds / COMMANDS_PER_ORDER))
