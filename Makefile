@@ -46,9 +46,10 @@ faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send ME
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \
 	    $(BIN)/python -m pytest tests/faults tests/programs/test_fuzz.py -s $(ARGUMENTS)
 
-check: $(INSTALLED) ## Lint, format and types, strictly
+check: $(INSTALLED) ## Lint, format, layers and types, strictly
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/mypy $(CODE)
 
 format: $(INSTALLED) ## Format the code and put right what the linter can

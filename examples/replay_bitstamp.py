@@ -45,9 +45,9 @@ from examples.bitstamp import (
 )
 from examples.replay_checks import ACCOUNTS, Replayed
 from ledger import LedgerClient, Sent
-from ledger.cli.errors import explain
 from ledger.demo.interruption import Interrupted, raise_when_interrupted
 from ledger.demo.temporary import temporary_ledger
+from ledger.operate.errors import explain
 from ledger.operate.logging import configure
 from ledger.operate.servers import NotRunning, find_database, find_nats
 from ledger.operate.settings import Settings, load

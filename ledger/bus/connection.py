@@ -8,7 +8,7 @@ would have their answer published where it belongs to the server or to the ledge
 answers: the connection drops them (`Connection`).
 
 On a server with users the ledger has a NATS account, and everybody else one of their own
-(`bus_users.py`). JetStream of the ledger's account has a prefix there, which is the same in all
+(`users.py`). JetStream of the ledger's account has a prefix there, which is the same in all
 accounts; a user's own `$JS.API` is answered by the server, which has no streams for it.
 """
 

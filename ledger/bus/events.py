@@ -20,7 +20,8 @@ from ledger.eventstore.codec import UndecodableEvent, UnknownEventType, decode, 
 from ledger.kernel.command import SPECVERSION
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
-from ledger.nouns import ACCOUNTS, EVENTS, FAMILIES, NOUN_OF_STREAM
+from ledger.nouns import EVENTS, FAMILIES, NOUN_OF_STREAM
+from ledger.nouns.accounts.invariants import ACCOUNT
 
 if TYPE_CHECKING:
     from ledger.eventstore.reader import RecordedEvent
@@ -149,7 +150,7 @@ def _newest(event: "RecordedEvent") -> tuple[bytes, int]:
 
 def _account_token(event: "RecordedEvent", data: bytes) -> str:
     noun = NOUN_OF_STREAM.get(event.stream_type)
-    if noun is ACCOUNTS:
+    if event.stream_type == ACCOUNT.stream_type:
         return str(event.stream_id)
     if noun is not None and noun.family is not None:
         return noun.family

@@ -35,7 +35,7 @@ class NoRoomForHeads(LedgerError):
     """The server has less storage than the stream may take."""
 
 
-class Kept(NamedTuple):
+class KeptMessage(NamedTuple):
     """A message of the stream, and when it was kept by the server's clock."""
 
     sequence: int
@@ -81,7 +81,7 @@ async def ensure_seals_stream(jetstream: JetStreamContext, settings: "Settings")
     _log.info("stream_created", stream=SEALS_STREAM)
 
 
-async def newest_kept(jetstream: JetStreamContext) -> Kept | None:
+async def newest_kept(jetstream: JetStreamContext) -> KeptMessage | None:
     """The last message of the stream; None while it has none."""
     state = (await jetstream.stream_info(SEALS_STREAM)).state
     if state.messages == 0:
@@ -89,10 +89,10 @@ async def newest_kept(jetstream: JetStreamContext) -> Kept | None:
     return await kept_at(jetstream, state.last_seq)
 
 
-async def kept_at(jetstream: JetStreamContext, sequence: int) -> Kept | None:
+async def kept_at(jetstream: JetStreamContext, sequence: int) -> KeptMessage | None:
     """The message with the number; None if there is none."""
     try:
         message = await jetstream.get_msg(SEALS_STREAM, seq=sequence, direct=True)
     except nats.js.errors.NotFoundError:
         return None
-    return Kept(sequence, message.data or b"", message.time)
+    return KeptMessage(sequence, message.data or b"", message.time)

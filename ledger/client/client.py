@@ -40,7 +40,7 @@ from ledger.bus.permission_errors import Denials, NotPermitted
 from ledger.bus.security import BusSecurity
 from ledger.bus.wire import Message
 from ledger.client.follower import Follower
-from ledger.client.reading import Reading
+from ledger.client.reader import Reader
 from ledger.client.send_queue import Outbox
 from ledger.client.submission import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
 from ledger.kernel.command import UNKNOWN, CommandData, Outcome
@@ -79,7 +79,7 @@ WATCH_INTERVAL_SECONDS = 0.1
 _log = EventLogger(__name__)
 
 
-class LedgerClient(Reading):
+class LedgerClient(Reader):
     """One connection; any number of commands in flight. Made by `connect`."""
 
     def __init__(

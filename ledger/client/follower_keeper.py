@@ -23,17 +23,17 @@ from nats.aio.subscription import Subscription
 
 from ledger.bus import connection as bus
 from ledger.bus import wire
+from ledger.bus.follower_record import Record
 from ledger.bus.followers import FOLLOWERS_STREAM, Place
 from ledger.bus.wire import Message
 from ledger.client.event_feed import Begin
 from ledger.client.follower_claim import (
     SAVE_SECONDS,
-    Claim,
     End,
     FindPlace,
+    FollowerClaim,
     Pause,
     Read,
-    Record,
     Write,
 )
 from ledger.client.submission import LedgerUnavailable
@@ -76,7 +76,7 @@ class Keeper:
         self,
         connection: bus.Connection,
         place: Place,
-        claim: Claim,
+        claim: FollowerClaim,
         find_place: Callable[[], Awaitable[Begin]],
     ) -> None:
         self._nats = connection

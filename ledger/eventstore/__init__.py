@@ -1,11 +1,11 @@
 """The event store: one append-only table, what is written to it and read from it.
 
-codec.py, upcasters.py   event objects <-> stored payloads
+codec.py                 event objects <-> stored payloads
 store.py                 appending, loading streams
 inbox.py                 the outcome of each command, in the transaction of its events
 snapshots.py             states of long streams
 reader.py                the log in position order
-recorder.py, factory.py  the same table for the `eventsourcing` library:
+library/                 the same table for the `eventsourcing` library:
                          PERSISTENCE_MODULE=ledger.eventstore
 """
 

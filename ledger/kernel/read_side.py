@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.kernel.errors import LedgerError
 
 if TYPE_CHECKING:
-    from projections.claims import Claim
+    from projections.claims import ReadModelClaim
     from projections.questions.question import Question
 
 QUESTIONS, CLAIMS = "ledger.questions", "ledger.claims"
@@ -43,9 +43,9 @@ def question(name: str) -> "Question[Any]":
     return found
 
 
-def claims() -> "list[Claim]":
+def claims() -> "list[ReadModelClaim]":
     """What must hold of the read models, with the queries that would find the faults."""
-    found: list[Claim] = []
+    found: list[ReadModelClaim] = []
     for entry_point in importlib.metadata.entry_points(group=CLAIMS):
         found += entry_point.load()()
     return found

@@ -16,19 +16,23 @@ its messages are kept from being delivered again, and the same commands are trie
 After a start, and after the connection to NATS was lost, the server is asked to deliver again what
 was in flight, so commands stay in order and nobody waits for a timeout.
 
-Which partitions of the commands are this worker's is a lease (`leases.py`): each commit checks it,
-and a worker that has none stands by. A command that cannot be decided or recorded is tried again,
-alone if need be, and set aside in the end (`decisions.py`); others overtake it meanwhile.
+Which partitions of the commands are this worker's is a lease (`partition_leases.py`): each commit
+checks it, and a worker that has none stands by. A command that cannot be decided or recorded is
+tried again, alone if need be, and set aside in the end (`decision_runner.py`); others overtake it
+meanwhile.
 
-The steps share only the `Batch`.
+A step hands the `Batch` on to the next; beside it they share which batches are in work, and which
+partitions are ours.
 """
 
 import asyncio
 import contextlib
+import threading
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import nats.errors
 import psycopg
@@ -48,8 +52,8 @@ from ledger.bus.security import BusSecurity
 from ledger.bus.wire import Message
 from ledger.eventstore.connection import OneConnection
 from ledger.kernel.command import FAILED, Outcome
-from ledger.operate import metrics
-from ledger.operate.schema import check_schema
+from ledger.operate import interpreter, metrics
+from ledger.operate.roles import WRITER
 from ledger.operate.settings import Settings
 from ledger.programs import outcome_service
 from ledger.programs.command_room import room_made
@@ -57,8 +61,11 @@ from ledger.programs.decision_runner import Batch, Decisions
 from ledger.programs.housekeeping import outcomes_forgotten
 from ledger.programs.keep_alive import kept_from_redelivery
 from ledger.programs.partition_leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
+from ledger.programs.process import run_in_loop
 from ledger.programs.quarantine import SetAside, is_final
 from ledger.programs.rate_limit import RateLimit
+from ledger.programs.readiness import answered
+from ledger.programs.registry import Places, Program
 from ledger.programs.replies import answers, log_outcome
 from ledger.programs.step import Step
 from ledger.programs.tracing import Tracing
@@ -90,7 +97,7 @@ class CommandWorker:
             snapshot_interval=settings.snapshot_interval_events,
             clock_tolerance=timedelta(seconds=settings.clock_tolerance_seconds),
         )
-        self._database = OneConnection(database_url)
+        self._database = OneConnection(database_url, "commands")
         self._leases = Leases(database_url, settings.command_lease_seconds)
         self._epochs: dict[int, int] = {}
         """Our partitions, each with the epoch in which it is ours."""
@@ -111,15 +118,13 @@ class CommandWorker:
         self._stop.set()
 
     async def run(self) -> None:
-        """Works until `stop`. Neither input nor the loss of a server ends it. Raises SchemaError
-        at the start if the database is not the one this code needs."""
+        """Works until `stop`. Neither input nor the loss of a server ends it."""
         with (
             contextlib.closing(self._tracing) if self._tracing else contextlib.nullcontext(),
             contextlib.closing(self._ledger),
             contextlib.closing(self._database),
             contextlib.closing(self._leases),
         ):
-            await self._patience.until_done(lambda: check_schema(self._database_url))
             while not self._stop.is_set():
                 connection = await self._patience.unless_stopped(self._connect())
                 if connection is None:
@@ -355,3 +360,22 @@ async def _close(connection: Client) -> None:
             await connection.flush()
     with contextlib.suppress(nats.errors.Error, OSError):
         await connection.close()
+
+
+def _serve(places: Places, stop: threading.Event) -> None:
+    interpreter.for_deciding()
+    run_in_loop(CommandWorker(places.database_url, places.nats_url, places.settings), stop)
+
+
+def _ready(places: Places) -> bool:
+    """It is asked for the outcome of a command that nobody ever sent."""
+    return answered(places, bus.OUTCOMES_SUBJECT, str(uuid4()).encode())
+
+
+PROGRAM = Program(
+    name="commands",
+    summary="decides commands, records what follows, answers",
+    role=WRITER,
+    ready=_ready,
+    run=_serve,
+)

@@ -20,7 +20,7 @@ from ledger.eventstore.moments import Moment, position_of, time_of
 from ledger.eventstore.session import FETCH_ROWS
 from ledger.kernel.errors import LedgerError
 from projections.questions.question import Asked, Past, Question
-from projections.questions.statement import Statement, statement
+from projections.questions.statement import SqlStatement, statement
 
 POSITION: LiteralString = (
     "SELECT last_processed_position FROM public.event_projections WHERE projection_name = %s"
@@ -55,7 +55,7 @@ def rows(
     yield from stream(connection, statement(question, asked, limit=limit, after=after))
 
 
-def stream(connection: psycopg.Connection[Any], asking: Statement) -> Iterator[dict[str, Any]]:
+def stream(connection: psycopg.Connection[Any], asking: SqlStatement) -> Iterator[dict[str, Any]]:
     """The rows of a statement, some at a time."""
     name = f"question_{next(_cursor_numbers)}"
     with connection.cursor(name=name, row_factory=dict_row, binary=True) as cursor:

@@ -201,6 +201,26 @@ async def test_of_two_publishers_one_publishes_and_the_other_takes_over_from_a_s
     assert await ids_in_stream(nats_url) == log.ids()
 
 
+async def test_a_publisher_that_was_killed_is_followed_before_its_lease_is_over(
+    log: Log, nats_url: str
+) -> None:
+    environment = os.environ | {
+        "LEDGER_DATABASE_URL": log.database_url,
+        "LEDGER_NATS_URL": nats_url,
+        "LEDGER_PUBLISHER_TAKEOVER_SECONDS": "3600",
+    }
+    killed = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger", "serve", "publisher",
+        env=environment, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    await published_up_to(log.database_url, log.grow(100))
+    async with running_publisher(log.database_url, nats_url):
+        killed.kill()
+        await killed.wait()
+        await published_up_to(log.database_url, log.grow(100))
+    assert await ids_in_stream(nats_url) == log.ids()
+
+
 async def test_a_paused_publisher_stops_and_goes_on_when_it_is_resumed(
     log: Log, nats_url: str
 ) -> None:

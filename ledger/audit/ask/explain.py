@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from ledger.audit.ask.events import EventFilter, find
+from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
@@ -93,7 +93,7 @@ class Explanation:
 
     def lines(self, connection: psycopg.Connection[Any]) -> Iterator[Line]:
         """Every posting, in position order. Raises NoBalance at the end if there was none."""
-        events = EventFilter(stream_id=self.account_id, before=self.position + 1)
+        events = EventCriteria(stream_id=self.account_id, before=self.position + 1)
         for recorded in find(connection, events):
             event = recorded.decoded()
             if isinstance(event, AccountEvent):

@@ -33,7 +33,7 @@ class Seen(NamedTuple):
     contradiction: str | None = None
 
 
-class Kept(NamedTuple):
+class KeptHead(NamedTuple):
     """The newest head that a target has, and its place in the source."""
 
     seal: Seal
@@ -43,7 +43,7 @@ class Kept(NamedTuple):
 class Target(Protocol):
     """Where heads are kept."""
 
-    def newest(self) -> Kept | None: ...
+    def newest(self) -> KeptHead | None: ...
 
     def heads(self) -> Iterator[Seal]:
         """All that is kept, oldest first."""

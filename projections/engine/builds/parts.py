@@ -1,4 +1,4 @@
-"""How far each part of a build is that several processes fill (bulk.py).
+"""How far each part of a build is that several processes fill (parallel_fill.py).
 
 A part's position moves in the transaction that writes its rows. So a filling that was interrupted,
 by whatever, goes on from where each part is: with the same parts, however many processes there

@@ -136,7 +136,7 @@ def _drop(
 
 
 def _still_read(
-    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.Kept
+    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.KeptBuild
 ) -> StillRead:
     tables = [generations.qualified(kept.schema, table.name) for table in projection.tables]
     who = snapshots.in_the_way(connection, kept.schema, tables)
