@@ -96,3 +96,15 @@ def public_classes() -> Iterator[tuple[str, str]]:
         for node in tree_of(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 yield relative(path), node.name
+
+
+def test_the_write_side_asks_no_table_of_the_read_side() -> None:
+    tables = [
+        name
+        for path in sorted((ROOT / "sql" / "read_models").glob("*.sql"))
+        for name in re.findall(r"^CREATE TABLE (\w+)", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert tables
+    asked = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE)\s+(public\.)?({'|'.join(tables)})\b")
+    for path in python_files("ledger"):
+        assert not asked.search(path.read_text("utf-8")), relative(path)
