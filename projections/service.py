@@ -10,8 +10,8 @@ from prometheus_client import REGISTRY
 from ledger.operate.roles import PROJECTOR
 from ledger.programs.readiness import followed
 from ledger.programs.registry import Places, Program
+from ledger.subscriptions.lease import LeaseOptions
 from projections import settings
-from projections.engine.lease import LeaseOptions
 from projections.engine.live.crew import Crew
 from projections.engine.live.worker import WorkerOptions
 from projections.engine.metrics import StatusCollector

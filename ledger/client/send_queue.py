@@ -25,7 +25,7 @@ from nats.aio.client import Client
 from ledger.bus import connection as bus
 from ledger.bus import wire
 from ledger.client.submission import Sent
-from ledger.operate.logging import client_logger
+from ledger.kernel.logger import EventLogger
 
 MAX_GROUP = 500
 """Commands published as one batch; the server takes at most 1000."""
@@ -38,7 +38,7 @@ BATCHES_SINCE = (2, 12)
 """The server version from which batches are taken; an older one would store them message by message
 and confirm none but the last."""
 
-_log = client_logger(__name__)
+_log = EventLogger(__name__)
 
 
 class Outbox:

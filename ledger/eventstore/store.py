@@ -24,9 +24,10 @@ from psycopg import errors
 
 from ledger.eventstore.reader import COLUMNS, NOTIFY_CHANNEL, RecordedEvent
 from ledger.eventstore.rows import copy_rows, jsonb_field, name_field, time_field, uuid_field
+from ledger.kernel.errors import LedgerError
 
 
-class VersionConflict(Exception):
+class VersionConflict(LedgerError):
     """Somebody else appended to one of the streams since it was loaded, or the event id is
     taken: load again and decide again."""
 

@@ -13,7 +13,7 @@ from ledger.programs.registry import Places, find, names
 def main() -> None:
     """Exit code 0 if the program named on the command line is ready, 1 if it is not or cannot be
     asked."""
-    from ledger.cli.errors import explain
+    from ledger.operate.errors import explain
 
     if len(sys.argv) != 2 or sys.argv[1] not in names():
         terminal.say(f"usage: python -m ledger.operate.readiness {'|'.join(names())}", error=True)

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from psycopg import sql
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate.database import connect
 from ledger.operate.database_url import acting_as, catalog_only, confined
 
@@ -50,7 +51,7 @@ _OTHER_ROLES = """
     WHERE member = to_regrole(%s) AND pg_get_userbyid(roleid) <> %s"""
 
 
-class RoleMissing(Exception):
+class RoleMissing(LedgerError):
     """The login of a database URL may not do what it is used for."""
 
 

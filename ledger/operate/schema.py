@@ -30,6 +30,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import schema_rights
 from ledger.operate.database import connect
 from ledger.operate.database_url import catalog_only
@@ -53,7 +54,7 @@ _CREATE_TABLE = """
     )"""
 
 
-class SchemaError(Exception):
+class SchemaError(LedgerError):
     """Code and database do not fit each other."""
 
 

@@ -21,6 +21,7 @@ from typing import IO, Self
 
 import structlog
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes, roles
 from ledger.operate.embedded.servers import EmbeddedError, EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
@@ -42,7 +43,7 @@ STEADY_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
-class NotReady(Exception):
+class NotReady(LedgerError):
     """The programs did not become ready."""
 
 

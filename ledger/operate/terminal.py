@@ -98,10 +98,10 @@ def say_table(
     rows: Iterable[Sequence[str]],
     *,
     right: Collection[str] = (),
-    wide: bool = False,
+    whole: bool = False,
 ) -> None:
-    """Says rows, one to a line; all columns of them, if it shall be `wide`."""
-    width = None if wide else width_of(sys.stdout)
+    """Says rows, one to a line; `whole`: with all columns, however wide the terminal is."""
+    width = None if whole else width_of(sys.stdout)
     for line in table.lines(names, rows, width=width, right=right):
         _write(sys.stdout, line + "\n")  # laid out, and escaped
 

@@ -16,11 +16,13 @@ its messages are kept from being delivered again, and the same commands are trie
 After a start, and after the connection to NATS was lost, the server is asked to deliver again what
 was in flight, so commands stay in order and nobody waits for a timeout.
 
-Which partitions of the commands are this worker's is a lease (`leases.py`): each commit checks it,
-and a worker that has none stands by. A command that cannot be decided or recorded is tried again,
-alone if need be, and set aside in the end (`decisions.py`); others overtake it meanwhile.
+Which partitions of the commands are this worker's is a lease (`partition_leases.py`): each commit
+checks it, and a worker that has none stands by. A command that cannot be decided or recorded is
+tried again, alone if need be, and set aside in the end (`decision_runner.py`); others overtake it
+meanwhile.
 
-The steps share only the `Batch`.
+A step hands the `Batch` on to the next; beside it they share which batches are in work, and which
+partitions are ours.
 """
 
 import asyncio
@@ -39,7 +41,11 @@ from nats.aio.client import Client
 
 from ledger.bus import command_subjects, delivery, wire
 from ledger.bus import connection as bus
-from ledger.bus.command_stream import begin_commands_consumer, ensure_commands_stream
+from ledger.bus.command_stream import (
+    begin_commands_consumer,
+    ensure_commands_stream,
+    partition_name,
+)
 from ledger.bus.delivery import Delivery
 from ledger.bus.pull import Pull
 from ledger.bus.security import BusSecurity
@@ -68,6 +74,15 @@ from ledger.write.ledger import Decision, Ledger
 from ledger.write.parser import parse
 
 _log = structlog.get_logger(__name__)
+
+
+def _note_waiting(consumer: str, messages: int | None) -> None:
+    """Shows how many commands of a partition are still to come, while it is ours."""
+    if messages is not None:
+        metrics.WAITING.labels(partition_name(consumer)).set(messages)
+        return
+    with contextlib.suppress(KeyError):
+        metrics.WAITING.remove(partition_name(consumer))
 
 
 class CommandWorker:
@@ -158,7 +173,7 @@ class CommandWorker:
                     for one in self._epochs
                 ]
                 size = self._settings.command_batch_size
-                pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size)
+                pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size, waiting=_note_waiting)
                 async with pull, self._lease_renewed(partitions):
                     _log.info(
                         "commands_served", url=self._nats_url, partitions=sorted(self._epochs)

@@ -17,6 +17,7 @@ from ledger.bus import connection as bus
 from ledger.bus.events import MESSAGE_ID, published
 from ledger.eventstore import reader
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.errors import LedgerError
 from ledger.operate.database import connect
 
 BATCH = 500
@@ -25,11 +26,11 @@ CONFIRMATION_TIMEOUT_SECONDS = 10.0
 """After this an event that the stream did not confirm counts as lost and the replay ends."""
 
 
-class UnusablePrefix(ValueError):
+class UnusablePrefix(LedgerError, ValueError):
     """Nothing can or may be published below the prefix."""
 
 
-class PositionNotThere(ValueError):
+class PositionNotThere(LedgerError, ValueError):
     """The log has no such position."""
 
 

@@ -1,8 +1,8 @@
 """`ledgerctl serve seals`: the sealer, and each new head published on NATS.
 
-Heads go to `ledger.seals`, where the stream LEDGER_SEALS keeps them (ledger/messaging/
-seal_stream.py). Whoever reads them there, or keeps them elsewhere (`ledgerctl audit witness`), has
-the means to notice when history, seals included, is cut off or made anew.
+Heads go to `ledger.seals`, where the stream LEDGER_SEALS keeps them (`bus/seal_stream.py`). Whoever
+reads them there, or keeps them elsewhere (`ledgerctl audit witness`), has the means to notice when
+history, seals included, is cut off or made anew.
 """
 
 import threading

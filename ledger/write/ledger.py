@@ -37,7 +37,7 @@ import structlog
 from psycopg import errors
 
 from ledger.eventstore import inbox, reader, snapshots, store
-from ledger.eventstore.snapshots import Snapshot
+from ledger.eventstore.snapshots import AggregateSnapshot
 from ledger.eventstore.store import VersionConflict
 from ledger.kernel.command import ACCEPTED, FAILED, REJECTED, Command, InvalidCommand, Outcome
 from ledger.kernel.money import exact
@@ -78,7 +78,7 @@ class Decision(NamedTuple):
     follows: int
     seen: int
     read: set[UUID]
-    snapshots: list[Snapshot]
+    snapshots: list[AggregateSnapshot]
     """Due once it is committed."""
 
 
@@ -324,7 +324,7 @@ class Ledger:
         if stale:
             raise VersionConflict(f"{len(stale)} streams were appended to meanwhile")
 
-    def _save_snapshots(self, due: list[Snapshot]) -> None:
+    def _save_snapshots(self, due: list[AggregateSnapshot]) -> None:
         """The batch is committed: a snapshot that cannot be saved costs time later, nothing now."""
         try:
             snapshots.save(self._to_write(), due)

@@ -1,4 +1,4 @@
-"""Connections of projections: one for each worker, in autocommit, transactions made explicitly."""
+"""Connections of projections: those of any subscription, made for folding."""
 
 from typing import Any
 

@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 import typer
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import terminal
 from projections.questions import paging
 from projections.questions.catalogue import questions
@@ -55,7 +56,7 @@ _FORM = {"json": Json, "wide": Wide, "columns": Columns}
 Row = Mapping[str, Any]
 
 
-class NotReached(Exception):
+class NotReached(LedgerError):
     """A read model does not show the position in time."""
 
 
@@ -258,7 +259,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Row], *, wide: bool) -> N
         terminal.say("no rows")
         return
     cells = ([_text(row[name]) for name in columns] for row in chain([first], remaining))
-    terminal.say_table(columns, cells, wide=wide)
+    terminal.say_table(columns, cells, whole=wide)
 
 
 def _text(value: object) -> str:
@@ -287,6 +288,7 @@ def _print_json(rows: Iterable[Row], columns: tuple[str, ...] | None) -> None:
     before = b"["
     for row in rows:
         names = row if columns is None else columns
-        terminal.say_written(before + orjson.dumps({name: plain(row[name]) for name in names}))
+        text = orjson.dumps({name: plain(row[name]) for name in names})
+        terminal.say_written(before + text, flush=False)
         before = b",\n "
     terminal.say_written(b"]\n" if before != b"[" else b"[]\n")

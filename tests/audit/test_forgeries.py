@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.audit.export.export import export
-from ledger.audit.export.received import UnreadableExport
+from ledger.audit.export.reader import UnreadableExport
 from ledger.audit.export.verify import verify_export
 from ledger.audit.prove import key_changes, seals
 from ledger.audit.prove.sealer import CannotSeal

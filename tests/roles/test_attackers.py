@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from ledger.cli.audit.verifying import CONSISTENT_ONLY
+from ledger.cli.audit.verify import CONSISTENT_ONLY
 from ledger.operate import roles
 from ledger.operate.plugins import migrate_all
 from ledger.operate.schema_rights import ForeignObjects

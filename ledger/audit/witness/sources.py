@@ -20,7 +20,7 @@ from nats.js import JetStreamContext
 
 from ledger.audit.prove import seals
 from ledger.audit.prove.seals import Seal
-from ledger.audit.witness import Kept, Seen
+from ledger.audit.witness import KeptHead, Seen
 from ledger.bus import connection as bus
 from ledger.bus.seal_stream import SEALS_STREAM, kept_at, seals_of
 from ledger.bus.security import BusSecurity
@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 
 def from_bus(
-    url: str, settings: Settings, newest: Kept | None, stop: threading.Event, *, once: bool
+    url: str, settings: Settings, newest: KeptHead | None, stop: threading.Event, *, once: bool
 ) -> Iterator[Seen | None]:
     """What the stream has from behind the newest head that is kept, and then what comes. With
     `once` only what is there now; raises an error of NATS or TimeoutError if it is away."""
@@ -115,7 +115,7 @@ def _tell_away(source: str, error: Exception, told: str) -> str:
 
 
 def from_database(
-    url: str, settings: Settings, newest: Kept | None, stop: threading.Event, *, once: bool
+    url: str, settings: Settings, newest: KeptHead | None, stop: threading.Event, *, once: bool
 ) -> Iterator[Seen | None]:
     """The newest seal of the database, whenever there is a further one. With `once` it raises
     psycopg.OperationalError if the database is away."""
