@@ -75,6 +75,7 @@ class Pull:
         ]
         self._subscriptions: list[Subscription] = []
         self._arrived = asyncio.Event()
+        self._ended = False
         self.waiting: deque[Message] = deque()
         """Messages that are here and not taken."""
         self.lost: str | None = None
@@ -96,9 +97,9 @@ class Pull:
 
     async def take(self, timeout: float) -> list[Message]:
         """The messages that are here, at most a batch; waits for a first one, and returns none
-        when none comes in time."""
+        when none comes in time or at the end."""
         await self._ask()
-        if not self.waiting:
+        if not self.waiting and not self._ended:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 # Not wait_for: up to Python 3.11 it forgets that its task was cancelled when what
@@ -108,6 +109,11 @@ class Pull:
         taken = [self.waiting.popleft() for _ in range(min(self._batch, len(self.waiting)))]
         await self._ask()
         return taken
+
+    def end(self) -> None:
+        """Nobody waits for messages any more."""
+        self._ended = True
+        self._arrived.set()
 
     async def _ask(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -8,7 +8,8 @@
     answer    publish each outcome to its Ledger-Reply-To, then acknowledge
 
 Three batches are on their way at once: one is answered, one commits, one is decided. Each step
-takes them in their order. What was decided on a batch whose commit fails is decided again.
+takes them in their order. What was decided on a batch whose commit fails is decided again. A few
+commands that find nothing in work are decided and committed in one go.
 
 Nothing is answered or acknowledged before the commit. Whatever breaks in between, the messages
 come again and the inbox gives the same outcomes. While the database is away the batch is kept,
@@ -73,6 +74,10 @@ from ledger.subscriptions.retry import FIRST_RETRY_SECONDS, Patience
 from ledger.write.ledger import Decision, Ledger
 from ledger.write.parser import parse
 
+MAX_UNDIVIDED = 4
+"""Commands that are decided and committed in one go when nothing else is in work: handing them to
+a thread twice costs more than is won by deciding the next ones meanwhile."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -104,6 +109,7 @@ class CommandWorker:
         self._stands_by = False
         self._lease_changed = asyncio.Event()
         self._stop = asyncio.Event()
+        self._pull: Pull | None = None
         self._reconnected = asyncio.Event()
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._rate_limit = RateLimit.of(settings)
@@ -116,6 +122,8 @@ class CommandWorker:
     def stop(self) -> None:
         """Ends `run` after the batch in work."""
         self._stop.set()
+        if self._pull is not None:
+            self._pull.end()
 
     async def run(self) -> None:
         """Works until `stop`. Neither input nor the loss of a server ends it."""
@@ -173,7 +181,9 @@ class CommandWorker:
                     for one in self._epochs
                 ]
                 size = self._settings.command_batch_size
-                pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size, waiting=_note_waiting)
+                pull = self._pull = Pull(
+                    connection, bus.COMMANDS_STREAM, consumers, size, waiting=_note_waiting
+                )
                 async with pull, self._lease_renewed(partitions):
                     _log.info(
                         "commands_served", url=self._nats_url, partitions=sorted(self._epochs)
@@ -254,12 +264,13 @@ class CommandWorker:
                 if connection.is_reconnecting:  # what is asked for now would come too late
                     await self._patience.pause(FIRST_RETRY_SECONDS)
                     continue
-                messages = await self._patience.unless_stopped(
-                    pull.take(self._settings.command_fetch_wait_seconds)
-                )
+                messages = await pull.take(self._settings.command_fetch_wait_seconds)
                 if messages:
                     batch = [self._read(message) for message in messages]
                     in_work.append(batch)
+                    if len(batch) <= MAX_UNDIVIDED and not committing.busy:
+                        await self._finish(connection, batch, None, answering, in_work)
+                        continue
                     decision = await self._decisions.decide(batch)
                     await committing.begin(
                         self._finish(connection, batch, decision, answering, in_work)

@@ -20,6 +20,7 @@ from uuid import UUID
 import msgspec
 
 from ledger.kernel.money import ZERO
+from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import MONEY_EVENTS, AccountEvent
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
@@ -78,10 +79,10 @@ def _moved(recorded: Recorded, event: AccountEvent, rows: RowSet) -> None:
     if clock is None:
         clock = Clock(recorded.stream_id, 0, recorded.occurred_at, {})
         rows[CLOCKS].insert(clock)
-    for posting in event.postings:
-        _book(recorded, clock, posting.book, posting.asset).total += posting.amount
-    for hold in event.holds:
-        _book(recorded, clock, hold.sub_account, hold.asset).locked += hold.amount
+    for (book, asset), change in changes(event.postings, event.holds).items():
+        state = _book(recorded, clock, book, asset)
+        state.total += change.total
+        state.locked += change.locked
     if recorded.occurred_at < clock.latest_occurred_at:
         rows[LATE].insert(
             LateMovement(

@@ -20,6 +20,7 @@ from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, exact
+from ledger.nouns.accounts.books import BookKey, running
 from ledger.nouns.accounts.events import AccountEvent, is_own_book
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class UnknownAccount(LedgerError, LookupError):
     """There is no account to state."""
 
 
-Totals = dict[tuple[str, str], Decimal]
+Totals = dict[BookKey, Decimal]
 """By sub-account and asset."""
 
 
@@ -101,19 +102,17 @@ class Statement:
     def _moved(self, recorded: RecordedEvent, event: AccountEvent) -> list[Entry]:
         entries = []
         sender = orjson.loads(recorded.metadata).get("sender")
-        for posting in event.postings:
-            if not is_own_book(posting.book):
-                continue
-            book = (posting.book, posting.asset)
-            with exact():
-                self.reached[book] = self.reached.get(book, ZERO) + posting.amount
+        own = [posting for posting in event.postings if is_own_book(posting.book)]
+        with exact():
+            moved = list(running(own, self.reached))
+        for posting, balance in moved:
             entries.append(
                 Entry(
                     kind=MOVEMENT,
                     sub_account=posting.book,
                     asset=posting.asset,
                     amount=posting.amount,
-                    balance=self.reached[book],
+                    balance=balance,
                     reason=str(posting.reason),
                     recorded_at=recorded.recorded_at,
                     occurred_at=recorded.occurred_at,

@@ -10,6 +10,7 @@ from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.state import EvolvingState
+from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import (
     AccountClosed,
     AccountEvent,
@@ -83,12 +84,13 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
         raise TypeError(
             f"{type(event).__name__} is not how the account {stream_id} can begin or go on"
         )
-    for posting in event.postings:
-        if is_own_book(posting.book):
-            _own_balance(state, posting.book, posting.asset).total += posting.amount
-    for change in event.holds:
-        _own_balance(state, change.sub_account, change.asset).locked += change.amount
-        _change_hold(state, change)
+    for (book, asset), change in changes(event.postings, event.holds).items():
+        if is_own_book(book):
+            balance = _own_balance(state, book, asset)
+            balance.total += change.total
+            balance.locked += change.locked
+    for hold in event.holds:
+        _change_hold(state, hold)
     match event:
         case AccountSuspended():
             state.status = AccountStatus.SUSPENDED
@@ -129,15 +131,11 @@ def overdraws(
     CASH account can be overdrawn."""
     if state.account_type is not AccountType.CASH:
         return False
-    changes: dict[tuple[str, str], Decimal] = {}
-    for posting in postings:
-        if is_own_book(posting.book):
-            key = (posting.book, posting.asset)
-            changes[key] = changes.get(key, ZERO) + posting.amount
-    for change in holds:
-        key = (change.sub_account, change.asset)
-        changes[key] = changes.get(key, ZERO) - change.amount
-    return any(state.balance(*key).available + change < 0 for key, change in changes.items())
+    return any(
+        state.balance(book, asset).available + change.available < 0
+        for (book, asset), change in changes(postings, holds).items()
+        if is_own_book(book)
+    )
 
 
 def check_active(state: AccountState) -> None:
