@@ -47,6 +47,11 @@ class NatsClient(Client):
         await super()._attempt_reconnect()
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
+        # A task of its own: it goes on when who closes is cancelled.
+        self._closing = asyncio.create_task(self._end(status, do_cbs))
+        await asyncio.shield(self._closing)
+
+    async def _end(self, status: int, do_cbs: bool) -> None:
         if not self.is_closed:
             await self._end_reconnection()
         late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._cut_off)
@@ -63,8 +68,6 @@ class NatsClient(Client):
     async def _end_reconnection(self) -> None:
         ended = False
         while (task := self._reconnection_task) is not None and not task.done():
-            if task is asyncio.current_task():  # it gives up, and closes
-                return
             task.cancel()
             await asyncio.wait([task], timeout=END_AGAIN_SECONDS)
             ended = True

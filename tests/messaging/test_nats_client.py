@@ -102,8 +102,9 @@ async def connect(url: str) -> bus.Connection:
     return await bus.connect(url, "test", security=BusSecurity(), retry_wait=RETRY_SECONDS)
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
 @pytest.mark.parametrize("does", Does)
-async def test_what_is_closed_while_it_reconnects_is_closed(does: Does) -> None:
+async def test_what_is_closed_while_it_reconnects_is_closed(does: Does, cancelled: bool) -> None:
     async with server() as bus_server:
         for moment in range(MOMENTS):
             bus_server.does = Does.SERVE
@@ -116,8 +117,15 @@ async def test_what_is_closed_while_it_reconnects_is_closed(does: Does) -> None:
                     await asyncio.sleep(0)
             for _ in range(moment):
                 await asyncio.sleep(0)
+            closing = asyncio.create_task(connection.close())
+            if cancelled:
+                await asyncio.sleep(0)
+                closing.cancel()
+            await asyncio.wait([closing], timeout=ANSWER_SECONDS)
+            assert cancelled or closing.result() is None
             async with asyncio.timeout(ANSWER_SECONDS):
-                await connection.close()
+                while cancelled and not connection.is_closed:  # noqa: ASYNC110
+                    await asyncio.sleep(RETRY_SECONDS)
             served = bus_server.served
             bus_server.does = Does.SERVE
             await bus_server.until_none_is_open()
