@@ -5,15 +5,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import nats
 import orjson
 import psycopg
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from benchmarks.event_mix import EventMix, append_mix
+from ledger.messaging import bus
 from ledger.messaging.event_stream import EVENTS_STREAM
 from ledger.messaging.publisher import Publisher
+from ledger.messaging.security import BusSecurity
 from ledger.settings import Settings
 from tests.messaging.services import ANSWER_SECONDS, rows
 
@@ -81,7 +82,7 @@ async def running_publisher(
 
 @asynccontextmanager
 async def connected(nats_url: str) -> AsyncIterator[Client]:
-    connection = await nats.connect(nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
+    connection = await bus.connect(nats_url, "test", security=BusSecurity(), retry_wait=0.1)
     try:
         yield connection
     finally:
