@@ -4,7 +4,7 @@ Amounts are strings (or JSON integers), never floats; times carry their zone; te
 free of what PostgreSQL cannot store.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -12,16 +12,11 @@ from pydantic import Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
 from ledger.kernel import money
+from ledger.kernel.time import parse_time
 
 MAX_TEXT_LENGTH = 500
 """Characters of a reason, name or reference."""
 MAX_FEE_RATE = Decimal(1)
-MAX_ALLOCATION_PERCENT = Decimal(100)
-MAX_RISK_MULTIPLIER = Decimal(10)
-
-EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
-"""A time before means nothing: who has no time says 0, which is 1970, and the first market without
-a floor is of 1971. What is yet to come is refused by the ledger, which has a clock."""
 
 _AMOUNT_SCHEMA = {
     "type": "string",
@@ -63,29 +58,6 @@ def _not_zero(value: object) -> Decimal:
     return amount
 
 
-def parse_time(value: object) -> datetime:
-    """An ISO 8601 time with zone, as aware UTC. Raises ValueError."""
-    if not isinstance(value, str):
-        raise ValueError("must be an ISO 8601 time as a string, like '2026-11-21T10:00:00Z'")
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(
-            f"{value[:40]!r} is not an ISO 8601 time like '2026-11-21T10:00:00Z'"
-        ) from None
-    if time.tzinfo is None:
-        raise ValueError("has no time zone: end it with Z, or with an offset like +01:00")
-    if time < EARLIEST:
-        raise ValueError(
-            f"{value[:40]!r} is before {EARLIEST.year}, when nothing of this happened anywhere: "
-            "check whether there is a time at all, and its unit"
-        )
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is outside of the years 1 to 9999") from None
-
-
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")
@@ -119,21 +91,3 @@ StrategyId = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9._\-]{1,64}$
 SubAccount = StrategyId
 VenueId = Annotated[str, PlainValidator(_text), _schema(type="string", minLength=1)]
 """An id that a venue or service made up: any text."""
-
-
-def _percent(value: object) -> Decimal:
-    percent = _positive(value)
-    if percent > MAX_ALLOCATION_PERCENT:
-        raise ValueError(f"must be at most {MAX_ALLOCATION_PERCENT}")
-    return percent
-
-
-def _multiplier(value: object) -> Decimal:
-    multiplier = _positive(value)
-    if multiplier > MAX_RISK_MULTIPLIER:
-        raise ValueError(f"must be at most {MAX_RISK_MULTIPLIER}")
-    return multiplier
-
-
-Percent = Annotated[Decimal, PlainValidator(_percent), WithJsonSchema(_AMOUNT_SCHEMA)]
-Multiplier = Annotated[Decimal, PlainValidator(_multiplier), WithJsonSchema(_AMOUNT_SCHEMA)]

@@ -18,9 +18,10 @@ from uuid import UUID
 import orjson
 import typer
 
+from ledger.kernel.text import plain
 from projections.questions import paging
 from projections.questions.catalogue import questions
-from projections.questions.question import Filter, InvalidQuestion, Question, plain
+from projections.questions.question import Filter, InvalidQuestion, Question
 from projections.questions.table import print_table
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from projections.questions.question import plain
+from ledger.kernel.text import plain
 
 GAP = "  "
 

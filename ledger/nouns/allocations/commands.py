@@ -1,13 +1,16 @@
 """Allocations: the data of their commands."""
 
 from decimal import Decimal
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import StrictBool, model_validator
+from pydantic import AfterValidator, StrictBool, model_validator
 
 from ledger.kernel.command import AccountCommandData
-from ledger.kernel.fields import Multiplier, Percent, StrategyId, Text
-from ledger.nouns.accounts.events import EXTERNAL, MAIN
+from ledger.kernel.fields import PositiveAmount, StrategyId, Text
+from ledger.nouns.allocations.terms import check_multiplier, check_name, check_percent
+
+Percent = Annotated[PositiveAmount, AfterValidator(check_percent)]
+Multiplier = Annotated[PositiveAmount, AfterValidator(check_multiplier)]
 
 
 class AllocationCommandData(AccountCommandData):
@@ -17,8 +20,7 @@ class AllocationCommandData(AccountCommandData):
 
     @model_validator(mode="after")
     def _strategy_is_no_reserved_name(self) -> Self:
-        if self.strategy_id in {MAIN, EXTERNAL}:
-            raise ValueError(f"strategy_id {self.strategy_id!r} is a name of the ledger's own")
+        check_name(self.strategy_id)
         return self
 
 
