@@ -23,6 +23,7 @@ from typing import Annotated, Any, BinaryIO
 import orjson
 import typer
 
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.text import csv_cell, json_text, plain
 from ledger.operate import table, terminal
 
@@ -43,7 +44,7 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-class ParquetMissing(Exception):
+class ParquetMissing(LedgerError):
     """Arrow's library is not installed."""
 
 

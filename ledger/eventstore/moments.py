@@ -16,10 +16,11 @@ from typing import Any
 import psycopg
 
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.time import read_time
 
 
-class InvalidMoment(ValueError):
+class InvalidMoment(LedgerError, ValueError):
     """What was given is neither a position nor a time."""
 
 

@@ -5,13 +5,17 @@ what it is; docs/settings.md is made from these descriptions (a test compares th
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ledger.kernel.errors import LedgerError
 
-class InvalidSettings(Exception):
+Some = TypeVar("Some", bound=BaseSettings)
+
+
+class InvalidSettings(LedgerError):
     """A setting has a value it cannot have."""
 
 
@@ -207,6 +211,12 @@ class Settings(BaseSettings):
         description="Seconds after which an event is sealed even if its block is not full. Until "
         "then nobody can prove that it was not altered; shorter makes more seals when it is quiet.",
     )
+    seal_lease_seconds: float = Field(
+        default=6.0,
+        ge=1,
+        description="How long, in seconds, sealing stays with a sealer that has gone silent; it "
+        "renews its lease three times within this. One whose process ended is replaced at once.",
+    )
     seal_key_file: Path | None = Field(
         default=None,
         description="Ed25519 private key that seals are signed with, a PEM file made by "
@@ -287,8 +297,9 @@ class Settings(BaseSettings):
         default=5.0,
         gt=0,
         description="Seconds of silence after which another publisher takes over; the one at work "
-        "says five times as often that it is alive. Longer than a hiccup of the database, well "
-        "under the ten seconds in which consumers should notice nothing but a pause.",
+        "renews its lease three times within this. Longer than a hiccup of the database, well "
+        "under the ten seconds in which consumers should notice nothing but a pause. One whose "
+        "process ended is replaced at once.",
     )
     event_retention_days: float = Field(
         default=7.0,
@@ -384,8 +395,13 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """The settings of the environment and `.env`. Raises InvalidSettings."""
+    return load_as(Settings)
+
+
+def load_as(kind: type[Some]) -> Some:
+    """The settings that a part of the system has of its own. Raises InvalidSettings."""
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = "LEDGER_" + "_".join(str(part) for part in first["loc"]).upper()

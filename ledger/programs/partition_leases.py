@@ -6,6 +6,12 @@
              epoch we know? Else LeaseLost, and nothing of the batch is kept
     release  at a stop, or when others have too few: at once somebody else's to take
 
+This is not the lease of those who follow the log (ledger/subscriptions). Such a one has a name and
+a place of its own, and one owner or none. Partitions have no place (NATS knows what is done) and
+any worker may have any: each is to have its share. So what lives is the worker and not its hold on
+each of many partitions, all of them are shared out in one step, and a commit checks all of its own
+at once. How a session is known to be gone is the same for both (subscriptions/sessions.py).
+
 A worker lives as long as its session at the database does, and its last sign of life is not older
 than the lease. So one that was killed is replaced within a second, and one whose machine vanished
 within the lease. One that only believes to live has its commits refused by the fence: the row it
@@ -22,6 +28,8 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from ledger.eventstore.connection import OneConnection
+from ledger.kernel.errors import LedgerError
+from ledger.subscriptions.sessions import MINE, lives
 
 RENEW_SECONDS = 1.0
 """How often a worker gives a sign of life and looks for partitions without an owner: well within
@@ -30,17 +38,16 @@ Result = TypeVar("Result")
 
 # A lock that only those may take who write the table: an advisory lock would be anybody's.
 _LOCK = "LOCK TABLE public.command_workers IN SHARE ROW EXCLUSIVE MODE"
-_ALIVE = """
+_ALIVE = f"""
     INSERT INTO command_workers (worker, until, session_pid, session_start)
-    SELECT %(worker)s, clock_timestamp() + make_interval(secs => %(lease)s), pid, backend_start
-    FROM pg_stat_activity WHERE pid = pg_backend_pid()
+    SELECT %(worker)s, clock_timestamp() + make_interval(secs => %(lease)s), mine.*
+    FROM ({MINE}) AS mine
     ON CONFLICT (worker) DO UPDATE SET until = excluded.until,
         session_pid = excluded.session_pid, session_start = excluded.session_start"""
-_BURY = """
-    DELETE FROM command_workers AS w
-    WHERE w.until < clock_timestamp() OR NOT EXISTS (
-        SELECT FROM pg_stat_activity AS a
-        WHERE a.pid = w.session_pid AND coalesce(a.backend_start = w.session_start, true))"""
+_BURY = f"""
+    DELETE FROM command_workers AS worker
+    WHERE worker.until < clock_timestamp()
+        OR NOT {lives("worker.session_pid", "worker.session_start")}"""
 _COUNT = "SELECT count(*) FROM command_workers"
 _ADD = """
     INSERT INTO command_partitions (partition) SELECT generate_series(0, %s - 1)
@@ -65,7 +72,7 @@ _STILL_OURS = """
     WHERE p.owner = %s FOR SHARE OF p"""
 
 
-class LeaseLost(Exception):
+class LeaseLost(LedgerError):
     """Another worker decides these commands now."""
 
 
@@ -81,7 +88,7 @@ class Leases:
 
     def __init__(self, database_url: str, lease_seconds: float) -> None:
         self.worker = uuid7()
-        self._database = OneConnection(database_url)
+        self._database = OneConnection(database_url, "partitions")
         self._lease_seconds = lease_seconds
         self._one_at_a_time = Lock()
 

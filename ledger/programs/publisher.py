@@ -1,6 +1,6 @@
 """The publisher: every event, in position order, from the event store to LEDGER_EVENTS.
 
-    claim       the row `publisher` of event_projections: one publishes, others stand by
+    claim       the subscription `publisher` (ledger/subscriptions): one publishes, others stand by
     find place  the stream's last message says which position it has; go on after it
     read        the next events; woken by NOTIFY, and by a look now and then behind it
     send        as one atomic batch that names the message it follows, while the batches before
@@ -18,12 +18,10 @@ each naming the one before; several hundred are under way at once all the same.
 
 import asyncio
 import contextlib
-import os
-import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
-from uuid import uuid4
 
 import nats.errors
 import nats.js.errors
@@ -40,19 +38,23 @@ from ledger.eventstore import reader
 from ledger.eventstore.connection import OneConnection
 from ledger.eventstore.reader import RecordedEvent
 from ledger.operate import metrics
-from ledger.operate.schema import check_schema
+from ledger.operate.roles import PROJECTOR
 from ledger.operate.settings import Settings
 from ledger.programs.consumer_guard import consumers_guarded
-from ledger.subscriptions import publisher_claim
-from ledger.subscriptions.publisher_claim import Claim, Overtaken
-from ledger.subscriptions.retry import FIRST_RETRY_SECONDS, Patience
-from ledger.subscriptions.wakeup import Wakeup
+from ledger.programs.process import run_in_loop
+from ledger.programs.readiness import followed
+from ledger.programs.registry import Places, Program
+from ledger.subscriptions import checkpoint, lease
+from ledger.subscriptions.checkpoint import Checkpoint, Fenced
+from ledger.subscriptions.lease import LeaseKeeper, LeaseOptions, leases_kept
+from ledger.subscriptions.retry import Patience
+from ledger.subscriptions.wakeup import Bell, Listener
 
+NAME = "publisher"
+"""Of its subscription."""
 BATCHES_IN_FLIGHT = 4
 """Batches sent whose confirmation is not there yet: enough to keep the server's disk busy, and few
 megabytes."""
-HEARTBEATS_PER_TAKEOVER = 5
-"""How often the publisher says that it is alive within the silence that costs it its place."""
 
 _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
@@ -72,29 +74,30 @@ class Publisher:
         self._database_url = database_url
         self._nats_url = nats_url
         self._settings = settings
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        self._database = OneConnection(database_url)
+        self._database = OneConnection(database_url, "publisher")
         self._in_use = asyncio.Lock()
         self._stop = asyncio.Event()
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
-        self._wakeup = Wakeup(database_url, settings.event_poll_seconds)
-        self._pause_seconds = FIRST_RETRY_SECONDS
+        self._backoff = self._patience.backoff()
+        self._bell, self._control = Bell(), Bell()
 
     def stop(self) -> None:
         """Ends `run` after the batches under way."""
         self._stop.set()
-        self._wakeup.ring()
+        for bell in (self._bell, self._control):
+            bell.ring()
 
     async def run(self) -> None:
-        """Publishes until `stop`. The loss of a server does not end it. Raises SchemaError at
-        the start if the database is not the one this code needs."""
+        """Publishes until `stop`. The loss of a server does not end it."""
         with metrics.publisher(self._database_url):
             await self._run_until_stopped()
 
     async def _run_until_stopped(self) -> None:
-        await self._patience.until_done(lambda: check_schema(self._database_url))
         connection: bus.Connection | None = None
-        listening = asyncio.create_task(self._wakeup.listen())
+        listener = Listener(
+            self._database_url, threading.Event(), bell=self._bell, control=self._control
+        )
+        leases = LeaseOptions(self._settings.publisher_takeover_seconds)
         try:
             connection = await self._patience.unless_stopped(
                 bus.connect(
@@ -106,11 +109,10 @@ class Publisher:
             )
             if connection is not None:
                 async with consumers_guarded(connection):
-                    while not self._stop.is_set():
-                        await self._claim_and_publish(connection)
+                    with listener.running(), leases_kept(self._database_url, leases) as keeper:
+                        while not self._stop.is_set():
+                            await self._claim_and_publish(connection, keeper)
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
             if connection is not None:
                 with contextlib.suppress(nats.errors.Error, OSError):
                     await connection.close()
@@ -118,56 +120,38 @@ class Publisher:
 
     # --- the one that publishes ---------------------------------------------------------
 
-    async def _claim_and_publish(self, connection: Client) -> None:
+    async def _claim_and_publish(self, connection: Client, keeper: LeaseKeeper) -> None:
         """Publishes as long as nothing is wrong, or stands by for a moment."""
-        claim: Claim | None = None
+        heard = self._control.rings
+        progress: _Progress | None = None
         try:
-            claim = await self._run(
-                lambda opened: publisher_claim.claim(
-                    opened,
-                    self._owner,
-                    silent_seconds=self._settings.publisher_takeover_seconds,
-                )
+            claimed = await self._run(
+                lambda opened: _claim(opened, keeper.owner, keeper.options.lease_seconds)
             )
-            if claim is None:
-                await self._patience.pause(self._heartbeat_seconds)
+            if claimed is None:
+                await self._control.rung(heard, self._settings.event_poll_seconds)
                 return
-            _log.info("publishing", owner=claim.owner, epoch=claim.epoch)
-            await self._while_claimed(connection, _Progress(claim))
-        except Overtaken as error:
+            _log.info("publishing", owner=claimed.owner, epoch=claimed.epoch)
+            keeper.hold(NAME)
+            progress = _Progress(claimed, keeper)
+            await self._publish_until_stopped(connection, progress)
+        except Fenced as error:
             _log.warning("publisher_steps_back", reason=str(error))
-            await self._patience.pause(self._heartbeat_seconds)
         except psycopg.Error as error:
             await self._trouble("database_away", error)
         finally:
-            if claim is not None:
-                held = claim
+            keeper.drop(NAME)
+            if progress is not None:
+                held = progress.checkpoint
                 with contextlib.suppress(psycopg.Error):
-                    await self._run(lambda opened: publisher_claim.release(opened, held))
-
-    async def _while_claimed(self, connection: Client, progress: "_Progress") -> None:
-        """Raises Overtaken, psycopg.Error."""
-        beating = asyncio.create_task(self._beat(progress))
-        publishing = asyncio.create_task(self._publish_until_stopped(connection, progress))
-        done, pending = await asyncio.wait(
-            (beating, publishing), return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
-        for task in done:
-            task.result()
-
-    async def _beat(self, progress: "_Progress") -> None:
-        while True:
-            await asyncio.sleep(self._heartbeat_seconds)
-            await self._run(lambda opened: publisher_claim.heartbeat(opened, progress.claim))
+                    await self._run(lambda opened: lease.release(opened, held))
 
     async def _publish_until_stopped(self, connection: Client, progress: "_Progress") -> None:
         """Finds its place and publishes from there, again and again, until stopped."""
         sender = Sender(connection)
         async with sender:
             while not self._stop.is_set():
+                progress.check()
                 try:
                     connections = connection.stats["reconnects"]
                     last = await self._find_place(connection, progress)
@@ -179,7 +163,7 @@ class Publisher:
                 except (NotStored, nats.errors.Error) as error:
                     await self._trouble("events_not_published", error)
                 except (NotOurStream, NoRoomForEvents) as error:
-                    await self._note_failure(progress.claim, str(error))
+                    await self._note_failure(progress.checkpoint, str(error))
                     await self._trouble("events_cannot_be_published", error)
 
     async def _find_place(self, connection: Client, progress: "_Progress") -> event_stream.Last:
@@ -187,7 +171,7 @@ class Publisher:
         await event_stream.ensure_events_stream(jetstream, self._settings)
         await followers.ensure_followers_stream(jetstream)
         sequence, position, event_id = await event_stream.last_published(jetstream)
-        noted = progress.claim.position
+        noted = progress.checkpoint.position
         place = await self._run(
             lambda opened: event_stream.position_to_go_on_after(
                 opened,
@@ -198,14 +182,23 @@ class Publisher:
                 retention_days=self._settings.event_retention_days,
             )
         )
-        progress.claim = await self._run(
-            lambda opened: publisher_claim.move(opened, progress.claim, place)
-        )
+        await self._note(progress, to=place, handled=0, event_id=None, rate=None)
         _log.info("publisher_place_found", position=place, sequence=sequence, noted=noted)
         return event_stream.Last(sequence, place)
 
-    async def _note_failure(self, claim: Claim, message: str) -> None:
-        await self._run(lambda opened: publisher_claim.fail(opened, claim, message))
+    async def _note(self, progress: "_Progress", **to: Any) -> None:
+        """Notes how far the stream is. Where publishing goes on, the stream itself says: so the
+        note may move in either direction, and need not wait for the disk. Raises Fenced."""
+
+        def note(opened: psycopg.Connection[Any]) -> Checkpoint:
+            with opened.transaction():
+                opened.execute("SET LOCAL synchronous_commit = off")
+                return checkpoint.advance(opened, progress.checkpoint, **to)
+
+        progress.checkpoint = await self._run(note)
+
+    async def _note_failure(self, held: Checkpoint, message: str) -> None:
+        await self._run(lambda opened: checkpoint.fail(opened, held, message))
 
     # --- batch after batch --------------------------------------------------------------
 
@@ -217,11 +210,12 @@ class Publisher:
         same_connection: Callable[[], bool],
     ) -> None:
         """Ends when stopped, or when the server was away: it may have lost what it had. Raises
-        NotStored, Overtaken, and errors of both servers."""
+        NotStored, Fenced, and errors of both servers."""
         in_flight: deque[_InFlight] = deque()
         try:
             while in_flight or (same_connection() and not self._stop.is_set()):
-                seen = self._wakeup.rings
+                progress.check()
+                seen = self._bell.rings
                 while len(in_flight) < BATCHES_IN_FLIGHT and not self._stop.is_set():
                     events = await self._read_after(last.position)
                     if not events:
@@ -233,7 +227,7 @@ class Publisher:
                     await self._confirm(in_flight[0], progress)
                     in_flight.popleft()
                 else:
-                    await self._wakeup.wait(seen)
+                    await self._bell.rung(seen, self._settings.event_poll_seconds)
         finally:
             for batch in in_flight:
                 batch.stored.cancel()
@@ -250,28 +244,20 @@ class Publisher:
         await batch.stored
         metrics.EVENTS_PUBLISHED.inc(len(batch.events))
         end = batch.events[-1]
-        rate = progress.rate(len(batch.events))
-        progress.claim = await self._run(
-            lambda opened: publisher_claim.advance(
-                opened,
-                progress.claim,
-                to=end.position,
-                event_id=end.id,
-                events=len(batch.events),
-                rate=rate,
-            )
+        await self._note(
+            progress,
+            to=end.position,
+            handled=len(batch.events),
+            event_id=end.id,
+            rate=progress.rate(len(batch.events)),
         )
-        self._pause_seconds = FIRST_RETRY_SECONDS
+        self._backoff.reset()
         _log.debug("events_published", events=len(batch.events), position=end.position)
 
     # --- patience -----------------------------------------------------------------------
 
-    @property
-    def _heartbeat_seconds(self) -> float:
-        return self._settings.publisher_takeover_seconds / HEARTBEATS_PER_TAKEOVER
-
     async def _run(self, work: Callable[[psycopg.Connection[Any]], Result]) -> Result:
-        """The result of `work` on the database, in a thread. Raises psycopg.Error, Overtaken."""
+        """The result of `work` on the database, in a thread. Raises psycopg.Error, Fenced."""
 
         async def alone() -> Result:
             async with self._in_use:
@@ -282,19 +268,43 @@ class Publisher:
 
     async def _trouble(self, what: str, error: Exception) -> None:
         _log.warning(what, error=str(error).strip() or type(error).__name__)
-        await self._patience.pause(self._pause_seconds)
-        self._pause_seconds = min(2 * self._pause_seconds, self._settings.retry_wait_seconds)
+        await self._patience.pause(self._backoff.seconds())
 
 
 class _Progress:
-    """What the publisher knows of itself: its claim, and how fast it is."""
+    """What the publisher knows of itself: its checkpoint, and how fast it is."""
 
-    def __init__(self, claim: Claim) -> None:
-        self.claim = claim
+    def __init__(self, checkpoint: Checkpoint, keeper: LeaseKeeper) -> None:
+        self.checkpoint = checkpoint
+        self._keeper = keeper
         self._since = asyncio.get_running_loop().time()
+
+    def check(self) -> None:
+        """A sign of life. Raises Fenced if the lease was lost."""
+        self._keeper.check(NAME)
 
     def rate(self, events: int) -> float | None:
         """Events per second since the last call."""
         now = asyncio.get_running_loop().time()
         seconds, self._since = now - self._since, now
         return events / seconds if seconds > 0 else None
+
+
+def _claim(
+    connection: psycopg.Connection[Any], owner: str, lease_seconds: float
+) -> Checkpoint | None:
+    checkpoint.install(connection, NAME)
+    return lease.claim(connection, NAME, owner, lease_seconds=lease_seconds)
+
+
+def _serve(places: Places, stop: threading.Event) -> None:
+    run_in_loop(Publisher(places.database_url, places.nats_url, places.settings), stop)
+
+
+PROGRAM = Program(
+    name="publisher",
+    summary="publishes each event of the log, once and in order",
+    role=PROJECTOR,
+    ready=lambda places: followed(places, ["publisher"]),
+    run=_serve,
+)

@@ -1,13 +1,10 @@
-"""Connections of projections: one for each worker, in autocommit, transactions made explicitly."""
+"""Connections of projections: those of any subscription, made for folding."""
 
 from typing import Any
 
 import psycopg
 
-CONNECT_TIMEOUT_SECONDS = 5
-"""Long enough for a busy server, short enough to try a restarted one again soon."""
-KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT = 4, 2, 3
-"""A server that vanished is noticed after ten seconds of silence, not after two hours."""
+from ledger.operate import database
 
 # Read models are made from the log, and rows and checkpoint commit together: losing the last
 # moments in a crash of the server only means folding them again. So no commit waits for a disk.
@@ -20,15 +17,7 @@ _BY_KEY = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_merge
 
 def connect(database_url: str, purpose: str, *, by_key: bool = True) -> psycopg.Connection[Any]:
     """A connection for folding. `by_key`: it only ever looks rows up by their keys."""
-    connection = psycopg.connect(
-        database_url,
-        autocommit=True,
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        application_name=f"ledger {purpose}"[:63],
-        keepalives_idle=KEEPALIVE_IDLE_SECONDS,
-        keepalives_interval=KEEPALIVE_INTERVAL_SECONDS,
-        keepalives_count=KEEPALIVE_COUNT,
-    )
+    connection = database.connect(database_url, purpose)
     connection.execute(_FOR_FOLDING)
     if by_key:
         connection.execute(_BY_KEY)

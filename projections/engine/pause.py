@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 
 from ledger.nouns.projections.events import ProjectionOperation, ProjectionPaused, ProjectionResumed
+from ledger.subscriptions.wakeup import CONTROL_CHANNEL
 from projections.engine import operator_events
 from projections.engine.operator_events import Deed
-from projections.engine.wakeup import CONTROL_CHANNEL
 
 LOCK_TIMEOUT_SECONDS = 15
 """Longer than a hung owner can hold its row: by then another worker has ended its connection."""

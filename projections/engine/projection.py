@@ -124,3 +124,11 @@ class Projection:
     @property
     def public_tables(self) -> tuple[Table[Any], ...]:
         return tuple(table for table in self.tables if not table.private)
+
+
+def other_version(projection: Projection, code_version: int) -> str:
+    """What to do when the tables are of another version of the code."""
+    return (
+        f"the tables of {projection.name} were built by version {code_version} of its code, this "
+        f"is version {projection.version}. Run: ledgerctl projections rebuild {projection.name}"
+    )

@@ -20,13 +20,6 @@ CLAIM_PATIENCE_SECONDS = 3.0
 """A worker that there is claims within a second what has no owner."""
 
 
-OTHERS = ("publisher", "seals")
-"""Who else reads the log in order and keeps its place in event_projections. They have no lease: the
-row's updated_at is their sign of life."""
-SILENCE_SECONDS = 15.0
-"""Longer than either of them is silent while all is well."""
-
-
 @dataclass(frozen=True)
 class Rebuild:
     """A build under way beside the live one; not running if it was interrupted."""
@@ -42,7 +35,9 @@ class Rebuild:
 class Status:
     """`lag_seconds`: how long ago the oldest event that is not in the read model was stored.
     `lease_age_seconds`: since the owner last renewed its lease. `blocked_by`: database sessions
-    that hold a lock which the owner waits for. `rebuild`: the one under way.
+    that hold a lock which the owner waits for. `service`: whose work it is; what is no read model
+    (the publisher, the sealer, another subscription) has one of its own name. `rebuild`: the one
+    under way.
     `unsettled_generation`: what transactions from before the last swap may still be reading."""
 
     projection_name: str
@@ -71,13 +66,9 @@ class Status:
     blocked_by: list[int]
     unowned_seconds: float
     last_processed_at: datetime | None
+    service: str
     rebuild: Rebuild | None = None
     unsettled_generation: int | None = None
-
-    @property
-    def service(self) -> str:
-        """Which service it is the work of."""
-        return self.projection_name if self.projection_name in OTHERS else "projections"
 
     @property
     def is_owned(self) -> bool:
@@ -137,9 +128,7 @@ _STATUS = """
         processing_rate_per_second AS rate_per_second, total_events_processed, projection.owner,
         extract(epoch FROM clock_timestamp() - coalesce(renewed_at, projection.updated_at)
             )::float8 AS lease_age_seconds,
-        extract(epoch FROM coalesce(leased_until, projection.updated_at
-            + make_interval(secs => %(silence)s)) - clock_timestamp())::float8
-            AS lease_seconds_left,
+        extract(epoch FROM leased_until - clock_timestamp())::float8 AS lease_seconds_left,
         coalesce(changes, 0) AS lease_changes, epoch, generation, projection.code_version,
         parked.keys AS parked_keys, parked.events AS parked_events,
         parked.skipped AS skipped_events, error_count, error_message, paused_by, pause_reason,
@@ -147,7 +136,10 @@ _STATUS = """
         extract(epoch FROM clock_timestamp() - CASE WHEN projection.owner IS NULL
             THEN projection.updated_at ELSE coalesce(leased_until, projection.updated_at) END
             )::float8 AS unowned_seconds,
-        last_processed_at
+        last_processed_at,
+        CASE WHEN EXISTS (SELECT FROM pg_namespace
+                WHERE nspname = projection.projection_name || '_' || generation)
+            THEN 'projections' ELSE projection.projection_name END AS service
     FROM event_projections AS projection
     CROSS JOIN (SELECT coalesce(max(position), 0) AS position FROM event_store) AS head
     LEFT JOIN event_store AS next ON next.position = last_processed_position + 1
@@ -171,7 +163,7 @@ _STATUS = """
 def read(connection: psycopg.Connection[Any]) -> list[Status]:
     """The status of every installed projection, by name."""
     with connection.cursor(row_factory=class_row(Status)) as cursor:
-        rows = cursor.execute(_STATUS, {"silence": SILENCE_SECONDS}).fetchall()
+        rows = cursor.execute(_STATUS).fetchall()
     rebuilds = _rebuilds(connection)
     unsettled = {
         kept.projection_name: kept.generation

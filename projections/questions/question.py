@@ -39,6 +39,7 @@ from uuid import UUID
 
 import msgspec
 
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.time import read_time
 from projections.engine.projection import R, Table
 
@@ -51,7 +52,7 @@ LONGEST_TEXT = 60
 """Characters of a wrong value that its refusal repeats."""
 
 
-class InvalidQuestion(ValueError):
+class InvalidQuestion(LedgerError, ValueError):
     """The question is not one that can be answered; the message says why."""
 
 

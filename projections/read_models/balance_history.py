@@ -40,7 +40,7 @@ class BookState(msgspec.Struct, array_like=True, gc=False):
     recorded_at: datetime
 
 
-class Checkpoint(Row):
+class BalanceCheckpoint(Row):
     account_id: UUID
     user_id: UUID | None
     position: int
@@ -68,7 +68,7 @@ class Clock(Row):
 
 
 CHECKPOINTS = Table(
-    "balance_checkpoints", Checkpoint, key=("account_id", "position"), insert_only=True
+    "balance_checkpoints", BalanceCheckpoint, key=("account_id", "position"), insert_only=True
 )
 LATE = Table("late_movements", LateMovement, key=("account_id", "position"), insert_only=True)
 CLOCKS = Table("balance_clocks", Clock, key=("account_id",), private=True)
@@ -113,8 +113,8 @@ def _book(recorded: Recorded, clock: Clock, book: str, asset: str) -> BookState:
     return state
 
 
-def _checkpoint(recorded: Recorded, clock: Clock) -> Checkpoint:
-    return Checkpoint(
+def _checkpoint(recorded: Recorded, clock: Clock) -> BalanceCheckpoint:
+    return BalanceCheckpoint(
         recorded.stream_id,
         recorded.user_id,
         recorded.position,

@@ -3,20 +3,31 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import nats
 import psycopg
 import pytest
 
-from ledger.audit.prove import sealer_lease, seals
-from ledger.audit.prove.sealer import CannotSeal, Sealer, SealerOptions, seal_all, seal_block
-from ledger.audit.prove.sealer_lease import Fenced
+from ledger.audit.prove import seals
+from ledger.audit.prove.sealer import (
+    CannotSeal,
+    Sealer,
+    SealerOptions,
+    place,
+    seal_all,
+    seal_block,
+)
 from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.verify import verify
 from ledger.bus.seal_stream import SEALS_SUBJECT
+from ledger.operate.database import connect
+from ledger.operate.settings import load
 from ledger.programs import seals as seal_service
+from ledger.programs.registry import Places
+from ledger.subscriptions import checkpoint, lease
+from ledger.subscriptions.checkpoint import Checkpoint, Fenced
 from tests.audit import history
 
 BY_COUNT = SealerOptions(block_events=8, block_age_seconds=3600, key=history.KEY)
@@ -65,6 +76,11 @@ def status(connection: psycopg.Connection[Any]) -> tuple[Any, ...]:
     return tuple(row)
 
 
+def claimed(connection: psycopg.Connection[Any], owner: str) -> Checkpoint | None:
+    place(connection)
+    return lease.claim(connection, seals.PROJECTION, owner, lease_seconds=60)
+
+
 def test_full_blocks_are_sealed_and_the_rest_is_said_to_wait(
     database_url: str, connection: psycopg.Connection[Any]
 ) -> None:
@@ -96,7 +112,7 @@ def test_of_several_sealers_one_works_and_another_goes_on_when_it_ends(
     database_url: str, connection: psycopg.Connection[Any]
 ) -> None:
     with sealing(database_url, BY_COUNT) as later:
-        wait_until(lambda: sealer_lease.read(connection) is not None)
+        wait_until(lambda: checkpoint.read(connection, seals.PROJECTION) is not None)
         with sealing(database_url, BY_COUNT) as waits:
             history.append(connection, 16)
             wait_until(lambda: len(later) == 2)
@@ -112,7 +128,7 @@ def test_a_person_can_seal_beside_the_service(
 ) -> None:
     with sealing(database_url, BY_COUNT) as told:
         history.append(connection, 3)
-        wait_until(lambda: sealer_lease.read(connection) is not None)
+        wait_until(lambda: checkpoint.read(connection, seals.PROJECTION) is not None)
         assert [seal.last_position for seal in seal_all(connection, BY_COUNT)] == [3]
         history.append(connection, 8)
         wait_until(lambda: bool(told) and told[-1].first_position == 4)
@@ -121,11 +137,11 @@ def test_a_person_can_seal_beside_the_service(
 
 def test_a_sealer_that_was_overtaken_seals_nothing(connection: psycopg.Connection[Any]) -> None:
     history.append(connection, 16)
-    first = sealer_lease.claim(connection, "first")
+    first = claimed(connection, "first")
     assert first is not None
-    assert sealer_lease.claim(connection, "second") is None, "the first one is alive"
-    connection.execute("UPDATE event_projections SET updated_at = '-infinity'")
-    second = sealer_lease.claim(connection, "second")
+    assert claimed(connection, "second") is None, "the first one is alive"
+    connection.execute("UPDATE projection_leases SET leased_until = '-infinity'")
+    second = claimed(connection, "second")
     assert second is not None
     with pytest.raises(Fenced):
         seal_block(connection, first, BY_COUNT)
@@ -133,13 +149,26 @@ def test_a_sealer_that_was_overtaken_seals_nothing(connection: psycopg.Connectio
     assert seal_block(connection, second, BY_COUNT) is not None
 
 
+def test_a_sealer_that_was_killed_is_followed_before_its_lease_is_over(
+    database_url: str, connection: psycopg.Connection[Any]
+) -> None:
+    history.append(connection, 8)
+    killed = connect(database_url, "seals")
+    assert claimed(killed, "killed") is not None
+    with sealing(database_url, BY_COUNT) as told:
+        killed.close()
+        closed_at = time.monotonic()
+        wait_until(lambda: len(told) == 1)
+        assert time.monotonic() - closed_at < BY_COUNT.lease.lease_seconds
+
+
 def test_a_paused_sealer_seals_nothing(connection: psycopg.Connection[Any]) -> None:
     history.append(connection, 8)
-    sealer_lease.read_or_begin(connection)
+    place(connection)
     connection.execute("UPDATE event_projections SET status = 'PAUSED'")
     with pytest.raises(Fenced):
         list(seal_all(connection, BY_COUNT))
-    assert sealer_lease.claim(connection, "anybody") is None
+    assert claimed(connection, "anybody") is None
     assert seals.head(connection) is None
 
 
@@ -232,12 +261,15 @@ def test_nobody_else_moves_or_holds_the_sealers_row(
 ) -> None:
     history.append(connection, 9)
     history.seal(connection)
+    assert claimed(connection, "sealer") is not None
     connection.execute(f"SET ROLE {role}".encode())
     for statement in (
         "UPDATE event_projections SET last_processed_position = 0",
         "SELECT FROM event_projections WHERE projection_name = 'seals' FOR UPDATE",
     ):
         connection.execute(statement.encode())
+    with suppress(psycopg.errors.InsufficientPrivilege):
+        connection.execute("UPDATE projection_leases SET leased_until = NULL, owner = 'nobody'")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("UPDATE event_projections SET projection_name = 'seals'")
     connection.execute("RESET ROLE")
@@ -245,6 +277,10 @@ def test_nobody_else_moves_or_holds_the_sealers_row(
         "SELECT last_processed_position FROM event_projections WHERE projection_name = 'seals'"
     ).fetchone()
     assert found == (9,)
+    lease_of_sealer = connection.execute(
+        "SELECT owner, leased_until > now() FROM projection_leases WHERE projection_name = 'seals'"
+    ).fetchone()
+    assert lease_of_sealer == ("sealer", True)
 
 
 async def test_new_heads_are_published(
@@ -259,7 +295,9 @@ async def test_new_heads_are_published(
     heads = await listener.subscribe(SEALS_SUBJECT)
     await listener.flush()
     stop = threading.Event()
-    service = threading.Thread(target=seal_service.serve, args=(database_url, stop))
+    service = threading.Thread(
+        target=seal_service.PROGRAM.run, args=(Places(load(), database_url), stop)
+    )
     service.start()
     try:
         history.append(connection, 5)

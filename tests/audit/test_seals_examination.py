@@ -8,12 +8,13 @@ import psycopg
 import pytest
 from nats.js import api
 
-from ledger.audit.prove import sealer_lease
+from ledger.audit.prove import seals
 from ledger.bus.connection import connect_once
 from ledger.bus.seal_stream import SEALS_SUBJECT, ensure_seals_stream, seals_of
 from ledger.bus.security import BusSecurity
 from ledger.operate import seals_examination
 from ledger.operate.settings import Settings
+from ledger.subscriptions import checkpoint, lease
 from tests.audit import history
 
 
@@ -54,9 +55,9 @@ def test_events_that_nobody_seals_are_a_failure_and_so_is_a_sealer_that_cannot(
     status, message = examined(connection)
     assert status == "fail"
     assert "1 events wait" in message
-    mine = sealer_lease.claim(connection, "somebody")
+    mine = lease.claim(connection, seals.PROJECTION, "somebody", lease_seconds=60)
     assert mine is not None
-    sealer_lease.fail(connection, mine, "the log has a gap")
+    checkpoint.fail(connection, mine, "the log has a gap")
     status, message = examined(connection)
     assert status == "fail"
     assert "the log has a gap" in message

@@ -194,7 +194,7 @@ def test_a_worker_that_hangs_is_followed_within_ten_seconds_and_steps_back_when_
     wait_until(
         lambda: (
             first.said().count('"projection.interrupted"')
-            + first.said().count('"projection.fenced"')
+            + first.said().count('"subscription.fenced"')
             >= len(PROJECTIONS)
         ),
         "the first to notice",

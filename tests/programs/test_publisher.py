@@ -12,8 +12,7 @@ import psycopg
 import pytest
 from nats.js import api
 
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import published, received
+from ledger.bus.events import EVENTS_STREAM, published, received
 from ledger.eventstore.codec import decode
 from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
@@ -199,6 +198,26 @@ async def test_of_two_publishers_one_publishes_and_the_other_takes_over_from_a_s
             await until(lambda: progress(log.database_url)["owner"] not in ("gone", None))
             head = log.grow(100)
             await published_up_to(log.database_url, head)
+    assert await ids_in_stream(nats_url) == log.ids()
+
+
+async def test_a_publisher_that_was_killed_is_followed_before_its_lease_is_over(
+    log: Log, nats_url: str
+) -> None:
+    environment = os.environ | {
+        "LEDGER_DATABASE_URL": log.database_url,
+        "LEDGER_NATS_URL": nats_url,
+        "LEDGER_PUBLISHER_TAKEOVER_SECONDS": "3600",
+    }
+    killed = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger", "serve", "publisher",
+        env=environment, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    await published_up_to(log.database_url, log.grow(100))
+    async with running_publisher(log.database_url, nats_url):
+        killed.kill()
+        await killed.wait()
+        await published_up_to(log.database_url, log.grow(100))
     assert await ids_in_stream(nats_url) == log.ids()
 
 

@@ -9,8 +9,8 @@ import pytest
 from ledger.nouns.accounts.events import FundsHeld
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
-from projections.engine import checkpoint, lease
-from projections.engine.checkpoint import Fenced, NotInstalled
+from ledger.subscriptions import checkpoint, lease
+from ledger.subscriptions.checkpoint import Fenced, NotInstalled
 from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.engine.live.build import Build

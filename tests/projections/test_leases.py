@@ -10,11 +10,12 @@ import pytest
 
 from ledger.operate import roles
 from ledger.operate.database_url import acting_as
-from ledger.operate.readiness import projections as projections_ready
-from projections.engine import checkpoint, lease
+from ledger.operate.settings import Settings
+from ledger.programs.registry import Places, find
+from ledger.subscriptions import checkpoint, lease
+from ledger.subscriptions.checkpoint import Checkpoint, Fenced
 from projections.engine import pause as control
 from projections.engine.builds import catalogue
-from projections.engine.checkpoint import Checkpoint, Fenced
 from projections.engine.connection import connect
 from projections.engine.operator_events import Deed
 from projections.read_models import balances, orders
@@ -111,8 +112,12 @@ def test_a_worker_that_lost_its_lease_steps_back(database_url: str) -> None:
     with running(database_url, [balances.PROJECTION], owner="first", poll_seconds=0.02):
         wait_until(lambda: statuses(database_url)["balances"].owner == "first", "the first")
         with connect(database_url, "other") as other:
-            other.execute("UPDATE projection_leases SET leased_until = '-infinity'")
-            wait_until(lambda: _claim(other, "other") is not None, "a claim between two renewals")
+
+            def overtakes() -> bool:
+                other.execute("UPDATE projection_leases SET leased_until = '-infinity'")
+                return _claim(other, "other") is not None
+
+            wait_until(overtakes, "a claim between two renewals")
             with opened_log(database_url) as log:
                 head = log.account(events.deposited("USDT", "5"))
             claimed = checkpoint.reread(other, _claimed(other, "other"))
@@ -187,7 +192,9 @@ def test_the_commands_pause_and_resume(database_url: str, monkeypatch: pytest.Mo
     assert code == 1
     assert (row["paused_by"], row["pause_reason"]) == ("olga", "month end")
     assert sum(row["changed"] for row in run("pause", "--all")[1]) == len(rows) - 1
-    assert projections_ready(database_url), "paused by a person is not broken"
+    assert find("projections").ready(Places(Settings(), database_url)), (
+        "paused by a person is not broken"
+    )
     assert all(row["changed"] for row in run("resume", "--all")[1])
     assert run("pause")[0] == 2
     assert run("resume", "balances", "--all")[0] == 2

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from ledger.subscriptions import shared_log
+from ledger.subscriptions.wakeup import Bell
 from projections.engine.connection import connect
-from projections.engine.live import shared_log
-from projections.engine.live.shared_log import SharedLog
-from projections.engine.wakeup import Bell
+from projections.engine.live.log_reader import LogReader
+from projections.engine.live.log_reader import shared_log as shared_by
 from projections.read_models import balances, instruments
 from tests.projections import log as events
 from tests.projections.log import Log, opened_log
@@ -27,10 +28,10 @@ def _deposit(log: Log, times: int = 1) -> int:
 def test_what_one_worker_read_and_decoded_the_others_take(database_url: str) -> None:
     with opened_log(database_url) as log:
         log.account(events.account_opened(), events.deposited("USDT", "5"))
-    shared = SharedLog(Bell())
+    shared = shared_by(Bell())
     with connect(database_url, "one") as one, connect(database_url, "other") as other:
-        up_to, of_one = shared.reader(one).read(balances.PROJECTION, after=0, most=100)
-        second = shared.reader(other)
+        up_to, of_one = LogReader(shared, one).read(balances.PROJECTION, after=0, most=100)
+        second = LogReader(shared, other)
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("ALTER TABLE event_store RENAME TO hidden")
             try:
@@ -49,7 +50,7 @@ def test_a_worker_far_behind_reads_by_itself_and_misses_nothing(
 ) -> None:
     monkeypatch.setattr(shared_log, "KEPT_POSITIONS", 3)
     with opened_log(database_url) as log, connect(database_url, "test") as connection:
-        shared = SharedLog(Bell())
+        shared = shared_by(Bell())
         head = _deposit(log, 8)
         newest = shared.read(connection, HERE, after=0, most=100)
         behind = shared.read(connection, HERE, after=2, most=4)
@@ -65,7 +66,7 @@ def test_an_empty_look_is_not_repeated_until_the_bell_rings(
 ) -> None:
     monkeypatch.setattr(shared_log, "FRESH_SECONDS", 3_600.0)
     bell = Bell()
-    shared = SharedLog(bell)
+    shared = shared_by(bell)
     with opened_log(database_url) as log, connect(database_url, "test") as connection:
         head = _deposit(log)
         assert len(shared.read(connection, HERE, after=0, most=100)) == 1
@@ -77,7 +78,7 @@ def test_an_empty_look_is_not_repeated_until_the_bell_rings(
 
 
 def test_events_of_one_server_are_not_given_to_workers_of_another(database_url: str) -> None:
-    shared = SharedLog(Bell())
+    shared = shared_by(Bell())
     with opened_log(database_url) as log, connect(database_url, "test") as connection:
         _deposit(log, 2)
         (first, _) = shared.read(connection, HERE, after=0, most=100)
@@ -90,7 +91,7 @@ def test_who_waits_too_long_for_another_reads_itself(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_log, "PATIENCE_SECONDS", 0.01)
-    shared = SharedLog(Bell())
+    shared = shared_by(Bell())
     with opened_log(database_url) as log, connect(database_url, "test") as connection:
         head = _deposit(log, 2)
         with shared._lock:  # as one has it whose connection hangs

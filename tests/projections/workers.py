@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import psycopg
 
+from ledger.subscriptions.lease import LeaseOptions
 from projections.engine import status
-from projections.engine.lease import LeaseOptions
 from projections.engine.live.crew import Crew
 from projections.engine.live.worker import WorkerOptions
 from projections.engine.projection import Projection

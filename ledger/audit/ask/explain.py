@@ -16,10 +16,11 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from ledger.audit.ask.events import EventFilter, find
+from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.books import changes, running
 from ledger.nouns.accounts.events import AccountEvent, Posting, is_own_book
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from projections.read_models.balances import Balance
 
 
-class NoBalance(LookupError):
+class NoBalance(LedgerError, LookupError):
     """There is nothing to explain."""
 
 
@@ -93,7 +94,7 @@ class Explanation:
 
     def lines(self, connection: psycopg.Connection[Any]) -> Iterator[Line]:
         """Every posting, in position order. Raises NoBalance at the end if there was none."""
-        events = EventFilter(stream_id=self.account_id, before=self.position + 1)
+        events = EventCriteria(stream_id=self.account_id, before=self.position + 1)
         for recorded in find(connection, events):
             event = recorded.decoded()
             if isinstance(event, AccountEvent):

@@ -14,10 +14,11 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from ledger.audit.ask.events import EventFilter, find
+from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore.moments import Moment, position_at
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.books import BookKey, running
 from ledger.nouns.accounts.events import AccountEvent, is_own_book
@@ -48,7 +49,7 @@ class Entry(NamedTuple):
     position: int
 
 
-class UnknownAccount(LookupError):
+class UnknownAccount(LedgerError, LookupError):
     """There is no account to state."""
 
 
@@ -92,7 +93,7 @@ class Statement:
     def movements(self, connection: psycopg.Connection[Any]) -> Iterator[Entry]:
         for book in self.books:
             self.reached[book] = self.opening.get(book, ZERO)
-        events = EventFilter(stream_id=self.account_id, after=self.after, before=self.up_to + 1)
+        events = EventCriteria(stream_id=self.account_id, after=self.after, before=self.up_to + 1)
         for recorded in find(connection, events):
             event = recorded.decoded()
             if isinstance(event, AccountEvent):

@@ -17,11 +17,12 @@ import msgspec
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.audit.prove import sealer_lease as fence
 from ledger.audit.prove import seals
 from ledger.audit.prove.merkle import EMPTY_ROOT
-from ledger.audit.prove.sealer import CannotSeal, head_to_go_on_from, insert, now, paused
+from ledger.audit.prove.sealer import CannotSeal, head_to_go_on_from, insert, now, paused, place
 from ledger.audit.prove.seals import Seal
+from ledger.subscriptions import checkpoint
+from ledger.subscriptions.checkpoint import Fenced
 
 _KEYS = """
     SELECT public_key FROM event_seals WHERE public_key IS NOT NULL
@@ -52,7 +53,7 @@ def _change(
     while True:
         try:
             return _append(connection, change, old, new, reason)
-        except fence.Fenced:  # the service has just sealed a block: go on behind it
+        except Fenced:  # the service has just sealed a block: go on behind it
             if paused(connection):
                 raise
 
@@ -66,9 +67,9 @@ def _append(
 ) -> Seal:
     with connection.transaction():
         connection.execute("SELECT public.commit_durably()")
-        progress = fence.read_or_begin(connection)
-        fence.hold(connection, progress)
-        before = head_to_go_on_from(connection, progress)
+        at = place(connection)
+        checkpoint.hold(connection, at)
+        before = head_to_go_on_from(connection, at)
         if before is None or before.public_key is None:
             raise CannotSeal(
                 "no key is in force: there is no signed seal yet. The first key needs no change; "

@@ -5,7 +5,7 @@
              beside the log, has waited for `block_age_seconds`
     seal     read the events as they are stored and the entries of the records' journal, hash each,
              build the trees, hash and sign the seal
-    commit   the seal and the sealer's progress, in one transaction, by compare-and-swap
+    commit   the seal and the sealer's checkpoint, in one transaction (ledger/subscriptions)
 
 It reads what is committed and writes to tables of its own, so appending does not know of it. What
 cannot be sealed (a gap in the log, seals that do not fit their own progress or are not those that
@@ -14,36 +14,38 @@ alteration look right. So does another key than the one in force: nobody could t
 a forgery, for ever.
 """
 
-import os
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from uuid_utils.compat import uuid7
 
-from ledger.audit.ask.printed_events import rows
 from ledger.audit.prove import journal, seals
-from ledger.audit.prove import sealer_lease as fence
 from ledger.audit.prove.canonical import leaf_hash
 from ledger.audit.prove.keys import load_private
 from ledger.audit.prove.merkle import root
-from ledger.audit.prove.sealer_lease import Fenced, Progress
+from ledger.audit.prove.printed_events import rows
 from ledger.audit.prove.seals import Seal
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
+from ledger.subscriptions import checkpoint
+from ledger.subscriptions.checkpoint import Checkpoint, Fenced, NotInstalled
+from ledger.subscriptions.connection import until_stopped
+from ledger.subscriptions.lease import LeaseKeeper, LeaseOptions, leases_kept, while_owner
+from ledger.subscriptions.retry import Backoff
+from ledger.subscriptions.wakeup import Bell
 
 LOOK_SECONDS = 0.5
 """Pause between two looks when nothing is to be sealed: small beside the age of a block."""
 RETRY_SECONDS = 1.0
-"""Pause before a lost database, or a log that cannot be sealed, is tried again."""
-CONNECT_TIMEOUT_SECONDS = 5
-"""Long enough for a busy server, short enough to try a restarted one again soon."""
+"""Pause before a log that cannot be sealed is looked at again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -63,17 +65,18 @@ _INSERT = """
         %(reason)s, %(leaves)s)"""
 
 
-class CannotSeal(Exception):
+class CannotSeal(LedgerError):
     """The log or the seals are not as they were left."""
 
 
 @dataclass(frozen=True)
 class SealerOptions:
-    """When a block is whole, and what it is signed with."""
+    """When a block is whole, what it is signed with, and how long others wait for the sealer."""
 
     block_events: int
     block_age_seconds: float
     key: Ed25519PrivateKey | None = None
+    lease: LeaseOptions = field(default_factory=LeaseOptions)
 
 
 def options_of(settings: Settings) -> SealerOptions:
@@ -83,14 +86,31 @@ def options_of(settings: Settings) -> SealerOptions:
         block_events=settings.seal_block_events,
         block_age_seconds=settings.seal_block_age_seconds,
         key=load_private(path) if path is not None else None,
+        lease=LeaseOptions(settings.seal_lease_seconds),
     )
+
+
+def place(connection: psycopg.Connection[Any]) -> Checkpoint:
+    """The sealer's checkpoint as it is, whoever owns it. Where there is none (a database of which
+    only some tables were restored), the seals tell it."""
+    newest = seals.head(connection)
+    # Also where it is: who may not seal is told so, and does not wait for a row it may not lock.
+    checkpoint.install(connection, seals.PROJECTION, newest.last_position if newest else 0)
+    found = checkpoint.read(connection, seals.PROJECTION)
+    assert found is not None
+    return found
+
+
+def paused(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a person has paused the sealer."""
+    return checkpoint.paused(connection, seals.PROJECTION)
 
 
 def seal_all(connection: psycopg.Connection[Any], options: SealerOptions) -> Iterator[Seal]:
     """Seals everything that is appended, whatever its age, block by block. Raises CannotSeal."""
     while True:
         try:
-            seal = seal_block(connection, fence.read_or_begin(connection), options, at_once=True)
+            seal = seal_block(connection, place(connection), options, at_once=True)
         except Fenced:  # the service sealed this block: go on behind it
             if paused(connection):
                 raise
@@ -102,7 +122,7 @@ def seal_all(connection: psycopg.Connection[Any], options: SealerOptions) -> Ite
 
 def seal_block(
     connection: psycopg.Connection[Any],
-    progress: Progress,
+    at: Checkpoint,
     options: SealerOptions,
     *,
     at_once: bool = False,
@@ -115,20 +135,20 @@ def seal_block(
     with connection.transaction():
         # A seal that was published must not be lost with the server.
         connection.execute("SELECT public.commit_durably()")
-        fence.hold(connection, progress)
-        before = head_to_go_on_from(connection, progress)
+        checkpoint.hold(connection, at)
+        before = head_to_go_on_from(connection, at)
         _check_remembered(connection, remembered)
         _check_key(before, options.key)
-        last = _end_of_block(connection, progress.position, options, at_once)
+        last = _end_of_block(connection, at.position, options, at_once)
         if last is None:
             return None
-        leaves, event_id = _leaves(connection, progress.position + 1, last)
+        leaves, event_id = _leaves(connection, at.position + 1, last)
         records = _records(connection)
         seal = seals.signed(
             Seal(
                 number=before.number + 1 if before else 1,
                 format=seals.FORMAT,
-                first_position=progress.position + 1,
+                first_position=at.position + 1,
                 last_position=last,
                 root=root(leaves),
                 previous_hash=before.hash if before else seals.NO_HASH,
@@ -142,10 +162,11 @@ def seal_block(
             options.key,
         )
         insert(connection, seal, leaves)
-        fence.advance(
+        checkpoint.advance(
             connection,
-            progress,
+            at,
             to=last,
+            handled=len(leaves),
             event_id=event_id,
             rate=len(leaves) / max(time.monotonic() - started, 1e-6),
         )
@@ -178,14 +199,14 @@ def _end_of_block(
 
 def _leaves(
     connection: psycopg.Connection[Any], first: int, last: int
-) -> tuple[list[bytes], str | None]:
+) -> tuple[list[bytes], UUID | None]:
     """The leaf hashes of the block, and the id of its last event. Raises CannotSeal."""
     leaves: list[bytes] = []
     event_id = None
     for row in rows(connection, first, last):
         if row[0] == str(first + len(leaves)):
             leaves.append(leaf_hash(row))
-            event_id = row[1]
+            event_id = UUID(row[1])
     if len(leaves) != last - first + 1:
         raise CannotSeal(
             f"there is no event at position {first + len(leaves)}: it was removed before it was "
@@ -194,19 +215,19 @@ def _leaves(
     return leaves, event_id
 
 
-def head_to_go_on_from(connection: psycopg.Connection[Any], progress: Progress) -> Seal | None:
+def head_to_go_on_from(connection: psycopg.Connection[Any], at: Checkpoint) -> Seal | None:
     """The newest seal, if it is where the sealer had come to. Raises CannotSeal."""
     before = seals.head(connection)
     reached = before.last_position if before else 0
-    if reached != progress.position:
+    if reached != at.position:
         raise CannotSeal(
             f"the last seal ends at position {reached}, but the sealer had reached "
-            f"{progress.position}: seals were removed or added. Run: ledgerctl audit verify"
+            f"{at.position}: seals were removed or added. Run: ledgerctl audit verify"
         )
     return before
 
 
-def _records(connection: psycopg.Connection[Any]) -> journal.Block:
+def _records(connection: psycopg.Connection[Any]) -> journal.JournalBlock:
     """The records beside the log that the next seal stands for. Raises CannotSeal."""
     try:
         return journal.next_block(connection, seals.journaled(connection))
@@ -253,15 +274,6 @@ def now(connection: psycopg.Connection[Any]) -> str:
     return str(row[0])
 
 
-def paused(connection: psycopg.Connection[Any]) -> bool:
-    """Whether a person has paused the sealer."""
-    row = connection.execute(
-        "SELECT status = 'PAUSED' FROM event_projections WHERE projection_name = %s",
-        [seals.PROJECTION],
-    ).fetchone()
-    return row is not None and bool(row[0])
-
-
 class Sealer:
     """The service: seals what is whole until `stop` is set. `on_head` is told the newest seal: each
     once it is committed, and the one that there is when it begins; and None when that is not known
@@ -283,8 +295,9 @@ class Sealer:
         self._options = options
         self._stop = stop
         self._on_head = on_head
-        self._owner = f"{platform.node()}:{os.getpid()}:{str(uuid7())[-12:]}"
+        self._backoff = Backoff()
         self._telling = threading.Lock()
+        self._news = True
         self._told: list[Seal] = []
         self._remembered: list[Seal] = []
 
@@ -296,59 +309,70 @@ class Sealer:
 
     def run(self) -> None:
         """Returns when `stop` is set."""
-        while not self._stop.is_set():
-            try:
-                with psycopg.connect(
-                    self._database_url,
-                    autocommit=True,
-                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                    application_name="ledger seals",
-                ) as connection:
-                    self._serve(connection)
-            except psycopg.OperationalError as error:
-                _log.warning("seals.database_lost", error=" ".join(str(error).split()))
-                self._tell(None)
-                self._stop.wait(RETRY_SECONDS)
+        with leases_kept(self._database_url, self._options.lease) as keeper:
+            until_stopped(
+                partial(self._serve, keeper),
+                self._database_url,
+                "seals",
+                stop=self._stop,
+                backoff=self._backoff,
+                on_trouble=self._lost,
+                tries_again=(psycopg.OperationalError, NotInstalled),
+            )
 
-    def _serve(self, connection: psycopg.Connection[Any]) -> None:
-        progress: Progress | None = None
-        news = True
-        said = time.monotonic()
-        while not self._stop.is_set():
-            if progress is None:
-                progress = fence.claim(connection, self._owner)
-                if progress is None:
+    def _serve(self, keeper: LeaseKeeper, connection: psycopg.Connection[Any]) -> None:
+        place(connection)
+        while_owner(
+            connection,
+            seals.PROJECTION,
+            partial(self._own, keeper, connection),
+            keeper=keeper,
+            stop=self._stop,
+            control=Bell(),  # nobody rings it: the age of blocks makes us look all the time
+            look_seconds=LOOK_SECONDS,
+        )
+
+    def _own(
+        self, keeper: LeaseKeeper, connection: psycopg.Connection[Any], at: Checkpoint
+    ) -> None:
+        """Seals as the owner until stopped. Raises Fenced."""
+        self._begin(connection)
+        self._news = True
+        try:
+            while not self._stop.is_set():
+                keeper.check(seals.PROJECTION)
+                try:
+                    at = self._step(connection, at)
+                except Fenced:  # unless somebody else is the owner, a person sealed meanwhile
                     self._stop.wait(LOOK_SECONDS)
-                    continue
-                _log.info("seals.started", position=progress.position, epoch=progress.epoch)
-                news = True
-                self._begin(connection)
-            try:
-                news |= self._take_told()
-                seal = seal_block(connection, progress, self._options, remembered=self._remembered)
-                if seal is not None:
-                    progress = Progress(progress.owner, progress.epoch, seal.last_position)
-                    self._sealed(seal)
-                    continue
-                if news:
-                    self._tell(seals.head(connection))
-                    news = False
-                if time.monotonic() - said >= fence.HEARTBEAT_SECONDS:
-                    fence.heartbeat(connection, progress)
-                    said = time.monotonic()
-                self._stop.wait(LOOK_SECONDS)
-            except Fenced:
-                progress, news = self._still_mine(connection), True
-                if progress is None:
+                    at, self._news = checkpoint.reread(connection, at), True
+                except CannotSeal as error:
+                    _log.error("seals.cannot_seal", error=str(error))
                     self._tell(None)
-            except CannotSeal as error:
-                _log.error("seals.cannot_seal", error=str(error))
-                self._tell(None)
-                news = True
-                fence.fail(connection, progress, str(error))
-                self._stop.wait(RETRY_SECONDS)
-        if progress is not None:
-            fence.release(connection, progress)
+                    self._news = True
+                    checkpoint.fail(connection, at, str(error))
+                    self._stop.wait(RETRY_SECONDS)
+        except Fenced:
+            self._tell(None)
+            raise
+
+    def _step(self, connection: psycopg.Connection[Any], at: Checkpoint) -> Checkpoint:
+        """Seals a block that is whole, or waits a moment for one. Raises Fenced, CannotSeal."""
+        self._news |= self._take_told()
+        seal = seal_block(connection, at, self._options, remembered=self._remembered)
+        self._backoff.reset()
+        if seal is not None:
+            self._sealed(seal)
+            return replace(at, position=seal.last_position)
+        if self._news:
+            self._tell(seals.head(connection))
+            self._news = False
+        self._stop.wait(LOOK_SECONDS)
+        return at
+
+    def _lost(self, error: Exception) -> None:
+        _log.warning("seals.database_lost", error=" ".join(str(error).split()))
+        self._tell(None)
 
     def _begin(self, connection: psycopg.Connection[Any]) -> None:
         """Takes the newest seal for what it should be, if nobody has said otherwise yet."""
@@ -374,11 +398,3 @@ class Sealer:
         with self._telling:
             if not self._told:  # else it is told once it was held against those
                 self._on_head(seal)
-
-    def _still_mine(self, connection: psycopg.Connection[Any]) -> Progress | None:
-        """Where to go on when a person sealed meanwhile; None when somebody else is the owner."""
-        self._stop.wait(LOOK_SECONDS)
-        progress = fence.read(connection)
-        if progress is None or progress.owner != self._owner or paused(connection):
-            return None
-        return progress

@@ -24,15 +24,18 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ledger.audit.prove import kept_heads, sealer_lease, seals, tampering
+from ledger.audit.prove import kept_heads, seals, tampering
 from ledger.audit.prove.blocks import BlocksCheck, Difference, check_blocks
-from ledger.audit.prove.kept_heads import Comparison
+from ledger.audit.prove.kept_heads import HeadComparison
 from ledger.audit.prove.records import verify_records
 from ledger.audit.prove.seal_chain import ChainCheck
 from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding, Verdict
 from ledger.eventstore import reader
+from ledger.eventstore.session import of_one_moment
+from ledger.operate.database import connect
+from ledger.subscriptions import checkpoint
 
 SEALS_AT_ONCE = 32
 """Seals whose events are read by one query, and the unit of work of a process."""
@@ -211,7 +214,7 @@ def _blocks(
 
 def _held_outside(
     connection: psycopg.Connection[Any], kept: Iterable[Seal], log_end: int
-) -> Comparison:
+) -> HeadComparison:
     def hash_of(number: int) -> bytes | None:
         seal = seals.numbered(connection, number)
         return seal.hash if seal else None
@@ -220,7 +223,7 @@ def _held_outside(
 
 
 def _against_progress(connection: psycopg.Connection[Any], sealed_end: int) -> list[Finding]:
-    sealer = sealer_lease.read(connection)
+    sealer = checkpoint.read(connection, seals.PROJECTION)
     reached = sealer.position if sealer else sealed_end
     if reached > sealed_end:
         message = f"the sealer had reached position {reached}, but the seals end at {sealed_end}"
@@ -270,9 +273,8 @@ _of_this_process: psycopg.Connection[Any] | None = None
 
 @contextmanager
 def _at_one_moment(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(database_url, application_name="ledger verify") as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
+    with connect(database_url, "verify") as connection:
+        of_one_moment(connection)
         yield connection
 
 
@@ -293,9 +295,8 @@ def _pool(database_url: str, snapshot: str, processes: int) -> Iterator[ProcessP
 
 def _join_snapshot(database_url: str, snapshot: str) -> None:
     global _of_this_process
-    connection = psycopg.connect(database_url, application_name="ledger verify")
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
+    connection = connect(database_url, "verify")
+    of_one_moment(connection)
     connection.execute(b"SET TRANSACTION SNAPSHOT '" + snapshot.encode() + b"'")
     _of_this_process = connection
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from ledger.kernel.command import CommandKind
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
 from ledger.kernel.noun import Aggregate
@@ -21,7 +22,7 @@ from ledger.nouns.accounts.events import (
 from ledger.nouns.accounts.state import AccountState, evolve
 
 
-class BrokenInvariant(Exception):
+class BrokenInvariant(LedgerError):
     """An event that must not be: a fault of the ledger's own."""
 
 

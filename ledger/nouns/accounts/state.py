@@ -26,7 +26,7 @@ from ledger.nouns.accounts.events import (
 from ledger.nouns.accounts.rejections import AccountRejection
 
 
-class Balance(msgspec.Struct, gc=False):
+class BookBalance(msgspec.Struct, gc=False):
     """Of one asset in one sub-account."""
 
     total: Decimal = ZERO
@@ -53,12 +53,12 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     exchange: str
     account_type: AccountType
     status: AccountStatus = AccountStatus.ACTIVE
-    balances: dict[str, dict[str, Balance]] = msgspec.field(default_factory=dict)
+    balances: dict[str, dict[str, BookBalance]] = msgspec.field(default_factory=dict)
     """By sub-account, then asset."""
     holds: dict[UUID, Hold] = msgspec.field(default_factory=dict)
     """By order, of orders that hold something."""
 
-    def balance(self, sub_account: str, asset: str) -> Balance:
+    def balance(self, sub_account: str, asset: str) -> BookBalance:
         """A balance to read. Nothing was ever there: zero."""
         return self.balances.get(sub_account, _NOTHING).get(asset, _ZERO_BALANCE)
 
@@ -67,8 +67,8 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
         return ZERO if hold is None else hold.amount
 
 
-_NOTHING: dict[str, Balance] = {}
-_ZERO_BALANCE = Balance()
+_NOTHING: dict[str, BookBalance] = {}
+_ZERO_BALANCE = BookBalance()
 
 
 def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> AccountState:
@@ -103,14 +103,14 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
     return state
 
 
-def _own_balance(state: AccountState, sub_account: str, asset: str) -> Balance:
+def _own_balance(state: AccountState, sub_account: str, asset: str) -> BookBalance:
     """A balance to change."""
     assets = state.balances.get(sub_account)
     if assets is None:
         assets = state.balances[sub_account] = {}
     balance = assets.get(asset)
     if balance is None:
-        balance = assets[asset] = Balance()
+        balance = assets[asset] = BookBalance()
     return balance
 
 

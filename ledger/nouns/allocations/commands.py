@@ -1,16 +1,21 @@
 """Allocations: the data of their commands."""
 
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AfterValidator, StrictBool, model_validator
+from pydantic import StrictBool, model_validator
 
 from ledger.kernel.command import AccountCommandData
-from ledger.kernel.fields import PositiveAmount, StrategyId, Text
-from ledger.nouns.allocations.terms import check_multiplier, check_name, check_percent
-
-Percent = Annotated[PositiveAmount, AfterValidator(check_percent)]
-Multiplier = Annotated[PositiveAmount, AfterValidator(check_multiplier)]
+from ledger.kernel.fields import (
+    Multiplier,
+    MultiplierOrNone,
+    Percent,
+    PercentOrNone,
+    StrategyId,
+    Text,
+    default,
+)
+from ledger.nouns.allocations.terms import check_name
 
 
 class AllocationCommandData(AccountCommandData):
@@ -26,15 +31,15 @@ class AllocationCommandData(AccountCommandData):
 
 class AssignStrategy(AllocationCommandData):
     allocation_percent: Percent
-    risk_multiplier: Multiplier = Decimal(1)
+    risk_multiplier: Multiplier = default(Decimal(1))
     auto_rebalance: StrictBool = False
 
 
 class ChangeAllocation(AllocationCommandData):
     """What is absent stays as it is."""
 
-    allocation_percent: Percent | None = None
-    risk_multiplier: Multiplier | None = None
+    allocation_percent: PercentOrNone = default(None)
+    risk_multiplier: MultiplierOrNone = default(None)
     auto_rebalance: StrictBool | None = None
 
 

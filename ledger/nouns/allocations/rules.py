@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
 
+from ledger.kernel import fields
+from ledger.kernel.fields import MAX_ALLOCATION_PERCENT
 from ledger.kernel.money import ZERO, prorate, round_down, shown
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns.accounts import rules as account_rules
@@ -24,13 +26,8 @@ from ledger.nouns.allocations.events import (
     StrategyDeactivated,
 )
 from ledger.nouns.allocations.rejections import AllocationRejection
-from ledger.nouns.allocations.state import AllocationState, Assignment
-from ledger.nouns.allocations.terms import (
-    MAX_ALLOCATION_PERCENT,
-    check_multiplier,
-    check_name,
-    check_percent,
-)
+from ledger.nouns.allocations.state import AllocationState, AssignmentTerms
+from ledger.nouns.allocations.terms import check_name
 
 T = TypeVar("T")
 
@@ -112,14 +109,14 @@ def deactivate(
     return (StrategyDeactivated(account_id=account_id, strategy_id=strategy_id, reason=reason),)
 
 
-def _active(state: AllocationState | None, strategy_id: str) -> Assignment | None:
+def _active(state: AllocationState | None, strategy_id: str) -> AssignmentTerms | None:
     assignment = None if state is None else state.strategies.get(strategy_id)
     return assignment if assignment is not None and assignment.active else None
 
 
 def _check_assigned(
     state: AllocationState | None, account_id: UUID, strategy_id: str
-) -> Assignment:
+) -> AssignmentTerms:
     assignment = _active(state, strategy_id)
     if assignment is None:
         raise Rejection(
@@ -145,8 +142,8 @@ def _check_share(state: AllocationState | None, strategy_id: str, percent: Decim
 
 
 def _check_ranges(percent: Decimal, risk_multiplier: Decimal) -> None:
-    _check("allocation_percent", check_percent, percent)
-    _check("risk_multiplier", check_multiplier, risk_multiplier)
+    _check("allocation_percent", fields.percent, percent)
+    _check("risk_multiplier", fields.multiplier, risk_multiplier)
 
 
 def _check(name: str, check: Callable[[T], T], value: T) -> None:
@@ -232,7 +229,7 @@ def _moves(
                 yield MAIN, strategy_id, asset, amount
 
 
-def _share(assignment: Assignment, whole: Decimal) -> Decimal:
+def _share(assignment: AssignmentTerms, whole: Decimal) -> Decimal:
     if not assignment.active or whole <= 0:
         return ZERO
     return round_down(whole * assignment.allocation_percent.scaleb(-2), REBALANCE_PLACES)

@@ -16,28 +16,29 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from ledger.nouns.projections.events import ProjectionEventSkipped, ProjectionEventsRetried
-from projections.engine import checkpoint, operator_events
+from ledger.subscriptions.checkpoint import NotInstalled
+from ledger.subscriptions.wakeup import CONTROL_CHANNEL
+from projections.engine import operator_events
 from projections.engine.builds.generations import schema_of
-from projections.engine.checkpoint import NotInstalled
 from projections.engine.letters import dead_letters, parking
 from projections.engine.letters.dead_letters import DeadLetter, HeldBack
 from projections.engine.letters.parking import Applied
 from projections.engine.live import source
 from projections.engine.live.build import Build
 from projections.engine.operator_events import Deed
-from projections.engine.projection import Projection
-from projections.engine.wakeup import CONTROL_CHANNEL
+from projections.engine.projection import Projection, other_version
 
 LOCK_TIMEOUT_SECONDS = 15
 """How long a retry waits for the batch that is being committed."""
 
 
-class NotParked(Exception):
+class NotParked(LedgerError):
     """There is no parked event of this id."""
 
 
-class OtherCodeVersion(Exception):
+class OtherCodeVersion(LedgerError):
     """The tables were built by another version of the projection's code."""
 
 
@@ -144,7 +145,7 @@ def _lock(connection: psycopg.Connection[Any], projection: Projection) -> _At:
     if row is None:
         raise NotInstalled(f"projection {projection.name} is not installed. Run: ledgerctl migrate")
     if row[0] != projection.version:
-        raise OtherCodeVersion(checkpoint.other_version(projection, row[0]))
+        raise OtherCodeVersion(other_version(projection, row[0]))
     return _At(row[1], row[2])
 
 

@@ -9,11 +9,11 @@ keeper      renews the leases of all, also while their workers are busy
 import threading
 from collections.abc import Sequence
 
-from projections.engine.lease import LeaseKeeper, LeaseOptions, owner_name
-from projections.engine.live.shared_log import SharedLog
+from ledger.subscriptions.lease import LeaseKeeper, LeaseOptions, owner_name
+from ledger.subscriptions.wakeup import Bell, Listener
+from projections.engine.live.log_reader import shared_log
 from projections.engine.live.worker import Worker, WorkerOptions
 from projections.engine.projection import Projection
-from projections.engine.wakeup import Bell, Listener
 
 
 class Crew:
@@ -32,7 +32,7 @@ class Crew:
         self._bell, self._control = Bell(), Bell()
         keeper = LeaseKeeper(database_url, leases, self._stop, owner=owner or owner_name())
         listener = Listener(database_url, self._stop, bell=self._bell, control=self._control)
-        shared_log = SharedLog(self._bell)
+        log = shared_log(self._bell)
         workers = [
             Worker(
                 database_url,
@@ -40,7 +40,7 @@ class Crew:
                 options,
                 keeper=keeper,
                 bell=self._bell,
-                log=shared_log,
+                log=log,
                 control=self._control,
                 stop=self._stop,
             )

@@ -2,7 +2,7 @@
 
 A fold needs less of the envelope than an auditor, so ids that tell causes, and all metadata but
 the schema version, are left in the database. A decoded event stays with its envelope: in a live
-process several workers fold the same one (shared_log.py).
+process several workers fold the same one (log_reader.py).
 """
 
 from collections.abc import Sequence

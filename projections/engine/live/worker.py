@@ -1,7 +1,7 @@
 """The life of one projection's worker.
 
     claim        become the owner by a lease; whoever was is fenced       (lease.py)
-    batch        take the events after the checkpoint (shared_log.py), fold them, and in one
+    batch        take the events after the checkpoint (log_reader.py), fold them, and in one
                  transaction move the checkpoint and write the rows       (checkpoint.py, build.py)
     wait         until a bell rings or the poll interval is over          (wakeup.py)
 
@@ -21,25 +21,30 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import psycopg
 import structlog
 
-from projections.engine import checkpoint, lease, metrics
-from projections.engine.backoff import Backoff
+from ledger.kernel.errors import LedgerError
+from ledger.subscriptions import checkpoint, lease
+from ledger.subscriptions.checkpoint import Checkpoint, Fenced, NotInstalled
+from ledger.subscriptions.connection import until_stopped
+from ledger.subscriptions.lease import LeaseKeeper
+from ledger.subscriptions.retry import Backoff
+from ledger.subscriptions.shared_log import SharedLog
+from ledger.subscriptions.wakeup import Bell
+from projections.engine import metrics
 from projections.engine.builds.generations import schema_of
-from projections.engine.checkpoint import Checkpoint, Fenced, NotInstalled
 from projections.engine.connection import connect
-from projections.engine.lease import LeaseKeeper
 from projections.engine.letters import dead_letters, failures, parking
 from projections.engine.letters.dead_letters import HeldBack, NewLetter
 from projections.engine.live.build import Build
-from projections.engine.live.shared_log import LogReader, SharedLog
+from projections.engine.live.log_reader import LogReader, SharedEvent
 from projections.engine.live.source import LogEvent
 from projections.engine.live.writer import TableMismatch
-from projections.engine.projection import Projection
-from projections.engine.wakeup import Bell
+from projections.engine.projection import Projection, other_version
 
 _SHARE_OF_LAST_BATCH = 0.2
 """Weight of the last batch in the rate that is shown: a few batches even it out."""
@@ -50,7 +55,7 @@ transaction costs more than the few events in it: at a hundred appends a second,
 ran after each one kept both cores of a small machine busy, and were later for it."""
 
 
-class CodeVersionDiffers(Exception):
+class CodeVersionDiffers(LedgerError):
     """The live tables were built by another version of the projection's code."""
 
 
@@ -87,7 +92,7 @@ class Worker:
         *,
         keeper: LeaseKeeper,
         bell: Bell,
-        log: SharedLog,
+        log: SharedLog[SharedEvent],
         control: Bell,
         stop: threading.Event,
     ) -> None:
@@ -114,12 +119,16 @@ class Worker:
         """Until stopped. Failures are recorded and tried again."""
         while not self._stop.is_set():
             try:
-                with connect(self._database_url, self.name) as connection:
-                    self._serve(connection)
-            except (psycopg.Error, NotInstalled) as error:
-                self._metrics.failed("connection")
-                self._log.warning("projection.interrupted", error=str(error).strip())
-                self._backoff.wait(self._stop)
+                until_stopped(
+                    self._serve,
+                    self._database_url,
+                    self.name,
+                    stop=self._stop,
+                    backoff=self._backoff,
+                    on_trouble=self._interrupted,
+                    connect=connect,
+                    tries_again=(psycopg.Error, NotInstalled),
+                )
             except Exception:  # noqa: BLE001
                 # A mistake of ours must not leave a projection without a worker that says it has.
                 self._metrics.failed("engine")
@@ -129,29 +138,20 @@ class Worker:
     # --- on one connection -------------------------------------------------------------
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
-        while not self._stop.is_set():
-            heard = self._control.rings
-            options = self._keeper.options
-            claimed = lease.claim(
-                connection, self.name, self._keeper.owner, lease_seconds=options.lease_seconds
-            )
-            if claimed is None:
-                self._control.wait(heard, self._options.poll_seconds)
-                continue
-            self._log.info("projection.claimed", epoch=claimed.epoch, position=claimed.position)
-            self._metrics.claimed()
-            self._keeper.hold(self.name)
-            try:
-                self._own(connection, claimed)
-            except Fenced as fenced:
-                self._metrics.fenced()
-                self._log.info("projection.fenced", reason=str(fenced))
-            finally:
-                self._keeper.drop(self.name)
+        lease.while_owner(
+            connection,
+            self.name,
+            partial(self._own, connection),
+            keeper=self._keeper,
+            stop=self._stop,
+            control=self._control,
+            look_seconds=self._options.poll_seconds,
+        )
 
     def _own(self, connection: psycopg.Connection[Any], claimed: Checkpoint) -> None:
         """Works as the owner until stopped. Raises Fenced, or psycopg.Error when the
         connection is lost."""
+        self._metrics.claimed()
         try:
             while not self._stop.is_set():
                 try:
@@ -166,18 +166,18 @@ class Worker:
                     text = failures.text_of(error)
                     self._failed(connection, claimed, f"the database refused: {text}")
                 claimed = checkpoint.reread(connection, claimed)
-        finally:
-            if not connection.broken and not connection.closed:
-                lease.release(connection, claimed)
+        except Fenced:
+            self._metrics.fenced()
+            raise
 
     def _follow(self, connection: psycopg.Connection[Any], claimed: Checkpoint) -> None:
         """Batch after batch until stopped."""
         if claimed.code_version != self._projection.version:
-            message = checkpoint.other_version(self._projection, claimed.code_version)
+            message = other_version(self._projection, claimed.code_version)
             raise CodeVersionDiffers(message)
         work = _Work(
             connection,
-            self._shared_log.reader(connection),
+            LogReader(self._shared_log, connection),
             claimed,
             self._open(connection, claimed, empty=claimed.position == 0),
             dead_letters.held_back(connection, self.name, claimed.generation, claimed.position),
@@ -256,8 +256,7 @@ class Worker:
     # --- the parts of a batch ----------------------------------------------------------
 
     def _alive(self) -> None:
-        if not self._keeper.alive(self.name):
-            raise Fenced(f"the lease of {self.name} was lost")
+        self._keeper.check(self.name)
 
     def _open(self, connection: psycopg.Connection[Any], at: Checkpoint, *, empty: bool) -> Build:
         return Build(
@@ -322,6 +321,10 @@ class Worker:
             kind=letter.kind.value,
             error=letter.error,
         )
+
+    def _interrupted(self, error: Exception) -> None:
+        self._metrics.failed("connection")
+        self._log.warning("projection.interrupted", error=str(error).strip())
 
     def _failed(
         self, connection: psycopg.Connection[Any], claimed: Checkpoint, message: str
