@@ -46,9 +46,10 @@ faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send ME
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \
 	    $(BIN)/python -m pytest tests/faults tests/programs/test_fuzz.py -s $(ARGUMENTS)
 
-check: $(INSTALLED) ## Lint, format and types, strictly
+check: $(INSTALLED) ## Lint, format, layers and types, strictly
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/mypy $(CODE)
 
 format: $(INSTALLED) ## Format the code and put right what the linter can
@@ -64,7 +65,7 @@ lock: ## Resolve the packages again into requirements.lock, for all Pythons and 
 	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
 	$(PYTHON) -m venv "$$directory" && "$$directory/bin/python" -m pip install --quiet uv && \
 	"$$directory/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-header --upgrade --extra embedded --extra dev pyproject.toml -o requirements.lock
+	    --no-header --upgrade --extra dev pyproject.toml -o requirements.lock
 
 clean: ## Remove everything that was made: .venv, caches and the data in .ledger
 	@if [ -L .ledger/postgresql ]; then rm -rf "$$(readlink .ledger/postgresql)"; fi

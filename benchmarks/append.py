@@ -14,6 +14,7 @@ Each writes events with the same JSON payload to its own table on the same Postg
 import argparse
 import time
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -83,6 +84,32 @@ def _rate(count: int, started: float) -> float:
     return count / (time.perf_counter() - started)
 
 
+def _append(connection: psycopg.Connection[Any], count: int) -> float:
+    events = _new_events(count)
+    started = time.perf_counter()
+    for start in range(0, count, GROUP):
+        group = events[start : start + GROUP]
+        with connection.transaction(), connection.cursor() as cursor:
+            store.copy_events(cursor, group, store.begin_append(cursor, len(group)))
+    return _rate(count, started)
+
+
+def _raw_copy(connection: psycopg.Connection[Any], count: int) -> float:
+    """The lines are made beforehand: only the database is timed."""
+    events = _new_events(count)
+    groups = []
+    with connection.cursor() as cursor:
+        head, recorded_at = store.begin_append(cursor, 0)
+    for start in range(0, count, GROUP):
+        group = events[start : start + GROUP]
+        groups.append(store.event_rows(group, store.Appended(head + start, recorded_at)))
+    started = time.perf_counter()
+    for rows in groups:
+        with connection.transaction(), connection.cursor() as cursor:
+            copy_rows(cursor, store.COPY_EVENTS, rows)
+    return _rate(count, started)
+
+
 def main() -> None:
     quiet()
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -94,30 +121,6 @@ def main() -> None:
 
     with migrated_database() as url, psycopg.connect(url, autocommit=True) as connection:
         peer = Application[UUID](env=peer_environment(url))
-
-        def ours() -> float:
-            events = _new_events(count)
-            started = time.perf_counter()
-            for start in range(0, count, GROUP):
-                group = events[start : start + GROUP]
-                with connection.transaction(), connection.cursor() as cursor:
-                    store.copy_events(cursor, group, store.begin_append(cursor, len(group)))
-            return _rate(count, started)
-
-        def raw_copy() -> float:
-            """The lines are made beforehand: only the database is timed."""
-            events = _new_events(count)
-            groups = []
-            with connection.cursor() as cursor:
-                head, recorded_at = store.begin_append(cursor, 0)
-            for start in range(0, count, GROUP):
-                group = events[start : start + GROUP]
-                groups.append(store.event_rows(group, store.Appended(head + start, recorded_at)))
-            started = time.perf_counter()
-            for rows in groups:
-                with connection.transaction(), connection.cursor() as cursor:
-                    copy_rows(cursor, store.COPY_EVENTS, rows)
-            return _rate(count, started)
 
         def peer_saves() -> float:
             fields = dict(
@@ -141,7 +144,11 @@ def main() -> None:
             return _rate(count, started)
 
         ours_rate, peer_rate, groups_rate, raw_rate = take_turns(
-            options.turns, ours, peer_saves, peer_groups, raw_copy
+            options.turns,
+            lambda: _append(connection, count),
+            peer_saves,
+            peer_groups,
+            lambda: _raw_copy(connection, count),
         )
         peer.close()
 

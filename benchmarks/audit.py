@@ -22,7 +22,7 @@ import psycopg
 from benchmarks.event_mix import EventMix, append_mix
 from benchmarks.harness import directory, quiet, report
 from ledger.audit.ask import payload
-from ledger.audit.ask.events import EventFilter, find
+from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore import store
 from ledger.eventstore.moments import Moment, position_at
 from ledger.eventstore.reader import RecordedEvent
@@ -137,7 +137,7 @@ def asked(url: str) -> dict[str, float]:
 
 def event_at(connection: psycopg.Connection[Any], position: int) -> RecordedEvent:
     """A trade of an account, at or after the position."""
-    events = EventFilter(after=position, event_types=("account.trade_settled",))
+    events = EventCriteria(after=position, event_types=("account.trade_settled",))
     return next(find(connection, events, limit=1))
 
 
@@ -145,7 +145,7 @@ Question = Callable[[psycopg.Connection[Any], RecordedEvent, bool], object]
 
 
 def questions() -> dict[str, Question]:
-    def page(of: Callable[[RecordedEvent], EventFilter]) -> Question:
+    def page(of: Callable[[RecordedEvent], EventCriteria]) -> Question:
         return lambda connection, event, newest: list(
             find(connection, of(event), newest_first=newest, limit=PAGE)
         )
@@ -153,25 +153,25 @@ def questions() -> dict[str, Question]:
     hour = timedelta(hours=1)
     buys = payload.parse('data.side == "BUY" and data.last_qty > 0.5')
     return {
-        "stream": page(lambda e: EventFilter(stream_id=e.stream_id)),
+        "stream": page(lambda e: EventCriteria(stream_id=e.stream_id)),
         "stream_from_position": page(
-            lambda e: EventFilter(stream_id=e.stream_id, after=e.position)
+            lambda e: EventCriteria(stream_id=e.stream_id, after=e.position)
         ),
-        "type": page(lambda e: EventFilter(event_types=("order.filled",), after=e.position)),
-        "uncommon_type": page(lambda _: EventFilter(event_types=("account.adjusted",))),
-        "aggregate": page(lambda _: EventFilter(stream_type="allocation")),
-        "account": page(lambda e: EventFilter(account_id=e.stream_id, before=e.position)),
-        "user": page(lambda e: EventFilter(user_id=e.user_id, after=e.position)),
-        "correlation": page(lambda e: EventFilter(correlation_id=e.correlation_id)),
-        "causation": page(lambda e: EventFilter(causation_id=e.causation_id)),
-        "positions": page(lambda e: EventFilter(after=e.position, before=e.position + 500)),
+        "type": page(lambda e: EventCriteria(event_types=("order.filled",), after=e.position)),
+        "uncommon_type": page(lambda _: EventCriteria(event_types=("account.adjusted",))),
+        "aggregate": page(lambda _: EventCriteria(stream_type="allocation")),
+        "account": page(lambda e: EventCriteria(account_id=e.stream_id, before=e.position)),
+        "user": page(lambda e: EventCriteria(user_id=e.user_id, after=e.position)),
+        "correlation": page(lambda e: EventCriteria(correlation_id=e.correlation_id)),
+        "causation": page(lambda e: EventCriteria(causation_id=e.causation_id)),
+        "positions": page(lambda e: EventCriteria(after=e.position, before=e.position + 500)),
         "recorded": page(
-            lambda e: EventFilter(recorded_from=e.recorded_at, recorded_to=e.recorded_at + hour)
+            lambda e: EventCriteria(recorded_from=e.recorded_at, recorded_to=e.recorded_at + hour)
         ),
         "occurred": page(
-            lambda e: EventFilter(occurred_from=e.occurred_at, occurred_to=e.occurred_at + hour)
+            lambda e: EventCriteria(occurred_from=e.occurred_at, occurred_to=e.occurred_at + hour)
         ),
-        "account_and_payload": page(lambda e: EventFilter(account_id=e.stream_id, where=buys)),
+        "account_and_payload": page(lambda e: EventCriteria(account_id=e.stream_id, where=buys)),
         "balances_known_at_position": lambda connection, event, _: balances_at(
             connection, event.stream_id, Moment(event.position)
         ),

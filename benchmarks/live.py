@@ -22,7 +22,9 @@ import psycopg
 from benchmarks.event_mix import EventMix
 from benchmarks.harness import quiet
 from ledger.eventstore import store
-from projections.service import serve
+from ledger.operate.settings import load
+from ledger.programs.registry import Places
+from projections.service import PROGRAM
 
 EVENTS_PER_SECOND = 2_000
 EVENTS_PER_COMMIT = 20
@@ -124,7 +126,7 @@ def _look(connection: psycopg.Connection[Any], looks: dict[str, list[tuple[float
 
 def _service(url: str, stop: Any) -> None:
     quiet()
-    serve(url, stop)
+    PROGRAM.run(Places(load(), url), stop)
 
 
 def _write(url: str, seed: int, seconds: float, commits: Any) -> None:

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from benchmarks.event_mix import EventMix, append_mix
 from benchmarks.harness import directory, migrated_database, quiet, report
-from ledger.bus.event_stream import EVENTS_STREAM
+from ledger.bus.events import EVENTS_STREAM
 from ledger.operate.embedded.servers import EmbeddedNats
 from ledger.operate.settings import Settings
 from ledger.programs.publisher import NAME, Publisher

@@ -31,9 +31,9 @@ from benchmarks.event_mix import EventMix, append_mix
 from benchmarks.harness import migrated_database, peer_environment, quiet, report, take_turns
 from ledger.eventstore import reader
 from ledger.nouns.orders.events import OrderEvent
-from projections.cli.rebuilding import MOST_PROCESSES
+from projections.cli.rebuild import MOST_PROCESSES
 from projections.engine.builds import generations, parallel_fill
-from projections.engine.builds.parallel_fill import BulkLimits, Target
+from projections.engine.builds.parallel_fill import BulkLimits, FillTarget
 from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.install import install
@@ -71,7 +71,7 @@ def build(database_url: str, names: Sequence[str]) -> Built:
     started = time.perf_counter()
     with connect(database_url, "benchmark", by_key=False) as connection:
         head = reader.head(connection)
-        targets = [Target(name, f"{name}_benchmark") for name in names]
+        targets = [FillTarget(name, f"{name}_benchmark") for name in names]
         for target in targets:
             projection = _find(target.projection_name)
             generations.drop(connection, projection, target.schema)

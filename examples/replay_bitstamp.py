@@ -44,10 +44,10 @@ from examples.bitstamp import (
     read_row,
 )
 from examples.replay_checks import ACCOUNTS, Replayed
-from ledger.cli.errors import explain
-from ledger.client.client import LedgerClient, Sent
+from ledger import LedgerClient, Sent
 from ledger.demo.interruption import Interrupted, raise_when_interrupted
 from ledger.demo.temporary import temporary_ledger
+from ledger.operate.errors import explain
 from ledger.operate.logging import configure
 from ledger.operate.servers import NotRunning, find_database, find_nats
 from ledger.operate.settings import Settings, load

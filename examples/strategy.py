@@ -10,27 +10,27 @@ import sys
 from contextlib import aclosing
 from uuid import UUID, uuid4
 
-from ledger.client.client import LedgerClient
+from ledger import LedgerClient, SubmitOrder
 from ledger.nouns.orders.events import OrderFilled
 from ledger.nouns.orders.status import OrderStatus
 
 
 async def trade(ledger: LedgerClient, account_id: UUID) -> None:
-    order = {
-        "order_id": uuid4(),
-        "instrument": "BINANCE:BTCUSDT",
-        "side": "BUY",
-        "order_type": "LIMIT",
-        "quantity": "0.02",
-        "price": "50000",
-    }
-    outcome = await ledger.submit("SubmitOrder", order, account_id=account_id)
+    order = SubmitOrder(
+        order_id=uuid4(),
+        instrument="BINANCE:BTCUSDT",
+        side="BUY",
+        order_type="LIMIT",
+        quantity="0.02",
+        price="50000",
+    )
+    outcome = await ledger.submit(order, account_id=account_id)
     print(outcome.status, outcome.code or "")
-    if outcome.status != "ACCEPTED":
+    if not outcome.accepted:
         return
     async with aclosing(ledger.events(account_id=account_id, after=outcome.position)) as events:
         async for event in events:
-            if isinstance(event.data, OrderFilled) and event.stream_id == order["order_id"]:
+            if isinstance(event.data, OrderFilled) and event.stream_id == order.order_id:
                 print("filled", event.data.last_qty, "at", event.data.last_px)
                 if event.data.status is OrderStatus.FILLED:
                     break

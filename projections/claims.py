@@ -7,7 +7,7 @@ The demo asks them of what it has done, by the entry point "ledger.claims".
 from typing import NamedTuple
 
 
-class Claim(NamedTuple):
+class ReadModelClaim(NamedTuple):
     """A claim about things that there are, by the query that gives (how many, how many faults)."""
 
     claim: str
@@ -16,7 +16,7 @@ class Claim(NamedTuple):
 
 
 CLAIMS = (
-    Claim(
+    ReadModelClaim(
         "double entry: per asset, all credits = all debits",
         "assets",
         """SELECT count(*), count(*) FILTER (WHERE difference <> 0)
@@ -24,7 +24,7 @@ CLAIMS = (
                         AS difference
                  FROM public.transactions GROUP BY asset) AS assets""",
     ),
-    Claim(
+    ReadModelClaim(
         "per account and asset, balances + contra balances = 0",
         "accounts' assets",
         """SELECT count(*), count(*) FILTER (WHERE total <> 0)
@@ -34,7 +34,7 @@ CLAIMS = (
                        SELECT account_id, asset, total FROM public.contra_balances) AS books
                  GROUP BY account_id, asset) AS assets""",
     ),
-    Claim(
+    ReadModelClaim(
         "each balance = the sum of its transactions",
         "balances",
         """WITH moved AS (
@@ -44,12 +44,12 @@ CLAIMS = (
            SELECT count(*), count(*) FILTER (WHERE b.total <> coalesce(moved.total, 0))
            FROM public.balances b LEFT JOIN moved USING (account_id, sub_account, asset)""",
     ),
-    Claim(
+    ReadModelClaim(
         "available + locked = total",
         "balances",
         "SELECT count(*), count(*) FILTER (WHERE available + locked <> total) FROM public.balances",
     ),
-    Claim(
+    ReadModelClaim(
         "nothing is locked where no order is open",
         "balances",
         """WITH held AS (
@@ -60,14 +60,14 @@ CLAIMS = (
            SELECT count(*), count(*) FILTER (WHERE locked <> 0 AND held.account_id IS NULL)
            FROM public.balances LEFT JOIN held USING (account_id, sub_account, asset)""",
     ),
-    Claim(
+    ReadModelClaim(
         "quantity = filled - overfill + cancelled + open",
         "orders",
         """SELECT count(*), count(*) FILTER (WHERE quantity <> filled_quantity
                    - overfill_quantity + cancelled_quantity + leaves_quantity)
            FROM public.orders""",
     ),
-    Claim(
+    ReadModelClaim(
         "filled = the sum of the trades that were not taken back",
         "orders",
         """WITH traded AS (
@@ -80,6 +80,6 @@ CLAIMS = (
 )
 
 
-def claims() -> tuple[Claim, ...]:
+def claims() -> tuple[ReadModelClaim, ...]:
     """All of them."""
     return CLAIMS

@@ -34,7 +34,7 @@ from nats.aio.client import Client
 from nats.micro.request import Request
 from psycopg import IsolationLevel
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from ledger.bus import connection as bus
 from ledger.bus.queries import (
@@ -50,9 +50,12 @@ from ledger.bus.queries import (
 from ledger.bus.security import BusSecurity
 from ledger.kernel import strict_json
 from ledger.kernel.text import visible
-from ledger.operate.schema import check_schema
-from ledger.operate.servers import find_nats
-from ledger.operate.settings import Settings, load
+from ledger.operate.database import pool
+from ledger.operate.roles import AUDITOR
+from ledger.operate.settings import Settings
+from ledger.programs.process import run_in_loop
+from ledger.programs.readiness import answered
+from ledger.programs.registry import Places, Program
 from ledger.subscriptions.retry import Patience
 from projections.position_wait import Reached
 from projections.questions import paging
@@ -67,29 +70,10 @@ QUEUE_GROUP = "ledger"
 MAX_WAITING = 2_000
 """Questions in work or waiting for their position; beyond that the service says that it is busy,
 which is better than answering long after nobody listens."""
-POOL_TIMEOUT_SECONDS = 5.0
-"""Longest wait for a connection to the database."""
 ENVELOPE_BYTES = 4_096
 """Of the largest message that the bus takes, what is kept for all but the rows."""
-STOP_LOOK_SECONDS = 0.2
-"""How often the event loop looks whether the process was asked to end."""
 
 _log = structlog.get_logger(__name__)
-
-
-def serve(database_url: str, stop: threading.Event) -> None:
-    """Answers until `stop` is set. Raises InvalidSettings, NotRunning, SchemaError."""
-    settings = load()
-    service = QueryService(database_url, find_nats(settings), settings)
-
-    async def until_stopped() -> None:
-        running = asyncio.create_task(service.run())
-        while not (stop.is_set() or running.done()):
-            await asyncio.wait({running}, timeout=STOP_LOOK_SECONDS)
-        service.stop()
-        await running
-
-    asyncio.run(until_stopped())
 
 
 class QueryService:
@@ -108,16 +92,8 @@ class QueryService:
         self._stop.set()
 
     async def run(self) -> None:
-        """Answers until `stop`. Raises SchemaError at the start if the database is not the one
-        this code needs."""
-        await self._patience.until_done(lambda: check_schema(self._database_url))
-        self._pool = AsyncConnectionPool(
-            self._database_url,
-            min_size=1,
-            max_size=self._settings.query_pool_size,
-            timeout=POOL_TIMEOUT_SECONDS,
-            open=False,
-        )
+        """Answers until `stop`."""
+        self._pool = pool(self._database_url, "queries", size=self._settings.query_pool_size)
         connection = await self._patience.unless_stopped(
             bus.connect(
                 self._nats_url,
@@ -368,3 +344,16 @@ async def _respond_error(request: Request, refused: QueryRefused) -> None:
         await request.respond_error(refused.code, header, body)
     except (ValueError, nats.errors.Error) as error:
         _log.info("answer_not_sent", subject=request.subject, reason=str(error))
+
+
+def _serve(places: Places, stop: threading.Event) -> None:
+    run_in_loop(QueryService(places.database_url, places.nats_url, places.settings), stop)
+
+
+PROGRAM = Program(
+    name="queries",
+    summary="answers questions about the read models",
+    role=AUDITOR,
+    ready=lambda places: answered(places, bus.POSITION_OF_SUBJECT, b""),  # how far everything is
+    run=_serve,
+)

@@ -3,12 +3,13 @@
 from operator import attrgetter
 from types import ModuleType
 
+from ledger.kernel.errors import LedgerError
 from projections import read_models
 from projections.engine.projection import Projection
 from projections.settings import ProjectionSettings
 
 
-class UnknownProjection(LookupError):
+class UnknownProjection(LedgerError, LookupError):
     """No projection has this name."""
 
 

@@ -7,6 +7,9 @@ import threading
 import structlog
 from prometheus_client import REGISTRY
 
+from ledger.operate.roles import PROJECTOR
+from ledger.programs.readiness import followed
+from ledger.programs.registry import Places, Program
 from ledger.subscriptions.lease import LeaseOptions
 from projections import settings
 from projections.engine.live.crew import Crew
@@ -41,9 +44,10 @@ def lease_options(values: ProjectionSettings) -> LeaseOptions:
     )
 
 
-def serve(database_url: str, stop: threading.Event) -> None:
+def _serve(places: Places, stop: threading.Event) -> None:
     """Keeps every read model up to date until `stop` is set. Raises InvalidSettings,
     UnknownProjection."""
+    database_url = places.database_url
     values = settings.load()
     sys.setswitchinterval(SWITCH_SECONDS)
     projections = all_projections(values)
@@ -58,3 +62,18 @@ def serve(database_url: str, stop: threading.Event) -> None:
         crew.stop()
         REGISTRY.unregister(collector)
         log.info("projections.stopped")
+
+
+def _ready(places: Places) -> bool:
+    names = [projection.name for projection in all_projections(settings.load())]
+    return followed(places, names)
+
+
+PROGRAM = Program(
+    name="projections",
+    summary="keeps the read models up to date",
+    role=PROJECTOR,
+    bus=False,
+    ready=_ready,
+    run=_serve,
+)

@@ -4,12 +4,10 @@ A setting's name ends in its unit. Its description says what it limits and why t
 what it is.
 """
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-class InvalidSettings(Exception):
-    """A setting has a value that does not do."""
+from ledger.operate.settings import load_as
 
 
 class ProjectionSettings(BaseSettings):
@@ -98,12 +96,4 @@ class ProjectionSettings(BaseSettings):
 
 def load() -> ProjectionSettings:
     """The settings of the environment and `.env`. Raises InvalidSettings."""
-    try:
-        return ProjectionSettings()
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = "LEDGER_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise InvalidSettings(
-            f"{name} is {first['input']!r}: {first['msg']}. "
-            "Correct it in the environment or in .env."
-        ) from error
+    return load_as(ProjectionSettings)

@@ -50,3 +50,31 @@ except OSError:
     assert [json.loads(line)["service"] for line in lines] == ["test"] * 4
     assert "SECRET" not in done.stderr.decode()
     assert done.stderr.decode().count("nats://***@host") >= 6
+
+
+def test_what_services_import_is_silent_until_they_listen_and_json_in_ours() -> None:
+    program = """
+import logging, sys
+from ledger.kernel.logger import EventLogger
+log = EventLogger("ledger.bus.connection")
+log.warning("nats_disconnected", url="unheard")
+if sys.argv[1] == "ours":
+    from ledger.operate.logging import configure
+    configure("test")
+else:
+    logging.basicConfig(format="%(name)s %(message)s", level="INFO")
+log.debug("nats_error", url="unheard")
+log.info("nats_reconnected", url="nats://user:SECRET@host", connection="strategy-7")
+"""
+
+    def lines(whose: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", program, whose], capture_output=True, check=True, text=True
+        ).stderr
+
+    line = json.loads(lines("ours"))
+    assert (line["event"], line["level"], line["service"]) == ("nats_reconnected", "info", "test")
+    assert (line["url"], line["connection"]) == ("nats://***@host", "strategy-7")
+    assert lines("theirs") == (
+        "ledger.bus.connection nats_reconnected url='nats://***@host' connection='strategy-7'\n"
+    )

@@ -1,6 +1,5 @@
 """The supervisor: everything runs, what ends is started again, and nothing outlives it."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -14,10 +13,9 @@ import psutil
 import psycopg
 import pytest
 
-from ledger.bus.security import BusSecurity
-from ledger.operate import readiness
 from ledger.operate.settings import Settings
 from ledger.operate.supervisor import NotReady, Supervisor
+from ledger.programs.registry import Places, find, names
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -84,10 +82,9 @@ def test_services_that_are_set_by_url_are_used_and_left_alone(
     with Supervisor(settings, log_file=server_directory / "services.log") as running:
         running.wait_until_ready()
         assert (running.database_url, running.nats_url) == (empty_database_url, nats_url)
-        assert readiness.projections(empty_database_url)
+        assert [name for name in names() if not find(name).ready(Places(settings))] == []
     assert not settings.data_dir.exists()
-    assert not asyncio.run(readiness.commands(nats_url, BusSecurity()))
-    assert not readiness.projections(empty_database_url)
+    assert [name for name in names() if find(name).ready(Places(settings))] == []
 
 
 def test_a_service_that_keeps_ending_is_named(

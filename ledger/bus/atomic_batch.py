@@ -19,6 +19,7 @@ from nats.aio.subscription import Subscription
 
 from ledger.bus.events import published
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.errors import LedgerError
 
 CONFIRMATION_TIMEOUT_SECONDS = 5.0
 """After this a batch that was not confirmed counts as lost and the place is looked up again. A
@@ -31,7 +32,7 @@ _WRONG_LAST_SEQUENCE, _DUPLICATES = 10071, 10201
 _log = structlog.get_logger(__name__)
 
 
-class NotStored(Exception):
+class NotStored(LedgerError):
     """Events were refused or not confirmed: where the stream is has to be looked up."""
 
 

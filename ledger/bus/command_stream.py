@@ -22,7 +22,7 @@ only stop delivering it and tell nobody.
 import contextlib
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nats.errors
 import orjson
@@ -38,7 +38,10 @@ from ledger.bus.connection import (
     SECONDS_PER_DAY,
     Connection,
 )
-from ledger.operate.settings import Settings
+from ledger.kernel.errors import LedgerError
+
+if TYPE_CHECKING:
+    from ledger.operate.settings import Settings
 
 COMMANDS_CONSUMER = "ledger-worker"
 """What the names of the consumers of the commands begin with."""
@@ -54,11 +57,11 @@ _NO_ROOM = 10047
 _log = structlog.get_logger(__name__)
 
 
-class NoRoomForCommands(nats.errors.Error):
+class NoRoomForCommands(LedgerError, nats.errors.Error):
     """The server has less storage than the stream may take."""
 
 
-async def ensure_commands_stream(connection: Connection, settings: Settings) -> int:
+async def ensure_commands_stream(connection: Connection, settings: "Settings") -> int:
     """Makes the stream of commands if there is none, and brings one of the old subjects to those of
     today. Returns the number of its partitions. Raises NoRoomForCommands."""
     jetstream = connection.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS)
@@ -78,7 +81,7 @@ async def ensure_commands_stream(connection: Connection, settings: Settings) -> 
     return partitions
 
 
-def _wanted(settings: Settings) -> api.StreamConfig:
+def _wanted(settings: "Settings") -> api.StreamConfig:
     divided = settings.command_partitions > 1
     transform = _transform(settings.command_partitions)
     return api.StreamConfig(
@@ -95,7 +98,7 @@ def _wanted(settings: Settings) -> api.StreamConfig:
     )
 
 
-def _limits(settings: Settings) -> dict[str, Any]:
+def _limits(settings: "Settings") -> dict[str, Any]:
     return {
         "max_bytes": settings.command_retention_bytes,
         "max_msg_size": settings.bus_message_limit_bytes,
@@ -104,7 +107,7 @@ def _limits(settings: Settings) -> dict[str, Any]:
     }
 
 
-async def _bring_to_today(connection: Connection, partitions: int, settings: Settings) -> None:
+async def _bring_to_today(connection: Connection, partitions: int, settings: "Settings") -> None:
     """Changes the subjects, and sets the limits where there were none. All else stays as it is,
     also what this version of the NATS library does not know."""
     found = await request(connection, f"STREAM.INFO.{COMMANDS_STREAM}", {})
@@ -129,7 +132,7 @@ async def request(connection: Connection, what: str, body: dict[str, Any]) -> di
 
 
 @contextlib.contextmanager
-def _room_explained(settings: Settings) -> Iterator[None]:
+def _room_explained(settings: "Settings") -> Iterator[None]:
     try:
         yield
     except APIError as error:
@@ -177,7 +180,7 @@ def partition_name(consumer: str) -> str:
 
 
 async def begin_commands_consumer(
-    jetstream: JetStreamContext, settings: Settings, partition: int, partitions: int
+    jetstream: JetStreamContext, settings: "Settings", partition: int, partitions: int
 ) -> str:
     """Makes a new consumer for a partition, to go on behind what is acknowledged, and deletes those
     before it. Returns its name, which no other ever had.

@@ -2,7 +2,7 @@
 
     account_id   the account that the command is about, in the usual form: lower case, with hyphens
     family       what a command is about that belongs to no account: `instruments`
-    class        trade, report, money or admin (`command_data.py`): what is granted apart
+    class        trade, report, money or admin (`kernel/command.py`): what is granted apart
     sender       who sends it. On a bus with users each may publish to subjects that end in its own
                  name and to no other, so the last token is what the server vouches for
 

@@ -8,7 +8,7 @@ would have their answer published where it belongs to the server or to the ledge
 answers: the connection drops them (`Connection`).
 
 On a server with users the ledger has a NATS account, and everybody else one of their own
-(`bus_users.py`). JetStream of the ledger's account has a prefix there, which is the same in all
+(`users.py`). JetStream of the ledger's account has a prefix there, which is the same in all
 accounts; a user's own `$JS.API` is answered by the server, which has no streams for it.
 """
 
@@ -16,13 +16,14 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from ledger.bus.command_subjects import ANONYMOUS
 from ledger.bus.security import BusSecurity, inbox_prefix
 from ledger.bus.wire import take_in_bulk
+from ledger.kernel.errors import LedgerError
+from ledger.kernel.logger import EventLogger
 
 COMMANDS_STREAM = "LEDGER_COMMANDS"
 OUTCOMES_SUBJECT = "ledger.outcomes.get"
@@ -50,10 +51,10 @@ SECONDS_PER_DAY = 86_400
 MESSAGE_TOO_LARGE = 10054
 """The server's code for a message above what the stream takes."""
 
-_log = structlog.get_logger(__name__)
+_log = EventLogger(__name__)
 
 
-class UnusableSubject(ValueError):
+class UnusableSubject(LedgerError, ValueError):
     """Nothing can or may be published to the subject."""
 
 
@@ -128,10 +129,9 @@ async def connect(
     on_disconnect: Callback | None = None,
     on_reconnect: Callback | None = None,
     on_error: Callable[[str], None] | None = None,
-    log: Any = _log,
 ) -> Connection:
     """A connection that looks for its server for ever, now and whenever it is lost. `url` may name
-    several servers, separated by commas. `log` is who tells of it. Raises UnusableCredentials."""
+    several servers, separated by commas. Raises UnusableCredentials."""
 
     connection = Connection(security)
     told: set[str] = set()
@@ -139,7 +139,7 @@ async def connect(
     async def failed(error: Exception) -> None:
         # Each attempt to connect that fails ends up here: one line says it as well as hundreds.
         text = str(error) or type(error).__name__
-        tell = log.debug if text in told else log.warning
+        tell = _log.debug if text in told else _log.warning
         told.add(text)
         if on_error is not None:
             on_error(text)
@@ -147,13 +147,13 @@ async def connect(
 
     async def disconnected() -> None:
         if not connection.is_closed:  # by ourselves
-            log.warning("nats_disconnected", url=url, connection=name)
+            _log.warning("nats_disconnected", url=url, connection=name)
         if on_disconnect is not None:
             await on_disconnect()
 
     async def reconnected() -> None:
         told.clear()
-        log.info("nats_reconnected", url=url, connection=name)
+        _log.info("nats_reconnected", url=url, connection=name)
         if on_reconnect is not None:
             await on_reconnect()
 

@@ -18,10 +18,11 @@ from ledger.bus.command_subjects import command_subject
 from ledger.bus.connection import is_subject_token
 from ledger.kernel import money
 from ledger.kernel.command import COMMAND_CLASSES, SPECVERSION, CommandData
+from ledger.kernel.errors import LedgerError
 from ledger.nouns import COMMAND_DATA, FAMILIES, FAMILY_OF_COMMAND
 
 
-class CommandNotSendable(ValueError):
+class CommandNotSendable(LedgerError, ValueError):
     """The command cannot be put into a message, or the message belongs to no account."""
 
 

@@ -9,7 +9,7 @@ publisher that crashed between publishing and noting its progress repeats nothin
 that was, and a server that lost its last messages gets them again.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import nats.js.errors
@@ -18,11 +18,13 @@ import structlog
 from nats.js import JetStreamContext, api
 
 from ledger.bus.connection import SECONDS_PER_DAY
-from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
+from ledger.bus.events import EVENTS_PREFIX, EVENTS_STREAM, MESSAGE_ID, POSITION
 from ledger.eventstore import reader
-from ledger.operate.settings import Settings
+from ledger.kernel.errors import LedgerError
 
-EVENTS_STREAM = "LEDGER_EVENTS"
+if TYPE_CHECKING:
+    from ledger.operate.settings import Settings
+
 ALL_EVENTS = f"{EVENTS_PREFIX}.>"
 DUPLICATE_WINDOW_SECONDS = 120.0
 """How long the server remembers message ids. Only a second line: each batch says which message it
@@ -33,11 +35,11 @@ _NO_ROOM = 10047
 _log = structlog.get_logger(__name__)
 
 
-class NotOurStream(Exception):
+class NotOurStream(LedgerError):
     """LEDGER_EVENTS has events that this event store does not have."""
 
 
-class NoRoomForEvents(Exception):
+class NoRoomForEvents(LedgerError):
     """The server has less storage than the stream may take."""
 
 
@@ -48,7 +50,7 @@ class Last(NamedTuple):
     position: int
 
 
-async def ensure_events_stream(jetstream: JetStreamContext, settings: Settings) -> None:
+async def ensure_events_stream(jetstream: JetStreamContext, settings: "Settings") -> None:
     """Makes the stream if there is none. Raises NoRoomForEvents."""
     try:
         await jetstream.stream_info(EVENTS_STREAM)

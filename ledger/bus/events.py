@@ -9,7 +9,7 @@ published contract. The headers repeat what a reader of the stream needs without
 """
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -17,11 +17,16 @@ import orjson
 
 from ledger.bus.connection import is_subject_token
 from ledger.eventstore.codec import UndecodableEvent, UnknownEventType, decode, encode
-from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.command import SPECVERSION
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
-from ledger.nouns import ACCOUNTS, EVENTS, FAMILIES, NOUN_OF_STREAM
+from ledger.nouns import EVENTS, FAMILIES, NOUN_OF_STREAM
+from ledger.nouns.accounts.invariants import ACCOUNT
 
+if TYPE_CHECKING:
+    from ledger.eventstore.reader import RecordedEvent
+
+EVENTS_STREAM = "LEDGER_EVENTS"
 EVENTS_PREFIX = "ledger.events"
 SOURCE = "trading-ledger"
 """`source` of every event: with the id it makes a CloudEvent unique."""
@@ -32,7 +37,7 @@ NOBODY = "none"
 SCHEMA_PREFIX = "urn:trading-ledger:event"
 
 
-class UnreadableEvent(ValueError):
+class UnreadableEvent(LedgerError, ValueError):
     """A message that is no event of this ledger."""
 
 
@@ -63,7 +68,7 @@ class Published(NamedTuple):
     headers: dict[str, str]
 
 
-def published(event: RecordedEvent, prefix: str = EVENTS_PREFIX) -> Published:
+def published(event: "RecordedEvent", prefix: str = EVENTS_PREFIX) -> Published:
     """The message for an event, on a subject that begins with the prefix."""
     data, schema = _newest(event)
     token = _account_token(event, data)
@@ -132,7 +137,7 @@ def schema_name(event_type: str, schema: int) -> str:
     return f"{SCHEMA_PREFIX}:{event_type}:{schema}"
 
 
-def _newest(event: RecordedEvent) -> tuple[bytes, int]:
+def _newest(event: "RecordedEvent") -> tuple[bytes, int]:
     """The payload and its schema version. What this code does not know goes out as it is."""
     known = EVENTS.get(event.event_type)
     if known is None or event.schema == known.schema:
@@ -143,9 +148,9 @@ def _newest(event: RecordedEvent) -> tuple[bytes, int]:
         return event.data.encode(), event.schema
 
 
-def _account_token(event: RecordedEvent, data: bytes) -> str:
+def _account_token(event: "RecordedEvent", data: bytes) -> str:
     noun = NOUN_OF_STREAM.get(event.stream_type)
-    if noun is ACCOUNTS:
+    if event.stream_type == ACCOUNT.stream_type:
         return str(event.stream_id)
     if noun is not None and noun.family is not None:
         return noun.family

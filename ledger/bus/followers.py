@@ -13,13 +13,14 @@ import msgspec
 import nats.errors
 import nats.js.errors
 import orjson
-import structlog
 from nats.js import JetStreamContext, api
 
 from ledger.bus import connection as bus
 from ledger.bus.command_subjects import ANONYMOUS
+from ledger.bus.follower_record import KeptRecord, Record
 from ledger.bus.permission_errors import Denials
-from ledger.client.follower_claim import Kept, Record
+from ledger.kernel.errors import LedgerError
+from ledger.kernel.logger import EventLogger
 
 FOLLOWERS_STREAM = "LEDGER_FOLLOWERS"
 FOLLOWERS_PREFIX = "ledger.followers"
@@ -30,10 +31,10 @@ MAX_NAMES = 100_000
 _WRONG_VERSION = 10071
 """The server's code for a record that somebody else has written in between."""
 
-_log = structlog.get_logger(__name__)
+_log = EventLogger(__name__)
 
 
-class UnreadablePlace(Exception):
+class UnreadablePlace(LedgerError):
     """What is kept under a name is not of this version of the code."""
 
     def __init__(self, message: str, version: int) -> None:
@@ -73,15 +74,15 @@ class Place:
         self._nats = connection
         self._denials = denials
 
-    async def read(self) -> Kept:
+    async def read(self) -> KeptRecord:
         """The record and its version. Raises UnreadablePlace, NotPermitted, nats.errors.Error."""
         asked = f"{self._nats.api_prefix}.DIRECT.GET.{FOLLOWERS_STREAM}.{self.subject}"
         answer = await self._request(asked, b"", None)
         headers = answer.headers or {}
         if "Status" in headers:  # 404: there is none
-            return Kept(None, 0)
+            return KeptRecord(None, 0)
         version = int(headers["Nats-Sequence"])
-        return Kept(_decoded(answer.data, self.subject, version), version)
+        return KeptRecord(_decoded(answer.data, self.subject, version), version)
 
     async def write(self, record: Record, version: int) -> int | None:
         """The new version; None when another than `version` is kept. Raises NotPermitted,

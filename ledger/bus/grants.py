@@ -27,8 +27,8 @@ from uuid import UUID
 
 from ledger.bus.command_subjects import COMMANDS, command_subject
 from ledger.bus.connection import CONSUMER_GUARD, OUTCOMES_SUBJECT
-from ledger.bus.event_stream import ALL_EVENTS, EVENTS_STREAM
-from ledger.bus.events import EVENTS_PREFIX
+from ledger.bus.event_stream import ALL_EVENTS
+from ledger.bus.events import EVENTS_PREFIX, EVENTS_STREAM
 from ledger.bus.followers import FOLLOWERS_PREFIX, FOLLOWERS_STREAM
 from ledger.bus.queries import QUERY_PREFIX
 from ledger.bus.seal_stream import SEALS_STREAM, SEALS_SUBJECT

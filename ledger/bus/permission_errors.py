@@ -9,13 +9,15 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from ledger.kernel.errors import LedgerError
+
 Result = TypeVar("Result")
 _VIOLATION = re.compile(
     r"permissions violation for (publish|subscription) to \"([^\"]+)\"", re.IGNORECASE
 )
 
 
-class NotPermitted(Exception):
+class NotPermitted(LedgerError):
     """The NATS server does not let this user publish or read there."""
 
     def __init__(self, subject: str) -> None:

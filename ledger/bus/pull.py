@@ -10,9 +10,9 @@ The rest stays with the server.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Self
+from typing import Self, TypeAlias
 
 import nats.errors
 import orjson
@@ -21,9 +21,7 @@ from nats.js import api
 
 from ledger.bus import connection as bus
 from ledger.bus import delivery, wire
-from ledger.bus.command_stream import partition_name
 from ledger.bus.wire import Message
-from ledger.operate.metrics import WAITING
 
 REQUEST_SECONDS = 30.0
 """How long the server keeps a request open. It ends earlier when its batch is full, and counts as
@@ -34,6 +32,14 @@ memory must not be the sender's to fill."""
 
 _TIME_IS_OVER = (api.StatusCode.REQUEST_TIMEOUT, api.StatusCode.NO_MESSAGES)
 _IS_FULL = ("MaxBytes", "Batch Completed")
+
+
+Waiting: TypeAlias = Callable[[str, int | None], None]
+"""Told how many messages of a consumer are still to come; None when they are no longer ours."""
+
+
+def _nobody_asks(_: str, __: int | None) -> None:
+    """How many are waiting is told to nobody."""
 
 
 class _Request:
@@ -51,10 +57,17 @@ class Pull:
     """Open requests to consumers, and what came of them."""
 
     def __init__(
-        self, connection: bus.Connection, stream: str, consumers: Sequence[str], batch: int
+        self,
+        connection: bus.Connection,
+        stream: str,
+        consumers: Sequence[str],
+        batch: int,
+        *,
+        waiting: Waiting | None = None,
     ) -> None:
         self._connection = connection
         self._batch = batch
+        self._tell_waiting = waiting or _nobody_asks
         next_of = f"{connection.api_prefix}.CONSUMER.MSG.NEXT.{stream}"
         self._requests = [
             _Request(consumer, f"{next_of}.{consumer}", connection.new_inbox())
@@ -62,6 +75,7 @@ class Pull:
         ]
         self._subscriptions: list[Subscription] = []
         self._arrived = asyncio.Event()
+        self._ended = False
         self.waiting: deque[Message] = deque()
         """Messages that are here and not taken."""
         self.lost: str | None = None
@@ -79,14 +93,13 @@ class Pull:
             with contextlib.suppress(nats.errors.Error):
                 await wire.unsubscribe(self._connection, subscription)
         for request in self._requests:  # another worker's from now on, perhaps
-            with contextlib.suppress(KeyError):
-                WAITING.remove(partition_name(request.consumer))
+            self._tell_waiting(request.consumer, None)
 
     async def take(self, timeout: float) -> list[Message]:
         """The messages that are here, at most a batch; waits for a first one, and returns none
-        when none comes in time."""
+        when none comes in time or at the end."""
         await self._ask()
-        if not self.waiting:
+        if not self.waiting and not self._ended:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 # Not wait_for: up to Python 3.11 it forgets that its task was cancelled when what
@@ -96,6 +109,11 @@ class Pull:
         taken = [self.waiting.popleft() for _ in range(min(self._batch, len(self.waiting)))]
         await self._ask()
         return taken
+
+    def end(self) -> None:
+        """Nobody waits for messages any more."""
+        self._ended = True
+        self._arrived.set()
 
     async def _ask(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -123,7 +141,7 @@ class Pull:
                 self._note_end(request, *message.status)
         newest = next((message for message in reversed(messages) if message.reply), None)
         if newest is not None:
-            WAITING.labels(partition_name(request.consumer)).set(delivery.still_to_come(newest))
+            self._tell_waiting(request.consumer, delivery.still_to_come(newest))
         self._arrived.set()
 
     def _note_end(self, request: _Request, status: str, reason: str) -> None:

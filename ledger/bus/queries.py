@@ -8,6 +8,8 @@ A question is a JSON object, the answer is one, too: `position` that the rows ar
 `more` if there are more of them, and then `next`, which asks for those as `after`.
 """
 
+from ledger.kernel.errors import LedgerError
+
 QUERY_PREFIX = "ledger.query"
 POSITION_OF = "position-of"
 
@@ -15,7 +17,7 @@ INVALID_QUERY, NOT_REACHED = "INVALID_QUERY", "POSITION_NOT_REACHED"
 UNAVAILABLE, BUSY, TOO_LARGE = "READ_MODELS_UNAVAILABLE", "BUSY", "ANSWER_TOO_LARGE"
 
 
-class QueryRefused(Exception):
+class QueryRefused(LedgerError):
     """Why a question has no answer; `code` is stable."""
 
     def __init__(self, code: str, message: str) -> None:

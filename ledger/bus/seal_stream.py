@@ -8,14 +8,17 @@ is made once, and then the administrator's.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import nats.js.errors
 import structlog
 from nats.js import JetStreamContext, api
 
 from ledger.bus.connection import JETSTREAM_TIMEOUT_SECONDS, Connection
-from ledger.operate.settings import Settings
+from ledger.kernel.errors import LedgerError
+
+if TYPE_CHECKING:
+    from ledger.operate.settings import Settings
 
 SEALS_STREAM = "LEDGER_SEALS"
 SEALS_SUBJECT = "ledger.seals"
@@ -28,11 +31,11 @@ _NO_ROOM = 10047
 _log = structlog.get_logger(__name__)
 
 
-class NoRoomForHeads(Exception):
+class NoRoomForHeads(LedgerError):
     """The server has less storage than the stream may take."""
 
 
-class Kept(NamedTuple):
+class KeptMessage(NamedTuple):
     """A message of the stream, and when it was kept by the server's clock."""
 
     sequence: int
@@ -45,7 +48,7 @@ def seals_of(connection: Connection) -> JetStreamContext:
     return connection.witness(timeout=JETSTREAM_TIMEOUT_SECONDS)
 
 
-async def ensure_seals_stream(jetstream: JetStreamContext, settings: Settings) -> None:
+async def ensure_seals_stream(jetstream: JetStreamContext, settings: "Settings") -> None:
     """Makes the stream if there is none. Raises NoRoomForHeads."""
     try:
         await jetstream.stream_info(SEALS_STREAM)
@@ -78,7 +81,7 @@ async def ensure_seals_stream(jetstream: JetStreamContext, settings: Settings) -
     _log.info("stream_created", stream=SEALS_STREAM)
 
 
-async def newest_kept(jetstream: JetStreamContext) -> Kept | None:
+async def newest_kept(jetstream: JetStreamContext) -> KeptMessage | None:
     """The last message of the stream; None while it has none."""
     state = (await jetstream.stream_info(SEALS_STREAM)).state
     if state.messages == 0:
@@ -86,10 +89,10 @@ async def newest_kept(jetstream: JetStreamContext) -> Kept | None:
     return await kept_at(jetstream, state.last_seq)
 
 
-async def kept_at(jetstream: JetStreamContext, sequence: int) -> Kept | None:
+async def kept_at(jetstream: JetStreamContext, sequence: int) -> KeptMessage | None:
     """The message with the number; None if there is none."""
     try:
         message = await jetstream.get_msg(SEALS_STREAM, seq=sequence, direct=True)
     except nats.js.errors.NotFoundError:
         return None
-    return Kept(sequence, message.data or b"", message.time)
+    return KeptMessage(sequence, message.data or b"", message.time)

@@ -5,16 +5,23 @@ certificate of our own also us. The user's name is the beginning of its inboxes,
 can keep everyone from reading another's answers.
 """
 
+import os
 import ssl
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ledger.operate.settings import Settings
+from ledger.kernel.errors import LedgerError
+
+if TYPE_CHECKING:
+    from ledger.operate.settings import Settings
 
 
-class UnusableCredentials(Exception):
+_PREFIX = "ledger_nats_"
+
+
+class UnusableCredentials(LedgerError):
     """A file of the credentials is missing, open to others, or not what it should be."""
 
 
@@ -29,7 +36,7 @@ class BusSecurity:
     tls_key_file: Path | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: "Settings") -> Self:
         """As the settings say."""
         return cls(
             user=settings.nats_user,
@@ -38,6 +45,13 @@ class BusSecurity:
             tls_cert_file=settings.nats_tls_cert_file,
             tls_key_file=settings.nats_tls_key_file,
         )
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """As LEDGER_NATS_USER, LEDGER_NATS_NKEY_SEED_FILE and so on say, for a client."""
+        given = {one.name: os.environ.get(f"{_PREFIX}{one.name}".upper()) for one in fields(cls)}
+        user = given.pop("user") or None
+        return cls(user, **{name: Path(file) for name, file in given.items() if file})
 
     def options(self) -> dict[str, Any]:
         """Arguments for the library's `connect`. Raises UnusableCredentials."""

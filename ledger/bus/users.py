@@ -29,6 +29,7 @@ from ledger.bus.grants import (
 )
 from ledger.bus.security import UnusableCredentials
 from ledger.kernel.command import CommandClass
+from ledger.kernel.errors import LedgerError
 from ledger.nouns import FAMILIES
 
 __all__ = ["ROLES", "BusUser", "UnusableUser", "public_key", "read_users", "user", "write_users"]
@@ -38,7 +39,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ENDS_LIKE_A_CONSUMER = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
-class UnusableUser(ValueError):
+class UnusableUser(LedgerError, ValueError):
     """The name, role and grants make no user."""
 
 

@@ -167,12 +167,12 @@ def _require(by: str, reason: str) -> None:
 @contextmanager
 def _database() -> "Iterator[psycopg.Connection[Any]]":
     """As an operator, if the login can be one."""
+    from ledger.operate.database import connect
     from ledger.operate.roles import OPERATOR
-    from ledger.operate.schema import connect
     from ledger.operate.servers import database
     from ledger.operate.settings import load
 
-    with database(load(), role=OPERATOR) as url, connect(url) as connection:
+    with database(load(), role=OPERATOR) as url, connect(url, "commands") as connection:
         yield connection
 
 

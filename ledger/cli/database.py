@@ -8,7 +8,7 @@ import typer
 from ledger.operate import terminal
 
 if TYPE_CHECKING:
-    from ledger.operate.findings import Finding
+    from ledger.operate.check_result import CheckResult
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -39,18 +39,18 @@ def migrate(json: Json = False) -> None:
 
 def doctor(json: Json = False) -> None:
     """Check that everything the ledger needs is there; exit 1 if something is not."""
+    from ledger.operate.check_result import CheckResult
     from ledger.operate.doctor import examine
-    from ledger.operate.findings import Finding
     from ledger.operate.settings import InvalidSettings, load
 
     findings = []
     try:
         settings = load()
     except InvalidSettings as error:
-        findings.append(Finding("settings", "fail", str(error)))
+        findings.append(CheckResult("settings", "fail", str(error)))
         _show(findings[0], json)
     else:
-        findings.append(Finding("settings", "ok", f"data directory {settings.data_dir}"))
+        findings.append(CheckResult("settings", "ok", f"data directory {settings.data_dir}"))
         _show(findings[0], json)
         for finding in examine(settings):
             findings.append(finding)
@@ -61,7 +61,7 @@ def doctor(json: Json = False) -> None:
     raise typer.Exit(0 if holds else 1)
 
 
-def _show(finding: "Finding", json: bool) -> None:
+def _show(finding: "CheckResult", json: bool) -> None:
     if json:
         return
     status = terminal.Mark(f"{finding.status:<5}", _COLOURS[finding.status])

@@ -16,8 +16,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from ledger.cli import audit, bus, commands, database, demo, publisher, schema, serve, submit, up
-from ledger.cli.errors import explain, one_line
+from ledger.kernel.errors import LedgerError
 from ledger.operate import terminal
+from ledger.operate.errors import explain, one_line
 
 WRONG_USAGE = 2
 """Exit code."""
@@ -54,7 +55,7 @@ for _module in _COMMANDS:
     _module.register(app)
 
 
-class CommandBroken(Exception):
+class CommandBroken(LedgerError):
     """A command of another package cannot be loaded."""
 
 

@@ -25,6 +25,7 @@ from uuid import UUID
 import orjson
 import typer
 
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.text import csv_cell, json_text
 from ledger.operate import table, terminal
 
@@ -45,7 +46,7 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-class ParquetMissing(Exception):
+class ParquetMissing(LedgerError):
     """Arrow's library is not installed."""
 
 

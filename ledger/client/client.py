@@ -40,12 +40,12 @@ from ledger.bus.permission_errors import Denials, NotPermitted
 from ledger.bus.security import BusSecurity
 from ledger.bus.wire import Message
 from ledger.client.follower import Follower
-from ledger.client.reading import Reading
+from ledger.client.reader import Reader
 from ledger.client.send_queue import Outbox
 from ledger.client.submission import DEADLINE_SECONDS, LedgerUnavailable, OutcomeTimeout, Sent
 from ledger.kernel.command import UNKNOWN, CommandData, Outcome
+from ledger.kernel.logger import EventLogger
 from ledger.kernel.masking import masked
-from ledger.operate.logging import client_logger
 
 __all__ = [
     "CommandNotSendable",
@@ -76,10 +76,10 @@ RECONNECT_WAIT_SECONDS = 0.25
 WATCH_INTERVAL_SECONDS = 0.1
 """How often the watchman looks: well below every time above, and nothing to speak of in work."""
 
-_log = client_logger(__name__)
+_log = EventLogger(__name__)
 
 
-class LedgerClient(Reading):
+class LedgerClient(Reader):
     """One connection; any number of commands in flight. Made by `connect`."""
 
     def __init__(
@@ -259,7 +259,6 @@ class LedgerClient(Reading):
             on_disconnect=self._disconnected,
             on_reconnect=self._reconnected,
             on_error=self._note_error,
-            log=_log,
             security=self._security,
         )
         self._inbox = self._nats.new_inbox()

@@ -18,9 +18,9 @@ import orjson
 from nats.js import JetStreamContext, api
 
 from ledger.bus import connection as bus
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import EVENTS_PREFIX, POSITION
+from ledger.bus.events import EVENTS_PREFIX, EVENTS_STREAM, POSITION
 from ledger.bus.permission_errors import Denials
+from ledger.kernel.errors import LedgerError
 
 UNUSED_SECONDS = 60.0
 """A consumer is forgotten by the server when its service was away for that long."""
@@ -29,11 +29,11 @@ AHEAD_SECONDS = 10.0
 followed within ten seconds."""
 
 
-class EventsMissing(Exception):
+class EventsMissing(LedgerError):
     """Events between the place and the oldest that the stream keeps are gone from it."""
 
 
-class PositionAhead(Exception):
+class PositionAhead(LedgerError):
     """The place is behind an event that was not published."""
 
 

@@ -22,17 +22,17 @@ import nats.js.errors
 
 from ledger.bus import connection as bus
 from ledger.bus import delivery
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import POSITION, LedgerEvent, received
+from ledger.bus.events import EVENTS_STREAM, POSITION, LedgerEvent, received
+from ledger.bus.follower_record import KeptRecord, Record
 from ledger.bus.followers import Place, UnreadablePlace
 from ledger.bus.permission_errors import Denials
 from ledger.bus.pull import Pull
 from ledger.bus.wire import Message
 from ledger.client.event_feed import Begin, EventFilter, EventsMissing, Feed, PositionAhead
-from ledger.client.follower_claim import Claim, Kept, Record
+from ledger.client.follower_claim import FollowerClaim
 from ledger.client.follower_keeper import LEASE_SECONDS, EventsTaken, Keeper, incarnation
 from ledger.client.submission import LedgerUnavailable
-from ledger.operate.logging import client_logger
+from ledger.kernel.logger import EventLogger
 
 __all__ = ["LEASE_SECONDS", "EventFilter", "EventsMissing", "EventsTaken", "Follower"]
 __all__ += ["PositionAhead", "UnreadablePlace", "forget"]
@@ -47,7 +47,7 @@ LEAST_LEASE_SECONDS = 1.0
 """A shorter lease would run out over every hiccup of the server."""
 NOW: Literal["now"] = "now"
 
-_log = client_logger(__name__)
+_log = EventLogger(__name__)
 
 
 class _Ownership(Protocol):
@@ -208,7 +208,7 @@ class Follower:
             yield self._ownership
             return
         place = Place(self._nats, self._user, self._name, self._denials)
-        claim = Claim(incarnation(), self._wanted.subject, self._lease_seconds)
+        claim = FollowerClaim(incarnation(), self._wanted.subject, self._lease_seconds)
         async with Keeper(self._nats, place, claim, self._find_place) as keeper:
             self._ownership = keeper
             yield keeper
@@ -266,7 +266,7 @@ async def forget(connection: bus.Connection, user: str | None, name: str, denial
         try:
             kept = await place.read()
         except UnreadablePlace as error:
-            kept = Kept(None, error.version)
+            kept = KeptRecord(None, error.version)
         epoch = kept.record.epoch if kept.record else 0
         forgotten = Record(filter="", epoch=epoch + 1, place=None, lease_seconds=0.0)
         if kept.version == 0 or await place.write(forgotten, kept.version) is not None:

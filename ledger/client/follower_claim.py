@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from ledger.bus.follower_record import KeptRecord, Record
+
 SAVE_SECONDS = 0.05
 """Least time between two writes of the place: what comes again after a crash is what was done in
 it. Each write is one sync of the server's disk."""
@@ -29,30 +31,6 @@ LOOK_SECONDS = 0.25
 """Pause between two looks at a name that another has. A hint ends it sooner."""
 LONGER_THAN_A_LEASE = 1.1
 """How much longer than a lease the silence must be: more than two clocks' speeds can differ by."""
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the server keeps of a name."""
-
-    filter: str
-    """The subject of the events that are followed under the name."""
-    epoch: int
-    """Counts the owners."""
-    place: int | None
-    """The position of the last event that is done; 0: none. None: the place was forgotten."""
-    lease_seconds: float
-    owner: str | None = None
-    wanted_by: str | None = None
-    sequence: int | None = None
-    """While no event is done: go on behind this message of the stream. A version before kept the
-    place so."""
-
-
-class Kept(NamedTuple):
-    """What the server has: a record or none, and its version; 0 when there never was one."""
-
-    record: Record | None
-    version: int
 
 
 class Read(NamedTuple):
@@ -87,7 +65,7 @@ class End(Enum):
     OTHER_EVENTS = "other events"
 
 
-class Claim:
+class FollowerClaim:
     """One follower's claim to a name, from asking for it to its end. `now` is of any clock that
     does not stand still while its process does."""
 
@@ -95,7 +73,7 @@ class Claim:
         self._me = me
         self._filter = wanted
         self._lease_seconds = lease_seconds
-        self._kept: Kept | None = None
+        self._kept: KeptRecord | None = None
         """What the server has, as far as we know; None: to be read."""
         self._hinted = False
         self._leaving = False
@@ -159,7 +137,7 @@ class Claim:
         """Where to begin is found."""
         self._begin = (place, sequence)
 
-    def found(self, kept: Kept, now: float) -> None:
+    def found(self, kept: KeptRecord, now: float) -> None:
         """The record was read."""
         if self.owned:
             self._note_as_owner(kept)
@@ -168,7 +146,7 @@ class Claim:
 
     def stored(self, written: Record, version: int, sent_at: float) -> None:
         """The record was written; `sent_at` is before it left."""
-        self._kept = Kept(written, version)
+        self._kept = KeptRecord(written, version)
         if written.owner == self._me:
             if not self.owned:
                 self._own(written)
@@ -194,7 +172,7 @@ class Claim:
 
     # --- while the name is another's ------------------------------------------------------
 
-    def _as_asker(self, kept: Kept, now: float) -> Action:
+    def _as_asker(self, kept: KeptRecord, now: float) -> Action:
         record, version = kept
         if self._leaving:
             assert record is not None, "whoever has nothing to take back has left"
@@ -223,7 +201,7 @@ class Claim:
             owner=self._me,
         )
 
-    def _note_as_asker(self, kept: Kept, now: float) -> None:
+    def _note_as_asker(self, kept: KeptRecord, now: float) -> None:
         # Silence counts only while somebody looks: a server that was away heard no owner either.
         looked = min(now - self._looked_at, 2 * LOOK_SECONDS)
         unchanged = kept.version == self._seen_version
@@ -256,7 +234,7 @@ class Claim:
 
     # --- while the name is ours -----------------------------------------------------------
 
-    def _as_owner(self, kept: Kept, now: float) -> Action:
+    def _as_owner(self, kept: KeptRecord, now: float) -> Action:
         record, version = kept
         written = record is not None and record.epoch == self._epoch
         mine = Record(
@@ -281,7 +259,7 @@ class Claim:
             return Write(mine, version)
         return Pause(due - now)
 
-    def _note_as_owner(self, kept: Kept) -> None:
+    def _note_as_owner(self, kept: KeptRecord) -> None:
         record = kept.record
         lost = record is None or record.epoch < self._epoch  # the server lost what it had
         if lost or (record is not None and record.owner == self._me):

@@ -23,21 +23,22 @@ from nats.aio.subscription import Subscription
 
 from ledger.bus import connection as bus
 from ledger.bus import wire
+from ledger.bus.follower_record import Record
 from ledger.bus.followers import FOLLOWERS_STREAM, Place
 from ledger.bus.wire import Message
 from ledger.client.event_feed import Begin
 from ledger.client.follower_claim import (
     SAVE_SECONDS,
-    Claim,
     End,
     FindPlace,
+    FollowerClaim,
     Pause,
     Read,
-    Record,
     Write,
 )
 from ledger.client.submission import LedgerUnavailable
-from ledger.operate.logging import client_logger
+from ledger.kernel.errors import LedgerError
+from ledger.kernel.logger import EventLogger
 
 LEASE_SECONDS = 5.0
 """After this silence a follower is taken for dead and another may have its name. Longer than a
@@ -51,10 +52,10 @@ NO_STREAM_SECONDS = 30.0
 """How long a stream that is not there is waited for: a server that starts has it within seconds."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux; others
 
-_log = client_logger(__name__)
+_log = EventLogger(__name__)
 
 
-class EventsTaken(Exception):
+class EventsTaken(LedgerError):
     """Somebody else follows the events under this name."""
 
 
@@ -75,7 +76,7 @@ class Keeper:
         self,
         connection: bus.Connection,
         place: Place,
-        claim: Claim,
+        claim: FollowerClaim,
         find_place: Callable[[], Awaitable[Begin]],
     ) -> None:
         self._nats = connection

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from projections.questions.question import Question
     from projections.read_models.accounts import Account
     from projections.read_models.allocations import Assignment
-    from projections.read_models.balance_history import Checkpoint
+    from projections.read_models.balance_history import BalanceCheckpoint
     from projections.read_models.balances import Balance, ContraBalance
     from projections.read_models.fills import Fill
     from projections.read_models.instruments import Symbol
@@ -134,7 +134,7 @@ class Queries:
         accounts: Asking[Account]
         allocations: Asking[Assignment]
         balances: Asking[Balance]
-        checkpoints: Asking[Checkpoint]
+        checkpoints: Asking[BalanceCheckpoint]
         contra_balances: Asking[ContraBalance]
         fills: Asking[Fill]
         instruments: Asking[Symbol]

@@ -4,15 +4,19 @@ A bus that syncs every message to its disk before it confirms (`sync_interval: a
 hundred messages a second one by one. NATS 2.12 stores a batch of messages atomically and syncs it
 once, so what has gathered while the last group was under way goes out as one batch:
 
-    put ──▶ waiting ──▶ a group of one: published, confirmed by its own PubAck
+    put ──▶ waiting ──▶ a group of few: published, each confirmed by its own PubAck
                     └─▶ a group of many: one atomic batch, confirmed as a whole
 
-One group is under way at a time, which is also what keeps the order. With one command at a time
-this is plain publishing; nothing waits for company. A stream that takes no batches (made by an
-older server, or edited so) says so, and from then on every command is published by itself.
+One group is under way at a time, which is also what keeps the order. A few commands are not worth a
+batch, for which the server makes a store on its disk and removes it again; and many groups of a
+dozen keep everybody busy with groups, so the next one waits a little for company when commands come
+that fast. With one command at a time this is plain publishing, and nothing waits. A stream that
+takes no batches (made by an older server, or edited so) says so, and from then on every command is
+published by itself.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,12 +29,22 @@ from nats.aio.client import Client
 from ledger.bus import connection as bus
 from ledger.bus import wire
 from ledger.client.submission import Sent
-from ledger.operate.logging import client_logger
+from ledger.kernel.logger import EventLogger
 
 MAX_GROUP = 500
 """Commands published as one batch; the server takes at most 1000."""
 MAX_GROUP_BYTES = 1_000_000
 """And their bytes: a batch is held in the server's memory until it is whole."""
+MAX_SINGLE = 4
+"""Commands that are published one by one: each is a sync of the bus's disk, and a batch makes five
+of them and two dozen files, whatever is in it."""
+PACED_GROUP = 8
+"""A group larger than this is followed by a pause: commands come so fast that the next group
+gathers as many while they wait, and a group costs the bus and the worker some milliseconds of
+processor each, however few are in it."""
+PACE_SECONDS = 0.01
+"""From the beginning of such a group to the next, unless a whole one is waiting earlier. A command
+waits half of it for company, and gains more: the processors are free for what is under way."""
 CONFIRMATION_TIMEOUT_SECONDS = 5.0
 """After this a group that the bus did not confirm is given up; its commands are looked after one by
 one. A bus that syncs to a slow disk may need a second."""
@@ -38,7 +52,7 @@ BATCHES_SINCE = (2, 12)
 """The server version from which batches are taken; an older one would store them message by message
 and confirm none but the last."""
 
-_log = client_logger(__name__)
+_log = EventLogger(__name__)
 
 
 class Outbox:
@@ -49,6 +63,8 @@ class Outbox:
         self._replies = replies
         self._waiting: deque[tuple[str, Sent]] = deque()
         self._wake = asyncio.Event()
+        self._full = asyncio.Event()
+        """As many as go out at once are waiting."""
         self._under_way: dict[str, asyncio.Future[bytes]] = {}
         version = connection.connected_server_version
         self._batches = (version.major, version.minor) >= BATCHES_SINCE
@@ -57,6 +73,8 @@ class Outbox:
         """The command goes out in its turn. `token` ends the subject of its outcome."""
         self._waiting.append((token, sent))
         self._wake.set()
+        if self.has_a_group:
+            self._full.set()
 
     @property
     def has_a_group(self) -> bool:
@@ -77,13 +95,25 @@ class Outbox:
 
     async def run(self) -> None:
         """Publishes group after group, until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
+            began = loop.time()
             group = self._next_group()
             if group:
                 await self._publish(group)
             else:
                 self._wake.clear()
+            if len(group) > PACED_GROUP:
+                await self._gather(until=began + PACE_SECONDS)
+
+    async def _gather(self, until: float) -> None:
+        """Waits for company for the next command, unless a whole group is there."""
+        self._full.clear()
+        if not self.has_a_group:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._full.wait()
 
     def _next_group(self) -> list[tuple[str, Sent]]:
         group: list[tuple[str, Sent]] = []
@@ -99,15 +129,15 @@ class Outbox:
 
     async def _publish(self, group: list[tuple[str, Sent]]) -> None:
         try:
-            if len(group) == 1 or not await self._publish_as_batch(group):
+            if len(group) <= MAX_SINGLE or not await self._publish_as_batch(group):
                 await self._publish_each(group)
         except nats.errors.Error as error:
             for _, sent in group:
                 sent.trouble = str(error)
 
     async def _publish_each(self, group: Sequence[tuple[str, Sent]]) -> None:
-        """Each with its own confirmation, which goes to the client. A lone command is waited for,
-        so that others can gather behind it; not so where there are no batches to gather for."""
+        """Each with its own confirmation, which goes to the client. A few commands are waited for,
+        so that others can gather behind them; not so where there are no batches to gather for."""
         await wire.send(
             self._nats,
             [
@@ -120,9 +150,13 @@ class Outbox:
                 for token, sent in group
             ],
         )
-        if self._batches and len(group) == 1:
-            with self._answer_to(group[0][0]) as answer:
-                await asyncio.wait([answer], timeout=CONFIRMATION_TIMEOUT_SECONDS)
+        if self._batches and len(group) <= MAX_SINGLE:
+            with contextlib.ExitStack() as answers:
+                await asyncio.wait(
+                    # One that is looked after may be in it twice.
+                    [answers.enter_context(self._answer_to(token)) for token in dict(group)],
+                    timeout=CONFIRMATION_TIMEOUT_SECONDS,
+                )
 
     async def _publish_as_batch(self, group: Sequence[tuple[str, Sent]]) -> bool:
         """False when the bus refused the batch and the commands are still to be published."""

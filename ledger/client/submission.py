@@ -6,16 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from ledger.kernel.command import Outcome
+from ledger.kernel.errors import LedgerError
 
 DEADLINE_SECONDS = 60.0
 """After this the sender is told that there is no outcome yet: longer than a restart of anything."""
 
 
-class LedgerUnavailable(Exception):
+class LedgerUnavailable(LedgerError):
     """The bus cannot be reached, or does not take commands."""
 
 
-class OutcomeTimeout(Exception):
+class OutcomeTimeout(LedgerError):
     """The bus has the command, but there is no outcome yet."""
 
     def __init__(self, command_id: UUID | None, seconds: float) -> None:

@@ -4,8 +4,7 @@ from typing import Any
 
 from ledger.bus.command_subjects import COMMANDS_PREFIX
 from ledger.bus.connection import COMMANDS_STREAM, OUTCOMES_SUBJECT, REPLY_TO
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import EVENTS_PREFIX, MESSAGE_ID, POSITION
+from ledger.bus.events import EVENTS_PREFIX, EVENTS_STREAM, MESSAGE_ID, POSITION
 from ledger.bus.queries import POSITION_OF, QUERY_PREFIX
 from ledger.contract.schemas import (
     OUTCOME_FILE,
@@ -45,7 +44,6 @@ _SENT_BY = {
 
 def document() -> Schema:
     """What is sent and received on the bus, as the ledger sees it."""
-    about_accounts = [name for name, family in FAMILY_OF_COMMAND.items() if family is None]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -54,78 +52,88 @@ def document() -> Schema:
             "description": "Commands, their outcomes, and events, as CloudEvents over NATS.",
         },
         "defaultContentType": "application/json",
-        "channels": {
-            "accountCommands": _channel(
-                f"{COMMANDS_PREFIX}{{account_id}}.{{class}}.{{sender}}",
-                f"Commands about an account, to the JetStream stream {COMMANDS_STREAM}.",
-                {"account_id": "The account's id, a UUID in lower case with hyphens."} | _SENT_BY,
-                about_accounts,
-            ),
-            **{
-                f"{family}Commands": _channel(
-                    f"{COMMANDS_PREFIX}{family}.{{class}}.{{sender}}",
-                    f"Commands about {family}, to the JetStream stream {COMMANDS_STREAM}.",
-                    _SENT_BY,
-                    [name for name, its in FAMILY_OF_COMMAND.items() if its == family],
-                )
-                for family in sorted(FAMILIES)
-            },
-            "outcomes": {
-                "address": None,
-                "description": f"The subject that the header {REPLY_TO} names.",
-                "messages": {"Outcome": {"$ref": "#/components/messages/Outcome"}},
-            },
-            "outcomeQuestions": {
-                "address": OUTCOMES_SUBJECT,
-                "description": "Asks what became of a command.",
-                "messages": {"Question": {"$ref": "#/components/messages/Question"}},
-            },
-            **{_query_channel(name): _queries(name) for name in _questions()},
-            **{_answer_channel(name): _answers(name) for name in _questions()},
-            "events": _channel(
-                f"{EVENTS_PREFIX}.{{stream_type}}.{{event}}.{{account_id}}",
-                f"Every event in position order, in the JetStream stream {EVENTS_STREAM}.",
-                {
-                    "stream_type": f"{', '.join(sorted(NOUN_OF_STREAM))}.",
-                    "event": "The event's type behind its stream type.",
-                    "account_id": "The account's id, or the family of a noun of no account: "
-                    f"{', '.join(sorted(FAMILIES))}.",
-                },
-                sorted(EVENTS),
-            ),
+        "channels": _channels(),
+        "operations": _operations(),
+        "components": {"messages": _messages()},
+    }
+
+
+def _channels() -> Schema:
+    return {
+        "accountCommands": _channel(
+            f"{COMMANDS_PREFIX}{{account_id}}.{{class}}.{{sender}}",
+            f"Commands about an account, to the JetStream stream {COMMANDS_STREAM}.",
+            {"account_id": "The account's id, a UUID in lower case with hyphens."} | _SENT_BY,
+            [name for name, family in FAMILY_OF_COMMAND.items() if family is None],
+        ),
+        **{
+            f"{family}Commands": _channel(
+                f"{COMMANDS_PREFIX}{family}.{{class}}.{{sender}}",
+                f"Commands about {family}, to the JetStream stream {COMMANDS_STREAM}.",
+                _SENT_BY,
+                [name for name, its in FAMILY_OF_COMMAND.items() if its == family],
+            )
+            for family in sorted(FAMILIES)
         },
-        "operations": {
-            "decideAccountCommand": _operation("receive", "accountCommands", reply=REPLY_TO),
-            **{
-                f"decide_{family}": _operation("receive", f"{family}Commands", reply=REPLY_TO)
-                for family in sorted(FAMILIES)
-            },
-            "tellOutcome": _operation("receive", "outcomeQuestions", reply=None),
-            **{
-                f"answer_{name}": {
-                    "action": "receive",
-                    "channel": {"$ref": f"#/channels/{_query_channel(name)}"},
-                    "reply": {"channel": {"$ref": f"#/channels/{_answer_channel(name)}"}},
-                }
-                for name in _questions()
-            },
-            "publishEvent": _operation("send", "events"),
+        "outcomes": {
+            "address": None,
+            "description": f"The subject that the header {REPLY_TO} names.",
+            "messages": {"Outcome": {"$ref": "#/components/messages/Outcome"}},
         },
-        "components": {
-            "messages": {
-                **{name: _command(name) for name in COMMAND_DATA},
-                **{name: _event(name) for name in sorted(EVENTS)},
-                "Outcome": {
-                    "contentType": "application/json",
-                    "payload": {"$ref": OUTCOME_FILE},
-                },
-                **{_query_channel(name): _json(_query(name)) for name in _questions()},
-                **{_answer_channel(name): _json(_answer(name)) for name in _questions()},
-                "Question": {
-                    "contentType": "text/plain",
-                    "payload": {"type": "string", "format": "uuid"},
-                },
+        "outcomeQuestions": {
+            "address": OUTCOMES_SUBJECT,
+            "description": "Asks what became of a command.",
+            "messages": {"Question": {"$ref": "#/components/messages/Question"}},
+        },
+        **{_query_channel(name): _queries(name) for name in _questions()},
+        **{_answer_channel(name): _answers(name) for name in _questions()},
+        "events": _channel(
+            f"{EVENTS_PREFIX}.{{stream_type}}.{{event}}.{{account_id}}",
+            f"Every event in position order, in the JetStream stream {EVENTS_STREAM}.",
+            {
+                "stream_type": f"{', '.join(sorted(NOUN_OF_STREAM))}.",
+                "event": "The event's type behind its stream type.",
+                "account_id": "The account's id, or the family of a noun of no account: "
+                f"{', '.join(sorted(FAMILIES))}.",
+            },
+            sorted(EVENTS),
+        ),
+    }
+
+
+def _operations() -> Schema:
+    return {
+        "decideAccountCommand": _operation("receive", "accountCommands", reply=REPLY_TO),
+        **{
+            f"decide_{family}": _operation("receive", f"{family}Commands", reply=REPLY_TO)
+            for family in sorted(FAMILIES)
+        },
+        "tellOutcome": _operation("receive", "outcomeQuestions", reply=None),
+        **{
+            f"answer_{name}": {
+                "action": "receive",
+                "channel": {"$ref": f"#/channels/{_query_channel(name)}"},
+                "reply": {"channel": {"$ref": f"#/channels/{_answer_channel(name)}"}},
             }
+            for name in _questions()
+        },
+        "publishEvent": _operation("send", "events"),
+    }
+
+
+def _messages() -> Schema:
+    return {
+        **{name: _command(name) for name in COMMAND_DATA},
+        **{name: _event(name) for name in sorted(EVENTS)},
+        "Outcome": {
+            "contentType": "application/json",
+            "payload": {"$ref": OUTCOME_FILE},
+        },
+        **{_query_channel(name): _json(_query(name)) for name in _questions()},
+        **{_answer_channel(name): _json(_answer(name)) for name in _questions()},
+        "Question": {
+            "contentType": "text/plain",
+            "payload": {"type": "string", "format": "uuid"},
         },
     }
 

@@ -6,9 +6,10 @@ import orjson
 
 from ledger.contract import asyncapi, schemas
 from ledger.contract.compatibility import breaks, kind_of
+from ledger.kernel.errors import LedgerError
 
 
-class ContractBroken(Exception):
+class ContractBroken(LedgerError):
     """A schema that was exported before would lose what it promised."""
 
 

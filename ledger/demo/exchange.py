@@ -25,7 +25,7 @@ from ledger.demo import venue_rules
 from ledger.demo.market import Walk
 from ledger.demo.plan import LISTINGS, SEED, STRATEGIES, listing
 from ledger.demo.service import Service, check, main
-from ledger.demo.venue_rules import Report, VenueOrder
+from ledger.demo.venue_rules import VenueOrder, VenueReport
 from ledger.nouns.orders.events import OrderType, Side, TimeInForce
 
 Question = dict[str, Any]
@@ -91,7 +91,7 @@ class Exchange:
             self._closed.set()
         return {}
 
-    async def _report(self, order: VenueOrder, reports: list[Report]) -> Answer:
+    async def _report(self, order: VenueOrder, reports: list[VenueReport]) -> Answer:
         """Tells the ledger, in order but without waiting in between, and waits for all of it."""
         sender = self._service.sender
         pending = [await sender.send(type_, data, order.account_id) for type_, data in reports]

@@ -9,7 +9,7 @@ from rich.progress import Progress as Bar
 from ledger.operate import terminal
 
 
-class Progress:
+class StepProgress:
     """Told what is being done; shows it. Made by `progress`."""
 
     def __init__(self, bar: Bar) -> None:
@@ -32,7 +32,7 @@ class Progress:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress() -> Iterator[StepProgress]:
     """Shows progress on stderr while in the block, if that is a terminal."""
     console = terminal.progress_console()
     columns = (
@@ -43,4 +43,4 @@ def progress() -> Iterator[Progress]:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield Progress(bar)
+        yield StepProgress(bar)

@@ -17,7 +17,7 @@ from ledger.demo.sender import Tally
 from ledger.kernel import read_side
 
 if TYPE_CHECKING:
-    from projections.claims import Claim
+    from projections.claims import ReadModelClaim
 
 
 class Proof(NamedTuple):
@@ -143,7 +143,7 @@ def one_effect_each(tallies: Sequence[Tally], stored: dict[Any, int]) -> Proof:
 
 
 def _proof(
-    connection: psycopg.Connection[Any], check: "_Check | Claim", given: dict[str, Any]
+    connection: psycopg.Connection[Any], check: "_Check | ReadModelClaim", given: dict[str, Any]
 ) -> Proof:
     number, faults = _one(connection, check.query, given)
     return Proof(check.claim, number or 0, check.of, abs(faults or 0))

@@ -15,6 +15,7 @@ from uuid import UUID
 import psycopg
 
 from ledger.kernel import read_side
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, exact, plain
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ VERIFY_TIMEOUT_SECONDS = 600.0
 """For folding a long log again; a demo's takes seconds."""
 
 
-class ReadModelsBehind(Exception):
+class ReadModelsBehind(LedgerError):
     """The read models do not show all of the log."""
 
 

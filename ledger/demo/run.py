@@ -25,12 +25,14 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from ledger.demo import plan, proofs, read_models, report, witness
-from ledger.demo.progress import Progress
+from ledger.demo.progress import StepProgress
 from ledger.demo.sender import Tally
 from ledger.demo.service import source_of
 from ledger.demo.temporary import Running, temporary_ledger
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes
+from ledger.operate.database import connect
 from ledger.operate.settings import Settings
 
 SECONDS_PER_COMMAND = 0.02
@@ -45,7 +47,7 @@ LINES_TOLD = 3
 """Last lines of a log that an error shows."""
 
 
-class ServiceFailed(Exception):
+class ServiceFailed(LedgerError):
     """A service of the demo ended early, or not at all."""
 
 
@@ -56,14 +58,14 @@ class _Child(NamedTuple):
     books: Path
 
 
-def run(settings: Settings, commands: int, progress: Progress) -> dict[str, Any]:
+def run(settings: Settings, commands: int, progress: StepProgress) -> dict[str, Any]:
     """Runs the demo; its report. Raises ServiceFailed, ReadModelsBehind, HeadsMissing, NotReady."""
     begun, started = time.monotonic(), datetime.now(UTC)
     progress.step("starting PostgreSQL, NATS, the command service and the projections")
     with temporary_ledger(settings) as ledger:
         with (
             witness.witness(ledger) as heads,
-            psycopg.connect(ledger.database_url, autocommit=True) as connection,
+            connect(ledger.database_url, "demo") as connection,
         ):
             tallies = _trade(ledger, connection, commands, progress)
             progress.step("waiting for the read models")
@@ -81,7 +83,7 @@ def run(settings: Settings, commands: int, progress: Progress) -> dict[str, Any]
 
 
 def _trade(
-    ledger: Running, connection: psycopg.Connection[Any], commands: int, progress: Progress
+    ledger: Running, connection: psycopg.Connection[Any], commands: int, progress: StepProgress
 ) -> list[Tally]:
     """The services at work; their books."""
     run_name = uuid7().hex

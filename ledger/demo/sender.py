@@ -49,7 +49,7 @@ class Tally(msgspec.Struct):
 class Pending:
     """A command on its way."""
 
-    def __init__(self, sender: "Sender", message: dict[str, Any], sent: Sent) -> None:
+    def __init__(self, sender: "ServiceSender", message: dict[str, Any], sent: Sent) -> None:
         self._sender = sender
         self._message = message
         self._sent = sent
@@ -67,7 +67,7 @@ class Pending:
         return first
 
 
-class Sender:
+class ServiceSender:
     """Sends one service's commands. `tally` is the service's books."""
 
     def __init__(self, client: LedgerClient, source: str) -> None:

@@ -25,8 +25,9 @@ from ledger.client.client import (
     LedgerUnavailable,
     OutcomeTimeout,
 )
-from ledger.demo.sender import Sender
+from ledger.demo.sender import ServiceSender
 from ledger.kernel.command import Outcome
+from ledger.kernel.errors import LedgerError
 from ledger.operate.logging import configure
 
 ANSWER_TIMEOUT_SECONDS = 60.0
@@ -39,7 +40,7 @@ RESPONDER_PAUSE_SECONDS = 0.05
 _log = structlog.get_logger(__name__)
 
 
-class DemoFailed(Exception):
+class DemoFailed(LedgerError):
     """A service of the demo cannot do its work, or got an answer that it should not have got."""
 
 
@@ -69,7 +70,7 @@ class Service:
     run: str
     commands: int
     bus: Client
-    sender: Sender
+    sender: ServiceSender
 
     def subject(self, of: str, what: str) -> str:
         return f"demo.{of}.{self.run}.{what}"
@@ -130,7 +131,7 @@ async def _run(
     url = os.environ["LEDGER_NATS_URL"]
     source = source_of(name, run)
     async with await LedgerClient.connect(url, source=source) as client:
-        sender = Sender(client, source)
+        sender = ServiceSender(client, source)
         bus = await connect(url, source, security=BusSecurity(), retry_wait=RECONNECT_WAIT_SECONDS)
         try:
             await work(Service(name, run, commands, bus, sender))

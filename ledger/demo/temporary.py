@@ -1,10 +1,9 @@
 """A ledger for the length of a block, in a directory that is gone afterwards.
 
-PostgreSQL and NATS are those that are set by URL, else embedded ones in the directory. Services
+PostgreSQL and NATS are those that are set by URL, else embedded ones in the directory. Programs
 that already work there are used, the others are started.
 """
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger.bus.security import BusSecurity
-from ledger.operate import readiness
+from ledger.operate.servers import NotRunning
 from ledger.operate.settings import Settings
-from ledger.operate.supervisor import SERVICES, Supervisor
+from ledger.operate.supervisor import Supervisor
+from ledger.programs import registry
+from ledger.programs.registry import Places
 
 
 class Running(NamedTuple):
@@ -35,7 +35,7 @@ def temporary_ledger(settings: Settings) -> Iterator[Running]:
     own = settings.model_copy(update={"data_dir": directory})
     log_file = directory / "services.log"
     try:
-        with Supervisor(own, services=_missing(own), log_file=log_file) as supervisor:
+        with Supervisor(own, programs=_missing(own), log_file=log_file) as supervisor:
             supervisor.wait_until_ready()
             yield Running(supervisor.database_url, supervisor.nats_url, directory)
     except Exception:
@@ -48,23 +48,15 @@ def temporary_ledger(settings: Settings) -> Iterator[Running]:
 
 
 def _missing(settings: Settings) -> list[str]:
-    """The services that nobody runs for the servers that are set."""
-    working = set()
-    if settings.nats_url and asyncio.run(
-        readiness.commands(settings.nats_url, BusSecurity.of(settings))
-    ):
-        working.add("commands")
-    if settings.nats_url and asyncio.run(
-        readiness.queries(settings.nats_url, BusSecurity.of(settings))
-    ):
-        working.add("queries")
-    if settings.database_url and readiness.projections(settings.database_url):
-        working.add("projections")
-    if settings.database_url and readiness.seals(settings.database_url):
-        working.add("seals")
-    if settings.database_url and readiness.publisher(settings.database_url):
-        working.add("publisher")
-    return [name for name in SERVICES if name not in working]
+    """The programs that nobody runs for the servers that are set."""
+    return [name for name in registry.names() if not _works(name, Places(settings))]
+
+
+def _works(name: str, places: Places) -> bool:
+    try:
+        return registry.find(name).ready(places)
+    except NotRunning:
+        return False
 
 
 def _remove(directory: Path, *, keep_logs: bool = False) -> None:

@@ -40,7 +40,7 @@ MAX_PARTS = 3
 SLIPPAGE_TICKS = 5
 
 
-class Report(NamedTuple):
+class VenueReport(NamedTuple):
     """What the venue tells: a fact, as the command to send."""
 
     type: str
@@ -66,7 +66,7 @@ class VenueOrder:
     traded: Decimal = Decimal(0)
     trades: int = 0
     replaces: int = 0
-    reports: list[Report] = field(default_factory=list)
+    reports: list[VenueReport] = field(default_factory=list)
 
     @property
     def leaves(self) -> Decimal:
@@ -80,9 +80,9 @@ class VenueOrder:
 
     def report(self, command_type: str, **data: str) -> None:
         facts = {"order_id": self.order_id, "venue_order_id": self.venue_order_id}
-        self.reports.append(Report(command_type, facts | data))
+        self.reports.append(VenueReport(command_type, facts | data))
 
-    def taken_reports(self) -> list[Report]:
+    def taken_reports(self) -> list[VenueReport]:
         taken, self.reports = self.reports, []
         return taken
 
@@ -90,7 +90,7 @@ class VenueOrder:
         return self.chance.random() < probability
 
 
-def place(order: VenueOrder, market: Decimal) -> list[Report]:
+def place(order: VenueOrder, market: Decimal) -> list[VenueReport]:
     """The order arrives at the venue while the market is at this price."""
     if order.happens(REJECTS_ORDER):
         order.open = False
@@ -111,7 +111,7 @@ def place(order: VenueOrder, market: Decimal) -> list[Report]:
     return reports
 
 
-def cancel(order: VenueOrder) -> list[Report]:
+def cancel(order: VenueOrder) -> list[VenueReport]:
     """The owner wants what is left cancelled."""
     if order.happens(REJECTS_CANCEL):
         order.report("RejectCancel", reason="too late to cancel")
@@ -131,7 +131,7 @@ def cancel(order: VenueOrder) -> list[Report]:
     return order.taken_reports()
 
 
-def replace(order: VenueOrder, quantity: Decimal, price: Decimal) -> list[Report]:
+def replace(order: VenueOrder, quantity: Decimal, price: Decimal) -> list[VenueReport]:
     """The owner wants other terms."""
     if order.happens(REJECTS_REPLACE):
         order.report("RejectReplace", reason="replacing is not possible now")

@@ -13,6 +13,7 @@ from ledger.audit.prove.seals import UnreadableSeal
 from ledger.audit.prove.verify import verify_database
 from ledger.demo.proofs import Proof
 from ledger.demo.temporary import Running
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes
 
 KEPT_TIMEOUT_SECONDS = 60.0
@@ -23,7 +24,7 @@ STOP_TIMEOUT_SECONDS = 5.0
 """For a witness that is stopped: what it has kept is on the disk."""
 
 
-class HeadsMissing(Exception):
+class HeadsMissing(LedgerError):
     """The witness has no head of the last events."""
 
 

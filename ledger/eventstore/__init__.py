@@ -1,14 +1,15 @@
 """The event store: one append-only table, what is written to it and read from it.
 
-codec.py, upcasters.py   event objects <-> stored payloads
+codec.py                 event objects <-> stored payloads
 store.py                 appending, loading streams
 inbox.py                 the outcome of each command, in the transaction of its events
 snapshots.py             states of long streams
 reader.py                the log in position order
-recorder.py, factory.py  the same table for the `eventsourcing` library:
+library/                 the same table for the `eventsourcing` library:
                          PERSISTENCE_MODULE=ledger.eventstore
 """
 
-from ledger.eventstore.library.factory import LedgerFactory
+from importlib.util import find_spec
 
-__all__ = ["LedgerFactory"]
+if find_spec("eventsourcing") is not None:  # a client has no use for it
+    from ledger.eventstore.library.factory import LedgerFactory as LedgerFactory

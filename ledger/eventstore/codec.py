@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 import orjson
 
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.money import plain
 from ledger.nouns import EVENTS, UPCASTERS
@@ -20,11 +21,11 @@ _JSON_NATIVE = (Decimal, UUID)
 _ENCODER = msgspec.json.Encoder()
 
 
-class UnknownEventType(LookupError):
+class UnknownEventType(LedgerError, LookupError):
     """The store holds an event type that this version of the code does not know."""
 
 
-class UndecodableEvent(ValueError):
+class UndecodableEvent(LedgerError, ValueError):
     """A stored payload does not have the shape that its type and schema version demand."""
 
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from ledger.operate.schema import CONNECT_TIMEOUT_SECONDS
+from ledger.operate.database import connect
 
 Result = TypeVar("Result")
 
@@ -23,17 +23,16 @@ _BOUNDS = f"""
 class OneConnection:
     """For one thread at a time."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, purpose: str) -> None:
         self._url = database_url
+        self._purpose = purpose
         self._open: psycopg.Connection[Any] | None = None
 
     def run(self, work: Callable[[psycopg.Connection[Any]], Result]) -> Result:
         """The result of `work`. Raises psycopg.Error; the next call then uses a new connection."""
         try:
             if self._open is None:
-                self._open = psycopg.connect(
-                    self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
-                )
+                self._open = connect(self._url, self._purpose)
                 self._open.execute(_BOUNDS)
             return work(self._open)
         except psycopg.Error:

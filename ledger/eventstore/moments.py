@@ -16,9 +16,10 @@ from typing import Any
 import psycopg
 
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 
 
-class InvalidMoment(ValueError):
+class InvalidMoment(LedgerError, ValueError):
     """What was given is neither a position nor a time."""
 
 

@@ -40,7 +40,8 @@ def copy_rows(cursor: psycopg.Cursor[Any], statement: str, rows: Sequence[bytes]
 
 
 def uuid_field(value: UUID | None) -> bytes:
-    return _NULL if value is None else _UUID_LENGTH + value.bytes
+    # As `value.bytes`, which is a call of Python's and half of what an id costs here.
+    return _NULL if value is None else _UUID_LENGTH + value.int.to_bytes(16)
 
 
 def text_field(value: str | None) -> bytes:

@@ -6,17 +6,23 @@ from typing import Any
 
 import psycopg
 
-from ledger.operate.schema import CONNECT_TIMEOUT_SECONDS
+from ledger.operate.database import connect
 
 FETCH_ROWS = 1_000
 """Rows that a streamed answer holds in memory at once."""
 
 
 @contextmanager
-def reading(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+def reading(database_url: str, purpose: str = "question") -> Iterator[psycopg.Connection[Any]]:
     """A connection inside a read-only transaction: all that is read on it is of one moment."""
-    with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
+    with connect(database_url, purpose) as connection:
+        of_one_moment(connection)
         yield connection
         connection.rollback()
+
+
+def of_one_moment(connection: psycopg.Connection[Any]) -> None:
+    """Begins a read-only transaction with whatever is read next."""
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    connection.autocommit = False

@@ -17,7 +17,7 @@ import orjson
 import psycopg
 
 
-class Snapshot(NamedTuple):
+class AggregateSnapshot(NamedTuple):
     """`state` is JSON text; `topic` names the aggregate and the version of its state's shape."""
 
     stream_id: UUID
@@ -32,10 +32,10 @@ class Snapshot(NamedTuple):
         return sha256(self.topic.encode() + b"\n" + state).hexdigest()
 
 
-class Kept(NamedTuple):
+class KeptSnapshot(NamedTuple):
     """A snapshot as it is kept, with the digest that its event has of it."""
 
-    snapshot: Snapshot
+    snapshot: AggregateSnapshot
     recorded: str
 
     def holds(self) -> bool:
@@ -64,14 +64,14 @@ _SAVE = """
 
 def newest(
     connection: psycopg.Connection[Any], stream_ids: Sequence[UUID], topics: Sequence[str]
-) -> Iterator[Kept]:
+) -> Iterator[KeptSnapshot]:
     """The newest snapshot of each stream that has one of a given topic whose event tells of it."""
     if not stream_ids:
         return
     with connection.cursor(binary=True) as cursor:
         cursor.execute(_NEWEST, (list(stream_ids), list(topics)))
         for *snapshot, recorded in cursor:
-            yield Kept(Snapshot(*snapshot), recorded)
+            yield KeptSnapshot(AggregateSnapshot(*snapshot), recorded)
 
 
 def streams(connection: psycopg.Connection[Any]) -> list[UUID]:
@@ -79,7 +79,7 @@ def streams(connection: psycopg.Connection[Any]) -> list[UUID]:
     return [row[0] for row in connection.execute(_STREAMS)]
 
 
-def save(connection: psycopg.Connection[Any], snapshots: Sequence[Snapshot]) -> None:
+def save(connection: psycopg.Connection[Any], snapshots: Sequence[AggregateSnapshot]) -> None:
     """Writes the snapshots in one transaction."""
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(_SAVE, snapshots)

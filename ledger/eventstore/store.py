@@ -24,9 +24,10 @@ from psycopg import errors
 
 from ledger.eventstore.reader import COLUMNS, NOTIFY_CHANNEL, RecordedEvent
 from ledger.eventstore.rows import copy_rows, jsonb_field, name_field, time_field, uuid_field
+from ledger.kernel.errors import LedgerError
 
 
-class VersionConflict(Exception):
+class VersionConflict(LedgerError):
     """Somebody else appended to one of the streams since it was loaded, or the event id is
     taken: load again and decide again."""
 
@@ -97,26 +98,32 @@ def copy_events(
 def event_rows(events: Iterable[NewEvent], appended: Appended) -> list[bytes]:
     """The events as rows of `COPY_EVENTS`."""
     recorded_at = time_field(appended.recorded_at)
-    return [
-        b"".join(
-            (
-                _BEGINNING.pack(
-                    _FIELDS, 8, position, 16, event.id.bytes, 16, event.stream_id.bytes
-                ),
-                name_field(event.stream_type),
-                name_field(event.event_type),
-                _VERSION.pack(4, event.event_version),
-                jsonb_field(event.data),
-                jsonb_field(event.metadata.encode()),
-                uuid_field(event.correlation_id),
-                uuid_field(event.causation_id),
-                uuid_field(event.user_id),
-                time_field(event.occurred_at),
-                recorded_at,
+    happened_at, occurred_at = appended.recorded_at, recorded_at
+    rows = []
+    for position, event in enumerate(events, appended.head + 1):
+        if event.occurred_at is not happened_at:  # one command's events have one time
+            happened_at = event.occurred_at
+            occurred_at = time_field(happened_at)
+        rows.append(
+            b"".join(
+                (
+                    _BEGINNING.pack(
+                        _FIELDS, 8, position, 16, event.id.bytes, 16, event.stream_id.bytes
+                    ),
+                    name_field(event.stream_type),
+                    name_field(event.event_type),
+                    _VERSION.pack(4, event.event_version),
+                    jsonb_field(event.data),
+                    jsonb_field(event.metadata.encode()),
+                    uuid_field(event.correlation_id),
+                    uuid_field(event.causation_id),
+                    uuid_field(event.user_id),
+                    occurred_at,
+                    recorded_at,
+                )
             )
         )
-        for position, event in enumerate(events, appended.head + 1)
-    ]
+    return rows
 
 
 def streams_changed(cursor: psycopg.Cursor[Any], *, after: int, up_to: int) -> set[UUID]:

@@ -12,6 +12,8 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
+from ledger.kernel.errors import LedgerError
+from ledger.kernel.fields import IdOrNone, default
 from ledger.kernel.rejection import GeneralRejection
 
 SPECVERSION = "1.0"
@@ -49,7 +51,7 @@ class CommandData(BaseModel):
 class AccountCommandData(CommandData):
     """Data of a command about an account; the message's subject is that account."""
 
-    account_id: UUID | None = None
+    account_id: IdOrNone = default(None)
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
@@ -111,12 +113,62 @@ class Outcome(msgspec.Struct, frozen=True):
     position: int | None = None
     replayed: bool = False
 
+    @property
+    def accepted(self) -> bool:
+        return self.status == ACCEPTED
+
+    @property
+    def rejected(self) -> bool:
+        """Refused for good: the same command would be refused again. Not so what FAILED."""
+        return self.status == REJECTED
+
+    def raise_for_rejection(self) -> None:
+        """Raises CommandRejected, or CommandUndecided where that is not known either; nothing when
+        the command was accepted."""
+        if self.rejected:
+            raise CommandRejected(self)
+        if not self.accepted:
+            raise CommandUndecided(self)
+
     def to_json(self) -> bytes:
         return msgspec.json.encode(self)
 
     @classmethod
     def from_json(cls, text: bytes | str) -> "Outcome":
         return _OUTCOME_DECODER.decode(text)
+
+
+class CommandNotAccepted(LedgerError):
+    """The command has had no effect; `outcome` says the rest."""
+
+    def __init__(self, outcome: Outcome, text: str) -> None:
+        super().__init__(text)
+        self.outcome = outcome
+        self.code = outcome.code
+        self.message = outcome.message
+
+
+class CommandRejected(CommandNotAccepted):
+    """The ledger has refused the command. `code` is stable, `message` is for a person."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(
+            outcome,
+            f"command {outcome.command_id} was rejected with {outcome.code}: {outcome.message}",
+        )
+
+
+class CommandUndecided(CommandNotAccepted):
+    """The command failed and lies with an operator, or nothing is known of it: it may still take
+    effect, so it must not be sent again under another id."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        why = f"{outcome.code}: {outcome.message}" if outcome.code else "no outcome is recorded"
+        super().__init__(
+            outcome,
+            f"command {outcome.command_id} is {outcome.status} ({why}). It may still take effect: "
+            "ask for its outcome later, or send it again with the same id.",
+        )
 
 
 _OUTCOME_DECODER = msgspec.json.Decoder(Outcome)

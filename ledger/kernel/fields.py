@@ -2,11 +2,17 @@
 
 Amounts are strings (or JSON integers), never floats; times carry their zone; texts are bounded and
 free of what PostgreSQL cannot store.
+
+A field is read as one type and given as whatever can be taken for it: a quantity is a `Decimal`,
+and "1" is as good when a command is made. Type checkers know that as `Given[what is read, what may
+be given]`, without any plugin; `default` is how such a field gets a value that nobody gave.
 """
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar
+from uuid import UUID
 
 from pydantic import Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
@@ -86,6 +92,10 @@ def parse_time(value: object) -> datetime:
         raise ValueError("is outside of the years 1 to 9999") from None
 
 
+def _time(value: object) -> datetime:
+    return parse_time(value.isoformat() if isinstance(value, datetime) else value)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")
@@ -100,12 +110,6 @@ def _schema(**schema: Any) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
 
-Amount = Annotated[Decimal, PlainValidator(_not_zero), WithJsonSchema(_AMOUNT_SCHEMA)]
-PositiveAmount = Annotated[Decimal, PlainValidator(_positive), WithJsonSchema(_AMOUNT_SCHEMA)]
-Commission = Annotated[Decimal, PlainValidator(_amount), WithJsonSchema(_AMOUNT_SCHEMA)]
-"""May be negative: a maker's rebate."""
-Rate = Annotated[Decimal, PlainValidator(_not_negative), WithJsonSchema(_AMOUNT_SCHEMA)]
-Time = Annotated[datetime, PlainValidator(parse_time), _schema(type="string", format="date-time")]
 Text = Annotated[
     str, PlainValidator(_text), _schema(type="string", minLength=1, maxLength=MAX_TEXT_LENGTH)
 ]
@@ -135,5 +139,55 @@ def _multiplier(value: object) -> Decimal:
     return multiplier
 
 
-Percent = Annotated[Decimal, PlainValidator(_percent), WithJsonSchema(_AMOUNT_SCHEMA)]
-Multiplier = Annotated[Decimal, PlainValidator(_multiplier), WithJsonSchema(_AMOUNT_SCHEMA)]
+def default(value: object) -> Any:
+    """The value of a field that is not given, of the type that is read."""
+    return value
+
+
+Choice_ = TypeVar("Choice_", bound=Enum)
+
+if TYPE_CHECKING:
+    Read = TypeVar("Read", covariant=True)
+    Write = TypeVar("Write", covariant=True)
+
+    class Given(Generic[Read, Write]):
+        """A field that is read as one type and made of others. Nobody sets it later, so that a
+        subclass may narrow it."""
+
+        def __get__(self, instance: object, owner: object) -> Read: ...
+        def __set__(self, instance: object, value: Write) -> None: ...  # type: ignore[misc]
+
+    Amount: TypeAlias = Given[Decimal, Decimal | int | str]
+    AmountOrNone: TypeAlias = Given[Decimal | None, Decimal | int | str | None]
+    PositiveAmount: TypeAlias = Amount
+    PositiveAmountOrNone: TypeAlias = AmountOrNone
+    Commission: TypeAlias = Amount
+    Rate: TypeAlias = Amount
+    Percent: TypeAlias = Amount
+    PercentOrNone: TypeAlias = AmountOrNone
+    Multiplier: TypeAlias = Amount
+    MultiplierOrNone: TypeAlias = AmountOrNone
+    TimeOrNone: TypeAlias = Given[datetime | None, datetime | str | None]
+    Id: TypeAlias = Given[UUID, UUID | str]
+    IdOrNone: TypeAlias = Given[UUID | None, UUID | str | None]
+    Choice: TypeAlias = Given[Choice_, Choice_ | str]
+    ChoiceOrNone: TypeAlias = Given[Choice_ | None, Choice_ | str | None]
+else:
+    _AS_TEXT = WithJsonSchema(_AMOUNT_SCHEMA)
+    _TIME_SCHEMA = _schema(type="string", format="date-time")
+
+    Amount = Annotated[Decimal, PlainValidator(_not_zero), _AS_TEXT]
+    PositiveAmount = Annotated[Decimal, PlainValidator(_positive), _AS_TEXT]
+    PositiveAmountOrNone = PositiveAmount | None
+    Commission = Annotated[Decimal, PlainValidator(_amount), _AS_TEXT]
+    """May be negative: a maker's rebate."""
+    Rate = Annotated[Decimal, PlainValidator(_not_negative), _AS_TEXT]
+    Percent = Annotated[Decimal, PlainValidator(_percent), _AS_TEXT]
+    PercentOrNone = Percent | None
+    Multiplier = Annotated[Decimal, PlainValidator(_multiplier), _AS_TEXT]
+    MultiplierOrNone = Multiplier | None
+    TimeOrNone = Annotated[datetime, PlainValidator(_time), _TIME_SCHEMA] | None
+    Id = UUID
+    IdOrNone = UUID | None
+    Choice = Annotated[Choice_, "a member, or its value as text"]
+    ChoiceOrNone = Choice_ | None

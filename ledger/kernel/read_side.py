@@ -9,15 +9,17 @@ import importlib.metadata
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ledger.kernel.errors import LedgerError
+
 if TYPE_CHECKING:
-    from projections.claims import Claim
+    from projections.claims import ReadModelClaim
     from projections.questions.question import Question
 
 QUESTIONS, CLAIMS = "ledger.questions", "ledger.claims"
 """The groups of entry points: a function each, of all questions by name, and of all claims."""
 
 
-class UnknownQuestion(LookupError):
+class UnknownQuestion(LedgerError, LookupError):
     """Nothing that is installed answers the question."""
 
 
@@ -41,9 +43,9 @@ def question(name: str) -> "Question[Any]":
     return found
 
 
-def claims() -> "list[Claim]":
+def claims() -> "list[ReadModelClaim]":
     """What must hold of the read models, with the queries that would find the faults."""
-    found: list[Claim] = []
+    found: list[ReadModelClaim] = []
     for entry_point in importlib.metadata.entry_points(group=CLAIMS):
         found += entry_point.load()()
     return found

@@ -7,6 +7,8 @@ knows a better remedy than the usual one says it. The codes below are those of n
 from enum import StrEnum
 from typing import Self
 
+from ledger.kernel.errors import LedgerError
+
 
 class RejectionCode(StrEnum):
     """Base of the closed sets of codes: `CODE = "CODE", "what to do about it"`."""
@@ -43,7 +45,7 @@ class Undecided(RejectionCode):
     OUTCOME_TIMEOUT = "OUTCOME_TIMEOUT", "ask for its outcome, or send it again under the same id"
 
 
-class Rejection(Exception):
+class Rejection(LedgerError):
     """A request that the rules refuse. `message` is one sentence: what is wrong, then the
     remedy."""
 

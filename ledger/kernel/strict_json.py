@@ -15,8 +15,10 @@ from typing import Any
 
 import orjson
 
+from ledger.kernel.errors import LedgerError
 
-class InvalidJson(ValueError):
+
+class InvalidJson(LedgerError, ValueError):
     """The text is not JSON, or can be understood in two ways."""
 
 

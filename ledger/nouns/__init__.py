@@ -4,18 +4,14 @@ Here they are listed, once, and all other lists are derived. Everything below is
 clock, no randomness, no float.
 """
 
+from importlib import import_module
+
 from ledger.kernel.command import CommandData
 from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate, HandledCommand, Noun, Upcaster
 from ledger.kernel.rejection import GeneralRejection, RejectionCode, Undecided
-from ledger.nouns.accounts.noun import NOUN as ACCOUNTS
-from ledger.nouns.allocations.noun import NOUN as ALLOCATIONS
-from ledger.nouns.instruments.noun import NOUN as INSTRUMENTS
-from ledger.nouns.orders.noun import NOUN as ORDERS
-from ledger.nouns.projections.noun import NOUN as PROJECTIONS
 
 __all__ = [
-    "ACCOUNTS",
     "AGGREGATES",
     "COMMANDS",
     "COMMAND_DATA",
@@ -29,7 +25,21 @@ __all__ = [
     "UPCASTERS",
 ]
 
-NOUNS: tuple[Noun, ...] = (ACCOUNTS, ORDERS, ALLOCATIONS, INSTRUMENTS, PROJECTIONS)
+
+def _registered(name: str) -> Noun:
+    noun = import_module(f"{__name__}.{name}.noun").NOUN
+    assert isinstance(noun, Noun), name
+    return noun
+
+
+_NAMES = (
+    "accounts",
+    "orders",
+    "allocations",
+    "instruments",
+    "projections",
+)
+NOUNS: tuple[Noun, ...] = tuple(map(_registered, _NAMES))
 
 NOUN_OF_STREAM: dict[str, Noun] = {noun.stream_type: noun for noun in NOUNS}
 COMMANDS: dict[str, HandledCommand] = {

@@ -5,6 +5,7 @@ whatever opens it has them.
                   owner of the log makes anything (schema_rights.py), then among temporary tables
     catalog_only  in pg_catalog alone: for what asks a database of which that is not known yet
     acting_as     confined, and working as a role
+    settled       the URL itself if it is one of these, else confined
 """
 
 from urllib.parse import quote
@@ -26,6 +27,12 @@ def catalog_only(database_url: str) -> str:
 def acting_as(database_url: str, role: str) -> str:
     """The URL with connections that begin as `role`."""
     return _beginning_with(confined(database_url), f"role={role}")
+
+
+def settled(database_url: str) -> str:
+    """The URL with a place where names are looked up."""
+    known = (quote(f"-c {place}", safe="") for place in (_CONFINED, _CATALOG_ONLY))
+    return database_url if any(place in database_url for place in known) else confined(database_url)
 
 
 def _beginning_with(database_url: str, setting: str) -> str:

@@ -21,9 +21,11 @@ from ledger.bus.connection import COMMANDS_STREAM
 from ledger.bus.security import BusSecurity
 from ledger.operate import records_examination, seals_examination, servers
 from ledger.operate import schema as database
-from ledger.operate.findings import Finding
+from ledger.operate.check_result import CheckResult
+from ledger.operate.database import UnsupportedPostgres, connect
 from ledger.operate.settings import Settings
 from ledger.programs.command_room import FILLING
+from ledger.programs.registry import Places, find, names
 
 OLDEST_NATS = (2, 10)
 NATS_TIMEOUT_SECONDS = 3
@@ -52,53 +54,74 @@ _OPEN_TO_STRANGERS = """
                               WHERE oid = 'public.event_store'::regclass)"""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings) -> Iterator[CheckResult]:
     """All findings, in an order in which the first failure explains the later ones."""
     yield _python()
     yield _disk(settings)
     try:
         with servers.database(settings) as url:
             yield from _database(url, settings)
-    except (servers.NotRunning, database.SchemaError) as error:
-        yield Finding("postgresql", "fail", _one_line(error))
+    except (servers.NotRunning, database.SchemaError, UnsupportedPostgres) as error:
+        yield CheckResult("postgresql", "fail", _one_line(error))
     except psycopg.Error as error:
-        yield Finding(
+        yield CheckResult(
             "postgresql", "fail", _one_line(error), "Start it, or correct LEDGER_DATABASE_URL."
         )
     try:
         url = servers.find_nats(settings)
         yield from asyncio.run(_nats(url, settings))
     except servers.NotRunning as error:
-        yield Finding("nats", "fail", _one_line(error))
+        yield CheckResult("nats", "fail", _one_line(error))
     except (nats.errors.Error, OSError) as error:
         message = _one_line(error) or type(error).__name__
-        yield Finding("nats", "fail", message, "Start it, or correct LEDGER_NATS_URL.")
+        yield CheckResult("nats", "fail", message, "Start it, or correct LEDGER_NATS_URL.")
+    yield _programs(Places(settings))
 
 
-def _python() -> Finding:
+def _programs(places: Places) -> CheckResult:
+    working = [name for name in names() if _works(name, places)]
+    missing = [name for name in names() if name not in working]
+    if missing:
+        return CheckResult(
+            "programs",
+            "warn",
+            f"not at work: {', '.join(missing)}",
+            f"Start what should be: {', '.join(f'ledgerctl serve {name}' for name in missing)}.",
+        )
+    return CheckResult("programs", "ok", f"{', '.join(working)} are at work")
+
+
+def _works(name: str, places: Places) -> bool:
+    try:
+        return find(name).ready(places)
+    except servers.NotRunning:
+        return False
+
+
+def _python() -> CheckResult:
     packages = ("trading-ledger", "eventsourcing", "psycopg", "nats-py", "pydantic")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    return Finding("python", "ok", f"Python {sys.version.split()[0]}, {versions}")
+    return CheckResult("python", "ok", f"Python {sys.version.split()[0]}, {versions}")
 
 
-def _disk(settings: Settings) -> Finding:
+def _disk(settings: Settings) -> CheckResult:
     place = settings.data_dir.absolute()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(Path(place)).free
     message = f"{free / 1024**3:.1f} GiB free at {place}"
     if free < DISK_FAILURE_BYTES:
-        return Finding("disk", "fail", message, "Free some space before the services stop.")
+        return CheckResult("disk", "fail", message, "Free some space before the services stop.")
     if free < DISK_WARNING_BYTES:
-        return Finding("disk", "warn", message, "Free some space, or set LEDGER_DATA_DIR.")
-    return Finding("disk", "ok", message)
+        return CheckResult("disk", "warn", message, "Free some space, or set LEDGER_DATA_DIR.")
+    return CheckResult("disk", "ok", message)
 
 
-def _database(url: str, settings: Settings) -> Iterator[Finding]:
-    with database.connect(url) as connection:
+def _database(url: str, settings: Settings) -> Iterator[CheckResult]:
+    with connect(url, "doctor") as connection:
         number = connection.info.server_version
         where = f"{connection.info.dbname} at {connection.info.host or 'the local socket'}"
-        yield Finding("postgresql", "ok", f"PostgreSQL {number // 10_000}, database {where}")
+        yield CheckResult("postgresql", "ok", f"PostgreSQL {number // 10_000}, database {where}")
         yield _clock(connection, settings)
         schema = _schema(connection)
         yield schema
@@ -113,39 +136,39 @@ def _database(url: str, settings: Settings) -> Iterator[Finding]:
         yield seals_examination.of_database(connection, settings)
 
 
-def _clock(connection: psycopg.Connection[Any], settings: Settings) -> Finding:
+def _clock(connection: psycopg.Connection[Any], settings: Settings) -> CheckResult:
     before = time.time()
     theirs: datetime = _value(connection, "SELECT clock_timestamp()")
     ours = datetime.fromtimestamp((before + time.time()) / 2, UTC)
     skew = abs((theirs - ours).total_seconds())
     message = f"the database's clock is {skew:.3f} s off ours"
     if skew > settings.clock_tolerance_seconds:
-        return Finding("clock", "fail", message, "Synchronise the clocks of both machines.")
+        return CheckResult("clock", "fail", message, "Synchronise the clocks of both machines.")
     if skew > CLOCK_WARNING_SECONDS:
-        return Finding("clock", "warn", message, "Synchronise the clocks of both machines.")
-    return Finding("clock", "ok", message)
+        return CheckResult("clock", "warn", message, "Synchronise the clocks of both machines.")
+    return CheckResult("clock", "ok", message)
 
 
-def _schema(connection: psycopg.Connection[Any]) -> Finding:
+def _schema(connection: psycopg.Connection[Any]) -> CheckResult:
     try:
         changed = database.pending(connection)
     except database.SchemaError as error:
-        return Finding("schema", "fail", _one_line(error))
+        return CheckResult("schema", "fail", _one_line(error))
     if any(file.numbered for file in changed):
         names = ", ".join(file.name for file in changed if file.numbered)
-        return Finding("schema", "fail", f"not applied: {names}", "Run: ledgerctl migrate")
+        return CheckResult("schema", "fail", f"not applied: {names}", "Run: ledgerctl migrate")
     if changed:
         names = ", ".join(file.name for file in changed)
-        return Finding("schema", "warn", f"not up to date: {names}", "Run: ledgerctl migrate")
-    return Finding("schema", "ok", "current")
+        return CheckResult("schema", "warn", f"not up to date: {names}", "Run: ledgerctl migrate")
+    return CheckResult("schema", "ok", "current")
 
 
-def _gapless(connection: psycopg.Connection[Any]) -> Finding:
+def _gapless(connection: psycopg.Connection[Any]) -> CheckResult:
     row = connection.execute("SELECT count(*), coalesce(max(position), 0) FROM event_store")
     count, head = row.fetchone() or (0, 0)
     if count == head:
-        return Finding("event_store", "ok", f"{count} events, positions without a gap")
-    return Finding(
+        return CheckResult("event_store", "ok", f"{count} events, positions without a gap")
+    return CheckResult(
         "event_store",
         "fail",
         f"{count} events, but the last position is {head}: events are missing",
@@ -153,7 +176,7 @@ def _gapless(connection: psycopg.Connection[Any]) -> Finding:
     )
 
 
-def _append_only(connection: psycopg.Connection[Any]) -> Finding:
+def _append_only(connection: psycopg.Connection[Any]) -> CheckResult:
     rows = connection.execute(
         """SELECT name FROM unnest(%s::text[]) AS name WHERE NOT EXISTS (
                SELECT FROM pg_trigger WHERE tgrelid = ('public.' || name)::regclass
@@ -161,9 +184,9 @@ def _append_only(connection: psycopg.Connection[Any]) -> Finding:
         [list(_APPEND_ONLY)],
     ).fetchall()
     if not rows:
-        return Finding("append_only", "ok", "the database refuses to change history")
+        return CheckResult("append_only", "ok", "the database refuses to change history")
     table = rows[0][0]
-    return Finding(
+    return CheckResult(
         "append_only",
         "fail",
         f"the trigger {table}_is_append_only is missing or disabled: history can be changed",
@@ -172,22 +195,22 @@ def _append_only(connection: psycopg.Connection[Any]) -> Finding:
     )
 
 
-def _durable(connection: psycopg.Connection[Any]) -> Finding:
+def _durable(connection: psycopg.Connection[Any]) -> CheckResult:
     unsafe = [
         f"{name} = {value}"
         for name, value in connection.execute(_UNSAFE_SETTINGS.encode()).fetchall()
     ]
     if not unsafe:
-        return Finding("durability", "ok", "what is committed survives a crash of the machine")
+        return CheckResult("durability", "ok", "what is committed survives a crash of the machine")
     if unsafe[0].startswith("synchronous_commit"):
-        return Finding(
+        return CheckResult(
             "durability",
             "warn",
             f"the server has {unsafe[0]}: appends wait for the disk all the same, what read models "
             "fold may be folded again after a crash",
             "Nothing, unless other programs share the server: then set synchronous_commit = on.",
         )
-    return Finding(
+    return CheckResult(
         "durability",
         "fail",
         f"the server has {', '.join(unsafe)}: a crash of the machine can lose or damage all data",
@@ -195,11 +218,11 @@ def _durable(connection: psycopg.Connection[Any]) -> Finding:
     )
 
 
-def _closed(connection: psycopg.Connection[Any]) -> Finding:
+def _closed(connection: psycopg.Connection[Any]) -> CheckResult:
     strangers = [name for (name,) in connection.execute(_OPEN_TO_STRANGERS.encode()).fetchall()]
     if not strangers:
-        return Finding("access", "ok", "only members of the ledger's roles may connect")
-    return Finding(
+        return CheckResult("access", "ok", "only members of the ledger's roles may connect")
+    return CheckResult(
         "access",
         "warn",
         f"open to others than the ledger's roles: {', '.join(strangers)}",
@@ -207,7 +230,7 @@ def _closed(connection: psycopg.Connection[Any]) -> Finding:
     )
 
 
-async def _nats(url: str, settings: Settings) -> list[Finding]:
+async def _nats(url: str, settings: Settings) -> list[CheckResult]:
     connection = await bus.connect_once(
         url, "doctor", security=BusSecurity.of(settings), timeout=NATS_TIMEOUT_SECONDS
     )
@@ -220,13 +243,13 @@ async def _nats(url: str, settings: Settings) -> list[Finding]:
         await connection.close()
 
 
-def _nats_server(connection: Any, settings: Settings) -> Finding:
+def _nats_server(connection: Any, settings: Settings) -> CheckResult:
     found = connection.connected_server_version
     message = f"NATS {found.major}.{found.minor}.{found.patch}"
     if (found.major, found.minor) < OLDEST_NATS:
-        return Finding("nats", "fail", message, "Use NATS 2.10 or later.")
+        return CheckResult("nats", "fail", message, "Use NATS 2.10 or later.")
     if connection.max_payload <= settings.command_payload_limit_bytes:
-        return Finding(
+        return CheckResult(
             "nats",
             "warn",
             f"{message}, max_payload {connection.max_payload} is not above "
@@ -234,45 +257,47 @@ def _nats_server(connection: Any, settings: Settings) -> Finding:
             "too large is cut off by the server without an outcome",
             "Raise max_payload in the server's configuration.",
         )
-    return Finding("nats", "ok", message)
+    return CheckResult("nats", "ok", message)
 
 
-async def _jetstream(connection: Any) -> list[Finding]:
+async def _jetstream(connection: Any) -> list[CheckResult]:
     context = connection.jetstream(timeout=NATS_TIMEOUT_SECONDS)
     try:
         await context.account_info()
     except (nats.js.errors.Error, nats.errors.Error) as error:
         return [
-            Finding("jetstream", "fail", _one_line(error), "Start the server with JetStream (-js).")
+            CheckResult(
+                "jetstream", "fail", _one_line(error), "Start the server with JetStream (-js)."
+            )
         ]
     try:
         stream = await context.stream_info(COMMANDS_STREAM)
     except nats.js.errors.NotFoundError:
         return [
-            Finding("jetstream", "ok", "enabled"),
-            Finding(
+            CheckResult("jetstream", "ok", "enabled"),
+            CheckResult(
                 "commands",
                 "warn",
                 f"there is no stream {COMMANDS_STREAM} yet",
                 "`ledgerctl serve commands` makes it when it starts.",
             ),
         ]
-    return [Finding("jetstream", "ok", "enabled"), _commands(stream)]
+    return [CheckResult("jetstream", "ok", "enabled"), _commands(stream)]
 
 
-def _commands(stream: StreamInfo) -> Finding:
+def _commands(stream: StreamInfo) -> CheckResult:
     message = f"stream {COMMANDS_STREAM} holds {stream.state.messages} messages"
     room = stream.config.max_bytes or 0
     if room <= 0:
-        return Finding(
+        return CheckResult(
             "commands",
             "warn",
             f"{message} and has no limit: one service can fill the disk of all",
             f"nats stream edit {COMMANDS_STREAM} --max-bytes …",
         )
     if stream.state.bytes < FILLING * room:
-        return Finding("commands", "ok", message)
-    return Finding(
+        return CheckResult("commands", "ok", message)
+    return CheckResult(
         "commands",
         "warn",
         f"{message}, {stream.state.bytes / room:.0%} of its room: when it is full, commands are "

@@ -3,25 +3,23 @@
 The ids that lead from a log line to a command, its cause and its stream are bound once, where
 they become known, and appear in every line until they are released.
 
-What services import (`client_logger`) is the exception: their output is theirs, so it speaks by the
-standard library's logging, and is silent until they want to hear it.
+What services import, too, speaks by the standard library's logging (`kernel/logger.py`): here its
+lines are JSON like all others.
 """
 
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import structlog
 
+from ledger.kernel.logger import FIELDS
 from ledger.kernel.masking import masked
 from ledger.kernel.text import json_of
-
-# Without a handler anywhere, the standard library would write warnings of ours to stderr.
-logging.getLogger("ledger").addHandler(logging.NullHandler())
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -44,6 +42,7 @@ def configure(service: str, level: str = "INFO") -> None:
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
+            _with_fields,
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -57,27 +56,14 @@ def configure(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("ledger").setLevel(level)
     if threading.excepthook is threading.__excepthook__:  # which would write plain text between
         threading.excepthook = _log_end_of_thread
 
 
-def client_logger(name: str) -> Any:
-    """A logger for what services import. In a service of ours its lines are JSON like all others
-    (warnings)."""
-    return structlog.wrap_logger(
-        logging.getLogger(name),
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.processors.KeyValueRenderer(key_order=["event"]),
-            _masked_line,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-
-
-def _masked_line(_: Any, __: str, line: Any) -> str:
-    return masked(line)
+def _with_fields(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The fields of an event that came by the standard library's logging, as they were given."""
+    return {**line, **getattr(line["_record"], FIELDS, {})}
 
 
 @contextmanager

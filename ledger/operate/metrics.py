@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from ledger.kernel.command import Command, InvalidCommand, Outcome
 from ledger.nouns import COMMAND_DATA
+from ledger.operate.database import connect
 
 INVALID, REPLAYED = "INVALID", "REPLAYED"
 SCRAPE_TIMEOUT_SECONDS = 2
@@ -91,8 +92,8 @@ class _Publisher(Collector):
         up = 1
         found: tuple[int, int] | None = None
         try:
-            with psycopg.connect(
-                self._database_url, autocommit=True, connect_timeout=SCRAPE_TIMEOUT_SECONDS
+            with connect(
+                self._database_url, "publisher metrics", timeout=SCRAPE_TIMEOUT_SECONDS
             ) as connection:
                 found = connection.execute(_POSITION).fetchone()
         except psycopg.Error:

@@ -1,7 +1,7 @@
 """What other packages add to the ledger, by entry points: `ledger` knows none of them by name.
 
 ledger.migrations   install(database_url): runs after our own schema is current
-ledger.programs     serve(database_url, stop): blocks until the event `stop` is set
+ledger.programs     PROGRAM, which `ledgerctl serve` runs (programs/registry.py)
 ledger.cli          a typer app, mounted as `ledgerctl <name>` (cli/main.py)
 ledger.questions    questions(): what may be asked, by name (kernel/read_side.py)
 ledger.claims       claims(): what must hold of the read models, with the queries that find faults

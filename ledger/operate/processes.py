@@ -43,7 +43,7 @@ _starter: tuple[int, threading.Thread] | None = None
 _starter_lock = threading.Lock()
 
 
-class Account(NamedTuple):
+class SystemUser(NamedTuple):
     """The user and group a child runs as."""
 
     uid: int
@@ -54,7 +54,7 @@ def start(
     arguments: Sequence[str | Path],
     *,
     death_signal: signal.Signals = signal.SIGTERM,
-    account: Account | None = None,
+    account: SystemUser | None = None,
     environment: Mapping[str, str] | None = None,
     output: IO[bytes] | None = None,
     keep_open: Sequence[int] = (),

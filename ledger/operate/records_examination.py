@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 
 from ledger.audit.prove.states import verify_states
-from ledger.operate.findings import Finding
+from ledger.operate.check_result import CheckResult
 
 CACHED_STATES = 20
 """Cached states that are made again, the newest ones: enough to notice a cache that is wrong."""
@@ -28,7 +28,7 @@ RECORD_TRIGGERS = (
 _MAY_READ = "SELECT has_table_privilege('public.aggregate_snapshots', 'SELECT')"
 
 
-def guarded(connection: psycopg.Connection[Any]) -> Finding:
+def guarded(connection: psycopg.Connection[Any]) -> CheckResult:
     """Whether the database refuses to change records, and enters them in their journal."""
     rows = connection.execute(
         """SELECT expected.name FROM unnest(%s::text[], %s::text[]) AS expected (relation, name)
@@ -38,9 +38,11 @@ def guarded(connection: psycopg.Connection[Any]) -> Finding:
         [[relation for relation, _ in RECORD_TRIGGERS], [name for _, name in RECORD_TRIGGERS]],
     ).fetchall()
     if not rows:
-        return Finding("records", "ok", "outcomes and other records are entered in their journal")
+        return CheckResult(
+            "records", "ok", "outcomes and other records are entered in their journal"
+        )
     missing = ", ".join(row[0] for row in rows)
-    return Finding(
+    return CheckResult(
         "records",
         "fail",
         f"triggers are missing or disabled: {missing}. Records can be changed, or are not sealed",
@@ -49,11 +51,11 @@ def guarded(connection: psycopg.Connection[Any]) -> Finding:
     )
 
 
-def cached_states(connection: psycopg.Connection[Any]) -> Finding:
+def cached_states(connection: psycopg.Connection[Any]) -> CheckResult:
     """Whether the newest cached states are what the log makes; `audit verify` compares all."""
     if connection.execute(_MAY_READ).fetchone() != (True,):
         message = "not compared: this login may not read aggregate_snapshots"
-        return Finding("states", "warn", message, "Ask with a login of ledger_auditor.")
+        return CheckResult("states", "warn", message, "Ask with a login of ledger_auditor.")
     rows = connection.execute(
         """SELECT stream_id FROM public.aggregate_snapshots GROUP BY stream_id
            HAVING max(event_version) <= %s ORDER BY max(taken_at) DESC LIMIT %s""",
@@ -63,8 +65,8 @@ def cached_states(connection: psycopg.Connection[Any]) -> Finding:
         checked, found = verify_states(connection, [row[0] for row in rows])
     if not found:
         message = f"{checked} of the cached states were made again from the log, all equal"
-        return Finding("states", "ok", message)
-    return Finding(
+        return CheckResult("states", "ok", message)
+    return CheckResult(
         "states",
         "fail",
         found[0].message,

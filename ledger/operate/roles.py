@@ -1,31 +1,32 @@
 """Which role each part of the ledger works as: the least that lets it do its work.
 
-    commands      ledger_writer        appends events and outcomes, sees no read model
-    projections   ledger_projector     reads the log, writes read models, cannot append
-    publisher     as projections: it keeps a place in the log as well
-    seals         ledger_sealer        reads the log, writes seals and its own place, nothing else
-    queries       ledger_auditor       reads
-    terminal      ledger_operator      `ledgerctl projections`, `ledgerctl commands`
-                  ledger_sealer        `ledgerctl audit seal`
-                  ledger_auditor       all that only reads
+    programs    each as the role that it registers (`ledger/programs/registry.py`):
+                ledger_writer     appends events and outcomes, sees no read model
+                ledger_projector  reads the log, writes read models or its own place, cannot append
+                ledger_sealer     reads the log, writes seals and its own place, nothing else
+                ledger_auditor    reads
+    terminal    ledger_operator   `ledgerctl projections`, `ledgerctl commands`
+                ledger_sealer     `ledgerctl audit seal`
+                ledger_auditor    all that only reads
 
 A login that is a member of its role and nothing more is used as it is. A login that could do
 anything (a superuser, or the owner of the log) works as the role instead: the whole connection
 begins as it (`role` in its options), whatever opens it. A login that is neither is refused with
-what it lacks. The embedded PostgreSQL has a login for each service.
+what it lacks. The embedded PostgreSQL has a login for each program.
 
 Which of them a login is, is asked on a connection that looks names up in pg_catalog alone: a
 superuser asks it, and nobody's function may answer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from psycopg import sql
 
+from ledger.kernel.errors import LedgerError
+from ledger.operate.database import connect
 from ledger.operate.database_url import acting_as, catalog_only, confined
-from ledger.operate.schema import connect
 
 WRITER = "ledger_writer"
 PROJECTOR = "ledger_projector"
@@ -33,9 +34,6 @@ SEALER = "ledger_sealer"
 AUDITOR = "ledger_auditor"
 OPERATOR = "ledger_operator"
 
-_OF_SERVICE = {"commands": WRITER, "queries": AUDITOR, "seals": SEALER}
-_OF_OTHER_SERVICES = PROJECTOR
-"""Services of other packages read the log and write what they make of it."""
 _OF_COMMAND = {"query": AUDITOR}
 
 _STANDING = """
@@ -53,25 +51,19 @@ _OTHER_ROLES = """
     WHERE member = to_regrole(%s) AND pg_get_userbyid(roleid) <> %s"""
 
 
-class RoleMissing(Exception):
+class RoleMissing(LedgerError):
     """The login of a database URL may not do what it is used for."""
 
 
-def of_service(name: str) -> str:
-    """The role of `ledgerctl serve NAME`."""
-    return _OF_SERVICE.get(name, _OF_OTHER_SERVICES)
-
-
-def as_service(database_url: str, name: str) -> str:
-    """The URL with which a service has its role's rights and no others. Raises RoleMissing, or
+def as_role(database_url: str, role: str, needed_by: str) -> str:
+    """The URL with which a program has its role's rights and no others. Raises RoleMissing, or
     psycopg.OperationalError when the server cannot be reached."""
-    role = of_service(name)
     login, could_do_anything, has_role = _standing(database_url, role)
     if has_role is None:
-        return confined(database_url)  # not migrated: the service says so itself
+        return confined(database_url)  # not migrated: the program says so itself
     if not has_role:
         raise RoleMissing(
-            f"the login {login} may not work as {role}, which `ledgerctl serve {name}` needs. As "
+            f"the login {login} may not work as {role}, which `{needed_by}` needs. As "
             f"the database's owner: GRANT {role} TO {login}"
         )
     return acting_as(database_url, role) if could_do_anything else confined(database_url)
@@ -98,13 +90,13 @@ def stepping_down(database_url: str, role: str = AUDITOR) -> str:
     return confined(database_url)
 
 
-def make_logins(database_url: str, services: Iterable[str]) -> dict[str, str]:
+def make_logins(database_url: str, roles: Mapping[str, str]) -> dict[str, str]:
     """On an embedded PostgreSQL, which knows its logins by who gets to its socket: a login for
-    each service, a member of its role and of no other. Returns their URLs."""
+    each program, a member of its role and of no other. Returns their URLs."""
     urls = {}
-    with connect(catalog_only(database_url)) as connection:
-        for name in services:
-            login, role = f"ledger_{name}", of_service(name)
+    with connect(catalog_only(database_url), "logins") as connection:
+        for name, role in roles.items():
+            login = f"ledger_{name}"
             if connection.execute("SELECT to_regrole(%s)", [login]).fetchone() == (None,):
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(login)))
             others = connection.execute(_OTHER_ROLES, [login, role]).fetchall()
@@ -125,7 +117,7 @@ def with_login(database_url: str, login: str) -> str:
 
 def _standing(database_url: str, role: str) -> tuple[str, bool, bool | None]:
     """The login; whether it could do anything; whether it has the role, None without a role."""
-    with connect(catalog_only(database_url)) as connection:
+    with connect(catalog_only(database_url), "roles") as connection:
         row: Any = connection.execute(_STANDING, {"role": role}).fetchone()
     assert row is not None
     return row[0], row[1], row[2]

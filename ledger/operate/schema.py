@@ -30,14 +30,10 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import schema_rights
+from ledger.operate.database import connect
 from ledger.operate.database_url import catalog_only
-
-OLDEST_POSTGRES = 150_000
-"""The oldest server version that is tested, as `server_version_num` writes it."""
-
-CONNECT_TIMEOUT_SECONDS = 10
-"""A server that has not answered by then is as good as down; tools should say so soon."""
 
 LOCK_TIMEOUT_SECONDS = 10
 """How long a file waits for a table that others use: all who come later wait behind it, the command
@@ -58,12 +54,8 @@ _CREATE_TABLE = """
     )"""
 
 
-class SchemaError(Exception):
+class SchemaError(LedgerError):
     """Code and database do not fit each other."""
-
-
-class UnsupportedPostgres(SchemaError):
-    """The server is older than any version this is tested with."""
 
 
 class DatabaseNewerThanCode(SchemaError):
@@ -123,7 +115,10 @@ def migrate(database_url: str) -> list[str]:
     """Brings the database to this code's schema; returns the names of the files applied, in
     order, empty when it was current. Raises SchemaError, or psycopg.Error when the server
     cannot be used at all."""
-    with connect(catalog_only(database_url)) as connection, _migration_lock(database_url):
+    with (
+        connect(catalog_only(database_url), "migrate") as connection,
+        _migration_lock(database_url),
+    ):
         schema_rights.close(connection)
         files = pending(connection)
         for file in files:
@@ -136,7 +131,7 @@ def check_schema(database_url: str) -> None:
     """For services at their start: raises SchemaError unless the database has what this code
     needs and nothing it does not know. A function that was changed since is not held against
     it: during an update, old and new services run side by side."""
-    with connect(database_url) as connection:
+    with connect(database_url, "schema check") as connection:
         missing = [file.name for file in pending(connection) if file.numbered]
     if missing:
         raise SchemaOutdated(f"the database lacks {_listed(missing)}. Run: ledgerctl migrate")
@@ -151,24 +146,9 @@ def pending(connection: psycopg.Connection[Any]) -> list[SchemaFile]:
     return [file for file in files if recorded.get(file.name) != file.checksum]
 
 
-def connect(database_url: str) -> psycopg.Connection[Any]:
-    """A connection in autocommit mode to a server that is new enough."""
-    connection = psycopg.connect(
-        database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
-    )
-    version = connection.info.server_version
-    if version < OLDEST_POSTGRES:
-        connection.close()
-        raise UnsupportedPostgres(
-            f"the server is PostgreSQL {version // 10_000}; "
-            f"{OLDEST_POSTGRES // 10_000} or later is needed."
-        )
-    return connection
-
-
 @contextmanager
 def _migration_lock(database_url: str) -> Iterator[None]:
-    with connect(catalog_only(database_url)) as connection:
+    with connect(catalog_only(database_url), "migration lock") as connection:
         _create_table(connection)
         with connection.transaction():
             connection.execute(f"SET LOCAL lock_timeout = '{MIGRATION_TIMEOUT_SECONDS}s'")

@@ -15,6 +15,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from ledger.kernel.errors import LedgerError
+
 CONNECTING = (
     "ledger_writer",
     "ledger_projector",
@@ -71,7 +73,7 @@ _TABLES = """
         AND c.relname = ANY(%s) AND pg_has_role(current_user, c.relowner, 'USAGE')"""
 
 
-class ForeignObjects(Exception):
+class ForeignObjects(LedgerError):
     """Somebody who does not own the log made something where its names are looked up."""
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate.database_url import confined
 from ledger.operate.embedded.directory import running_services
 from ledger.operate.roles import AUDITOR, stepping_down
 from ledger.operate.settings import Settings
 
 
-class NotRunning(Exception):
+class NotRunning(LedgerError):
     """An embedded service is needed and nobody runs it."""
 
 

@@ -5,13 +5,17 @@ what it is; docs/settings.md is made from these descriptions (a test compares th
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ledger.kernel.errors import LedgerError
 
-class InvalidSettings(Exception):
+Some = TypeVar("Some", bound=BaseSettings)
+
+
+class InvalidSettings(LedgerError):
     """A setting has a value it cannot have."""
 
 
@@ -391,8 +395,13 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """The settings of the environment and `.env`. Raises InvalidSettings."""
+    return load_as(Settings)
+
+
+def load_as(kind: type[Some]) -> Some:
+    """The settings that a part of the system has of its own. Raises InvalidSettings."""
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = "LEDGER_" + "_".join(str(part) for part in first["loc"]).upper()

@@ -1,15 +1,14 @@
-"""The whole ledger in one place: embedded servers, schema, services, all looked after.
+"""The whole ledger in one place: embedded servers, schema, programs, all looked after.
 
-    start    the servers that are not set by URL, then the schema, then each service as a child
+    start    the servers that are not set by URL, then the schema, then each program as a child
              process (`ledgerctl serve NAME`)
     tend     a thread looks at all of them and starts again what has ended, at once the first time
              and with growing pauses when it keeps ending
-    stop     services first, so that they finish their batch, then NATS, then PostgreSQL
+    stop     programs first, so that they finish their batch, then NATS, then PostgreSQL
 
 Whatever ends this process, none of the others outlives it (processes.py).
 """
 
-import asyncio
 import os
 import sys
 import threading
@@ -22,54 +21,52 @@ from typing import IO, Self
 
 import structlog
 
-from ledger.bus.security import BusSecurity
-from ledger.operate import processes, readiness, roles
+from ledger.kernel.errors import LedgerError
+from ledger.operate import processes, roles
 from ledger.operate.embedded.servers import EmbeddedError, EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from ledger.operate.servers import database_url
 from ledger.operate.settings import Settings
+from ledger.programs.registry import Places, find, names
 
-SERVICES = ("commands", "projections", "seals", "publisher", "queries")
-"""What `ledgerctl serve` is started with, in the order of starting and of stopping."""
 READY_TIMEOUT_SECONDS = 60.0
-"""Services start in a second or two; a slow machine may take more."""
+"""Programs start in a second or two; a slow machine may take more."""
 LOOK_SECONDS = 0.2
 """Pause between two looks at what runs."""
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-"""A service that keeps ending is started again this seldom: its log stays readable, and it is
+"""A program that keeps ending is started again this seldom: its log stays readable, and it is
 back soon after the cause is gone."""
 STEADY_SECONDS = 60.0
-"""A service that ran this long was well: its next end is a first one."""
+"""A program that ran this long was well: its next end is a first one."""
 
 _log = structlog.get_logger(__name__)
 
 
-class NotReady(Exception):
-    """The services did not become ready."""
+class NotReady(LedgerError):
+    """The programs did not become ready."""
 
 
 class Supervisor:
-    """Runs the ledger for the length of a `with` block. `database_url` and `nats_url` are valid
-    inside it. The services' logs go to `log_file`, or to our stderr."""
+    """Runs the ledger, all programs or these, for the length of a `with` block. `database_url` and
+    `nats_url` are valid inside it. The programs' logs go to `log_file`, or to our stderr."""
 
     def __init__(
         self,
         settings: Settings,
         *,
-        services: Sequence[str] = SERVICES,
+        programs: Sequence[str] | None = None,
         log_file: Path | None = None,
     ) -> None:
         self._settings = settings
-        self._security = BusSecurity.of(settings)
-        self._services = [_Service(name) for name in services]
+        self._children = [_Child(name) for name in (names() if programs is None else programs)]
         self._servers: list[EmbeddedPostgres | EmbeddedNats] = []
         self._log_file = log_file
         self._stopping = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="supervisor", daemon=True)
         self._stack = ExitStack()
         self.database_url = ""
-        self._reading_url = ""
+        self._places = Places(settings)
         self.nats_url = ""
 
     def __enter__(self) -> Self:
@@ -84,10 +81,10 @@ class Supervisor:
         self.stop()
 
     def wait_until_ready(self, timeout: float = READY_TIMEOUT_SECONDS) -> None:
-        """Returns when all services do their work. Raises NotReady."""
+        """Returns when all programs do their work. Raises NotReady."""
         deadline = time.monotonic() + timeout
         while missing := self._not_ready():
-            failing = [service for service in self._services if service.ends > 2]
+            failing = [child for child in self._children if child.ends > 2]
             if failing or time.monotonic() > deadline:
                 where = f"see {self._log_file}" if self._log_file else "see its log above"
                 name = failing[0].name if failing else missing[0]
@@ -103,10 +100,10 @@ class Supervisor:
         self._stopping.set()
         if self._tending.is_alive():
             self._tending.join()
-        for service in self._services:
-            service.ask_to_stop()
-        for service in self._services:
-            service.await_end()
+        for child in self._children:
+            child.ask_to_stop()
+        for child in self._children:
+            child.await_end()
         for server in reversed(self._servers):
             server.stop()
         self._stack.close()
@@ -120,25 +117,31 @@ class Supervisor:
             EmbeddedNats(directory, port=self._settings.embedded_nats_port)
         )
         migrate_all(self.database_url)
-        self._reading_url = roles.stepping_down(self.database_url)
+        self._places = Places(
+            self._settings.model_copy(update={"nats_url": self.nats_url}),
+            roles.stepping_down(self.database_url),
+        )
         logins = self._logins()
         output = self._stack.enter_context(self._log_file.open("ab")) if self._log_file else None
         environment = os.environ | {
             "LEDGER_NATS_URL": self.nats_url,
             "LEDGER_DATA_DIR": str(directory.absolute()),
         }
-        for service in self._services:
-            url = logins.get(service.name, self.database_url)
-            service.prepare(environment | {"LEDGER_DATABASE_URL": url}, output)
-            service.start()
+        for child in self._children:
+            url = logins.get(child.name, self.database_url)
+            child.prepare(environment | {"LEDGER_DATABASE_URL": url}, output)
+            child.start()
         self._tending.start()
 
     def _logins(self) -> dict[str, str]:
-        """The database as each service sees it: with a login of its own where the server is ours,
+        """The database as each program sees it: with a login of its own where the server is ours,
         else with the login that is set, as which roles.py lets it do no more than its work."""
         if self._settings.database_url is not None:
             return {}
-        return roles.make_logins(self.database_url, [service.name for service in self._services])
+        needed = {child.name: find(child.name).role for child in self._children}
+        return roles.make_logins(
+            self.database_url, {name: role for name, role in needed.items() if role is not None}
+        )
 
     def _embedded(self, server: EmbeddedPostgres | EmbeddedNats) -> str:
         self._servers.append(server)
@@ -155,25 +158,18 @@ class Supervisor:
                     except EmbeddedError as error:
                         _log.error("server_not_started", server=server.name, error=str(error))
                         self._stopping.wait(FIRST_PAUSE_SECONDS)
-            for service in self._services:
-                service.tend()
+            for child in self._children:
+                child.tend()
 
     def _not_ready(self) -> list[str]:
-        checks = {
-            "commands": lambda: asyncio.run(readiness.commands(self.nats_url, self._security)),
-            "projections": lambda: readiness.projections(self._reading_url),
-            "seals": lambda: readiness.seals(self._reading_url),
-            "publisher": lambda: readiness.publisher(self._reading_url),
-            "queries": lambda: asyncio.run(readiness.queries(self.nats_url, self._security)),
-        }
         return [
-            service.name
-            for service in self._services
-            if not service.running or not checks[service.name]()
+            child.name
+            for child in self._children
+            if not child.running or not find(child.name).ready(self._places)
         ]
 
 
-class _Service:
+class _Child:
     """One `ledgerctl serve NAME`, started again when it ends."""
 
     def __init__(self, name: str) -> None:
@@ -201,7 +197,7 @@ class _Service:
         self._started, self._start_again = time.monotonic(), None
 
     def tend(self) -> None:
-        """Starts the service again when it has ended and its pause is over."""
+        """Starts the program again when it has ended and its pause is over."""
         now = time.monotonic()
         if self._process is None or self._process.poll() is None:
             return
@@ -210,8 +206,8 @@ class _Service:
             pause = min(FIRST_PAUSE_SECONDS * 2 ** (self.ends - 1), LONGEST_PAUSE_SECONDS)
             self._start_again = now + pause
             _log.error(
-                "service_ended",
-                service_name=self.name,
+                "program_ended",
+                program=self.name,
                 exit_code=self._process.returncode,
                 starts_again_in_seconds=pause,
             )

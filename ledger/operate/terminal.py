@@ -94,10 +94,15 @@ def watched() -> Iterator[Callable[[Page], None]]:
 
 
 def say_table(
-    names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[str] = ()
+    names: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Collection[str] = (),
+    whole: bool = False,
 ) -> None:
-    """Says rows, one to a line."""
-    for line in table.lines(names, rows, width=width_of(sys.stdout), right=right):
+    """Says rows, one to a line; `whole`: with all columns, however wide the terminal is."""
+    width = None if whole else width_of(sys.stdout)
+    for line in table.lines(names, rows, width=width, right=right):
         _write(sys.stdout, line + "\n")  # laid out, and escaped
 
 

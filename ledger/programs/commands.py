@@ -8,7 +8,8 @@
     answer    publish each outcome to its Ledger-Reply-To, then acknowledge
 
 Three batches are on their way at once: one is answered, one commits, one is decided. Each step
-takes them in their order. What was decided on a batch whose commit fails is decided again.
+takes them in their order. What was decided on a batch whose commit fails is decided again. A few
+commands that find nothing in work are decided and committed in one go.
 
 Nothing is answered or acknowledged before the commit. Whatever breaks in between, the messages
 come again and the inbox gives the same outcomes. While the database is away the batch is kept,
@@ -16,19 +17,23 @@ its messages are kept from being delivered again, and the same commands are trie
 After a start, and after the connection to NATS was lost, the server is asked to deliver again what
 was in flight, so commands stay in order and nobody waits for a timeout.
 
-Which partitions of the commands are this worker's is a lease (`leases.py`): each commit checks it,
-and a worker that has none stands by. A command that cannot be decided or recorded is tried again,
-alone if need be, and set aside in the end (`decisions.py`); others overtake it meanwhile.
+Which partitions of the commands are this worker's is a lease (`partition_leases.py`): each commit
+checks it, and a worker that has none stands by. A command that cannot be decided or recorded is
+tried again, alone if need be, and set aside in the end (`decision_runner.py`); others overtake it
+meanwhile.
 
-The steps share only the `Batch`.
+A step hands the `Batch` on to the next; beside it they share which batches are in work, and which
+partitions are ours.
 """
 
 import asyncio
 import contextlib
+import threading
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import nats.errors
 import psycopg
@@ -37,15 +42,19 @@ from nats.aio.client import Client
 
 from ledger.bus import command_subjects, delivery, wire
 from ledger.bus import connection as bus
-from ledger.bus.command_stream import begin_commands_consumer, ensure_commands_stream
+from ledger.bus.command_stream import (
+    begin_commands_consumer,
+    ensure_commands_stream,
+    partition_name,
+)
 from ledger.bus.delivery import Delivery
 from ledger.bus.pull import Pull
 from ledger.bus.security import BusSecurity
 from ledger.bus.wire import Message
 from ledger.eventstore.connection import OneConnection
 from ledger.kernel.command import FAILED, Outcome
-from ledger.operate import metrics
-from ledger.operate.schema import check_schema
+from ledger.operate import interpreter, metrics
+from ledger.operate.roles import WRITER
 from ledger.operate.settings import Settings
 from ledger.programs import outcome_service
 from ledger.programs.command_room import room_made
@@ -53,8 +62,11 @@ from ledger.programs.decision_runner import Batch, Decisions
 from ledger.programs.housekeeping import outcomes_forgotten
 from ledger.programs.keep_alive import kept_from_redelivery
 from ledger.programs.partition_leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
+from ledger.programs.process import run_in_loop
 from ledger.programs.quarantine import SetAside, is_final
 from ledger.programs.rate_limit import RateLimit
+from ledger.programs.readiness import answered
+from ledger.programs.registry import Places, Program
 from ledger.programs.replies import answers, log_outcome
 from ledger.programs.step import Step
 from ledger.programs.tracing import Tracing
@@ -62,7 +74,20 @@ from ledger.subscriptions.retry import FIRST_RETRY_SECONDS, Patience
 from ledger.write.ledger import Decision, Ledger
 from ledger.write.parser import parse
 
+MAX_UNDIVIDED = 4
+"""Commands that are decided and committed in one go when nothing else is in work: handing them to
+a thread twice costs more than is won by deciding the next ones meanwhile."""
+
 _log = structlog.get_logger(__name__)
+
+
+def _note_waiting(consumer: str, messages: int | None) -> None:
+    """Shows how many commands of a partition are still to come, while it is ours."""
+    if messages is not None:
+        metrics.WAITING.labels(partition_name(consumer)).set(messages)
+        return
+    with contextlib.suppress(KeyError):
+        metrics.WAITING.remove(partition_name(consumer))
 
 
 class CommandWorker:
@@ -77,13 +102,14 @@ class CommandWorker:
             snapshot_interval=settings.snapshot_interval_events,
             clock_tolerance=timedelta(seconds=settings.clock_tolerance_seconds),
         )
-        self._database = OneConnection(database_url)
+        self._database = OneConnection(database_url, "commands")
         self._leases = Leases(database_url, settings.command_lease_seconds)
         self._epochs: dict[int, int] = {}
         """Our partitions, each with the epoch in which it is ours."""
         self._stands_by = False
         self._lease_changed = asyncio.Event()
         self._stop = asyncio.Event()
+        self._pull: Pull | None = None
         self._reconnected = asyncio.Event()
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._rate_limit = RateLimit.of(settings)
@@ -96,17 +122,17 @@ class CommandWorker:
     def stop(self) -> None:
         """Ends `run` after the batch in work."""
         self._stop.set()
+        if self._pull is not None:
+            self._pull.end()
 
     async def run(self) -> None:
-        """Works until `stop`. Neither input nor the loss of a server ends it. Raises SchemaError
-        at the start if the database is not the one this code needs."""
+        """Works until `stop`. Neither input nor the loss of a server ends it."""
         with (
             contextlib.closing(self._tracing) if self._tracing else contextlib.nullcontext(),
             contextlib.closing(self._ledger),
             contextlib.closing(self._database),
             contextlib.closing(self._leases),
         ):
-            await self._patience.until_done(lambda: check_schema(self._database_url))
             while not self._stop.is_set():
                 connection = await self._patience.unless_stopped(self._connect())
                 if connection is None:
@@ -155,7 +181,9 @@ class CommandWorker:
                     for one in self._epochs
                 ]
                 size = self._settings.command_batch_size
-                pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size)
+                pull = self._pull = Pull(
+                    connection, bus.COMMANDS_STREAM, consumers, size, waiting=_note_waiting
+                )
                 async with pull, self._lease_renewed(partitions):
                     _log.info(
                         "commands_served", url=self._nats_url, partitions=sorted(self._epochs)
@@ -236,12 +264,13 @@ class CommandWorker:
                 if connection.is_reconnecting:  # what is asked for now would come too late
                     await self._patience.pause(FIRST_RETRY_SECONDS)
                     continue
-                messages = await self._patience.unless_stopped(
-                    pull.take(self._settings.command_fetch_wait_seconds)
-                )
+                messages = await pull.take(self._settings.command_fetch_wait_seconds)
                 if messages:
                     batch = [self._read(message) for message in messages]
                     in_work.append(batch)
+                    if len(batch) <= MAX_UNDIVIDED and not committing.busy:
+                        await self._finish(connection, batch, None, answering, in_work)
+                        continue
                     decision = await self._decisions.decide(batch)
                     await committing.begin(
                         self._finish(connection, batch, decision, answering, in_work)
@@ -342,3 +371,22 @@ async def _close(connection: Client) -> None:
             await connection.flush()
     with contextlib.suppress(nats.errors.Error, OSError):
         await connection.close()
+
+
+def _serve(places: Places, stop: threading.Event) -> None:
+    interpreter.for_deciding()
+    run_in_loop(CommandWorker(places.database_url, places.nats_url, places.settings), stop)
+
+
+def _ready(places: Places) -> bool:
+    """It is asked for the outcome of a command that nobody ever sent."""
+    return answered(places, bus.OUTCOMES_SUBJECT, str(uuid4()).encode())
+
+
+PROGRAM = Program(
+    name="commands",
+    summary="decides commands, records what follows, answers",
+    role=WRITER,
+    ready=_ready,
+    run=_serve,
+)

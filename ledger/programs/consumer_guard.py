@@ -22,7 +22,8 @@ import structlog
 from nats.aio.msg import Msg
 
 from ledger.bus.connection import CONSUMER_GUARD, JETSTREAM_TIMEOUT_SECONDS, Connection
-from ledger.bus.event_stream import EVENTS_STREAM
+from ledger.bus.events import EVENTS_STREAM
+from ledger.kernel.errors import LedgerError
 
 QUEUE_GROUP = "ledger"
 HARMLESS = frozenset(
@@ -40,7 +41,7 @@ of the request has as well."""
 _log = structlog.get_logger(__name__)
 
 
-class Refused(ValueError):
+class Refused(LedgerError, ValueError):
     """The consumer would not be harmless, or is not the one that the subject names."""
 
 

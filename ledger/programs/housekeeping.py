@@ -19,7 +19,7 @@ import structlog
 from nats.aio.client import Client
 
 from ledger.bus import connection as bus
-from ledger.operate.schema import connect
+from ledger.operate.database import connect
 from ledger.operate.settings import Settings
 
 INTERVAL_SECONDS = 3_600.0
@@ -83,7 +83,7 @@ async def _days_in_stream(connection: Client) -> float | None:
 def forget(database_url: str, days: float) -> int:
     """Takes away the outcomes that are older; how many."""
     forgotten = 0
-    with connect(database_url) as connection:
+    with connect(database_url, "housekeeping") as connection:
         while True:
             row = connection.execute(
                 "SELECT forget_outcomes(make_interval(secs => %s), %s)",

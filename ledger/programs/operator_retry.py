@@ -1,6 +1,6 @@
 """Sends commands that failed to the worker again, for an operator.
 
-    settle      RETRIED: the FAILED outcome is gone, the command can be decided anew (ledger/failed)
+    settle      RETRIED: the FAILED outcome is gone, the command can be decided anew
     send        its message as it came, in the operator's name: who sends answers for it, and whose
                 command it was stays in its row
     wait        for the new outcome; it is also there for whoever asks for it
@@ -18,12 +18,13 @@ import psycopg
 from ledger.bus.command_subjects import command_subject
 from ledger.bus.connection import JETSTREAM_TIMEOUT_SECONDS, REPLY_TO, Connection
 from ledger.kernel.command import UNKNOWN, Outcome
+from ledger.kernel.errors import LedgerError
 from ledger.nouns import COMMAND_DATA
 from ledger.write import failed_commands
 from ledger.write.failed_commands import RETRIED, FailedCommand
 
 
-class NotSent(Exception):
+class NotSent(LedgerError):
     """The bus did not take a command; the operator may try again."""
 
 
@@ -37,7 +38,7 @@ async def retry(
     timeout: float,
 ) -> Outcome:
     """The command's new outcome; UNKNOWN when none came within `timeout` seconds. Raises
-    NotSettled, NotSent."""
+    NotWaiting, NotSent."""
     last = failed_commands.of_command(database, command_id)[-1]
     if last.status != RETRIED or last.outcome is not None:
         failed_commands.settle(database, command_id, "RETRIED", by=by, reason=reason)

@@ -47,7 +47,9 @@ async def answering(connection: Client, database_url: str) -> AsyncIterator[None
             questions.put_nowait(question)
 
     subscription = await connection.subscribe(OUTCOMES_SUBJECT, queue=QUEUE_GROUP, cb=asked)
-    answers = asyncio.create_task(_answer_all(connection, questions, OneConnection(database_url)))
+    answers = asyncio.create_task(
+        _answer_all(connection, questions, OneConnection(database_url, "outcomes"))
+    )
     try:
         yield
     finally:

@@ -28,6 +28,7 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from ledger.eventstore.connection import OneConnection
+from ledger.kernel.errors import LedgerError
 from ledger.subscriptions.sessions import MINE, lives
 
 RENEW_SECONDS = 1.0
@@ -71,7 +72,7 @@ _STILL_OURS = """
     WHERE p.owner = %s FOR SHARE OF p"""
 
 
-class LeaseLost(Exception):
+class LeaseLost(LedgerError):
     """Another worker decides these commands now."""
 
 
@@ -87,7 +88,7 @@ class Leases:
 
     def __init__(self, database_url: str, lease_seconds: float) -> None:
         self.worker = uuid7()
-        self._database = OneConnection(database_url)
+        self._database = OneConnection(database_url, "partitions")
         self._lease_seconds = lease_seconds
         self._one_at_a_time = Lock()
 

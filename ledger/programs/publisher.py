@@ -38,9 +38,12 @@ from ledger.eventstore import reader
 from ledger.eventstore.connection import OneConnection
 from ledger.eventstore.reader import RecordedEvent
 from ledger.operate import metrics
-from ledger.operate.schema import check_schema
+from ledger.operate.roles import PROJECTOR
 from ledger.operate.settings import Settings
 from ledger.programs.consumer_guard import consumers_guarded
+from ledger.programs.process import run_in_loop
+from ledger.programs.readiness import followed
+from ledger.programs.registry import Places, Program
 from ledger.subscriptions import checkpoint, lease
 from ledger.subscriptions.checkpoint import Checkpoint, Fenced
 from ledger.subscriptions.lease import LeaseKeeper, LeaseOptions, leases_kept
@@ -71,7 +74,7 @@ class Publisher:
         self._database_url = database_url
         self._nats_url = nats_url
         self._settings = settings
-        self._database = OneConnection(database_url)
+        self._database = OneConnection(database_url, "publisher")
         self._in_use = asyncio.Lock()
         self._stop = asyncio.Event()
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
@@ -85,13 +88,11 @@ class Publisher:
             bell.ring()
 
     async def run(self) -> None:
-        """Publishes until `stop`. The loss of a server does not end it. Raises SchemaError at
-        the start if the database is not the one this code needs."""
+        """Publishes until `stop`. The loss of a server does not end it."""
         with metrics.publisher(self._database_url):
             await self._run_until_stopped()
 
     async def _run_until_stopped(self) -> None:
-        await self._patience.until_done(lambda: check_schema(self._database_url))
         connection: bus.Connection | None = None
         listener = Listener(
             self._database_url, threading.Event(), bell=self._bell, control=self._control
@@ -294,3 +295,16 @@ def _claim(
 ) -> Checkpoint | None:
     checkpoint.install(connection, NAME)
     return lease.claim(connection, NAME, owner, lease_seconds=lease_seconds)
+
+
+def _serve(places: Places, stop: threading.Event) -> None:
+    run_in_loop(Publisher(places.database_url, places.nats_url, places.settings), stop)
+
+
+PROGRAM = Program(
+    name="publisher",
+    summary="publishes each event of the log, once and in order",
+    role=PROJECTOR,
+    ready=lambda places: followed(places, ["publisher"]),
+    run=_serve,
+)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import nats.js.errors
-import psycopg
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
@@ -18,6 +17,8 @@ from ledger.bus import connection as bus
 from ledger.bus.events import MESSAGE_ID, published
 from ledger.eventstore import reader
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.errors import LedgerError
+from ledger.operate.database import connect
 
 BATCH = 500
 """Events read and confirmed at once."""
@@ -25,11 +26,11 @@ CONFIRMATION_TIMEOUT_SECONDS = 10.0
 """After this an event that the stream did not confirm counts as lost and the replay ends."""
 
 
-class UnusablePrefix(ValueError):
+class UnusablePrefix(LedgerError, ValueError):
     """Nothing can or may be published below the prefix."""
 
 
-class PositionNotThere(ValueError):
+class PositionNotThere(LedgerError, ValueError):
     """The log has no such position."""
 
 
@@ -68,7 +69,7 @@ async def replay(
     checked_prefix(prefix)
     jetstream = connection.jetstream(timeout=CONFIRMATION_TIMEOUT_SECONDS)
     stream = await _stream_of(jetstream, f"{prefix}.>")
-    with psycopg.connect(database_url, autocommit=True) as database:
+    with connect(database_url, "replay") as database:
         head = await asyncio.to_thread(reader.head, database)
         if not 1 <= from_position <= head:
             raise PositionNotThere(

@@ -1,8 +1,8 @@
 """`ledgerctl serve seals`: the sealer, and each new head published on NATS.
 
-Heads go to `ledger.seals`, where the stream LEDGER_SEALS keeps them (ledger/messaging/
-seal_stream.py). Whoever reads them there, or keeps them elsewhere (`ledgerctl audit witness`), has
-the means to notice when history, seals included, is cut off or made anew.
+Heads go to `ledger.seals`, where the stream LEDGER_SEALS keeps them (`bus/seal_stream.py`). Whoever
+reads them there, or keeps them elsewhere (`ledgerctl audit witness`), has the means to notice when
+history, seals included, is cut off or made anew.
 """
 
 import threading
@@ -11,15 +11,17 @@ import structlog
 
 from ledger.audit.prove.sealer import Sealer, options_of
 from ledger.audit.prove.seals import Seal
-from ledger.operate.settings import load
+from ledger.operate.roles import SEALER
 from ledger.programs.head_publisher import HeadPublisher
+from ledger.programs.readiness import followed
+from ledger.programs.registry import Places, Program
 
 _log = structlog.get_logger(__name__)
 
 
-def serve(database_url: str, stop: threading.Event) -> None:
-    """Seals until `stop` is set. Raises UnusableKey or InvalidSettings."""
-    settings = load()
+def _serve(places: Places, stop: threading.Event) -> None:
+    """Seals until `stop` is set. Raises UnusableKey."""
+    settings = places.settings
     options = options_of(settings)
     if options.key is None:
         _log.warning(
@@ -32,10 +34,20 @@ def serve(database_url: str, stop: threading.Event) -> None:
     def publish(seal: Seal | None) -> None:
         publisher.publish(seal)
 
-    sealer = Sealer(database_url, options, stop=stop, on_head=publish)
+    sealer = Sealer(places.database_url, options, stop=stop, on_head=publish)
     publisher = HeadPublisher(settings, on_kept=sealer.remember)
     with publisher:
         # Whoever altered history and removed its seals would have it sealed with our key.
         publisher.wait_until_told(stop)
         sealer.run()
     _log.info("seals.stopped")
+
+
+PROGRAM = Program(
+    name="seals",
+    summary="seals the log, publishes the heads of the seals",
+    role=SEALER,
+    bus=False,  # where there is none, the heads stay in the database
+    ready=lambda places: followed(places, ["seals"]),
+    run=_serve,
+)

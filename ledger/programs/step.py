@@ -12,6 +12,10 @@ class Step:
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        return self._task is not None and not self._task.done()
+
     async def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Waits for the work before, then begins with this."""
         await self._finish()

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from ledger.bus.delivery import Delivery
 from ledger.bus.wire import Message
 from ledger.kernel.command import FAILED, Command, InvalidCommand, Outcome
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _CONTEXT = re.compile(
 )
 
 
-class TracingUnavailable(Exception):
+class TracingUnavailable(LedgerError):
     """Spans are asked for, and what makes them is not installed."""
 
 

@@ -18,13 +18,15 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 
-class Fenced(Exception):
+
+class Fenced(LedgerError):
     """The subscription has another owner, epoch, position or generation than this one knows, or is
     paused."""
 
 
-class NotInstalled(Exception):
+class NotInstalled(LedgerError):
     """The subscription has no row in event_projections."""
 
 

@@ -7,28 +7,11 @@ from typing import Any, TypeAlias
 
 import psycopg
 
+from ledger.operate.database import connect
 from ledger.subscriptions.retry import Backoff
-
-CONNECT_TIMEOUT_SECONDS = 5
-"""Long enough for a busy server, short enough to try a restarted one again soon."""
-KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT = 4, 2, 3
-"""A server that vanished is noticed after ten seconds of silence, not after two hours."""
 
 Connect: TypeAlias = Callable[[str, str], psycopg.Connection[Any]]
 """(the database's URL, what the connection is for) -> a connection in autocommit."""
-
-
-def connect(database_url: str, purpose: str) -> psycopg.Connection[Any]:
-    """A connection that its server knows by its purpose."""
-    return psycopg.connect(
-        database_url,
-        autocommit=True,
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        application_name=f"ledger {purpose}"[:63],
-        keepalives_idle=KEEPALIVE_IDLE_SECONDS,
-        keepalives_interval=KEEPALIVE_INTERVAL_SECONDS,
-        keepalives_count=KEEPALIVE_COUNT,
-    )
 
 
 def until_stopped(

@@ -12,7 +12,7 @@
 
 States are kept from batch to batch, at most `capacity` streams, least recently used dropped
 first. What is here is never trusted beyond the log: the commit checks that nobody else appended
-to a stream the batch has read (`application.py`).
+to a stream the batch has read (`ledger.py`).
 """
 
 from collections import OrderedDict, deque
@@ -28,7 +28,7 @@ import psycopg
 import structlog
 
 from ledger.eventstore import snapshots
-from ledger.eventstore.snapshots import Snapshot
+from ledger.eventstore.snapshots import AggregateSnapshot
 from ledger.eventstore.store import NewEvent, load_streams
 from ledger.kernel.event import Event
 from ledger.kernel.money import plain
@@ -41,7 +41,7 @@ _JSON_NATIVE = (Decimal,)
 _log = structlog.get_logger(__name__)
 
 
-class Recorded(NamedTuple):
+class StreamPlace(NamedTuple):
     """The place of an event in its stream, and the digest of the state after it if a snapshot of
     that state will be kept."""
 
@@ -74,7 +74,7 @@ class Aggregates:
         self._capacity = capacity
         self._snapshot_interval = snapshot_interval
         self._streams: OrderedDict[UUID, Stream] = OrderedDict()
-        self._due: list[Snapshot] = []
+        self._due: list[AggregateSnapshot] = []
         """Snapshots of states that events of this batch have left."""
 
     def load(self, connection: psycopg.Connection[Any], stream_ids: Collection[UUID]) -> None:
@@ -131,16 +131,16 @@ class Aggregates:
             )
         return stream.state
 
-    def record(self, stream_type: str, stream_id: UUID, event: Event) -> Recorded:
+    def record(self, stream_type: str, stream_id: UUID, event: Event) -> StreamPlace:
         """Evolves the stream."""
         stream = self._streams[stream_id]
         stream.evolve(stream_id, event, stream_type)
         stream.pending.append(event)
         if stream.version - stream.snapshot_version < self._snapshot_interval:
-            return Recorded(stream.version, None)
+            return StreamPlace(stream.version, None)
         snapshot = _snapshot(stream_id, stream)
         self._due.append(snapshot)
-        return Recorded(stream.version, snapshot.digest())
+        return StreamPlace(stream.version, snapshot.digest())
 
     def restore(self, connection: psycopg.Connection[Any], taken_back: dict[UUID, int]) -> None:
         """Undoes the last n records of each of the streams, by reading them anew."""
@@ -168,7 +168,7 @@ class Aggregates:
             if not self._streams[stream_id].pending:
                 del self._streams[stream_id]
 
-    def take_snapshots(self) -> list[Snapshot]:
+    def take_snapshots(self) -> list[AggregateSnapshot]:
         """To be kept as soon as all that is recorded is in the log."""
         due, self._due = self._due, []
         return due
@@ -182,11 +182,11 @@ class Aggregates:
         self._due.clear()
 
 
-def _snapshot(stream_id: UUID, stream: Stream) -> Snapshot:
+def _snapshot(stream_id: UUID, stream: Stream) -> AggregateSnapshot:
     assert stream.stream_type is not None
     stream.snapshot_version = stream.version
     topic = AGGREGATES[stream.stream_type].topic
-    return Snapshot(stream_id, stream.version, topic, state_text(stream.state))
+    return AggregateSnapshot(stream_id, stream.version, topic, state_text(stream.state))
 
 
 def state_text(state: Any) -> str:

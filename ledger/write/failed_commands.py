@@ -21,6 +21,8 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
 
+from ledger.kernel.errors import LedgerError
+
 WAITING, RETRIED, DISMISSED = "FAILED", "RETRIED", "DISMISSED"
 Deed = Literal["RETRIED", "DISMISSED"]
 
@@ -41,7 +43,7 @@ _FIND = """
     ORDER BY f.id"""
 
 
-class NotSettled(Exception):
+class NotWaiting(LedgerError):
     """A command does not wait for what an operator wants with it."""
 
 
@@ -104,10 +106,10 @@ def find(
 
 
 def of_command(connection: psycopg.Connection[Any], command_id: UUID) -> list[FailedCommand]:
-    """All failures of a command, the last one last. Raises NotSettled if there are none."""
+    """All failures of a command, the last one last. Raises NotWaiting if there are none."""
     found = find(connection, command_id, settled=True)
     if not found:
-        raise NotSettled(
+        raise NotWaiting(
             f"no command {command_id} was set aside. See: ledgerctl commands failed list. (One "
             "that failed before messages were kept is kept when its sender sends it again.)"
         )
@@ -117,14 +119,14 @@ def of_command(connection: psycopg.Connection[Any], command_id: UUID) -> list[Fa
 def settle(
     connection: psycopg.Connection[Any], command_id: UUID, deed: Deed, *, by: str, reason: str
 ) -> None:
-    """Raises NotSettled when the command does not wait for it."""
+    """Raises NotWaiting when the command does not wait for it."""
     try:
         connection.execute(
             "SELECT settle_failed_command(%s, %s, %s, %s)", (command_id, deed, by, reason)
         )
     except errors.CheckViolation as refusal:
         hint = refusal.diag.message_hint
-        raise NotSettled(f"{refusal.diag.message_primary}. {hint or ''}".strip()) from refusal
+        raise NotWaiting(f"{refusal.diag.message_primary}. {hint or ''}".strip()) from refusal
 
 
 def _storable(value: object) -> object:

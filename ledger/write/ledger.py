@@ -37,13 +37,14 @@ import structlog
 from psycopg import errors
 
 from ledger.eventstore import inbox, reader, snapshots, store
-from ledger.eventstore.snapshots import Snapshot
+from ledger.eventstore.snapshots import AggregateSnapshot
 from ledger.eventstore.store import VersionConflict
 from ledger.kernel.command import ACCEPTED, FAILED, REJECTED, Command, InvalidCommand, Outcome
 from ledger.kernel.money import exact
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns import COMMANDS
 from ledger.operate import metrics
+from ledger.operate.database import connect
 from ledger.write.aggregates import Aggregates
 from ledger.write.batch import Batch, Decided
 from ledger.write.blockers import LOCK_SECONDS, MOST_WAITS, Blockers
@@ -56,8 +57,6 @@ SNAPSHOT_INTERVAL = 1_000
 about 10 ms."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """Default of how far ahead of ours a sender's clock may be. Beyond it the sender's is wrong."""
-CONNECT_TIMEOUT_SECONDS = 10
-"""A database that does not take a connection by then is away; the caller tries again."""
 STALLED_COMMIT_SECONDS = 5.0
 """A commit's statements follow each other within milliseconds. A process that sends none for so
 long hangs or is gone with its machine, and everybody waits for the append lock that it holds: the
@@ -79,7 +78,7 @@ class Decision(NamedTuple):
     follows: int
     seen: int
     read: set[UUID]
-    snapshots: list[Snapshot]
+    snapshots: list[AggregateSnapshot]
     """Due once it is committed."""
 
 
@@ -325,7 +324,7 @@ class Ledger:
         if stale:
             raise VersionConflict(f"{len(stale)} streams were appended to meanwhile")
 
-    def _save_snapshots(self, due: list[Snapshot]) -> None:
+    def _save_snapshots(self, due: list[AggregateSnapshot]) -> None:
         """The batch is committed: a snapshot that cannot be saved costs time later, nothing now."""
         try:
             snapshots.save(self._to_write(), due)
@@ -337,12 +336,12 @@ class Ledger:
 
     def _to_read(self) -> psycopg.Connection[Any]:
         if self._reading is None or self._reading.closed:
-            self._reading = _connected(self._url)
+            self._reading = connect(self._url, "commands")
         return self._reading
 
     def _to_write(self) -> psycopg.Connection[Any]:
         if self._writing is None or self._writing.closed:
-            self._writing = _connected(self._url)
+            self._writing = connect(self._url, "commands commit")
             self._writing.execute(
                 "SELECT set_config('idle_in_transaction_session_timeout', %s, false), "
                 "set_config('lock_timeout', %s, false)",
@@ -355,15 +354,6 @@ def decide(work: CommandWork) -> None:
     """Decides the command and records what follows. Raises Rejection."""
     command = work.command
     COMMANDS[command.type].handler(work, command.data)
-
-
-def _connected(database_url: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(
-        database_url,
-        autocommit=True,
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        client_encoding="utf8",  # texts in binary COPY are
-    )
 
 
 def _close(connection: psycopg.Connection[Any] | None) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from projections.cli import dead_letters, generations, rebuilding, status, steering
+from projections.cli import dead_letters, generations, pause, rebuild, status
 
 app = typer.Typer(
     help="Read models: how far they are, whether they are right, building them anew.",
@@ -10,7 +10,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_GROUPS = (status, steering, dead_letters, rebuilding, generations)
+_GROUPS = (status, pause, dead_letters, rebuild, generations)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _group in _GROUPS:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import terminal
 from projections.engine.projection import Projection
 from projections.registry import all_projections, find
@@ -16,7 +17,7 @@ By = Annotated[
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the log.")]
 
 
-class NoDatabase(Exception):
+class NoDatabase(LedgerError):
     """Nothing says where the database is."""
 
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from ledger.operate import terminal
 from projections.cli.common import print_json
 from projections.engine.builds import candidate, catalogue
-from projections.engine.builds.compare import Difference
+from projections.engine.builds.compare import RowDifference
 from projections.engine.builds.rebuild import Report
 from projections.engine.builds.rollback import RolledBack
 from projections.engine.builds.swap import Swapped
@@ -36,7 +36,7 @@ def progress_of(doing: str) -> Iterator[candidate.OnProgress]:
     with Progress(*columns, console=terminal.progress_console(), disable=not shown) as bar:
         task = bar.add_task(doing, total=0, rate=0.0)
 
-        def show(progress: candidate.Progress) -> None:
+        def show(progress: candidate.BuildProgress) -> None:
             bar.update(
                 task,
                 description=f"{_NOW.get(progress.phase, doing)} {progress.projection_name}",
@@ -155,7 +155,7 @@ def _as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _difference_as_json(difference: Difference) -> dict[str, Any]:
+def _difference_as_json(difference: RowDifference) -> dict[str, Any]:
     event = difference.event
     return {
         "table": difference.table,

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from ledger.subscriptions import connection
+from ledger.operate import database
 
 # Read models are made from the log, and rows and checkpoint commit together: losing the last
 # moments in a crash of the server only means folding them again. So no commit waits for a disk.
@@ -17,8 +17,8 @@ _BY_KEY = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_merge
 
 def connect(database_url: str, purpose: str, *, by_key: bool = True) -> psycopg.Connection[Any]:
     """A connection for folding. `by_key`: it only ever looks rows up by their keys."""
-    opened = connection.connect(database_url, purpose)
-    opened.execute(_FOR_FOLDING)
+    connection = database.connect(database_url, purpose)
+    connection.execute(_FOR_FOLDING)
     if by_key:
-        opened.execute(_BY_KEY)
-    return opened
+        connection.execute(_BY_KEY)
+    return connection

@@ -21,6 +21,7 @@ from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.eventstore.session import FETCH_ROWS
 from ledger.kernel.money import ZERO, exact
+from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import AccountEvent, is_own_book
 from projections.questions.question import Asked
 from projections.read_models.balance_history import PROJECTION, BookState
@@ -39,10 +40,10 @@ class Books:
         if not isinstance(event, AccountEvent):
             return
         self.user_id = self.user_id or recorded.user_id
-        for posting in event.postings:
-            self._book(recorded, posting.book, posting.asset).total += posting.amount
-        for hold in event.holds:
-            self._book(recorded, hold.sub_account, hold.asset).locked += hold.amount
+        for (book, asset), change in changes(event.postings, event.holds).items():
+            state = self._book(recorded, book, asset)
+            state.total += change.total
+            state.locked += change.locked
 
     def total(self, book: str, asset: str) -> Decimal:
         state = self.of.get(book, {}).get(asset)

@@ -13,7 +13,7 @@ from projections.past.fold import fold
 from projections.past.orders import events_of
 from projections.questions.answers import Row, stream
 from projections.questions.question import Asked
-from projections.questions.statement import Statement
+from projections.questions.statement import SqlStatement
 from projections.read_models.fills import FILLS
 
 _ROWS = """
@@ -28,7 +28,7 @@ def fills_at(connection: psycopg.Connection[Any], moment: Moment, asked: Asked) 
     timed = moment.effective_at is not None
     given = {"known_at": moment.known_at, "until": moment.effective_at}
     order = "fill_timestamp DESC, position DESC" if timed else "position DESC"
-    for row in stream(connection, Statement(_ROWS + order, {**asked, **given})):
+    for row in stream(connection, SqlStatement(_ROWS + order, {**asked, **given})):
         changed_since = row["last_position"] > moment.known_at
         if changed_since or (timed and (row["voided"] or row["conflicted"])):
             yield _then(connection, row, moment)

@@ -18,7 +18,7 @@ from projections.past.fold import fold
 from projections.past.venue_time import in_venue_time
 from projections.questions.answers import Row, stream
 from projections.questions.question import Asked
-from projections.questions.statement import Statement
+from projections.questions.statement import SqlStatement
 from projections.read_models.orders import ORDERS
 
 ORDERS_AT_ONCE = 100
@@ -75,7 +75,7 @@ def _ids(
         "until": until,
         "beginnings": _BEGINNINGS,
     }
-    found = stream(connection, Statement(_RECORDED if until is None else _PLACED, given))
+    found = stream(connection, SqlStatement(_RECORDED if until is None else _PLACED, given))
     return (row["order_id"] for row in found)
 
 

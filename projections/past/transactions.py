@@ -15,7 +15,7 @@ from ledger.kernel.money import exact
 from projections.past.balances import books_at
 from projections.questions.answers import Row, stream
 from projections.questions.question import Asked
-from projections.questions.statement import Statement
+from projections.questions.statement import SqlStatement
 from projections.read_models.transactions import CREDIT
 
 _ROWS = """
@@ -32,12 +32,12 @@ def transactions_at(
     """Rows of an account, newest first."""
     given = {"asset": None, **asked, "known_at": moment.known_at, "until": moment.effective_at}
     if moment.effective_at is None:
-        yield from stream(connection, Statement(f"{_ROWS}position DESC, line DESC", given))
+        yield from stream(connection, SqlStatement(f"{_ROWS}position DESC, line DESC", given))
         return
     order = '"timestamp" DESC, position DESC, line DESC'
     books = books_at(connection, asked["account_id"], moment)
     left: dict[tuple[str, str], Decimal] = {}
-    for row in stream(connection, Statement(_ROWS + order, given)):
+    for row in stream(connection, SqlStatement(_ROWS + order, given)):
         book = (row["sub_account"], row["asset"])
         closing = left.get(book, books.total(*book))
         with exact():

@@ -3,7 +3,7 @@
 What the log says of an order is told in the order of recording: a fill that came after the
 cancel is `late`, and says how much is filled in all *so far*. To tell how the order was at a time
 of the venue's, its events are put into the order in which they happened and decided again by the
-same rules (ledger/domain), so that statuses and sums are those of that moment.
+same rules (ledger/nouns/orders), so that statuses and sums are those of that moment.
 """
 
 from collections.abc import Iterable, Sequence

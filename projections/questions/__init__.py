@@ -5,7 +5,7 @@
     statement.py    a question as SQL, with parameters
     paging.py       the place in an answer where the next page begins
     answers.py      asking a database, now or about a past moment
-    commands.py     ledgerctl query, which prints what it is answered (table.py)
+    commands.py     ledgerctl query, which prints what it is answered
 
 All but the last two need no database: whoever asks over NATS uses them too.
 """

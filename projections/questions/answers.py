@@ -18,8 +18,9 @@ from psycopg.rows import dict_row
 from ledger.eventstore import reader
 from ledger.eventstore.moments import Moment, position_of, time_of
 from ledger.eventstore.session import FETCH_ROWS
+from ledger.kernel.errors import LedgerError
 from projections.questions.question import Asked, Past, Question
-from projections.questions.statement import Statement, statement
+from projections.questions.statement import SqlStatement, statement
 
 POSITION: LiteralString = (
     "SELECT last_processed_position FROM public.event_projections WHERE projection_name = %s"
@@ -31,7 +32,7 @@ _cursor_numbers = count(1)
 """Of cursors, so that several answers can be read at once."""
 
 
-class ReadModelBehind(Exception):
+class ReadModelBehind(LedgerError):
     """A read model has not come to the position that was asked about."""
 
 
@@ -54,7 +55,7 @@ def rows(
     yield from stream(connection, statement(question, asked, limit=limit, after=after))
 
 
-def stream(connection: psycopg.Connection[Any], asking: Statement) -> Iterator[dict[str, Any]]:
+def stream(connection: psycopg.Connection[Any], asking: SqlStatement) -> Iterator[dict[str, Any]]:
     """The rows of a statement, some at a time."""
     name = f"question_{next(_cursor_numbers)}"
     with connection.cursor(name=name, row_factory=dict_row, binary=True) as cursor:

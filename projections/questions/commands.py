@@ -6,22 +6,22 @@ where the question has a past, and the form: a table, chosen columns, JSON.
 
 import inspect
 import re
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import orjson
 import typer
 
+from ledger.kernel.errors import LedgerError
+from ledger.operate import terminal
 from projections.questions import paging
 from projections.questions.catalogue import questions
 from projections.questions.question import Filter, InvalidQuestion, Question, plain
-from projections.questions.table import print_table
 
 if TYPE_CHECKING:
     import psycopg
@@ -56,7 +56,7 @@ _FORM = {"json": Json, "wide": Wide, "columns": Columns}
 Row = Mapping[str, Any]
 
 
-class NotReached(Exception):
+class NotReached(LedgerError):
     """A read model does not show the position in time."""
 
 
@@ -160,9 +160,10 @@ def _answer(
     moment: Mapping[str, str | None],
     form: Mapping[str, Any],
 ) -> None:
-    import psycopg
 
     from ledger.eventstore.moments import InvalidMoment
+    from ledger.eventstore.session import of_one_moment
+    from ledger.operate.database import connect
     from ledger.operate.servers import database
     from ledger.operate.settings import load
     from projections.questions import answers
@@ -173,11 +174,10 @@ def _answer(
         raise typer.BadParameter(
             "--min-position and --after are about the present: leave out the past moment"
         )
-    with database(settings) as url, psycopg.connect(url) as connection:
+    with database(settings) as url, connect(url, "query") as connection:
         if page["min_position"] is not None:
             _wait_for(connection, question, page["min_position"], settings.query_wait_seconds)
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
+        of_one_moment(connection)
         try:
             if past is not None:
                 then = answers.moment_of(connection, question, past, **moment)
@@ -217,7 +217,7 @@ def _print_page(
     _print(question, of_page(), form)
     if limit is not None and next(found, None) is not None:
         place = paging.token(question, question.path(asked), last[0])
-        typer.echo(f"more rows: --after {place}", err=True)
+        terminal.say(f"more rows: --after {place}", error=True)
 
 
 def _wait_for(
@@ -251,6 +251,25 @@ def _print(question: Question[Any], rows: Iterable[Row], form: Mapping[str, Any]
         print_table(columns or question.shown, rows, wide=wide)
 
 
+def print_table(columns: Sequence[str], rows: Iterable[Row], *, wide: bool) -> None:
+    """Says the columns of the rows, under their names."""
+    remaining = iter(rows)
+    first = next(remaining, None)
+    if first is None:
+        terminal.say("no rows")
+        return
+    cells = ([_text(row[name]) for name in columns] for row in chain([first], remaining))
+    terminal.say_table(columns, cells, whole=wide)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(plain(value))
+
+
 def _columns(question: Question[Any], form: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Those that were chosen; None for those that the form has of itself."""
     if form["columns"] is None:
@@ -266,10 +285,10 @@ def _columns(question: Question[Any], form: Mapping[str, Any]) -> tuple[str, ...
 
 
 def _print_json(rows: Iterable[Row], columns: tuple[str, ...] | None) -> None:
-    before = "["
+    before = b"["
     for row in rows:
         names = row if columns is None else columns
-        text = orjson.dumps({name: plain(row[name]) for name in names}).decode()
-        sys.stdout.write(before + text)
-        before = ",\n "
-    typer.echo("]" if before != "[" else "[]")
+        text = orjson.dumps({name: plain(row[name]) for name in names})
+        terminal.say_written(before + text, flush=False)
+        before = b",\n "
+    terminal.say_written(b"]\n" if before != b"[" else b"[]\n")

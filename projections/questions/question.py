@@ -41,6 +41,7 @@ from uuid import UUID
 import msgspec
 
 from ledger.kernel import money
+from ledger.kernel.errors import LedgerError
 from projections.engine.projection import R, Table
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ LONGEST_TEXT = 60
 """Characters of a wrong value that its refusal repeats."""
 
 
-class InvalidQuestion(ValueError):
+class InvalidQuestion(LedgerError, ValueError):
     """The question is not one that can be answered; the message says why."""
 
 

@@ -10,7 +10,7 @@ from projections.questions import paging
 from projections.questions.question import Asked, Question
 
 
-class Statement(NamedTuple):
+class SqlStatement(NamedTuple):
     """SQL and its parameters."""
 
     text: str
@@ -19,7 +19,7 @@ class Statement(NamedTuple):
 
 def statement(
     question: Question[Any], asked: Asked, *, limit: int | None = None, after: object = None
-) -> Statement:
+) -> SqlStatement:
     """The query for what was asked, behind the place of a token. Raises InvalidQuestion."""
     path = question.path(asked)
     conditions, parameters = [], {**asked, "limit": limit}
@@ -37,7 +37,7 @@ def statement(
     direction = " DESC" if path.descending else ""
     order = ", ".join(f'"{column}"{direction}' for column in path.order)
     where = " AND ".join(conditions) or "true"
-    return Statement(
+    return SqlStatement(
         f'SELECT * FROM public."{question.table.name}" WHERE {where} '
         f"ORDER BY {order} LIMIT %(limit)s",
         parameters,

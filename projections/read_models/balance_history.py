@@ -20,6 +20,7 @@ from uuid import UUID
 import msgspec
 
 from ledger.kernel.money import ZERO
+from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import MONEY_EVENTS, AccountEvent
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
@@ -39,7 +40,7 @@ class BookState(msgspec.Struct, array_like=True, gc=False):
     recorded_at: datetime
 
 
-class Checkpoint(Row):
+class BalanceCheckpoint(Row):
     account_id: UUID
     user_id: UUID | None
     position: int
@@ -67,7 +68,7 @@ class Clock(Row):
 
 
 CHECKPOINTS = Table(
-    "balance_checkpoints", Checkpoint, key=("account_id", "position"), insert_only=True
+    "balance_checkpoints", BalanceCheckpoint, key=("account_id", "position"), insert_only=True
 )
 LATE = Table("late_movements", LateMovement, key=("account_id", "position"), insert_only=True)
 CLOCKS = Table("balance_clocks", Clock, key=("account_id",), private=True)
@@ -78,10 +79,10 @@ def _moved(recorded: Recorded, event: AccountEvent, rows: RowSet) -> None:
     if clock is None:
         clock = Clock(recorded.stream_id, 0, recorded.occurred_at, {})
         rows[CLOCKS].insert(clock)
-    for posting in event.postings:
-        _book(recorded, clock, posting.book, posting.asset).total += posting.amount
-    for hold in event.holds:
-        _book(recorded, clock, hold.sub_account, hold.asset).locked += hold.amount
+    for (book, asset), change in changes(event.postings, event.holds).items():
+        state = _book(recorded, clock, book, asset)
+        state.total += change.total
+        state.locked += change.locked
     if recorded.occurred_at < clock.latest_occurred_at:
         rows[LATE].insert(
             LateMovement(
@@ -112,8 +113,8 @@ def _book(recorded: Recorded, clock: Clock, book: str, asset: str) -> BookState:
     return state
 
 
-def _checkpoint(recorded: Recorded, clock: Clock) -> Checkpoint:
-    return Checkpoint(
+def _checkpoint(recorded: Recorded, clock: Clock) -> BalanceCheckpoint:
+    return BalanceCheckpoint(
         recorded.stream_id,
         recorded.user_id,
         recorded.position,

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from ledger.kernel.money import ZERO
+from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import (
     MONEY_EVENTS,
     AccountEvent,
@@ -50,18 +51,14 @@ CONTRA_BALANCES = Table("contra_balances", ContraBalance, key=("account_id", "bo
 
 
 def _moved(recorded: Recorded, event: AccountEvent, rows: RowSet) -> None:
-    for posting in event.postings:
-        amount = posting.amount
-        if is_own_book(posting.book):
-            balance = _balance(recorded, rows, posting.book, posting.asset)
-            balance.total += amount
-            balance.available += amount
+    for (book, asset), change in changes(event.postings, event.holds).items():
+        if is_own_book(book):
+            balance = _balance(recorded, rows, book, asset)
+            balance.total += change.total
+            balance.locked += change.locked
+            balance.available = balance.total - balance.locked
         else:
-            _contra(recorded, rows, posting.book, posting.asset).total += amount
-    for hold in event.holds:
-        balance = _balance(recorded, rows, hold.sub_account, hold.asset)
-        balance.locked += hold.amount
-        balance.available -= hold.amount
+            _contra(recorded, rows, book, asset).total += change.total
 
 
 def _balance(recorded: Recorded, rows: RowSet, sub_account: str, asset: str) -> Balance:

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, average
+from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import MONEY_EVENTS, AccountEvent, AccountOpened, is_own_book
 from ledger.nouns.orders.events import OrderFilled
 from projections.engine.live.rows import RowSet
@@ -141,13 +142,11 @@ def _traded(recorded: Recorded, event: OrderFilled, rows: RowSet) -> None:
 
 
 def _add(balances: dict[str, list[Decimal]], event: AccountEvent) -> None:
-    for posting in event.postings:
-        if is_own_book(posting.book):
-            of_asset = balances.setdefault(posting.asset, [ZERO, ZERO])
-            of_asset[0] += posting.amount
-            of_asset[1] += posting.amount
-    for hold in event.holds:
-        balances.setdefault(hold.asset, [ZERO, ZERO])[1] -= hold.amount
+    for (book, asset), change in changes(event.postings, event.holds).items():
+        if is_own_book(book):
+            of_asset = balances.setdefault(asset, [ZERO, ZERO])
+            of_asset[0] += change.total
+            of_asset[1] += change.total - change.locked
 
 
 def _take(recorded: Recorded, portfolio: Portfolio, rows: RowSet) -> None:

@@ -1,5 +1,5 @@
 -- Gives the tables of a build the rights and row-level security of those of the same name in the
--- live generation, as they are at the moment of a swap (projections/engine/access.py). Policies that
+-- live generation, as they are at the moment of a swap (projections/engine/access/takeover.py). Policies that
 -- only the build has, or has of the same name, come with its code and stay, unless `replace_all`: then
 -- those of the live tables are all there are.
 --

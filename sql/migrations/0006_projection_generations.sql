@@ -1,6 +1,6 @@
 -- The builds of read models beside the live ones, which event_projections tells. What a build has
 -- folded and how far it is change in one transaction, so a build that was interrupted, by whatever,
--- goes on from here or is cleared away (projections/engine/builds/catalogue.py).
+-- goes on from here or is cleared away (projections/engine/builds.py).
 CREATE TABLE projection_generations (
     projection_name         text        NOT NULL,
     schema_name             text        NOT NULL,
@@ -34,7 +34,7 @@ COMMENT ON COLUMN projection_generations.purpose IS
 COMMENT ON COLUMN projection_generations.rate_per_second IS
     'Positions of the log that this build goes through per second, since it was begun or resumed.';
 
--- How far the parts of a build are that several processes fill at once (projections/engine/builds/parallel_fill.py):
+-- How far the parts of a build are that several processes fill at once (projections/engine/bulk.py):
 -- each moves with its rows. They are gone when all have reached the same position, which is then
 -- the build's.
 CREATE TABLE projection_build_parts (

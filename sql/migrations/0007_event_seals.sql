@@ -1,4 +1,4 @@
--- Seals over consecutive blocks of events, each hashing the one before (ledger/audit/prove/seals.py). The
+-- Seals over consecutive blocks of events, each hashing the one before (ledger/audit/seals.py). The
 -- sealer's progress is the row 'seals' of event_projections.
 --
 -- hash         SHA-256 of the canonical form of the columns above it, previous_hash included.

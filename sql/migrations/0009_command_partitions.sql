@@ -1,5 +1,5 @@
 -- Who decides which commands. The stream of commands is divided into partitions by account; each
--- is one worker's at a time, and its commit checks that under a lock (ledger/programs/partition_leases.py).
+-- is one worker's at a time, and its commit checks that under a lock (ledger/messaging/leases.py).
 
 -- The workers that live: `until` says for how long without a further sign of life, the session
 -- that it ends with its connection (a process that is killed is known to be gone at once).

@@ -16,8 +16,10 @@ from ledger.operate.embedded import programs as embedded_programs
 from ledger.operate.embedded.programs import ProgramMissing
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
+from ledger.operate.settings import Settings
+from ledger.programs.registry import Places
 from ledger.write.ledger import Ledger
-from projections.service import serve
+from projections.service import PROGRAM as PROJECTIONS
 from tests.audit import history
 from tests.cli.running import run
 from tests.commands import command
@@ -89,7 +91,9 @@ def _run(command: list[Any]) -> None:
 def project(database_url: str) -> None:
     """Runs the projections until they have handled the whole log."""
     stop = threading.Event()
-    service = threading.Thread(target=serve, args=(database_url, stop))
+    service = threading.Thread(
+        target=PROJECTIONS.run, args=(Places(Settings(), database_url), stop)
+    )
     service.start()
     deadline = time.monotonic() + PATIENCE_SECONDS
     try:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Json
 
-from ledger.audit.ask.printed_events import rows
 from ledger.audit.prove.canonical import COLUMNS, DEEPEST, canonical, jcs, leaf_hash, values
+from ledger.audit.prove.printed_events import rows
 from tests.audit import history
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

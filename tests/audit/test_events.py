@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.event_mix import EventMix, append_mix
 from ledger.audit.ask import payload
-from ledger.audit.ask.events import COMMON_TYPES, EventFilter, find, plan
+from ledger.audit.ask.events import COMMON_TYPES, EventCriteria, find, plan
 from ledger.eventstore.reader import RecordedEvent
 from ledger.eventstore.session import reading
 from tests.databases import temporary_database
@@ -37,71 +37,89 @@ def connection(filled_url: str) -> Iterator[psycopg.Connection[Any]]:
 @pytest.fixture
 def some(connection: psycopg.Connection[Any]) -> RecordedEvent:
     """An event of an account in the middle of the log."""
-    events = EventFilter(after=EVENTS // 2, event_types=("account.trade_settled",))
+    events = EventCriteria(after=EVENTS // 2, event_types=("account.trade_settled",))
     (event,) = find(connection, events, limit=1)
     return event
 
 
-def filters(some: RecordedEvent) -> dict[str, tuple[EventFilter, str, str]]:
+def filters(some: RecordedEvent) -> dict[str, tuple[EventCriteria, str, str]]:
     """By what the page for auditors calls it: the filter, its condition in SQL, its index."""
     account = f"(stream_id = '{some.stream_id}' OR event_data->>'account_id' = '{some.stream_id}')"
-    hour = some.occurred_at + timedelta(minutes=10)
+    return of_things(some, account) | of_ranges(some) | of_payloads(some, account)
+
+
+def of_things(some: RecordedEvent, account: str) -> dict[str, tuple[EventCriteria, str, str]]:
     return {
         "stream": (
-            EventFilter(stream_id=some.stream_id),
+            EventCriteria(stream_id=some.stream_id),
             "stream_id = '{stream_id}'",
             "event_store_stream_id_event_version_key",
         ),
         "stream from a position": (
-            EventFilter(stream_id=some.stream_id, after=EVENTS // 2),
+            EventCriteria(stream_id=some.stream_id, after=EVENTS // 2),
             f"stream_id = '{{stream_id}}' AND position > {EVENTS // 2}",
             "event_store_stream_id_event_version_key",
         ),
         "common type": (
-            EventFilter(event_types=("order.filled",)),
+            EventCriteria(event_types=("order.filled",)),
             "event_type = 'order.filled'",
             "event_store_pkey",
         ),
         "uncommon type": (
-            EventFilter(event_types=("allocation.strategy_assigned",)),
+            EventCriteria(event_types=("allocation.strategy_assigned",)),
             "event_type = 'allocation.strategy_assigned'",
             "event_store_uncommon_type",
         ),
         "aggregate": (
-            EventFilter(stream_type="instrument"),
+            EventCriteria(stream_type="instrument"),
             "stream_type = 'instrument'",
             "event_store_uncommon_type",
         ),
-        "account": (EventFilter(account_id=some.stream_id), account, "event_store_account"),
-        "user": (EventFilter(user_id=some.user_id), "user_id = '{user_id}'", "event_store_account"),
+        "account": (EventCriteria(account_id=some.stream_id), account, "event_store_account"),
+        "user": (
+            EventCriteria(user_id=some.user_id),
+            "user_id = '{user_id}'",
+            "event_store_account",
+        ),
         "correlation": (
-            EventFilter(correlation_id=some.correlation_id),
+            EventCriteria(correlation_id=some.correlation_id),
             "correlation_id = '{correlation_id}'",
             "event_store_correlation",
         ),
         "causation": (
-            EventFilter(causation_id=some.causation_id),
+            EventCriteria(causation_id=some.causation_id),
             "causation_id = '{causation_id}'",
             "event_store_causation",
         ),
-        "id": (EventFilter(event_id=some.id), "id = '{id}'", "event_store_id_key"),
+        "id": (EventCriteria(event_id=some.id), "id = '{id}'", "event_store_id_key"),
+    }
+
+
+def of_ranges(some: RecordedEvent) -> dict[str, tuple[EventCriteria, str, str]]:
+    hour = some.occurred_at + timedelta(minutes=10)
+    return {
         "positions": (
-            EventFilter(after=100, before=200),
+            EventCriteria(after=100, before=200),
             "position > 100 AND position < 200",
             "event_store_pkey",
         ),
         "recorded": (
-            EventFilter(recorded_from=some.recorded_at),
+            EventCriteria(recorded_from=some.recorded_at),
             "recorded_at >= '{recorded_at}'",
             "event_store_pkey",
         ),
         "occurred": (
-            EventFilter(occurred_from=some.occurred_at, occurred_to=hour),
+            EventCriteria(occurred_from=some.occurred_at, occurred_to=hour),
             f"occurred_at >= '{{occurred_at}}' AND occurred_at < '{hour}'",
             "event_store_occurred",
         ),
+    }
+
+
+def of_payloads(some: RecordedEvent, account: str) -> dict[str, tuple[EventCriteria, str, str]]:
+    return {
         "account and payload": (
-            EventFilter(
+            EventCriteria(
                 account_id=some.stream_id,
                 where=payload.parse('data.side == "BUY" and data.last_qty > 0.5'),
             ),
@@ -110,7 +128,7 @@ def filters(some: RecordedEvent) -> dict[str, tuple[EventFilter, str, str]]:
             "event_store_account",
         ),
         "payload": (
-            EventFilter(contains={"postings": [{"asset": "BTC"}]}),
+            EventCriteria(contains={"postings": [{"asset": "BTC"}]}),
             """event_data @> '{{"postings": [{{"asset": "BTC"}}]}}'""",
             "event_store_pkey",
         ),
@@ -148,13 +166,13 @@ def test_a_question_is_answered_whole_in_order_and_by_its_index(
 def test_pages_follow_each_other_without_gap_or_overlap(
     connection: psycopg.Connection[Any], some: RecordedEvent
 ) -> None:
-    whole = [event.position for event in find(connection, EventFilter(account_id=some.stream_id))]
+    whole = [event.position for event in find(connection, EventCriteria(account_id=some.stream_id))]
     paged: list[int] = []
     while page := [
         event.position
         for event in find(
             connection,
-            EventFilter(account_id=some.stream_id, after=paged[-1] if paged else None),
+            EventCriteria(account_id=some.stream_id, after=paged[-1] if paged else None),
             limit=200,
         )
     ]:
@@ -182,7 +200,7 @@ def test_what_happened_at_another_time_than_its_place_says_is_found(database_url
         for begin in (None, *times):
             for end in (*times[::4], None):
                 for newest_first in (False, True):
-                    events = EventFilter(occurred_from=begin, occurred_to=end)
+                    events = EventCriteria(occurred_from=begin, occurred_to=end)
                     found = find(connection, events, newest_first=newest_first)
                     expected = connection.execute(
                         "SELECT position FROM event_store"
@@ -195,7 +213,7 @@ def test_what_happened_at_another_time_than_its_place_says_is_found(database_url
 
 
 def test_an_answer_is_streamed(connection: psycopg.Connection[Any]) -> None:
-    answer = find(connection, EventFilter())
+    answer = find(connection, EventCriteria())
     assert next(answer).position == 1
     (cursors,) = connection.execute(
         "SELECT count(*) FROM pg_cursors WHERE name LIKE 'audit_events%'"
@@ -248,7 +266,7 @@ def test_conditions_compare_texts_numbers_and_what_is_absent(
                 (position, UUID(int=position), data),
             )
     with reading(database_url) as connection:
-        events = EventFilter(where=payload.parse(text))
+        events = EventCriteria(where=payload.parse(text))
         assert {event.position for event in find(connection, events)} == expected
 
 

@@ -17,7 +17,7 @@ import pytest
 from ledger.audit.export import beancount
 from ledger.audit.export.export import export
 from ledger.audit.export.files import CannotExport, Format
-from ledger.audit.export.received import UnreadableExport
+from ledger.audit.export.reader import UnreadableExport
 from ledger.audit.export.verify import verify_export
 from ledger.audit.prove import seals
 from ledger.audit.prove.keys import UnusableKey, load_private, load_public, new_key

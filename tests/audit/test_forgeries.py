@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.audit.export.export import export
-from ledger.audit.export.received import UnreadableExport
+from ledger.audit.export.reader import UnreadableExport
 from ledger.audit.export.verify import verify_export
 from ledger.audit.prove import key_changes, seals
 from ledger.audit.prove.sealer import CannotSeal
@@ -27,7 +27,9 @@ from ledger.bus.connection import connect_once
 from ledger.bus.seal_stream import newest_kept, seals_of
 from ledger.bus.security import BusSecurity
 from ledger.operate.embedded.servers import EmbeddedNats
+from ledger.operate.settings import load
 from ledger.programs import seals as seal_service
+from ledger.programs.registry import Places
 from tests.audit import history
 from tests.audit.test_sealer import BY_COUNT, sealing, status, wait_until
 
@@ -328,7 +330,9 @@ async def test_nor_does_one_that_was_started_anew_once_heads_are_kept(
 def serving(database_url: str) -> Iterator[None]:
     """`ledgerctl serve seals` in a thread."""
     stop = threading.Event()
-    thread = threading.Thread(target=seal_service.serve, args=(database_url, stop))
+    thread = threading.Thread(
+        target=seal_service.PROGRAM.run, args=(Places(load(), database_url), stop)
+    )
     thread.start()
     try:
         yield

@@ -22,10 +22,12 @@ from ledger.audit.prove.sealer import (
 from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.verify import verify
 from ledger.bus.seal_stream import SEALS_SUBJECT
+from ledger.operate.database import connect
+from ledger.operate.settings import load
 from ledger.programs import seals as seal_service
+from ledger.programs.registry import Places
 from ledger.subscriptions import checkpoint, lease
 from ledger.subscriptions.checkpoint import Checkpoint, Fenced
-from ledger.subscriptions.connection import connect
 from tests.audit import history
 
 BY_COUNT = SealerOptions(block_events=8, block_age_seconds=3600, key=history.KEY)
@@ -298,7 +300,9 @@ async def test_new_heads_are_published(
     heads = await listener.subscribe(SEALS_SUBJECT)
     await listener.flush()
     stop = threading.Event()
-    service = threading.Thread(target=seal_service.serve, args=(database_url, stop))
+    service = threading.Thread(
+        target=seal_service.PROGRAM.run, args=(Places(load(), database_url), stop)
+    )
     service.start()
     try:
         history.append(connection, 5)

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from ledger.audit.ask.printed_events import rows
 from ledger.audit.prove import seals
 from ledger.audit.prove.canonical import COLUMNS, leaf_hash
 from ledger.audit.prove.merkle import root
+from ledger.audit.prove.printed_events import rows
 from ledger.audit.prove.verdict import Finding, Verdict
 from ledger.audit.prove.verify import verify
 from tests.audit import history

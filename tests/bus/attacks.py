@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ledger.bus import connection
 from ledger.bus.command_subjects import command_subject
-from ledger.bus.event_stream import EVENTS_STREAM
+from ledger.bus.events import EVENTS_STREAM
 from ledger.bus.followers import FOLLOWERS_STREAM
 from ledger.bus.seal_stream import SEALS_STREAM, SEALS_SUBJECT
 

@@ -24,7 +24,8 @@ from ledger.bus import connection as bus
 from ledger.bus.command_stream import ensure_commands_stream
 from ledger.bus.command_subjects import COMMANDS_PREFIX, command_subject
 from ledger.bus.connection import Connection
-from ledger.bus.event_stream import EVENTS_STREAM, ensure_events_stream
+from ledger.bus.event_stream import ensure_events_stream
+from ledger.bus.events import EVENTS_STREAM
 from ledger.bus.followers import FOLLOWERS_STREAM
 from ledger.bus.seal_stream import SEALS_STREAM, SEALS_SUBJECT
 from ledger.bus.security import BusSecurity

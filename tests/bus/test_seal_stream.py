@@ -21,8 +21,9 @@ from ledger.bus.seal_stream import (
     seals_of,
 )
 from ledger.bus.security import BusSecurity
-from ledger.operate.settings import Settings
+from ledger.operate.settings import Settings, load
 from ledger.programs import seals as seal_service
+from ledger.programs.registry import Places
 from tests.audit import history
 from tests.bus.secured import SecuredBus
 from tests.programs.services import ANSWER_SECONDS
@@ -44,7 +45,9 @@ async def test_heads_are_kept_on_a_bus_with_users(
         heads = await listener.subscribe(SEALS_SUBJECT)
         await listener.flush()
         stop = threading.Event()
-        service = threading.Thread(target=seal_service.serve, args=(database_url, stop))
+        service = threading.Thread(
+            target=seal_service.PROGRAM.run, args=(Places(load(), database_url), stop)
+        )
         service.start()
         try:
             message = await heads.next_msg(ANSWER_SECONDS)

@@ -12,7 +12,7 @@ import pytest
 from ledger.client.client import LedgerClient
 from ledger.operate import roles
 from ledger.write import failed_commands
-from ledger.write.failed_commands import FailedMessage, NotSettled
+from ledger.write.failed_commands import FailedMessage, NotWaiting
 from ledger.write.ledger import decide
 from tests.cli.running import Finished, run
 from tests.programs.services import client, open_account, rows, running_worker
@@ -199,7 +199,7 @@ def test_no_outcome_but_failed_is_ever_taken_away(
     record_outcome(database_url, "ACCEPTED")
     url = roles.at_terminal(database_url)
     with psycopg.connect(url) as connection:
-        with pytest.raises(NotSettled, match="decided meanwhile: it is ACCEPTED"):
+        with pytest.raises(NotWaiting, match="decided meanwhile: it is ACCEPTED"):
             failed_commands.settle(connection, COMMAND_ID, deed, by="olga", reason="r")
         connection.rollback()
         assert failed_commands.find(connection) == []  # nothing is left to do for a person
@@ -208,7 +208,7 @@ def test_no_outcome_but_failed_is_ever_taken_away(
 
 def test_who_and_why_are_required(database_url: str) -> None:
     keep_one(database_url)
-    with psycopg.connect(database_url) as connection, pytest.raises(NotSettled, match="is kept"):
+    with psycopg.connect(database_url) as connection, pytest.raises(NotWaiting, match="is kept"):
         failed_commands.settle(connection, COMMAND_ID, "RETRIED", by=" ", reason="r")
 
 

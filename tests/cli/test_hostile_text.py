@@ -30,6 +30,9 @@ TABLES = (
     f"query fills {OF}",
     f"query transactions {OF}",
     f"query fills {OF} --effective-at 2120-01-01",
+    f"query accounts {OF}",
+    f"query contra-balances {OF}",
+    "query instruments",
     "audit events",
     "audit commands --status REJECTED",
     f"audit statement {OF} {PERIOD}",
@@ -39,7 +42,7 @@ SAY = "--by x --reason y"
 COMMANDS = (
     *TABLES,
     *("up --data", "demo --commands", "serve", "migrate", "doctor", "submit lines.jsonl"),
-    *(f"query allocations {OF}", f"query snapshots {OF}"),
+    *(f"query allocations {OF}", f"query checkpoints {OF}", f"query snapshots {OF}"),
     *(f"audit trace {COMMAND}", f"audit trace {ORDER}", f"audit explain order {ORDER}"),
     f"audit explain balance {OF} --asset USDT",
     f"audit statement {OF} {PERIOD} --format csv",

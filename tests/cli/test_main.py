@@ -72,6 +72,7 @@ def test_doctor_finds_a_whole_ledger_well(
         "jetstream": "ok",
         "commands": "warn",
         "heads": "warn",
+        "programs": "warn",
     }
 
 

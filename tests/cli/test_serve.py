@@ -1,4 +1,4 @@
-"""ledgerctl serve: which services there are, how they begin and end."""
+"""ledgerctl serve: which programs there are, how they begin and end."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.programs.registry import ALL, names
 from tests.cli.running import run
 from tests.programs.services import answering, client
 
@@ -34,17 +35,17 @@ async def test_the_command_service_serves_until_a_signal_and_ends_well(
 async def test_an_unknown_service_is_answered_with_those_there_are(tmp_path: Path) -> None:
     finished = await run("serve", "dinner", cwd=tmp_path, TERM="dumb", COLUMNS="200")
     assert finished.exit_code == 2
-    assert "there is no service 'dinner'" in finished.stderr
-    assert "commands, projections, queries, seals, publisher, all" in finished.stderr
+    assert "there is no program 'dinner'" in finished.stderr
+    assert "commands, projections, publisher, queries, seals, all" in finished.stderr
 
 
 async def test_a_database_without_the_schema_is_refused_with_the_remedy(
     tmp_path: Path, empty_database_url: str, nats_url: str
 ) -> None:
-    for service in ("commands", "projections", "seals", "publisher", "queries", "all"):
+    for program in (*names(), ALL):
         finished = await run(
             "serve",
-            service,
+            program,
             cwd=tmp_path,
             LEDGER_DATABASE_URL=empty_database_url,
             LEDGER_NATS_URL=nats_url,

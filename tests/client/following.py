@@ -14,7 +14,8 @@ from nats.aio.client import Client
 
 from ledger.bus.atomic_batch import NotStored, Sender
 from ledger.bus.command_subjects import ANONYMOUS
-from ledger.bus.event_stream import EVENTS_STREAM, ensure_events_stream
+from ledger.bus.event_stream import ensure_events_stream
+from ledger.bus.events import EVENTS_STREAM
 from ledger.bus.followers import FOLLOWERS_PREFIX, FOLLOWERS_STREAM, ensure_followers_stream
 from ledger.client.client import LedgerClient
 from ledger.client.follower import EventsTaken

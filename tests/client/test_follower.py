@@ -7,8 +7,7 @@ from contextlib import aclosing
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import LedgerEvent
+from ledger.bus.events import EVENTS_STREAM, LedgerEvent
 from ledger.client.client import LedgerClient
 from ledger.client.follower import EventsMissing, EventsTaken
 from ledger.nouns.accounts.events import AccountDeposited

@@ -1,6 +1,7 @@
 """What a claim does when the server, or another, did what it should not."""
 
-from ledger.client.follower_claim import Claim, End, Kept, Record, Write
+from ledger.bus.follower_record import KeptRecord, Record
+from ledger.client.follower_claim import End, FollowerClaim, Write
 from tests.client.test_follower_claim_machine import LEASE_SECONDS, Server
 
 
@@ -13,13 +14,13 @@ def kept(server: Server, **changes: object) -> None:
 def test_who_follows_other_events_under_the_name_is_told() -> None:
     server = Server()
     kept(server, filter="ledger.events.order.*.*")
-    claim = Claim("me", "ledger.events.>", LEASE_SECONDS)
+    claim = FollowerClaim("me", "ledger.events.>", LEASE_SECONDS)
     claim.found(server.kept, 0.0)
     assert claim.end is End.OTHER_EVENTS
 
 
 def test_a_server_that_lost_the_record_gets_it_again() -> None:
-    claim = Claim("me", "ledger.events.>", LEASE_SECONDS)
+    claim = FollowerClaim("me", "ledger.events.>", LEASE_SECONDS)
     server = Server()
     kept(server)
     claim.found(server.kept, 0.0)
@@ -28,7 +29,7 @@ def test_a_server_that_lost_the_record_gets_it_again() -> None:
     claim.stored(claimed.record, 2, 0.0)
     claim.handed_out()
     claim.done(8)
-    for lost in (Kept(None, 0), Kept(None, 9), server.kept):
+    for lost in (KeptRecord(None, 0), KeptRecord(None, 9), server.kept):
         claim.failed()
         claim.found(lost, 1.0)
         written = claim.next(1.0)
@@ -41,7 +42,7 @@ def test_a_server_that_lost_the_record_gets_it_again() -> None:
 
 
 def test_a_place_that_is_forgotten_ends_the_owner() -> None:
-    claim = Claim("me", "ledger.events.>", LEASE_SECONDS)
+    claim = FollowerClaim("me", "ledger.events.>", LEASE_SECONDS)
     server = Server()
     kept(server)
     claim.found(server.kept, 0.0)

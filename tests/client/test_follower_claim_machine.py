@@ -12,16 +12,15 @@ from hypothesis.stateful import (
     rule,
 )
 
+from ledger.bus.follower_record import KeptRecord, Record
 from ledger.client.follower_claim import (
     LOOK_SECONDS,
     Action,
-    Claim,
     End,
     FindPlace,
-    Kept,
+    FollowerClaim,
     Pause,
     Read,
-    Record,
     Write,
 )
 
@@ -36,14 +35,14 @@ class Server:
     """One record, changed by compare and set."""
 
     def __init__(self) -> None:
-        self.kept = Kept(None, 0)
+        self.kept = KeptRecord(None, 0)
         self.messages = 0
 
     def write(self, asked: Write) -> int | None:
         if asked.version != self.kept.version:
             return None
         self.messages += 1
-        self.kept = Kept(asked.record, self.messages)
+        self.kept = KeptRecord(asked.record, self.messages)
         return self.messages
 
     @property
@@ -60,7 +59,7 @@ class Process:
     """A follower, its request under way, and what it has done."""
 
     name: str
-    claim: Claim
+    claim: FollowerClaim
     number: int
     alive: bool = True
     stopped: bool = False
@@ -68,7 +67,7 @@ class Process:
     last_done: int = 0
     asked: Action | None = None
     asked_at: float = 0.0
-    answer: Kept | int | None = None
+    answer: KeptRecord | int | None = None
     answered: bool = False
     repeats: set[int] = field(default_factory=set)
     """What may come to it although somebody has done it."""
@@ -91,7 +90,7 @@ class Followers(RuleBasedStateMachine):
     def started(self) -> Process:
         number = len(self.processes) + 1
         name = f"p{number}"
-        process = Process(name, Claim(name, "ledger.events.>", LEASE_SECONDS), number)
+        process = Process(name, FollowerClaim(name, "ledger.events.>", LEASE_SECONDS), number)
         self.processes.append(process)
         return process
 
@@ -166,7 +165,7 @@ class AnythingHappens(Followers):
         process = self.one(number, runs=True, answered=True)
         if process is None or process.asked is None:
             return
-        if isinstance(process.answer, Kept):
+        if isinstance(process.answer, KeptRecord):
             process.claim.found(process.answer, self.now)
         elif process.answer is None:
             process.claim.refused()

@@ -12,8 +12,7 @@ import nats.errors
 import pytest
 from nats.js import api
 
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import LedgerEvent
+from ledger.bus.events import EVENTS_STREAM, LedgerEvent
 from ledger.bus.followers import FOLLOWERS_PREFIX
 from ledger.client import event_feed, follower_keeper
 from ledger.client.client import LedgerUnavailable

@@ -10,7 +10,7 @@ import pytest
 from ledger.demo import plan, venue_rules
 from ledger.demo.market import Walk, cut_to_grid, on_grid
 from ledger.demo.strategy_rules import Mistake, intentions, order_data
-from ledger.demo.venue_rules import Report, VenueOrder
+from ledger.demo.venue_rules import VenueOrder, VenueReport
 from ledger.nouns.accounts.events import AccountType
 from ledger.nouns.orders.events import OrderType, Side, TimeInForce
 
@@ -35,7 +35,7 @@ def order(seed: int, **changes: object) -> VenueOrder:
     return VenueOrder(**(terms | changes))  # type: ignore[arg-type]
 
 
-def traded(reports: list[Report]) -> Decimal:
+def traded(reports: list[VenueReport]) -> Decimal:
     """What the reports say has traded: repeated and contradicted fills count once."""
     fills = {
         r.data["trade_id"]: Decimal(r.data["last_qty"])
@@ -46,7 +46,7 @@ def traded(reports: list[Report]) -> Decimal:
     return sum((qty for trade, qty in fills.items() if trade not in voided), Decimal(0))
 
 
-def lives() -> Iterator[tuple[VenueOrder, list[Report]]]:
+def lives() -> Iterator[tuple[VenueOrder, list[VenueReport]]]:
     """Orders that rest are replaced and then cancelled."""
     for seed in SEEDS:
         one = order(seed)

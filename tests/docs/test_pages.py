@@ -12,6 +12,9 @@ from tests.docs.pages import ROOT, all_pages
 
 _LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s]+)\)")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+_FILE = re.compile(r"(?<![\w/.*-])((?:\w+/)*\w+\.(?:py|sql))\b")
+_EXAMPLES = {"volumes", "notices", "holdings", "P", "file"}
+"""What files are called that are shown but not there."""
 _SETTING = re.compile(r"\bLEDGER_[A-Z0-9_]+\b")
 _NO_SETTINGS = {
     *("LEDGER_EVENTS", "LEDGER_COMMANDS", "LEDGER_FOLLOWERS", "LEDGER_SEALS"),
@@ -22,6 +25,19 @@ _NO_SETTINGS = {
 
 def relative(page: Path) -> str:
     return str(page.relative_to(ROOT))
+
+
+def all_code() -> list[Path]:
+    """What texts may name: ours, and the tests."""
+    ours = ("ledger", "projections", "sql", "tests", "benchmarks", "examples")
+    return sorted(
+        path for name in ours for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".sql")
+    )
+
+
+def own_code() -> list[Path]:
+    """Where texts are read: all but the tests, which make files of their own."""
+    return [path for path in all_code() if path.relative_to(ROOT).parts[0] != "tests"]
 
 
 def anchors(page: Path) -> set[str]:
@@ -53,6 +69,19 @@ def test_every_test_that_a_page_names_exists(page: Path) -> None:
         if tree is None or (name and name not in names):
             missing.append(f"{file}::{name}")
     assert missing == []
+
+
+@pytest.mark.parametrize("text", [*all_pages(), *own_code()], ids=relative)
+def test_every_file_that_a_text_names_exists(text: Path) -> None:
+    places = [f"/{relative(path)}" for path in all_code()]
+    named = {
+        name
+        for name in _FILE.findall(text.read_text(encoding="utf-8"))
+        if not _EXAMPLES & {*Path(name).parts, Path(name).stem}
+    }
+    assert {
+        name for name in named if not any(place.endswith(f"/{name}") for place in places)
+    } == set()
 
 
 @pytest.mark.parametrize("page", all_pages(), ids=relative)

@@ -1,9 +1,12 @@
 """The contract that services read is whole: every command with its fields, every code."""
 
+import inspect
 import re
 
 import pytest
 
+import ledger
+from ledger import LedgerClient
 from ledger.bus.queries import POSITION_OF, QUERY_PREFIX
 from ledger.kernel.command import Command, CommandData, Outcome
 from ledger.nouns import COMMAND_DATA, REJECTIONS
@@ -100,3 +103,31 @@ def test_the_page_has_every_question_with_its_filters_and_no_other() -> None:
         )
         for name, question in questions().items()
     }
+
+
+# --- the client -------------------------------------------------------------------------
+
+
+def _table(heading: str) -> list[list[str]]:
+    """The rows of the one table of the section "From Python" whose first heading is this."""
+    section = PAGE.read_text(encoding="utf-8").split("\n## From Python\n")[1].split("\n## ")[0]
+    table = section.split(f"\n| {heading} |")[1].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_page_has_every_exception_that_a_service_imports_and_what_to_do() -> None:
+    told = {cells[0].strip("`") for cells in _table("exception") if all(cells)}
+    exported = {name for name in ledger.HOMES if _is_exception(getattr(ledger, name))}
+    assert told == exported - {"LedgerError"}
+
+
+def _is_exception(member: object) -> bool:
+    return isinstance(member, type) and issubclass(member, Exception)
+
+
+def test_the_page_has_the_limits_of_the_client_as_they_are() -> None:
+    for argument, methods, default, _ in _table("argument"):
+        for method in re.findall(r"`(\w+)`", methods):
+            signature = inspect.signature(getattr(LedgerClient, method))
+            value = signature.parameters[argument.strip("`")].default
+            assert float(default.removesuffix(" s")) == value, (method, argument)

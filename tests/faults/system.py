@@ -18,9 +18,9 @@ import sys
 from pathlib import Path
 from random import Random
 
-from ledger.cli.serve import service_names
 from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
+from ledger.programs.registry import names
 from tests.faults.disk import SmallDisk
 from tests.faults.proxy import CommitProxy
 
@@ -110,7 +110,7 @@ class System:
         migrate_all(self.postgres.url)
         self.proxy = CommitProxy(self.postgres.url, self._directory / "proxy")
         await self.proxy.start()
-        for name in service_names():
+        for name in names():
             for number in range(INSTANCES):
                 directory = self._directory / f"{name}-{number}"
                 directory.mkdir()

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from benchmarks.event_mix import EventMix, append_mix
-from ledger.bus.event_stream import EVENTS_STREAM
+from ledger.bus.events import EVENTS_STREAM
 from ledger.operate.settings import Settings
 from ledger.programs.publisher import Publisher
 from tests.programs.services import ANSWER_SECONDS, rows

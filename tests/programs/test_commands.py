@@ -14,7 +14,6 @@ from ledger.bus.connection import COMMANDS_STREAM, REPLY_TO
 from ledger.client.client import LedgerClient
 from ledger.kernel.command import Command, InvalidCommand
 from ledger.kernel.rejection import GeneralRejection
-from ledger.operate.schema import SchemaOutdated
 from ledger.operate.settings import Settings
 from ledger.programs.commands import CommandWorker
 from ledger.write.ledger import Decision, Ledger, decide
@@ -205,13 +204,6 @@ async def test_a_worker_waits_for_a_nats_server_and_can_be_stopped_meanwhile(
     assert not running.done()
     worker.stop()
     await asyncio.wait_for(running, 5)
-
-
-async def test_a_database_without_the_schema_is_refused_at_the_start(
-    empty_database_url: str, nats_url: str
-) -> None:
-    with pytest.raises(SchemaOutdated, match="ledgerctl migrate"):
-        await CommandWorker(empty_database_url, nats_url, Settings()).run()
 
 
 async def test_a_lone_command_is_not_kept_waiting(database_url: str, nats_url: str) -> None:

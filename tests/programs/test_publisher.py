@@ -12,8 +12,7 @@ import psycopg
 import pytest
 from nats.js import api
 
-from ledger.bus.event_stream import EVENTS_STREAM
-from ledger.bus.events import published, received
+from ledger.bus.events import EVENTS_STREAM, published, received
 from ledger.eventstore.codec import decode
 from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all

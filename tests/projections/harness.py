@@ -133,10 +133,10 @@ def check_bulk_fill(
         expected = {
             p.name: folded(connection, p, cycle([10**9]), keep_rows=True) for p in projections
         }
-        targets = [parallel_fill.Target(p.name, f"{p.name}_test") for p in projections]
+        targets = [parallel_fill.FillTarget(p.name, f"{p.name}_test") for p in projections]
         for projection, target in zip(projections, targets, strict=True):
             generations.create_tables(connection, projection, target.schema)
-        progress: list[parallel_fill.Progress] = []
+        progress: list[parallel_fill.FillProgress] = []
         filled = parallel_fill.fill(
             database_url,
             targets,

@@ -55,7 +55,7 @@ def older_than_a_rebuild(
     with ExitStack() as stack:
         readers: list[psycopg.Connection[Any]] = []
 
-        def begin(progress: candidate.Progress) -> None:
+        def begin(progress: candidate.BuildProgress) -> None:
             if progress.phase == "COMPARING":
                 readers.append(stack.enter_context(older(database_url, level)))
 

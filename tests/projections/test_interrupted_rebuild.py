@@ -61,7 +61,7 @@ def live_url(database_url: str) -> str:
     return database_url
 
 
-def _left(database_url: str) -> dict[str, catalogue.Kept]:
+def _left(database_url: str) -> dict[str, catalogue.KeptBuild]:
     with connect(database_url, "test") as connection:
         return {kept.projection_name: kept for kept in catalogue.listed(connection)}
 
@@ -91,7 +91,7 @@ def _kill_in_the_middle(database_url: str, processes: int) -> None:
         victim.wait()
 
 
-def _interrupt(progress: candidate.Progress) -> NoReturn:
+def _interrupt(progress: candidate.BuildProgress) -> NoReturn:
     raise KeyboardInterrupt
 
 
@@ -104,7 +104,7 @@ def test_a_rebuild_that_was_killed_goes_on_from_where_it_was(live_url: str, proc
         rebuild_all(live_url, PROJECTIONS, ONE_PROCESS)
     first: dict[str, int] = {}
 
-    def note(progress: candidate.Progress) -> None:
+    def note(progress: candidate.BuildProgress) -> None:
         first.setdefault(progress.projection_name, progress.position)
 
     reports = rebuild_all(live_url, PROJECTIONS, SEVERAL, resume=True, find=FIND, on_progress=note)

@@ -10,7 +10,8 @@ import pytest
 
 from ledger.operate import roles
 from ledger.operate.database_url import acting_as
-from ledger.operate.readiness import projections as projections_ready
+from ledger.operate.settings import Settings
+from ledger.programs.registry import Places, find
 from ledger.subscriptions import checkpoint, lease
 from ledger.subscriptions.checkpoint import Checkpoint, Fenced
 from projections.engine import pause as control
@@ -191,7 +192,9 @@ def test_the_commands_pause_and_resume(database_url: str, monkeypatch: pytest.Mo
     assert code == 1
     assert (row["paused_by"], row["pause_reason"]) == ("olga", "month end")
     assert sum(row["changed"] for row in run("pause", "--all")[1]) == len(rows) - 1
-    assert projections_ready(database_url), "paused by a person is not broken"
+    assert find("projections").ready(Places(Settings(), database_url)), (
+        "paused by a person is not broken"
+    )
     assert all(row["changed"] for row in run("resume", "--all")[1])
     assert run("pause")[0] == 2
     assert run("resume", "balances", "--all")[0] == 2

@@ -246,7 +246,7 @@ def test_a_user_sees_their_own_rows_of_what_was_live_and_no_others(live_url: str
 def test_a_dump_that_has_the_new_tables_is_named_and_holds_up_no_worker(live_url: str) -> None:
     with psycopg.connect(live_url, application_name="pg_dump") as dump:
 
-        def begin(progress: candidate.Progress) -> None:
+        def begin(progress: candidate.BuildProgress) -> None:
             if progress.phase == "COMPARING":
                 dump.execute("LOCK TABLE balances_2.balances IN ACCESS SHARE MODE")
 

@@ -109,7 +109,7 @@ def test_the_schema_goes_with_the_last_read_model_in_it(log_url: str) -> None:
 
 
 def test_an_interrupted_look_at_the_past_is_resumed_or_dropped(log_url: str) -> None:
-    def interrupt(progress: candidate.Progress) -> NoReturn:
+    def interrupt(progress: candidate.BuildProgress) -> NoReturn:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

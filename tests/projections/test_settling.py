@@ -95,7 +95,7 @@ def test_an_idle_read_committed_transaction_is_not_waited_for(live_url: str) -> 
 def test_a_rebuild_of_all_swaps_the_others_too(live_url: str) -> None:
     with ExitStack() as stack:
 
-        def begin(progress: candidate.Progress) -> None:
+        def begin(progress: candidate.BuildProgress) -> None:
             if (progress.projection_name, progress.phase) == ("balances", "COMPARING"):
                 stack.enter_context(older(live_url))
 

@@ -310,7 +310,7 @@ def test_a_right_that_was_taken_away_does_not_come_back_with_an_earlier_generati
 def test_a_build_that_is_not_live_yet_is_nobody_elses_to_read(live_url: str, role: str) -> None:
     tried: list[str] = []
 
-    def look(progress: candidate.Progress) -> None:
+    def look(progress: candidate.BuildProgress) -> None:
         if progress.phase == "COMPARING":
             for reader in (role, "ledger_user"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):

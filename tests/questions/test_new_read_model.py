@@ -4,27 +4,27 @@ The page's read model is put into a copy of the tree. Nothing else is touched th
 """
 
 import asyncio
-import contextlib
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import nats.errors
 import orjson
 import pytest
-from nats.aio.client import Client
 
-from ledger.bus.connection import POSITION_OF_SUBJECT
-from tests.docs.pages import ROOT
 from tests.programs.publishing import connected
 from tests.projections.everything import append_everything
 from tests.projections.test_new_projection import code_of_the_page, sql_of_the_page
+from tests.tree import (
+    PATIENCE_SECONDS,
+    copied,
+    environment,
+    head_when_answering,
+    ledgerctl,
+    serving,
+)
 
-PATIENCE_SECONDS = 60
 CLIENT = """
 import asyncio, sys
 from ledger.client.client import LedgerClient
@@ -41,63 +41,12 @@ asyncio.run(main())
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy with the page's read model."""
-    copy = tmp_path_factory.mktemp("tree")
-    for name in ("ledger", "projections", "sql"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy = copied(tmp_path_factory.mktemp("tree"))
     (copy / "projections" / "read_models" / "volumes.py").write_text(code_of_the_page(), "utf-8")
     (copy / "sql" / "read_models" / "volumes.sql").write_text(sql_of_the_page(), "utf-8")
     (copy / "sql" / "read_models" / "volumes.indexes.sql").write_text("", "utf-8")
     yield copy
     shutil.rmtree(copy)
-
-
-def environment(tree: Path, **settings: str) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(tree), **settings}
-
-
-def ledgerctl(tree: Path, *arguments: str, **settings: str) -> str:
-    found = subprocess.run(
-        [sys.executable, "-m", "ledger", *arguments],
-        env=environment(tree, **settings),
-        cwd=tree,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    assert found.returncode == 0, found.stderr
-    return found.stdout
-
-
-@asynccontextmanager
-async def serving(tree: Path, *services: str, **settings: str) -> AsyncIterator[None]:
-    """The copy's services, in processes of their own."""
-    running = [
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ledger", "serve", name),
-            env=environment(tree, **settings),
-            cwd=tree,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        for name in services
-    ]
-    try:
-        yield
-    finally:
-        for process in running:
-            process.terminate()
-        await asyncio.gather(*(process.wait() for process in running))
-
-
-async def head_when_answering(connection: Client) -> str:
-    """The log's head, from the query service once it is there."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            with contextlib.suppress(nats.errors.Error):
-                answer = await connection.request(POSITION_OF_SUBJECT, b"", timeout=1)
-                return str(orjson.loads(answer.data)["position"])
-            await asyncio.sleep(0.05)
 
 
 def test_it_is_in_the_contract(tree: Path) -> None:

@@ -19,12 +19,13 @@ from ledger.bus.queries import QueryRefused
 from ledger.bus.security import BusSecurity
 from ledger.client.client import LedgerClient
 from ledger.contract import schemas
-from ledger.operate import readiness
 from ledger.operate.settings import Settings
+from ledger.programs.registry import Places
+from projections.query_service import PROGRAM as QUERIES
 from projections.query_service import QueryService
 from projections.questions.catalogue import questions
 from projections.questions.question import Question
-from projections.service import serve
+from projections.service import PROGRAM as PROJECTIONS
 from tests.cli.running import run
 from tests.programs.publishing import connected
 from tests.programs.services import (
@@ -44,7 +45,9 @@ SOMEBODY = UUID(int=1)
 def projections(database_url: str) -> Iterator[None]:
     """The read models follow the log."""
     stop = threading.Event()
-    working = threading.Thread(target=serve, args=(database_url, stop))
+    working = threading.Thread(
+        target=PROJECTIONS.run, args=(Places(Settings(), database_url), stop)
+    )
     working.start()
     yield
     stop.set()
@@ -58,14 +61,23 @@ async def running_queries(
     """A query service that answers inside the block."""
     service = QueryService(database_url, nats_url, Settings(**settings))
     running = asyncio.create_task(service.run())
+    places = Places(Settings(nats_url=nats_url, **_of_bus(security)))
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            while not await readiness.queries(nats_url, security or BusSecurity()):  # noqa: ASYNC110
+            while not await asyncio.to_thread(QUERIES.ready, places):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         yield
     finally:
         service.stop()
         await asyncio.wait_for(running, ANSWER_SECONDS)
+
+
+def _of_bus(security: BusSecurity | None) -> dict[str, Any]:
+    """Settings that make this security."""
+    return {
+        f"nats_{name}": value
+        for name, value in (vars(security) if security is not None else {}).items()
+    }
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from ledger.cli.audit.verifying import CONSISTENT_ONLY
+from ledger.cli.audit.verify import CONSISTENT_ONLY
 from ledger.operate import roles
 from ledger.operate.plugins import migrate_all
 from ledger.operate.schema_rights import ForeignObjects
@@ -220,7 +220,7 @@ def test_where_somebody_planted_it_before_a_migration_refuses_it_and_does_not_ru
                 )
         roles.stepping_down(owned_url)
         roles.at_terminal(owned_url)
-        roles.as_service(owned_url, "commands")
+        roles.as_role(owned_url, roles.WRITER, "a test")
         with pytest.raises(ForeignObjects, match=r"pg_has_role\(name,regrole,text\) of login_"):
             migrate_all(owned_url)
         with psycopg.connect(owned_url) as owner:

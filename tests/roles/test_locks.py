@@ -56,7 +56,7 @@ def held(owned_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize("held", sorted({*ROLES} - {"ledger_writer"}), indirect=True)
 def test_whatever_others_hold_commands_are_decided(held: str) -> None:
     started = time.monotonic()
-    with Ledger(roles.as_service(held, "commands")) as ledger:
+    with Ledger(roles.as_role(held, roles.WRITER, "a test")) as ledger:
         assert ledger.execute([open_account(uuid4())])[0].status == "ACCEPTED"
     assert time.monotonic() - started < LOCK_SECONDS
 
@@ -72,7 +72,7 @@ def test_an_operator_who_keeps_an_append_open_holds_commands_up_for_two_waits(
 ) -> None:
     account_id = uuid4()
     with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger(roles.as_service(owned_url, "commands")))
+        ledger = stack.enter_context(Ledger(roles.as_role(owned_url, roles.WRITER, "a test")))
         ledger.execute([open_account(account_id)])
         login = stack.enter_context(login_of(owned_url, "ledger_operator"))
         operator = stack.enter_context(psycopg.connect(login, application_name="mallory"))
@@ -99,7 +99,7 @@ def test_an_administrator_who_changes_the_log_is_named_and_not_ended(
     owned_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with (
-        Ledger(roles.as_service(owned_url, "commands")) as ledger,
+        Ledger(roles.as_role(owned_url, roles.WRITER, "a test")) as ledger,
         psycopg.connect(owned_url, application_name="reindexing") as administrator,
     ):
         administrator.execute("LOCK TABLE event_store IN SHARE MODE")
@@ -120,7 +120,7 @@ def test_an_operator_who_keeps_settling_a_command_open_holds_it_up_for_two_waits
 ) -> None:
     failed = open_account(uuid4())
     with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger(roles.as_service(owned_url, "commands")))
+        ledger = stack.enter_context(Ledger(roles.as_role(owned_url, roles.WRITER, "a test")))
         with psycopg.connect(owned_url) as owner:
             owner.execute(
                 """INSERT INTO failed_commands (command_id, command_type, source, subject,

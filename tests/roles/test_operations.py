@@ -159,7 +159,7 @@ def test_an_operators_own_objects_cannot_get_between_the_record_and_the_log(
 
 def test_commands_go_on_after_an_operation_and_see_what_it_left(database_url: str) -> None:
     account_id = uuid4()
-    with Ledger(roles.as_service(database_url, "commands")) as ledger:
+    with Ledger(roles.as_role(database_url, roles.WRITER, "a test")) as ledger:
         ledger.execute([open_account(account_id)])
         with acting_as(database_url, "ledger_operator") as connection:
             operator_events.record(connection, PAUSED)

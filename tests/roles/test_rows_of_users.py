@@ -209,7 +209,7 @@ def test_workers_fold_on_what_an_operator_has_rebuilt(swapped_url: str) -> None:
         log.append(account_id, account_opened(), deposited("USDT", "5"))
     with (
         login_of(swapped_url, "ledger_projector") as worker,
-        running(roles.as_service(worker, "projections"), PROJECTIONS),
+        running(roles.as_role(worker, roles.PROJECTOR, "a test"), PROJECTIONS),
     ):
         caught_up(swapped_url)
     with acting_as(swapped_url, "ledger_auditor") as connection:

@@ -14,7 +14,8 @@ from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from ledger.operate.roles import with_login
 from ledger.operate.settings import Settings
-from ledger.operate.supervisor import SERVICES, Supervisor
+from ledger.operate.supervisor import Supervisor
+from ledger.programs import registry
 from ledger.write.ledger import Ledger
 from projections.engine.builds.candidate import Limits
 from projections.engine.builds.rebuild import rebuild
@@ -67,7 +68,7 @@ def test_the_services_of_a_running_ledger_are_no_superusers_and_do_their_work(
                    FROM pg_auth_members WHERE member::regrole::text ~ '^ledger_(com|pro.*s$|seals)'
                    GROUP BY 1"""
             ).fetchall()
-    assert set(sessions) == {(f"ledger_{name}", False) for name in SERVICES}
+    assert set(sessions) == {(f"ledger_{name}", False) for name in registry.names()}
     assert dict(memberships) == {
         "ledger_commands": ["ledger_writer"],
         "ledger_projections": ["ledger_projector"],
@@ -85,22 +86,20 @@ def test_an_owner_who_is_no_superuser_can_migrate_and_work_as_every_role(
     assert migrate_all(boss)
     assert migrate_all(boss) == []
     assert rebuild(roles.at_terminal(boss), balances.PROJECTION, Limits(100, 100)).equal
-    with Ledger(roles.as_service(boss, "commands")) as ledger:
+    with Ledger(roles.as_role(boss, roles.WRITER, "a test")) as ledger:
         assert ledger.execute([open_an_account(uuid4())])[0].status == "ACCEPTED"
-    with running(roles.as_service(boss, "projections"), [accounts.PROJECTION]):
+    with running(roles.as_role(boss, roles.PROJECTOR, "a test"), [accounts.PROJECTION]):
         caught_up(boss, "accounts")
     with psycopg.connect(roles.stepping_down(boss)) as connection:
         assert len(connection.execute("SELECT FROM accounts").fetchall()) == 1
 
 
-@pytest.mark.parametrize(
-    ("service", "role"), [("commands", "ledger_writer"), ("projections", "ledger_projector")]
-)
-def test_a_superusers_login_serves_as_the_services_role(
-    database_url: str, service: str, role: str
-) -> None:
+@pytest.mark.parametrize("program", registry.names())
+def test_a_superusers_login_serves_as_the_programs_role(database_url: str, program: str) -> None:
+    role = registry.find(program).role
+    assert role is not None
     assert current_user(database_url)[1]
-    assert current_user(roles.as_service(database_url, service)) == (role, False)
+    assert current_user(roles.as_role(database_url, role, "a test")) == (role, False)
 
 
 def test_the_owner_of_the_log_serves_as_the_services_role(database_url: str) -> None:
@@ -108,13 +107,14 @@ def test_the_owner_of_the_log_serves_as_the_services_role(database_url: str) -> 
         name = current_user(owner)[0]
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute(f"ALTER TABLE event_store OWNER TO {name}".encode())
-            assert current_user(roles.as_service(owner, "commands")) == ("ledger_writer", False)
+            served = roles.as_role(owner, roles.WRITER, "a test")
+            assert current_user(served) == ("ledger_writer", False)
             connection.execute("ALTER TABLE event_store OWNER TO CURRENT_USER")
 
 
 def test_a_login_with_the_services_role_is_used_as_it_is(database_url: str) -> None:
     with login_of(database_url, "ledger_projector") as login:
-        assert roles.as_service(login, "projections") == confined(login)
+        assert roles.as_role(login, roles.PROJECTOR, "a test") == confined(login)
 
 
 async def test_a_login_without_the_services_role_is_refused_with_the_remedy(

@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from ledger.eventstore.reader import RecordedEvent
-from ledger.operate import readiness
+from ledger.operate.database import connect
+from ledger.operate.settings import Settings
+from ledger.programs.registry import Places, find
 from ledger.subscriptions import checkpoint, lease
-from ledger.subscriptions.connection import connect
 from ledger.subscriptions.lease import LeaseOptions
 from ledger.subscriptions.subscription import Handle, Subscription
 from projections.engine import pause, status
@@ -159,7 +160,8 @@ def test_operators_see_it_beside_the_read_models_and_know_its_service(log: Log) 
             "UPDATE event_projections SET status = 'RUNNING', owner = 'somebody' "
             "WHERE projection_name <> 'alerts'"
         )
-    assert readiness.projections(log.database_url), "read models are kept, whoever else is not"
+    places = Places(Settings(), log.database_url)
+    assert find("projections").ready(places), "read models are kept, whoever else is not"
 
 
 def test_what_cannot_be_handled_is_said_and_tried_again_whole(log: Log) -> None:

@@ -1,7 +1,7 @@
 """Events of the log, by whatever an auditor can say of them.
 
     with reading(url) as connection:
-        for event in find(connection, EventFilter(account_id=A, event_types=("order.filled",))):
+        for event in find(connection, EventCriteria(account_id=A, event_types=("order.filled",))):
             ...
 
 Answers come in position order, oldest or newest first, and are streamed: memory holds a few
@@ -60,7 +60,7 @@ _cursor_numbers = count(1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class EventFilter:
+class EventCriteria:
     """Which events; all that is given must hold. Ranges include their beginning and exclude
     their end; positions are those of the caller's last page and excluded."""
 
@@ -104,7 +104,7 @@ class _Query:
 
 def find(
     connection: psycopg.Connection[Any],
-    events: EventFilter,
+    events: EventCriteria,
     *,
     newest_first: bool = False,
     limit: int | None = None,
@@ -126,7 +126,7 @@ def find(
 
 def plan(
     connection: psycopg.Connection[Any],
-    events: EventFilter,
+    events: EventCriteria,
     *,
     newest_first: bool = False,
     limit: int | None = None,
@@ -145,14 +145,14 @@ class _Part(NamedTuple):
     """The positions `after` < position < `before`. `astray`: what happened at another time than
     its place says."""
 
-    events: EventFilter
+    events: EventCriteria
     after: int | None
     before: int | None
     astray: bool
 
 
 def _parts(
-    connection: psycopg.Connection[Any], events: EventFilter, newest_first: bool
+    connection: psycopg.Connection[Any], events: EventCriteria, newest_first: bool
 ) -> list[_Part]:
     after, before = _positions(connection, events)
     if not events.in_time:
@@ -223,7 +223,7 @@ def _query(connection: psycopg.Connection[Any], part: _Part) -> _Query:
     return query
 
 
-def _of_whom(connection: psycopg.Connection[Any], events: EventFilter, query: _Query) -> None:
+def _of_whom(connection: psycopg.Connection[Any], events: EventCriteria, query: _Query) -> None:
     if events.stream_id is not None:
         query.add("stream_id = %(stream_id)s", stream_id=events.stream_id)
         query.order = "event_version"
@@ -245,7 +245,7 @@ def _of_whom(connection: psycopg.Connection[Any], events: EventFilter, query: _Q
         query.add("id = %(id)s", id=events.event_id)
 
 
-def _of_what(events: EventFilter, query: _Query) -> None:
+def _of_what(events: EventCriteria, query: _Query) -> None:
     if events.stream_type is not None:
         query.add("stream_type = %(stream_type)s", stream_type=events.stream_type)
         if events.stream_type in _UNCOMMON_STREAMS:
@@ -276,7 +276,7 @@ def _where(part: _Part, query: _Query) -> None:
 
 
 def _positions(
-    connection: psycopg.Connection[Any], events: EventFilter
+    connection: psycopg.Connection[Any], events: EventCriteria
 ) -> tuple[int | None, int | None]:
     """The positions that the range of positions and the times of recording leave between them."""
     after, before = events.after, events.before

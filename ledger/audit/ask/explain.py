@@ -16,19 +16,21 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from ledger.audit.ask.events import EventFilter, find
+from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, exact
-from ledger.nouns.accounts.events import AccountEvent, is_own_book
+from ledger.nouns.accounts.books import changes, running
+from ledger.nouns.accounts.events import AccountEvent, Posting, is_own_book
 
 if TYPE_CHECKING:
     from projections.questions.question import Question
     from projections.read_models.balances import Balance
 
 
-class NoBalance(LookupError):
+class NoBalance(LedgerError, LookupError):
     """There is nothing to explain."""
 
 
@@ -92,7 +94,7 @@ class Explanation:
 
     def lines(self, connection: psycopg.Connection[Any]) -> Iterator[Line]:
         """Every posting, in position order. Raises NoBalance at the end if there was none."""
-        events = EventFilter(stream_id=self.account_id, before=self.position + 1)
+        events = EventCriteria(stream_id=self.account_id, before=self.position + 1)
         for recorded in find(connection, events):
             event = recorded.decoded()
             if isinstance(event, AccountEvent):
@@ -107,27 +109,29 @@ class Explanation:
             )
 
     def _take(self, recorded: RecordedEvent, event: AccountEvent) -> list[Line]:
+        postings = [one for one in event.postings if self._is_asked(one.book, one.asset)]
+        holds = [one for one in event.holds if self._is_asked(one.sub_account, one.asset)]
+        before = {(book, self.asset): said.total for book, said in self.sub_accounts.items()}
         lines = []
-        for posting in event.postings:
-            if posting.asset == self.asset and self._is_asked(posting.book):
-                book = self.sub_accounts.setdefault(posting.book, SubAccount())
-                book.total += posting.amount
-                key = (posting.book, str(posting.reason))
-                self.by_reason[key] = self.by_reason.get(key, ZERO) + posting.amount
-                self.postings[key] += 1
-                lines.append(
-                    _line(recorded, event, posting.book, posting.amount, book.total, key[1])
-                )
-        for hold in event.holds:
-            if hold.asset == self.asset and self._is_asked(hold.sub_account):
-                self.sub_accounts.setdefault(hold.sub_account, SubAccount()).locked += hold.amount
-                held = (hold.sub_account, hold.order_id)
-                self.holds[held] = self.holds.get(held, ZERO) + hold.amount
-                if not self.holds[held]:
-                    del self.holds[held]
+        for posting, total in running(postings, before):
+            key = (posting.book, str(posting.reason))
+            self.by_reason[key] = self.by_reason.get(key, ZERO) + posting.amount
+            self.postings[key] += 1
+            lines.append(_line(recorded, event, posting, total))
+        for (book, _), change in changes(postings, holds).items():
+            sub_account = self.sub_accounts.setdefault(book, SubAccount())
+            sub_account.total += change.total
+            sub_account.locked += change.locked
+        for hold in holds:
+            held = (hold.sub_account, hold.order_id)
+            self.holds[held] = self.holds.get(held, ZERO) + hold.amount
+            if not self.holds[held]:
+                del self.holds[held]
         return lines
 
-    def _is_asked(self, book: str) -> bool:
+    def _is_asked(self, book: str, asset: str) -> bool:
+        if asset != self.asset:
+            return False
         return is_own_book(book) if self.sub_account is None else book == self.sub_account
 
 
@@ -159,14 +163,7 @@ def explain_balance(
     return found
 
 
-def _line(
-    recorded: RecordedEvent,
-    event: AccountEvent,
-    sub_account: str,
-    amount: Decimal,
-    total: Decimal,
-    reason: str,
-) -> Line:
+def _line(recorded: RecordedEvent, event: AccountEvent, posting: Posting, total: Decimal) -> Line:
     metadata = orjson.loads(recorded.metadata)
     return Line(
         position=recorded.position,
@@ -174,10 +171,10 @@ def _line(
         event_type=recorded.event_type,
         occurred_at=recorded.occurred_at,
         recorded_at=recorded.recorded_at,
-        sub_account=sub_account,
-        amount=amount,
+        sub_account=posting.book,
+        amount=posting.amount,
         sum=total,
-        reason=reason,
+        reason=str(posting.reason),
         order_id=getattr(event, "order_id", None),
         trade_id=getattr(event, "trade_id", None),
         caused_by=recorded.causation_id,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Step:
+class OrderStep:
     """An event of the order, or one of its account that changed what the order has locked; and
     the order after it. `leaves` is absent while a budget is being spent."""
 
@@ -62,7 +62,7 @@ class OrderExplanation:
 
     order_id: UUID
     position: int
-    steps: list[Step]
+    steps: list[OrderStep]
     differences: dict[str, tuple[str, str]]
 
     @property
@@ -130,7 +130,7 @@ def _read(
         return [RecordedEvent(*row) for row in cursor]
 
 
-def _steps(order_id: UUID, events: list[RecordedEvent]) -> list[Step]:
+def _steps(order_id: UUID, events: list[RecordedEvent]) -> list[OrderStep]:
     status, cum_qty, held = "", ZERO, ZERO
     leaves: Decimal | None = None
     held_asset: str | None = None
@@ -151,7 +151,7 @@ def _steps(order_id: UUID, events: list[RecordedEvent]) -> list[Step]:
             held_asset = changes[0].asset if changes else held_asset
         metadata = orjson.loads(recorded.metadata)
         steps.append(
-            Step(
+            OrderStep(
                 position=recorded.position,
                 event_id=recorded.id,
                 event_type=recorded.event_type,
@@ -181,7 +181,7 @@ def _leaves(event: OrderEvent, before: Decimal | None) -> Decimal | None:
     return event.quantity if isinstance(event, OrderTerms) else before
 
 
-def _differences(rows: "Sequence[Order]", steps: list[Step]) -> dict[str, tuple[str, str]]:
+def _differences(rows: "Sequence[Order]", steps: list[OrderStep]) -> dict[str, tuple[str, str]]:
     """What the log says and the row does not, by column."""
     last = steps[-1]
     of_order = max(step.position for step in steps if step.event_type.startswith("order."))

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import orjson
 from psycopg import sql
 
+from ledger.kernel.errors import LedgerError
+
 _FIELD = r"(?P<field>(?:data|metadata)(?:\.[A-Za-z_][A-Za-z0-9_]*)+)"
 _VALUE = r'(?P<value>"(?:[^"\\]|\\.)*"|-?[0-9]+(?:\.[0-9]+)?|true|false|null)'
 _CONDITION = re.compile(rf"\s*{_FIELD}\s*(?P<operator>==|!=|<=|>=|<|>)\s*{_VALUE}\s*")
@@ -34,7 +36,7 @@ _SQL_OPERATORS = {
 }
 
 
-class InvalidCondition(ValueError):
+class InvalidCondition(LedgerError, ValueError):
     """The text is not a condition."""
 
 

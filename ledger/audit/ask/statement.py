@@ -14,11 +14,13 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from ledger.audit.ask.events import EventFilter, find
+from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore.moments import Moment, position_at
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, exact
+from ledger.nouns.accounts.books import BookKey, running
 from ledger.nouns.accounts.events import AccountEvent, is_own_book
 
 if TYPE_CHECKING:
@@ -47,11 +49,11 @@ class Entry(NamedTuple):
     position: int
 
 
-class UnknownAccount(LookupError):
+class UnknownAccount(LedgerError, LookupError):
     """There is no account to state."""
 
 
-Totals = dict[tuple[str, str], Decimal]
+Totals = dict[BookKey, Decimal]
 """By sub-account and asset."""
 
 
@@ -91,7 +93,7 @@ class Statement:
     def movements(self, connection: psycopg.Connection[Any]) -> Iterator[Entry]:
         for book in self.books:
             self.reached[book] = self.opening.get(book, ZERO)
-        events = EventFilter(stream_id=self.account_id, after=self.after, before=self.up_to + 1)
+        events = EventCriteria(stream_id=self.account_id, after=self.after, before=self.up_to + 1)
         for recorded in find(connection, events):
             event = recorded.decoded()
             if isinstance(event, AccountEvent):
@@ -100,19 +102,17 @@ class Statement:
     def _moved(self, recorded: RecordedEvent, event: AccountEvent) -> list[Entry]:
         entries = []
         sender = orjson.loads(recorded.metadata).get("sender")
-        for posting in event.postings:
-            if not is_own_book(posting.book):
-                continue
-            book = (posting.book, posting.asset)
-            with exact():
-                self.reached[book] = self.reached.get(book, ZERO) + posting.amount
+        own = [posting for posting in event.postings if is_own_book(posting.book)]
+        with exact():
+            moved = list(running(own, self.reached))
+        for posting, balance in moved:
             entries.append(
                 Entry(
                     kind=MOVEMENT,
                     sub_account=posting.book,
                     asset=posting.asset,
                     amount=posting.amount,
-                    balance=self.reached[book],
+                    balance=balance,
                     reason=str(posting.reason),
                     recorded_at=recorded.recorded_at,
                     occurred_at=recorded.occurred_at,

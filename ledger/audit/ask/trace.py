@@ -22,6 +22,7 @@ import psycopg
 
 from ledger.audit.ask.trace_check import differences
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import shown
 from ledger.nouns.accounts.events import AccountEvent
 
@@ -29,7 +30,7 @@ MAX_COMMANDS = 1_000
 """Commands in one trace: more than anybody reads, and a few seconds of work."""
 
 
-class UnknownId(LookupError):
+class UnknownId(LedgerError, LookupError):
     """Nothing has this id."""
 
 

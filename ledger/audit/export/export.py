@@ -6,7 +6,7 @@
 
 The manifest has every seal whose block the range touches. A block that the range only touches is
 completed by the leaf hashes of its other events, so that its root can be made again from the file
-(verify_export.py). The manifest is written last: a directory without one is not a whole export.
+(verify.py). The manifest is written last: a directory without one is not a whole export.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,11 +20,11 @@ from typing import Any, cast
 import orjson
 import psycopg
 
-from ledger.audit.ask.printed_events import rows
 from ledger.audit.export import beancount
 from ledger.audit.export.files import WRITERS, CannotExport, Format, Values, read_jsonl
 from ledger.audit.prove import seals
 from ledger.audit.prove.canonical import values
+from ledger.audit.prove.printed_events import rows
 from ledger.eventstore import reader
 from ledger.kernel import money
 

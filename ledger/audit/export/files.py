@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from ledger.audit.prove.canonical import COLUMNS, jcs
 from ledger.kernel import strict_json
+from ledger.kernel.errors import LedgerError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -29,7 +30,7 @@ _TIMES = ("occurred_at", "recorded_at")
 _INTEGERS = ("position", "event_version")
 
 
-class CannotExport(Exception):
+class CannotExport(LedgerError):
     """The export cannot be written, or not read again."""
 
 

@@ -7,7 +7,7 @@
     books    a Beancount file is made again from the events and compared
 
 What was exported before it was sealed is held by the file's hash only, and counted as not sealed.
-The export is somebody else's: it is read with care (received.py), and nothing is written into it.
+The export is somebody else's: it is read with care (reader.py), and nothing is written into it.
 """
 
 import csv
@@ -24,10 +24,10 @@ import orjson
 from ledger.audit.export import beancount
 from ledger.audit.export.export import BEANCOUNT_FILE, FORMAT, MANIFEST
 from ledger.audit.export.files import READERS, CannotExport, read_jsonl
-from ledger.audit.export.received import UnreadableExport, opened, size_and_digest
+from ledger.audit.export.reader import UnreadableExport, opened, size_and_digest
 from ledger.audit.prove import kept_heads
 from ledger.audit.prove.canonical import jcs
-from ledger.audit.prove.kept_heads import Comparison
+from ledger.audit.prove.kept_heads import HeadComparison
 from ledger.audit.prove.merkle import root
 from ledger.audit.prove.seal_chain import ChainCheck
 from ledger.audit.prove.seals import Seal, Unsealed, from_document
@@ -175,7 +175,7 @@ def _presumed_before(sealed: list[Seal]) -> Seal | None:
     )
 
 
-def _held_outside(manifest: _Manifest, sealed: list[Seal], kept: Iterable[Seal]) -> Comparison:
+def _held_outside(manifest: _Manifest, sealed: list[Seal], kept: Iterable[Seal]) -> HeadComparison:
     """Of the heads that were kept, those of the export's range. Raises UnreadableExport if there is
     none: then nothing of them says anything about the export."""
     hashes = {seal.number: seal.hash for seal in sealed}

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from ledger.audit.ask.printed_events import rows
 from ledger.audit.prove.canonical import Row, leaf_hash
 from ledger.audit.prove.merkle import root
+from ledger.audit.prove.printed_events import rows
 from ledger.audit.prove.seals import split_leaves
 
 MOST_DIFFERENCES = 1_000

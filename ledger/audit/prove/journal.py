@@ -16,6 +16,7 @@ import psycopg
 
 from ledger.audit.prove.canonical import jcs
 from ledger.audit.prove.merkle import root
+from ledger.kernel.errors import LedgerError
 
 MOST_ENTRIES = 10_000
 """Entries under one seal. There are fewer, one for each batch of commands, unless the sealer was
@@ -24,7 +25,7 @@ FETCH_ENTRIES = 200
 """Entries fetched at once: each has as many digests as its batch had commands."""
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """A row of record_journal. `recorded_at` is in seconds since 1970, as PostgreSQL prints it."""
 
     number: int
@@ -40,7 +41,7 @@ class Entry(NamedTuple):
         return sha256(b"\x00" + jcs(self._asdict() | {"digests": digests})).digest()
 
 
-class Block(NamedTuple):
+class JournalBlock(NamedTuple):
     """The entries that a seal stands for: up to which, and the root over them."""
 
     last: int
@@ -54,7 +55,7 @@ class Waiting(NamedTuple):
     seconds: float
 
 
-class MissingEntry(Exception):
+class MissingEntry(LedgerError):
     """There is no entry with the number `missing`, though there are, or were, later ones."""
 
     def __init__(self, missing: int) -> None:
@@ -72,13 +73,13 @@ _WAITING = """
     FROM public.record_journal"""
 
 
-def entries(connection: psycopg.Connection[Any], after: int, last: int) -> Iterator[Entry]:
+def entries(connection: psycopg.Connection[Any], after: int, last: int) -> Iterator[JournalEntry]:
     """The entries after a number up to another, in order. Inside a transaction of the caller."""
     with connection.cursor(name=f"journal_{time.monotonic_ns()}") as cursor:
         cursor.itersize = FETCH_ENTRIES
         cursor.execute(_ENTRIES, [after, last])
         for row in cursor:
-            yield Entry(*row)
+            yield JournalEntry(*row)
 
 
 def waiting(connection: psycopg.Connection[Any], sealed: int) -> Waiting:
@@ -88,7 +89,7 @@ def waiting(connection: psycopg.Connection[Any], sealed: int) -> Waiting:
     return Waiting(int(row[0]), max(float(row[1]), 0.0))
 
 
-def next_block(connection: psycopg.Connection[Any], sealed: int) -> Block:
+def next_block(connection: psycopg.Connection[Any], sealed: int) -> JournalBlock:
     """The entries beyond those that are sealed, at most MOST_ENTRIES; the root of none is that of
     the empty tree. Raises MissingEntry. Inside a transaction of the caller."""
     entries_waiting = waiting(connection, sealed).entries
@@ -102,4 +103,4 @@ def next_block(connection: psycopg.Connection[Any], sealed: int) -> Block:
         leaves.append(entry.leaf_hash())
     if len(leaves) != last - sealed:
         raise MissingEntry(sealed + len(leaves) + 1)
-    return Block(last, root(leaves))
+    return JournalBlock(last, root(leaves))

@@ -11,7 +11,7 @@ from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.verdict import Finding
 
 
-class Comparison(NamedTuple):
+class HeadComparison(NamedTuple):
     """`newest` is the newest kept head that is one of the seals."""
 
     newest: Seal | None
@@ -20,7 +20,7 @@ class Comparison(NamedTuple):
 
 def compare(
     kept: Iterable[Seal], hash_of: Callable[[int], bytes | None], log_end: int
-) -> Comparison:
+) -> HeadComparison:
     """Compares heads, oldest first, with the seals; `hash_of` tells the hash of the one with a
     number. `log_end` is the last position of the log."""
     newest: Seal | None = None
@@ -31,9 +31,9 @@ def compare(
             continue
         agreed = newest.last_position if newest else 0
         if found is None and log_end < head.last_position:
-            return Comparison(newest, [_cut_off(head, max(log_end, agreed))])
-        return Comparison(newest, [_made_anew(head, agreed)])
-    return Comparison(newest, [])
+            return HeadComparison(newest, [_cut_off(head, max(log_end, agreed))])
+        return HeadComparison(newest, [_made_anew(head, agreed)])
+    return HeadComparison(newest, [])
 
 
 def _cut_off(head: Seal, reached: int) -> Finding:

@@ -19,10 +19,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from ledger.kernel.errors import LedgerError
+
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-class UnusableKey(Exception):
+class UnusableKey(LedgerError):
     """A key cannot be read, written or used."""
 
 

@@ -7,15 +7,16 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from ledger.audit.ask.printed_events import row_of
 from ledger.audit.prove import seals
 from ledger.audit.prove.canonical import leaf_hash, values
 from ledger.audit.prove.check_proof import FORMAT
 from ledger.audit.prove.merkle import path, root
+from ledger.audit.prove.printed_events import row_of
 from ledger.audit.prove.seals import Seal
+from ledger.kernel.errors import LedgerError
 
 
-class CannotProve(Exception):
+class CannotProve(LedgerError):
     """There is no proof of the event."""
 
 

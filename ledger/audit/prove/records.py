@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from ledger.audit.prove import journal, seals
-from ledger.audit.prove.journal import Entry
+from ledger.audit.prove.journal import JournalEntry
 from ledger.audit.prove.merkle import root
 from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.states import verify_states
@@ -176,7 +176,7 @@ def _entries(connection: psycopg.Connection[Any], blocks: list[Seal]) -> Iterato
         yield Finding(blocks[-1].last_position if blocks else 0, "removed", message)
 
 
-def _follow(expected: int, entry: Entry | None, rows: Iterator[Entry]) -> bool:
+def _follow(expected: int, entry: JournalEntry | None, rows: Iterator[JournalEntry]) -> bool:
     while entry is not None and entry.number == expected:
         entry, expected = next(rows, None), expected + 1
     return entry is None

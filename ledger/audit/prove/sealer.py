@@ -26,13 +26,14 @@ import psycopg
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.audit.ask.printed_events import rows
 from ledger.audit.prove import journal, seals
 from ledger.audit.prove.canonical import leaf_hash
 from ledger.audit.prove.keys import load_private
 from ledger.audit.prove.merkle import root
+from ledger.audit.prove.printed_events import rows
 from ledger.audit.prove.seals import Seal
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
 from ledger.subscriptions import checkpoint
 from ledger.subscriptions.checkpoint import Checkpoint, Fenced, NotInstalled
@@ -64,7 +65,7 @@ _INSERT = """
         %(reason)s, %(leaves)s)"""
 
 
-class CannotSeal(Exception):
+class CannotSeal(LedgerError):
     """The log or the seals are not as they were left."""
 
 
@@ -226,7 +227,7 @@ def head_to_go_on_from(connection: psycopg.Connection[Any], at: Checkpoint) -> S
     return before
 
 
-def _records(connection: psycopg.Connection[Any]) -> journal.Block:
+def _records(connection: psycopg.Connection[Any]) -> journal.JournalBlock:
     """The records beside the log that the next seal stands for. Raises CannotSeal."""
     try:
         return journal.next_block(connection, seals.journaled(connection))

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from ledger.audit.prove.canonical import jcs
 from ledger.audit.prove.merkle import HASH_BYTES
 from ledger.kernel import strict_json
+from ledger.kernel.errors import LedgerError
 
 FORMAT = "ledger-seal/1"
 PROJECTION = "seals"
@@ -114,7 +115,7 @@ class Unsealed(NamedTuple):
     seconds: float
 
 
-class UnreadableSeal(Exception):
+class UnreadableSeal(LedgerError):
     """A document is not a seal's."""
 
 

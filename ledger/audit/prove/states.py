@@ -14,7 +14,7 @@ import psycopg
 from ledger.audit.prove.verdict import Finding
 from ledger.eventstore import snapshots
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
-from ledger.eventstore.snapshots import Kept, Snapshot
+from ledger.eventstore.snapshots import AggregateSnapshot, KeptSnapshot
 from ledger.kernel.money import exact
 from ledger.nouns import AGGREGATES
 from ledger.write.aggregates import state_text
@@ -45,7 +45,7 @@ def verify_states(
     return checked, found
 
 
-def _differences(connection: psycopg.Connection[Any], kept: Kept) -> Iterator[Finding]:
+def _differences(connection: psycopg.Connection[Any], kept: KeptSnapshot) -> Iterator[Finding]:
     version, position, folded = 0, 0, None
     kind = next(kind for kind in AGGREGATES.values() if kind.topic == kept.snapshot.topic)
     name = f"the cached state of stream {kept.snapshot.stream_id} at version "
@@ -70,7 +70,9 @@ def _differences(connection: psycopg.Connection[Any], kept: Kept) -> Iterator[Fi
         yield Finding(position, "changed", message)
 
 
-def _events(connection: psycopg.Connection[Any], snapshot: Snapshot) -> Iterator[RecordedEvent]:
+def _events(
+    connection: psycopg.Connection[Any], snapshot: AggregateSnapshot
+) -> Iterator[RecordedEvent]:
     with connection.cursor(name=f"state_{snapshot.stream_id.hex}") as cursor:
         cursor.itersize = FETCH_EVENTS
         cursor.execute(_EVENTS, [snapshot.stream_id, snapshot.event_version], binary=True)

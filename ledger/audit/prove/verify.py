@@ -26,13 +26,15 @@ from psycopg.pq import TransactionStatus
 
 from ledger.audit.prove import kept_heads, seals, tampering
 from ledger.audit.prove.blocks import BlocksCheck, Difference, check_blocks
-from ledger.audit.prove.kept_heads import Comparison
+from ledger.audit.prove.kept_heads import HeadComparison
 from ledger.audit.prove.records import verify_records
 from ledger.audit.prove.seal_chain import ChainCheck
 from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding, Verdict
 from ledger.eventstore import reader
+from ledger.eventstore.session import of_one_moment
+from ledger.operate.database import connect
 from ledger.subscriptions import checkpoint
 
 SEALS_AT_ONCE = 32
@@ -212,7 +214,7 @@ def _blocks(
 
 def _held_outside(
     connection: psycopg.Connection[Any], kept: Iterable[Seal], log_end: int
-) -> Comparison:
+) -> HeadComparison:
     def hash_of(number: int) -> bytes | None:
         seal = seals.numbered(connection, number)
         return seal.hash if seal else None
@@ -271,9 +273,8 @@ _of_this_process: psycopg.Connection[Any] | None = None
 
 @contextmanager
 def _at_one_moment(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(database_url, application_name="ledger verify") as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
+    with connect(database_url, "verify") as connection:
+        of_one_moment(connection)
         yield connection
 
 
@@ -294,9 +295,8 @@ def _pool(database_url: str, snapshot: str, processes: int) -> Iterator[ProcessP
 
 def _join_snapshot(database_url: str, snapshot: str) -> None:
     global _of_this_process
-    connection = psycopg.connect(database_url, application_name="ledger verify")
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
+    connection = connect(database_url, "verify")
+    of_one_moment(connection)
     connection.execute(b"SET TRANSACTION SNAPSHOT '" + snapshot.encode() + b"'")
     _of_this_process = connection
 

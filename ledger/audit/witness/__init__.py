@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 import structlog
 
 from ledger.audit.prove.seals import Seal, UnreadableSeal, from_document, signature_holds
+from ledger.kernel.errors import LedgerError
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +33,7 @@ class Seen(NamedTuple):
     contradiction: str | None = None
 
 
-class Kept(NamedTuple):
+class KeptHead(NamedTuple):
     """The newest head that a target has, and its place in the source."""
 
     seal: Seal
@@ -42,7 +43,7 @@ class Kept(NamedTuple):
 class Target(Protocol):
     """Where heads are kept."""
 
-    def newest(self) -> Kept | None: ...
+    def newest(self) -> KeptHead | None: ...
 
     def heads(self) -> Iterator[Seal]:
         """All that is kept, oldest first."""
@@ -56,7 +57,7 @@ class Target(Protocol):
         """Keeps what does not fit beside what is kept, once."""
 
 
-class Contradiction(Exception):
+class Contradiction(LedgerError):
     """A head does not go on from those that are kept."""
 
 

@@ -20,25 +20,24 @@ from nats.js import JetStreamContext
 
 from ledger.audit.prove import seals
 from ledger.audit.prove.seals import Seal
-from ledger.audit.witness import Kept, Seen
+from ledger.audit.witness import KeptHead, Seen
 from ledger.bus import connection as bus
 from ledger.bus.seal_stream import SEALS_STREAM, kept_at, seals_of
 from ledger.bus.security import BusSecurity
 from ledger.operate import roles
+from ledger.operate.database import connect
 from ledger.operate.settings import Settings
 
 LOOK_SECONDS = 1.0
 """Pause between two looks: a head is old after ten seconds at the earliest."""
 ONCE_TIMEOUT_SECONDS = 15.0
 """Whoever wants what is there now is told after so long that the bus does not answer."""
-CONNECT_TIMEOUT_SECONDS = 5
-"""Long enough for a busy server; a source that is away is tried again."""
 
 _log = structlog.get_logger(__name__)
 
 
 def from_bus(
-    url: str, settings: Settings, newest: Kept | None, stop: threading.Event, *, once: bool
+    url: str, settings: Settings, newest: KeptHead | None, stop: threading.Event, *, once: bool
 ) -> Iterator[Seen | None]:
     """What the stream has from behind the newest head that is kept, and then what comes. With
     `once` only what is there now; raises an error of NATS or TimeoutError if it is away."""
@@ -116,7 +115,7 @@ def _tell_away(source: str, error: Exception, told: str) -> str:
 
 
 def from_database(
-    url: str, settings: Settings, newest: Kept | None, stop: threading.Event, *, once: bool
+    url: str, settings: Settings, newest: KeptHead | None, stop: threading.Event, *, once: bool
 ) -> Iterator[Seen | None]:
     """The newest seal of the database, whenever there is a further one. With `once` it raises
     psycopg.OperationalError if the database is away."""
@@ -124,12 +123,7 @@ def from_database(
     told = ""
     while not stop.is_set():
         try:
-            with psycopg.connect(
-                roles.stepping_down(url),
-                autocommit=True,
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                application_name="ledger witness",
-            ) as connection:
+            with connect(roles.stepping_down(url), "witness") as connection:
                 told = ""
                 while not stop.is_set():
                     seen = _newest_of(connection, last, settings)

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from ledger.audit.prove.seals import Seal, from_document
-from ledger.audit.witness import Kept, Seen
+from ledger.audit.witness import KeptHead, Seen
 from ledger.audit.witness.targets import (
     CannotKeep,
     contradiction_document,
@@ -37,7 +37,7 @@ class StreamTarget:
         self._security = security
         self._runner = asyncio.Runner()
         self._connection: Client | None = None
-        self._newest: Kept | None = None
+        self._newest: KeptHead | None = None
 
     def __enter__(self) -> "StreamTarget":
         try:
@@ -57,7 +57,7 @@ class StreamTarget:
             self._runner.run(self._connection.close())
         self._runner.close()
 
-    def newest(self) -> Kept | None:
+    def newest(self) -> KeptHead | None:
         return self._newest
 
     def numbered(self, number: int) -> Seal | None:
@@ -71,7 +71,7 @@ class StreamTarget:
 
     def keep(self, seal: Seal, sequence: int) -> None:
         self._publish(HEADS_SUBJECT, orjson.dumps(kept_document(seal, sequence)))
-        self._newest = Kept(seal, sequence)
+        self._newest = KeptHead(seal, sequence)
 
     def keep_contradiction(self, seen: Seen, message: str) -> None:
         document = orjson.dumps(contradiction_document(seen, message, self._newest))
@@ -89,7 +89,7 @@ class StreamTarget:
         )
         return await asyncio.wait_for(connecting, TARGET_TIMEOUT_SECONDS)
 
-    async def _prepare(self) -> Kept | None:
+    async def _prepare(self) -> KeptHead | None:
         stream = self._stream()
         try:
             await stream.stream_info(WITNESS_STREAM)

@@ -20,12 +20,13 @@ import orjson
 
 from ledger.audit.prove.heads import CONTRADICTIONS_FILE, GIT_FILE, HEADS_FILE, git, heads_in
 from ledger.audit.prove.seals import Seal, UnreadableSeal, from_document
-from ledger.audit.witness import Kept, Seen
+from ledger.audit.witness import KeptHead, Seen
+from ledger.kernel.errors import LedgerError
 
 _IDENTITY = ("-c", "user.name=ledger witness", "-c", "user.email=witness@localhost")
 
 
-class CannotKeep(Exception):
+class CannotKeep(LedgerError):
     """Heads cannot be kept there."""
 
 
@@ -35,7 +36,7 @@ class DirectoryTarget:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._file: IO[bytes] | None = None
-        self._newest: Kept | None = None
+        self._newest: KeptHead | None = None
 
     def __enter__(self) -> "DirectoryTarget":
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -49,7 +50,7 @@ class DirectoryTarget:
         assert self._file is not None
         self._file.close()
 
-    def newest(self) -> Kept | None:
+    def newest(self) -> KeptHead | None:
         return self._newest
 
     def heads(self) -> Iterator[Seal]:
@@ -62,13 +63,13 @@ class DirectoryTarget:
         assert self._file is not None
         self._file.write(orjson.dumps(kept_document(seal, sequence)) + b"\n")
         _sync(self._file)
-        self._newest = Kept(seal, sequence)
+        self._newest = KeptHead(seal, sequence)
 
     def keep_contradiction(self, seen: Seen, message: str) -> None:
         _append_once(self._directory / CONTRADICTIONS_FILE, seen, message, self._newest)
         _sync_directory(self._directory)
 
-    def _last_whole_line(self) -> Kept | None:
+    def _last_whole_line(self) -> KeptHead | None:
         """The newest head; a line that was cut off while it was written is taken away."""
         assert self._file is not None
         self._file.seek(0)
@@ -86,7 +87,7 @@ class GitTarget:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock: IO[bytes] | None = None
-        self._newest: Kept | None = None
+        self._newest: KeptHead | None = None
 
     def __enter__(self) -> "GitTarget":
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,7 @@ class GitTarget:
         assert self._lock is not None
         self._lock.close()
 
-    def newest(self) -> Kept | None:
+    def newest(self) -> KeptHead | None:
         return self._newest
 
     def heads(self) -> Iterator[Seal]:
@@ -117,7 +118,7 @@ class GitTarget:
         )
         (self._directory / GIT_FILE).write_bytes(document)
         self._commit(GIT_FILE, f"Seal {seal.number} up to position {seal.last_position}")
-        self._newest = Kept(seal, sequence)
+        self._newest = KeptHead(seal, sequence)
 
     def keep_contradiction(self, seen: Seen, message: str) -> None:
         if _append_once(self._directory / CONTRADICTIONS_FILE, seen, message, self._newest):
@@ -135,16 +136,16 @@ def kept_document(seal: Seal, sequence: int) -> dict[str, Any]:
     return seal.document() | {"kept_at": kept_at, "sequence": sequence}
 
 
-def read_kept(document: bytes) -> Kept:
+def read_kept(document: bytes) -> KeptHead:
     """The head of what was kept. Raises UnreadableSeal."""
     seal = from_document(document)
     sequence = orjson.loads(document).get("sequence", 0)
     if not isinstance(sequence, int):
         raise UnreadableSeal(f"seal {seal.number} was kept with sequence {sequence!r}: no number")
-    return Kept(seal, sequence)
+    return KeptHead(seal, sequence)
 
 
-def contradiction_document(seen: Seen, message: str, newest: Kept | None) -> dict[str, Any]:
+def contradiction_document(seen: Seen, message: str, newest: KeptHead | None) -> dict[str, Any]:
     """What does not fit, beside the newest head that is kept."""
     return {
         "contradiction": message,
@@ -154,7 +155,7 @@ def contradiction_document(seen: Seen, message: str, newest: Kept | None) -> dic
     }
 
 
-def _append_once(path: Path, seen: Seen, message: str, newest: Kept | None) -> bool:
+def _append_once(path: Path, seen: Seen, message: str, newest: KeptHead | None) -> bool:
     line = orjson.dumps(contradiction_document(seen, message, newest)) + b"\n"
     with path.open("a+b") as file:
         file.seek(0)

@@ -10,14 +10,14 @@ import typer
 from ledger.cli.audit import (
     commands,
     events,
-    explaining,
-    exporting,
-    proving,
-    sealing,
+    explain,
+    export,
+    proof,
+    seal,
     statement,
-    tracing,
-    verifying,
-    witnessing,
+    trace,
+    verify,
+    witness,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Ask history, and prove that nobody altered it.")
@@ -25,14 +25,14 @@ app = typer.Typer(no_args_is_help=True, help="Ask history, and prove that nobody
 _COMMANDS: tuple[ModuleType, ...] = (
     events,
     commands,
-    tracing,
-    explaining,
+    trace,
+    explain,
     statement,
-    verifying,
-    sealing,
-    witnessing,
-    proving,
-    exporting,
+    verify,
+    seal,
+    witness,
+    proof,
+    export,
 )
 """Modules with a `register(app)`, in the order of the help."""
 

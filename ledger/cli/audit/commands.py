@@ -18,7 +18,7 @@ _SHOWN = (
 """The columns of the table for people, as far as there is room. The other formats have all."""
 
 
-class Status(StrEnum):
+class OutcomeStatus(StrEnum):
     ACCEPTED = "ACCEPTED"
     REJECTED = "REJECTED"
     FAILED = "FAILED"
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def commands(
     status: Annotated[
-        Status | None, typer.Option(case_sensitive=False, help="What became of it.")
+        OutcomeStatus | None, typer.Option(case_sensitive=False, help="What became of it.")
     ] = None,
     code: Annotated[str | None, typer.Option(help="Like INSUFFICIENT_FUNDS.")] = None,
     command_type: Annotated[str | None, typer.Option("--type", help="Like SubmitOrder.")] = None,

@@ -13,7 +13,7 @@ from ledger.kernel import strict_json
 from ledger.operate import terminal
 
 if TYPE_CHECKING:
-    from ledger.audit.ask.events import EventFilter
+    from ledger.audit.ask.events import EventCriteria
     from ledger.eventstore.reader import RecordedEvent
 
 _SHOWN = ("position", "recorded_at", "event_type", "stream_id", "event_version", "event_data")
@@ -62,11 +62,11 @@ def events(
     """Events that fit all that is given, in position order. The next page is the same with
     --after (or, newest first, --before) and the last position of this one."""
     from ledger.audit.ask import payload
-    from ledger.audit.ask.events import EventFilter
+    from ledger.audit.ask.events import EventCriteria
     from ledger.eventstore.moments import InvalidMoment, time_of
 
     try:
-        wanted = EventFilter(
+        wanted = EventCriteria(
             stream_id=stream,
             stream_type=aggregate,
             event_types=tuple(event_type or ()),
@@ -96,7 +96,7 @@ def events(
 
 
 def _print(
-    wanted: "EventFilter",
+    wanted: "EventCriteria",
     newest: bool,
     limit: int | None,
     form: Format,
@@ -159,7 +159,7 @@ def _has_nul(value: Any) -> bool:
     return isinstance(value, str) and "\x00" in value
 
 
-def _check_types(wanted: "EventFilter") -> None:
+def _check_types(wanted: "EventCriteria") -> None:
     """A misspelt type would find nothing, and look like an answer."""
     from ledger.nouns import EVENTS
 

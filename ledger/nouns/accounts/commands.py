@@ -4,17 +4,19 @@ Unless it says that it is a fact, a command is a request, which may be rejected.
 """
 
 from typing import ClassVar
-from uuid import UUID
 
 from ledger.kernel.command import AccountCommandData, CommandKind
 from ledger.kernel.fields import (
     Amount,
     Asset,
+    Choice,
     Exchange,
+    Id,
     PositiveAmount,
     SubAccount,
     Text,
-    Time,
+    TimeOrNone,
+    default,
 )
 from ledger.nouns.accounts.events import MAIN, AccountType, Environment
 
@@ -22,12 +24,12 @@ from ledger.nouns.accounts.events import MAIN, AccountType, Environment
 class OpenAccount(AccountCommandData):
     command_class = "admin"
 
-    account_id: UUID
-    user_id: UUID
+    account_id: Id
+    user_id: Id
     exchange: Exchange
     name: Text
-    account_type: AccountType
-    environment: Environment
+    account_type: Choice[AccountType]
+    environment: Choice[Environment]
     base_currency: Asset
 
 
@@ -41,7 +43,7 @@ class Deposit(AccountCommandData):
     amount: PositiveAmount
     reference: Text | None = None
     sub_account: SubAccount = MAIN
-    occurred_at: Time | None = None
+    occurred_at: TimeOrNone = default(None)
 
 
 class Withdraw(AccountCommandData):
@@ -73,7 +75,7 @@ class AdjustBalance(AccountCommandData):
     reason: Text
     actor: Text
     sub_account: SubAccount = MAIN
-    occurred_at: Time | None = None
+    occurred_at: TimeOrNone = default(None)
 
 
 class SuspendAccount(AccountCommandData):

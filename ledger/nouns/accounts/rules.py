@@ -42,7 +42,7 @@ from ledger.nouns.accounts.events import (
 from ledger.nouns.accounts.rejections import AccountRejection
 from ledger.nouns.accounts.state import (
     AccountState,
-    Balance,
+    BookBalance,
     check_active,
     check_not_closed,
     overdraws,
@@ -115,7 +115,7 @@ def close(
     return (AccountClosed(reason=reason, actor=actor),)
 
 
-def _locked(balance: Balance) -> str:
+def _locked(balance: BookBalance) -> str:
     return f" ({shown(balance.locked)} locked for orders)" if balance.locked else ""
 
 

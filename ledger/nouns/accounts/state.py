@@ -10,6 +10,7 @@ from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.state import EvolvingState
+from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import (
     AccountClosed,
     AccountEvent,
@@ -25,7 +26,7 @@ from ledger.nouns.accounts.events import (
 from ledger.nouns.accounts.rejections import AccountRejection
 
 
-class Balance(msgspec.Struct, gc=False):
+class BookBalance(msgspec.Struct, gc=False):
     """Of one asset in one sub-account."""
 
     total: Decimal = ZERO
@@ -52,12 +53,12 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     exchange: str
     account_type: AccountType
     status: AccountStatus = AccountStatus.ACTIVE
-    balances: dict[str, dict[str, Balance]] = msgspec.field(default_factory=dict)
+    balances: dict[str, dict[str, BookBalance]] = msgspec.field(default_factory=dict)
     """By sub-account, then asset."""
     holds: dict[UUID, Hold] = msgspec.field(default_factory=dict)
     """By order, of orders that hold something."""
 
-    def balance(self, sub_account: str, asset: str) -> Balance:
+    def balance(self, sub_account: str, asset: str) -> BookBalance:
         """A balance to read. Nothing was ever there: zero."""
         return self.balances.get(sub_account, _NOTHING).get(asset, _ZERO_BALANCE)
 
@@ -66,8 +67,8 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
         return ZERO if hold is None else hold.amount
 
 
-_NOTHING: dict[str, Balance] = {}
-_ZERO_BALANCE = Balance()
+_NOTHING: dict[str, BookBalance] = {}
+_ZERO_BALANCE = BookBalance()
 
 
 def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> AccountState:
@@ -83,12 +84,13 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
         raise TypeError(
             f"{type(event).__name__} is not how the account {stream_id} can begin or go on"
         )
-    for posting in event.postings:
-        if is_own_book(posting.book):
-            _own_balance(state, posting.book, posting.asset).total += posting.amount
-    for change in event.holds:
-        _own_balance(state, change.sub_account, change.asset).locked += change.amount
-        _change_hold(state, change)
+    for (book, asset), change in changes(event.postings, event.holds).items():
+        if is_own_book(book):
+            balance = _own_balance(state, book, asset)
+            balance.total += change.total
+            balance.locked += change.locked
+    for hold in event.holds:
+        _change_hold(state, hold)
     match event:
         case AccountSuspended():
             state.status = AccountStatus.SUSPENDED
@@ -101,14 +103,14 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
     return state
 
 
-def _own_balance(state: AccountState, sub_account: str, asset: str) -> Balance:
+def _own_balance(state: AccountState, sub_account: str, asset: str) -> BookBalance:
     """A balance to change."""
     assets = state.balances.get(sub_account)
     if assets is None:
         assets = state.balances[sub_account] = {}
     balance = assets.get(asset)
     if balance is None:
-        balance = assets[asset] = Balance()
+        balance = assets[asset] = BookBalance()
     return balance
 
 
@@ -129,15 +131,11 @@ def overdraws(
     CASH account can be overdrawn."""
     if state.account_type is not AccountType.CASH:
         return False
-    changes: dict[tuple[str, str], Decimal] = {}
-    for posting in postings:
-        if is_own_book(posting.book):
-            key = (posting.book, posting.asset)
-            changes[key] = changes.get(key, ZERO) + posting.amount
-    for change in holds:
-        key = (change.sub_account, change.asset)
-        changes[key] = changes.get(key, ZERO) - change.amount
-    return any(state.balance(*key).available + change < 0 for key, change in changes.items())
+    return any(
+        state.balance(book, asset).available + change.available < 0
+        for (book, asset), change in changes(postings, holds).items()
+        if is_own_book(book)
+    )
 
 
 def check_active(state: AccountState) -> None:

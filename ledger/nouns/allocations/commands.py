@@ -6,7 +6,15 @@ from typing import Self
 from pydantic import StrictBool, model_validator
 
 from ledger.kernel.command import AccountCommandData
-from ledger.kernel.fields import Multiplier, Percent, StrategyId, Text
+from ledger.kernel.fields import (
+    Multiplier,
+    MultiplierOrNone,
+    Percent,
+    PercentOrNone,
+    StrategyId,
+    Text,
+    default,
+)
 from ledger.nouns.accounts.events import EXTERNAL, MAIN
 
 
@@ -24,15 +32,15 @@ class AllocationCommandData(AccountCommandData):
 
 class AssignStrategy(AllocationCommandData):
     allocation_percent: Percent
-    risk_multiplier: Multiplier = Decimal(1)
+    risk_multiplier: Multiplier = default(Decimal(1))
     auto_rebalance: StrictBool = False
 
 
 class ChangeAllocation(AllocationCommandData):
     """What is absent stays as it is."""
 
-    allocation_percent: Percent | None = None
-    risk_multiplier: Multiplier | None = None
+    allocation_percent: PercentOrNone = default(None)
+    risk_multiplier: MultiplierOrNone = default(None)
     auto_rebalance: StrictBool | None = None
 
 

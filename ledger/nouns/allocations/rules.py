@@ -24,7 +24,7 @@ from ledger.nouns.allocations.events import (
     StrategyDeactivated,
 )
 from ledger.nouns.allocations.rejections import AllocationRejection
-from ledger.nouns.allocations.state import AllocationState, Assignment
+from ledger.nouns.allocations.state import AllocationState, AssignmentTerms
 
 REBALANCE_PLACES = 8
 """Decimal places of the amounts that a rebalance moves: one satoshi, which every venue takes.
@@ -109,14 +109,14 @@ def deactivate(
     return (StrategyDeactivated(account_id=account_id, strategy_id=strategy_id, reason=reason),)
 
 
-def _active(state: AllocationState | None, strategy_id: str) -> Assignment | None:
+def _active(state: AllocationState | None, strategy_id: str) -> AssignmentTerms | None:
     assignment = None if state is None else state.strategies.get(strategy_id)
     return assignment if assignment is not None and assignment.active else None
 
 
 def _check_assigned(
     state: AllocationState | None, account_id: UUID, strategy_id: str
-) -> Assignment:
+) -> AssignmentTerms:
     assignment = _active(state, strategy_id)
     if assignment is None:
         raise Rejection(
@@ -232,7 +232,7 @@ def _moves(
                 yield MAIN, strategy_id, asset, amount
 
 
-def _share(assignment: Assignment, whole: Decimal) -> Decimal:
+def _share(assignment: AssignmentTerms, whole: Decimal) -> Decimal:
     if not assignment.active or whole <= 0:
         return ZERO
     return round_down(whole * assignment.allocation_percent.scaleb(-2), REBALANCE_PLACES)

@@ -27,7 +27,7 @@ def stream_id(account_id: UUID) -> UUID:
     return uuid5(_NAMESPACE, str(account_id))
 
 
-class Assignment(msgspec.Struct, gc=False):
+class AssignmentTerms(msgspec.Struct, gc=False):
     allocation_percent: Decimal
     risk_multiplier: Decimal
     auto_rebalance: bool
@@ -38,7 +38,7 @@ class AllocationState(EvolvingState, gc=False, kw_only=True):
     """What decisions about an account's allocations need to know."""
 
     account_id: UUID
-    strategies: dict[str, Assignment] = msgspec.field(default_factory=dict)
+    strategies: dict[str, AssignmentTerms] = msgspec.field(default_factory=dict)
     """Every strategy ever assigned."""
 
 
@@ -50,7 +50,7 @@ def evolve(state: AllocationState | None, event: Event, stream_id: UUID) -> Allo
         state = AllocationState(account_id=event.account_id)
     match event:
         case StrategyAssigned() | AllocationChanged():
-            state.strategies[event.strategy_id] = Assignment(
+            state.strategies[event.strategy_id] = AssignmentTerms(
                 event.allocation_percent, event.risk_multiplier, event.auto_rebalance
             )
         case StrategyDeactivated():

@@ -1,7 +1,14 @@
 """Instruments: the data of their commands."""
 
 from ledger.kernel.command import CommandData
-from ledger.kernel.fields import Asset, Instrument, PositiveAmount, Text
+from ledger.kernel.fields import (
+    Asset,
+    Instrument,
+    PositiveAmount,
+    PositiveAmountOrNone,
+    Text,
+    default,
+)
 
 
 class InstrumentCommandData(CommandData):
@@ -17,17 +24,17 @@ class ListInstrument(InstrumentCommandData):
     quote_asset: Asset
     tick_size: PositiveAmount
     step_size: PositiveAmount
-    min_quantity: PositiveAmount | None = None
-    max_quantity: PositiveAmount | None = None
+    min_quantity: PositiveAmountOrNone = default(None)
+    max_quantity: PositiveAmountOrNone = default(None)
 
 
 class UpdateInstrument(InstrumentCommandData):
     """What is absent stays as it is."""
 
-    tick_size: PositiveAmount | None = None
-    step_size: PositiveAmount | None = None
-    min_quantity: PositiveAmount | None = None
-    max_quantity: PositiveAmount | None = None
+    tick_size: PositiveAmountOrNone = default(None)
+    step_size: PositiveAmountOrNone = default(None)
+    min_quantity: PositiveAmountOrNone = default(None)
+    max_quantity: PositiveAmountOrNone = default(None)
 
 
 class DelistInstrument(InstrumentCommandData):

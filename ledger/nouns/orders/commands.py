@@ -4,7 +4,6 @@ Requests may be rejected; facts report what happened at the venue and are always
 """
 
 from typing import ClassVar, Self
-from uuid import UUID
 
 from pydantic import StrictBool, model_validator
 
@@ -13,14 +12,19 @@ from ledger.kernel.command import AccountCommandData, CommandClass, CommandKind
 from ledger.kernel.fields import (
     MAX_FEE_RATE,
     Asset,
+    Choice,
+    ChoiceOrNone,
     Commission,
+    Id,
     Instrument,
     PositiveAmount,
+    PositiveAmountOrNone,
     Rate,
     StrategyId,
     Text,
-    Time,
+    TimeOrNone,
     VenueId,
+    default,
 )
 from ledger.nouns.orders.events import (
     LiquiditySide,
@@ -46,26 +50,26 @@ _NEED_STOP_PRICE = frozenset(
 class OrderCommandData(AccountCommandData):
     command_class: ClassVar[CommandClass] = "trade"
 
-    order_id: UUID
+    order_id: Id
 
 
 class SubmitOrder(OrderCommandData):
     """`price` on a MARKET order is the estimate that its hold is reckoned with."""
 
     instrument: Instrument
-    side: Side
-    order_type: OrderType
-    quantity: PositiveAmount | None = None
-    quote_quantity: PositiveAmount | None = None
-    price: PositiveAmount | None = None
-    stop_price: PositiveAmount | None = None
-    time_in_force: TimeInForce = TimeInForce.GTC
+    side: Choice[Side]
+    order_type: Choice[OrderType]
+    quantity: PositiveAmountOrNone = default(None)
+    quote_quantity: PositiveAmountOrNone = default(None)
+    price: PositiveAmountOrNone = default(None)
+    stop_price: PositiveAmountOrNone = default(None)
+    time_in_force: Choice[TimeInForce] = default(TimeInForce.GTC)
     post_only: StrictBool = False
     reduce_only: StrictBool = False
-    iceberg_qty: PositiveAmount | None = None
-    position_side: PositionSide | None = None
+    iceberg_qty: PositiveAmountOrNone = default(None)
+    position_side: ChoiceOrNone[PositionSide] = default(None)
     strategy_id: StrategyId | None = None
-    fee_rate: Rate = money.ZERO
+    fee_rate: Rate = default(money.ZERO)
     client_order_id: VenueId | None = None
 
     @model_validator(mode="after")
@@ -100,9 +104,9 @@ class RequestCancel(OrderCommandData):
 class RequestReplace(OrderCommandData):
     """What is absent stays as it is."""
 
-    quantity: PositiveAmount | None = None
-    price: PositiveAmount | None = None
-    stop_price: PositiveAmount | None = None
+    quantity: PositiveAmountOrNone = default(None)
+    price: PositiveAmountOrNone = default(None)
+    stop_price: PositiveAmountOrNone = default(None)
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -118,14 +122,14 @@ class OrderFactData(OrderCommandData):
     command_class = "report"
     kind: ClassVar[CommandKind] = CommandKind.FACT
 
-    occurred_at: Time | None = None
+    occurred_at: TimeOrNone = default(None)
     venue_order_id: VenueId | None = None
     client_order_id: VenueId | None = None
     instrument: Instrument | None = None
-    side: Side | None = None
-    order_type: OrderType | None = None
-    quantity: PositiveAmount | None = None
-    price: PositiveAmount | None = None
+    side: ChoiceOrNone[Side] = default(None)
+    order_type: ChoiceOrNone[OrderType] = default(None)
+    quantity: PositiveAmountOrNone = default(None)
+    price: PositiveAmountOrNone = default(None)
 
 
 class AcceptOrder(OrderFactData):
@@ -140,9 +144,9 @@ class RecordFill(OrderFactData):
     trade_id: VenueId
     last_qty: PositiveAmount
     last_px: PositiveAmount
-    commission: Commission = money.ZERO
+    commission: Commission = default(money.ZERO)
     commission_asset: Asset | None = None
-    liquidity_side: LiquiditySide | None = None
+    liquidity_side: ChoiceOrNone[LiquiditySide] = default(None)
 
     @model_validator(mode="after")
     def _commission_names_its_asset(self) -> Self:
@@ -167,7 +171,7 @@ class RejectCancel(OrderFactData):
 class ReplaceOrder(OrderFactData):
     """The terms now in force; what is absent stays as it is (or as the pending request asked)."""
 
-    stop_price: PositiveAmount | None = None
+    stop_price: PositiveAmountOrNone = default(None)
 
 
 class RejectReplace(OrderFactData):

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes
 
 RELEASE_TIMEOUT_SECONDS = 30.0
@@ -28,7 +29,7 @@ POLL_SECONDS = 0.05
 """Pause between two tries for a lock."""
 
 
-class DataDirectoryInUse(Exception):
+class DataDirectoryInUse(LedgerError):
     """Another process runs the service on the same data."""
 
 

@@ -3,8 +3,10 @@
 import importlib.metadata
 from pathlib import Path
 
+from ledger.kernel.errors import LedgerError
 
-class ProgramMissing(Exception):
+
+class ProgramMissing(LedgerError):
     """The package with an embedded server is not installed."""
 
 

@@ -18,13 +18,13 @@ import subprocess
 from pathlib import Path
 from uuid import uuid4
 
-from ledger.operate.processes import Account
+from ledger.operate.processes import SystemUser
 
 ROOT_DIRECTORY = Path("/var/lib/trading-ledger")
 """Traversable for every account, and kept over restarts of the machine."""
 
 
-def home(wanted: Path) -> tuple[Path, Account | None]:
+def home(wanted: Path) -> tuple[Path, SystemUser | None]:
     """The directory for the cluster and its socket, made if need be, and the account for the
     server: None is ours."""
     if os.geteuid() != 0:
@@ -45,7 +45,7 @@ def home(wanted: Path) -> tuple[Path, Account | None]:
     return _elsewhere(wanted, account), account
 
 
-def reachable(programs: Path, account: Account | None) -> Path:
+def reachable(programs: Path, account: SystemUser | None) -> Path:
     """The directory of PostgreSQL's programs, or of a copy that the account can reach."""
     if account is None or _can(account, "--version", programs / "initdb"):
         return programs
@@ -73,26 +73,26 @@ def reachable(programs: Path, account: Account | None) -> Path:
     return copy / programs.relative_to(package.parent)
 
 
-def make_private(directory: Path, account: Account | None) -> None:
+def make_private(directory: Path, account: SystemUser | None) -> None:
     """A directory that only the account (and root) can enter."""
     directory.mkdir(mode=0o700, exist_ok=True)
     if account is not None:
         os.chown(directory, account.uid, account.gid)
 
 
-def _account(cluster_home: Path) -> Account:
+def _account(cluster_home: Path) -> SystemUser:
     with contextlib.suppress(FileNotFoundError):
         owner = cluster_home.stat()
         if owner.st_uid != 0:
-            return Account(owner.st_uid, owner.st_gid)
+            return SystemUser(owner.st_uid, owner.st_gid)
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-            return Account(entry.pw_uid, entry.pw_gid)
-    return Account(65_534, 65_534)  # what `nobody` is where there is no list of accounts
+            return SystemUser(entry.pw_uid, entry.pw_gid)
+    return SystemUser(65_534, 65_534)  # what `nobody` is where there is no list of accounts
 
 
-def _can(account: Account, action: str, path: Path) -> bool:
+def _can(account: SystemUser, action: str, path: Path) -> bool:
     enter = ["/bin/sh", "-c", 'cd "$0"', str(path)]
     command = enter if action == "cd" else [str(path), action]
     try:
@@ -118,7 +118,7 @@ def _open_to_all(tree: Path) -> None:
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
-def _elsewhere(wanted: Path, account: Account) -> Path:
+def _elsewhere(wanted: Path, account: SystemUser) -> Path:
     _make_root_directory()
     _remove_abandoned()
     directory = ROOT_DIRECTORY / f"data-{uuid4().hex}"

@@ -3,7 +3,7 @@
     data_dir/postgresql/      the cluster and its socket; a link to elsewhere if need be
     data_dir/nats/            configuration and JetStream store
     data_dir/*.log            what the servers say
-    data_dir/services.json    who runs, for other commands in the directory (data_directory.py)
+    data_dir/services.json    who runs, for other commands in the directory (directory.py)
 
 PostgreSQL refuses to run as root, so for root it runs as `postgres` or `nobody`. Where that
 account cannot reach the programs or the data (a checkout under /root), they are put below
@@ -35,7 +35,9 @@ from uuid import uuid4
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import processes
+from ledger.operate.database import connect
 from ledger.operate.embedded import programs as embedded_programs
 from ledger.operate.embedded import root
 from ledger.operate.embedded.directory import (
@@ -83,7 +85,7 @@ _FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "25
 _STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(LedgerError):
     """An embedded service cannot be started."""
 
 
@@ -239,7 +241,7 @@ class EmbeddedPostgres(_Server):
 
     def _ready(self) -> bool:
         try:
-            with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            with connect(self._url("postgres"), "start") as connection:
                 databases = connection.execute("SELECT datname FROM pg_database").fetchall()
                 if ("ledger",) not in databases:
                     connection.execute("CREATE DATABASE ledger")

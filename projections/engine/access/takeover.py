@@ -12,11 +12,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.builds import generations
 from projections.engine.projection import Projection
 
 
-class ForeignCode(Exception):
+class ForeignCode(LedgerError):
     """What is in a read model and was not made by the ledger would run with its readers' rights."""
 
 

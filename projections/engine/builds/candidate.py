@@ -2,8 +2,9 @@
 
 Nobody else writes it, so it needs no fence: a row of projection_builders keeps two of them from
 working on the same projection. A build that is `kept` has a row in projection_generations
-(builds.py) which moves with its rows, and can be gone on with after any interruption; one that is
-not, a verification's, starts from empty tables at position 1 and is dropped by the next that comes.
+(catalogue.py) which moves with its rows, and can be gone on with after any interruption; one that
+is not, a verification's, starts from empty tables at position 1 and is dropped by the next that
+comes.
 """
 
 import gc
@@ -16,6 +17,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from ledger.subscriptions.checkpoint import NotInstalled
 from ledger.subscriptions.sessions import MINE
 from projections.engine.builds import catalogue, generations
@@ -50,13 +52,13 @@ _HOLDER = f"""
     WHERE builder.projection_name = %s AND {catalogue.SESSION_LIVES}"""
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(LedgerError):
     """Another rebuild or verification of the projection is under way."""
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a shadow is, and how fast. `phase`: one of builds.py, FOLDING first."""
+class BuildProgress:
+    """How far a shadow is, and how fast. `phase`: one of catalogue.py, FOLDING first."""
 
     projection_name: str
     position: int
@@ -76,7 +78,7 @@ class Limits:
     swap_patience_seconds: float = 60.0
 
 
-OnProgress: TypeAlias = Callable[[Progress], None]
+OnProgress: TypeAlias = Callable[[BuildProgress], None]
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Live:
     last_event_id: UUID | None
 
 
-def no_progress(progress: Progress) -> None:
+def no_progress(progress: BuildProgress) -> None:
     """For callers that show none."""
 
 
@@ -145,7 +147,7 @@ class Shadow:
         *,
         logged: bool,
         on_progress: OnProgress,
-        kept: catalogue.Kept | None = None,
+        kept: catalogue.KeptBuild | None = None,
         filled: tuple[int, int] | None = None,
     ) -> None:
         """`filled`: (position, events handled) of tables that are there and are not kept."""
@@ -237,7 +239,7 @@ class Shadow:
 
     def _show(self, phase: str) -> None:
         self._on_progress(
-            Progress(
+            BuildProgress(
                 self.projection.name, self.position, self._target, self._rate(self.position), phase
             )
         )

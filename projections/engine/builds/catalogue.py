@@ -19,6 +19,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
+from ledger.kernel.errors import LedgerError
 from ledger.subscriptions.sessions import lives
 from projections.engine.builds import generations, parts
 from projections.engine.projection import Projection
@@ -33,16 +34,16 @@ FOLDING, INDEXING, COMPARING, SWAPPING, COMPLETE = (
 )
 
 
-class BuildGone(Exception):
+class BuildGone(LedgerError):
     """The build was removed or moved on by somebody else."""
 
 
-class SchemaTaken(Exception):
+class SchemaTaken(LedgerError):
     """A build cannot have the schema that it was given."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptBuild:
     """A build, as its row says. `position` is what its rows contain; `reached` is how far it is
     where its parts (parts.py) are at several positions. `running`: a rebuild, verification or
     rollback of the projection is under way at this moment."""
@@ -101,9 +102,9 @@ _ADVANCE = """
 
 def listed(
     connection: psycopg.Connection[Any], name: str | None = None, purpose: str | None = None
-) -> list[Kept]:
+) -> list[KeptBuild]:
     """The builds there are: of one projection, for one purpose, or all."""
-    with connection.cursor(row_factory=class_row(Kept)) as cursor:
+    with connection.cursor(row_factory=class_row(KeptBuild)) as cursor:
         return cursor.execute(
             f"""SELECT {_COLUMNS} FROM projection_generations
                 WHERE (%(name)s::text IS NULL OR projection_name = %(name)s)
@@ -113,7 +114,9 @@ def listed(
         ).fetchall()
 
 
-def find(connection: psycopg.Connection[Any], projection: Projection, purpose: str) -> Kept | None:
+def find(
+    connection: psycopg.Connection[Any], projection: Projection, purpose: str
+) -> KeptBuild | None:
     """The projection's one build for this purpose, NEXT or PREVIOUS."""
     return next(iter(listed(connection, projection.name, purpose)), None)
 
@@ -126,7 +129,7 @@ def next_generation(connection: psycopg.Connection[Any], name: str, live: int) -
 
 def begin(
     connection: psycopg.Connection[Any], projection: Projection, generation: int, *, target: int
-) -> Kept:
+) -> KeptBuild:
     """Empty tables for the next generation. Nobody else may read them before it is live: only then
     they have its row-level security."""
     schema = generations.schema_of(projection.name, generation)
@@ -139,7 +142,7 @@ def begin(
 
 def begin_past(
     connection: psycopg.Connection[Any], projection: Projection, schema: str, target: int
-) -> Kept:
+) -> KeptBuild:
     """Empty tables for the read model as of position `target`. Several projections may share a
     schema. Raises SchemaTaken."""
     with connection.transaction():
@@ -180,7 +183,7 @@ def _insert(
     *,
     generation: int | None = None,
     target: int = 0,
-) -> Kept:
+) -> KeptBuild:
     parameters = {
         "name": projection.name,
         "schema": schema,
@@ -193,7 +196,7 @@ def _insert(
         "handled": 0,
         "target": target,
     }
-    with connection.cursor(row_factory=class_row(Kept)) as cursor:
+    with connection.cursor(row_factory=class_row(KeptBuild)) as cursor:
         row = cursor.execute(_INSERT, parameters).fetchone()
     assert row is not None
     return row
@@ -233,7 +236,7 @@ def keep_previous(
     )
 
 
-def forget(connection: psycopg.Connection[Any], kept: Kept) -> None:
+def forget(connection: psycopg.Connection[Any], kept: KeptBuild) -> None:
     """Removes the row, and only that: the build is live, or its tables are gone."""
     connection.execute(
         "DELETE FROM projection_generations WHERE projection_name = %s AND schema_name = %s",
@@ -243,14 +246,14 @@ def forget(connection: psycopg.Connection[Any], kept: Kept) -> None:
 
 def advance(
     connection: psycopg.Connection[Any],
-    kept: Kept,
+    kept: KeptBuild,
     *,
     to: int,
     handled: int,
     event_id: UUID | None,
     target: int,
     rate: float,
-) -> Kept:
+) -> KeptBuild:
     """Moves the build's position, inside the transaction that writes its rows. Raises
     BuildGone."""
     parameters = {
@@ -276,7 +279,7 @@ def advance(
 
 
 def show_filling(
-    connection: psycopg.Connection[Any], kept: Kept, *, target: int, rate: float
+    connection: psycopg.Connection[Any], kept: KeptBuild, *, target: int, rate: float
 ) -> None:
     """Says where several processes are on their way to, and how fast."""
     connection.execute(
@@ -287,8 +290,8 @@ def show_filling(
 
 
 def filled(
-    connection: psycopg.Connection[Any], projection: Projection, kept: Kept, to: int
-) -> Kept:
+    connection: psycopg.Connection[Any], projection: Projection, kept: KeptBuild, to: int
+) -> KeptBuild:
     """All parts have reached `to`: from here on the build is one."""
     with connection.transaction():
         handled = parts.finish(connection, kept.projection_name, kept.schema)
@@ -308,7 +311,7 @@ def filled(
         )
 
 
-def enter(connection: psycopg.Connection[Any], kept: Kept, phase: str) -> Kept:
+def enter(connection: psycopg.Connection[Any], kept: KeptBuild, phase: str) -> KeptBuild:
     """Says what the build is at now. It survives a crash of the server, and with it everything
     that was committed before: a swap then has little left to bring to the disk."""
     with connection.transaction():
@@ -321,7 +324,7 @@ def enter(connection: psycopg.Connection[Any], kept: Kept, phase: str) -> Kept:
     return replace(kept, phase=phase)
 
 
-def completed(connection: psycopg.Connection[Any], kept: Kept, handled: int) -> Kept:
+def completed(connection: psycopg.Connection[Any], kept: KeptBuild, handled: int) -> KeptBuild:
     """Says, inside the caller's transaction, that the build has what the live one has parked: it
     cannot be compared and gone on with any more."""
     connection.execute(
@@ -332,7 +335,7 @@ def completed(connection: psycopg.Connection[Any], kept: Kept, handled: int) -> 
     return replace(kept, phase=COMPLETE, handled=handled)
 
 
-def remove(connection: psycopg.Connection[Any], projection: Projection, kept: Kept) -> None:
+def remove(connection: psycopg.Connection[Any], projection: Projection, kept: KeptBuild) -> None:
     """Drops the build's tables and its row."""
     with connection.transaction():
         generations.drop(connection, projection, kept.schema)

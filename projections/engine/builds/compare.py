@@ -28,7 +28,7 @@ RowTexts: TypeAlias = dict[str, str | None]
 
 
 @dataclass(frozen=True)
-class Difference:
+class RowDifference:
     """A row that is not the same in both. `columns`: those that differ, as (live, rebuilt).
     `event`: the one that last touched the row, where the log tells."""
 
@@ -56,7 +56,7 @@ class Comparison:
     only_live: int
     only_rebuilt: int
     different: int
-    differences: tuple[Difference, ...]
+    differences: tuple[RowDifference, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -80,7 +80,7 @@ def compare(
 ) -> Comparison:
     """Compares all tables, as the connection's current transaction sees them."""
     totals = _Counts(0, 0, 0, 0)
-    shown: list[Difference] = []
+    shown: list[RowDifference] = []
     notes: list[str] = []
     for table in projection.tables:
         columns = _shared_columns(connection, table, live_schema, rebuilt_schema, notes)
@@ -167,7 +167,7 @@ class _Pair:
         assert row is not None
         return _Counts(*row)
 
-    def differences(self, projection: Projection) -> list[Difference]:
+    def differences(self, projection: Projection) -> list[RowDifference]:
         """The first of them, by key."""
         query = sql.SQL(
             """SELECT live.{first} IS NOT NULL, rebuilt.{first} IS NOT NULL,
@@ -177,7 +177,7 @@ class _Pair:
                    OR ROW({live_values})::record *<> ROW({rebuilt_values})::record
                ORDER BY {key} LIMIT {limit}"""
         ).format(**self._parts)
-        found: list[Difference] = []
+        found: list[RowDifference] = []
         present: list[RowTexts] = []
         for has_live, has_rebuilt, live_texts, rebuilt_texts in self._connection.execute(query):
             live: RowTexts = dict(zip(self._columns, live_texts, strict=True))
@@ -187,7 +187,7 @@ class _Pair:
             )
             present.append(rebuilt if has_rebuilt else live)
             found.append(
-                Difference(
+                RowDifference(
                     self._table.name,
                     {name: present[-1][name] or "" for name in self._table.key},
                     kind,

@@ -13,9 +13,9 @@ import psycopg
 
 from projections.engine.builds import candidate as shadow
 from projections.engine.builds import catalogue, generations, parallel_fill, parts
-from projections.engine.builds.candidate import Limits, OnProgress, Progress, Shadow
-from projections.engine.builds.catalogue import Kept
-from projections.engine.builds.parallel_fill import BulkLimits, Find, Target
+from projections.engine.builds.candidate import BuildProgress, Limits, OnProgress, Shadow
+from projections.engine.builds.catalogue import KeptBuild
+from projections.engine.builds.parallel_fill import BulkLimits, FillTarget, Find
 from projections.engine.connection import connect
 from projections.engine.letters.excluded_events import LeftOut
 from projections.engine.projection import Projection
@@ -33,7 +33,7 @@ class Begun:
 
     projection: Projection
     schema: str
-    kept: Kept | None = None
+    kept: KeptBuild | None = None
     filled: tuple[int, int] | None = None
 
     def shadow(
@@ -133,7 +133,7 @@ def _fill(
     started, shown = time.monotonic(), 0.0
     first_done: int | None = None
 
-    def show(progress: parallel_fill.Progress) -> None:
+    def show(progress: parallel_fill.FillProgress) -> None:
         nonlocal shown, first_done
         share = progress.done / max(progress.total, 1)
         first_done = progress.done if first_done is None else first_done
@@ -145,12 +145,15 @@ def _fill(
                 if begun.kept is not None:
                     catalogue.show_filling(connection, begun.kept, target=up_to, rate=rate)
         on_progress(
-            Progress(_called([b.projection for b in group]), round(share * up_to), up_to, rate)
+            BuildProgress(_called([b.projection for b in group]), round(share * up_to), up_to, rate)
         )
 
     filled = parallel_fill.fill(
         database_url,
-        [Target(begun.projection.name, begun.schema, begun.kept is not None) for begun in group],
+        [
+            FillTarget(begun.projection.name, begun.schema, begun.kept is not None)
+            for begun in group
+        ],
         find=find,
         up_to=up_to,
         limits=BulkLimits(

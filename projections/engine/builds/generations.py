@@ -28,6 +28,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.access import rights
 from projections.engine.projection import Projection
 
@@ -41,19 +42,19 @@ _SHOWN = """
     WHERE t.relnamespace = to_regnamespace(%s) AND v.relnamespace = 'public'::regnamespace"""
 
 
-class SqlFilesMissing(Exception):
+class SqlFilesMissing(LedgerError):
     """The installation lacks the SQL files of read models."""
 
 
-class NotDefined(Exception):
+class NotDefined(LedgerError):
     """The database does not know what this code's builds are made of."""
 
 
-class ViewNotReplaceable(Exception):
+class ViewNotReplaceable(LedgerError):
     """A public view cannot take the shape of the new tables."""
 
 
-class GenerationShown(Exception):
+class GenerationShown(LedgerError):
     """A generation that public views show cannot be dropped."""
 
 

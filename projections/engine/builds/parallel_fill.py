@@ -32,6 +32,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.builds import generations, parts
 from projections.engine.connection import connect
 from projections.engine.live import source
@@ -55,11 +56,11 @@ Find: TypeAlias = Callable[[str], Projection]
 `functools.partial` of one."""
 
 
-class BulkFailed(Exception):
+class BulkFailed(LedgerError):
     """A process could not handle an event; the message is that of its FoldFailed."""
 
 
-class Target(NamedTuple):
+class FillTarget(NamedTuple):
     """Tables to fill: those of the projection, made, in `schema`; empty, unless it is `kept`
     and was begun before."""
 
@@ -89,7 +90,7 @@ class BulkLimits:
 
 
 @dataclass(frozen=True)
-class Progress:
+class FillProgress:
     """Positions gone through by all jobs together, and how many that will be."""
 
     done: int
@@ -107,12 +108,12 @@ class Filled:
 
 def fill(
     database_url: str,
-    targets: Sequence[Target],
+    targets: Sequence[FillTarget],
     *,
     find: Find,
     up_to: int,
     limits: BulkLimits,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[FillProgress], None] | None = None,
     indexes: bool = True,
 ) -> Filled:
     """Folds the log up to and including `up_to` into the targets' tables and makes their
@@ -133,7 +134,7 @@ def fill(
         pending: set[Future[Any]] = {pool.submit(_fold, job) for job in jobs}
         while pending:
             ended, pending = wait(pending, _PROGRESS_SECONDS, FIRST_COMPLETED)
-            complete: list[Target] = []
+            complete: list[FillTarget] = []
             for future in ended:
                 folded = future.result()
                 if folded is None:
@@ -151,7 +152,7 @@ def fill(
                 pending |= {pool.submit(_index, target) for target in complete}
             if on_progress is not None:
                 before = sum(job.after for job in jobs)
-                on_progress(Progress(before + shared.positions.value, len(jobs) * up_to))
+                on_progress(FillProgress(before + shared.positions.value, len(jobs) * up_to))
     filled.peak_memory_bytes = sum(memory.values())
     return filled
 
@@ -162,7 +163,7 @@ def fill(
 class _Job(NamedTuple):
     """Projections that read the same events, and the part of the streams to fold."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[FillTarget, ...]
     part: Part
     after: int = 0
     resumed: bool = False
@@ -178,7 +179,7 @@ class _Folded(NamedTuple):
     memory_bytes: int
 
 
-def _begun(database_url: str, targets: Sequence[Target]) -> dict[Target, parts.Begun]:
+def _begun(database_url: str, targets: Sequence[FillTarget]) -> dict[FillTarget, parts.Begun]:
     """How far the parts of the kept targets are that were begun before."""
     if not any(target.kept for target in targets):
         return {}
@@ -192,10 +193,10 @@ def _begun(database_url: str, targets: Sequence[Target]) -> dict[Target, parts.B
 
 
 def _jobs(
-    projections: dict[Target, Projection], processes: int, begun: dict[Target, parts.Begun]
+    projections: dict[FillTarget, Projection], processes: int, begun: dict[FillTarget, parts.Begun]
 ) -> list[_Job]:
     """Those that cannot be cut come first, so that the parts fill the time beside them."""
-    groups: list[list[Target]] = []
+    groups: list[list[FillTarget]] = []
     for target, projection in projections.items():
         for group in groups:
             if projections[group[0]].by_stream == projection.by_stream and (
@@ -382,7 +383,7 @@ class _Filling:
         self._written = self._position
 
 
-def _index(target: Target) -> None:
+def _index(target: FillTarget) -> None:
     with connect(_work.database_url, f"indexes of {target.schema}", by_key=False) as connection:
         generations.create_indexes(connection, _work.find(target.projection_name), target.schema)
 

@@ -1,4 +1,4 @@
-"""How far each part of a build is that several processes fill (bulk.py).
+"""How far each part of a build is that several processes fill (parallel_fill.py).
 
 A part's position moves in the transaction that writes its rows. So a filling that was interrupted,
 by whatever, goes on from where each part is: with the same parts, however many processes there
@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.live.source import Part
 
 Begun: TypeAlias = tuple[int, ...]
 """The position of each part, in order of their numbers."""
 
 
-class PartMoved(Exception):
+class PartMoved(LedgerError):
     """Another process fills the same part, or the build was removed."""
 
 

@@ -13,21 +13,22 @@ from typing import Any
 import psycopg
 
 from ledger.eventstore import reader
+from ledger.kernel.errors import LedgerError
 from projections.engine.builds import catalogue, fill, generations
 from projections.engine.builds.candidate import Limits, OnProgress, no_progress
-from projections.engine.builds.catalogue import Kept
+from projections.engine.builds.catalogue import KeptBuild
 from projections.engine.builds.fill import Begun
 from projections.engine.builds.parallel_fill import Find
 from projections.engine.builds.rebuild import Leftover, NothingToResume
 from projections.engine.projection import Projection
 
 
-class NoSuchPosition(Exception):
+class NoSuchPosition(LedgerError):
     """The log has no such position, or nothing at that time."""
 
 
 @dataclass(frozen=True)
-class Past:
+class PastBuild:
     """Where the read models of the past are. `as_of`: when its last event was recorded."""
 
     schema: str
@@ -49,7 +50,7 @@ def look(
     resume: bool = False,
     find: Find | None = None,
     on_progress: OnProgress = no_progress,
-) -> Past:
+) -> PastBuild:
     """Builds the read models as of `position`. Raises NoSuchPosition, SchemaTaken, Leftover,
     NothingToResume, AlreadyRunning, FoldFailed."""
     schema = schema_at(position)
@@ -81,10 +82,10 @@ def look(
             generations.create_indexes(connection, begun.projection, begun.schema)
             fresh.enter(catalogue.COMPLETE)
             events[begun.projection.name] = fresh.handled
-    return Past(schema, position, as_of, events)
+    return PastBuild(schema, position, as_of, events)
 
 
-def drop(database_url: str, projections: Sequence[Projection], position: int) -> list[Kept]:
+def drop(database_url: str, projections: Sequence[Projection], position: int) -> list[KeptBuild]:
     """Removes them, whole or not; returns what there was. Raises AlreadyRunning."""
     removed = []
     with fill.session(database_url, projections, "cleaning") as connection:
@@ -130,7 +131,7 @@ def _begin(
     position: int,
     *,
     resume: bool,
-) -> Kept | None:
+) -> KeptBuild | None:
     """A new build, or the interrupted one; None if there is nothing to resume."""
     there = next(
         (

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from ledger.kernel.errors import LedgerError
 from ledger.nouns.projections.events import ProjectionGenerationDropped
 from projections.engine import operator_events
 from projections.engine.builds import catalogue, fill, generations, snapshots, swap
@@ -22,7 +23,7 @@ DROP_LOCK_MILLISECONDS = 40
 """Longest wait for readers of its tables at once: whoever comes then waits behind us."""
 
 
-class StillRead(Exception):
+class StillRead(LedgerError):
     """Somebody has the tables of a generation in a transaction."""
 
 
@@ -135,7 +136,7 @@ def _drop(
 
 
 def _still_read(
-    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.Kept
+    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.KeptBuild
 ) -> StillRead:
     tables = [generations.qualified(kept.schema, table.name) for table in projection.tables]
     who = snapshots.in_the_way(connection, kept.schema, tables)

@@ -2,7 +2,7 @@
 
     verify      fold all events anew into tables of our own, up to the live checkpoint; compare;
                 drop them. The live rows are only read.
-    rebuild     the same into the next generation: fold (filling.py, then shadow.py), make the
+    rebuild     the same into the next generation: fold (fill.py, then candidate.py), make the
                 secondary indexes, compare; then, if nothing differs, swap and settle (swap.py)
 
 Comparing needs both builds at one same position although the live one moves on. One repeatable
@@ -22,11 +22,12 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 
+from ledger.kernel.errors import LedgerError
 from ledger.nouns.projections.events import ProjectionRebuilt
 from projections.engine import operator_events
 from projections.engine.builds import candidate, catalogue, fill, generations, snapshots
 from projections.engine.builds.candidate import Limits, OnProgress, Shadow, no_progress
-from projections.engine.builds.catalogue import Kept
+from projections.engine.builds.catalogue import KeptBuild
 from projections.engine.builds.compare import Comparison, compare
 from projections.engine.builds.fill import Begun
 from projections.engine.builds.generations import GenerationShown, ViewNotReplaceable, schema_of
@@ -44,7 +45,7 @@ SETTLE_AT_ONCE_SECONDS = 0.2
 """How long the next read model waits for readers of this one: as long as most queries take."""
 
 
-class RebuildDiffers(Exception):
+class RebuildDiffers(LedgerError):
     """A rebuild is not equal to the live rows, and was not told to accept that."""
 
     def __init__(self, report: "Report") -> None:
@@ -57,15 +58,15 @@ class RebuildDiffers(Exception):
         self.report = report
 
 
-class Leftover(Exception):
+class Leftover(LedgerError):
     """An interrupted rebuild left its build, and nobody said what shall become of it."""
 
 
-class NothingToResume(Exception):
+class NothingToResume(LedgerError):
     """There is no interrupted rebuild."""
 
 
-class AheadOfLive(Exception):
+class AheadOfLive(LedgerError):
     """The live build went back to an earlier position than the new one has reached."""
 
 
@@ -217,7 +218,7 @@ def rebuild_all(
             raise
 
 
-def clean(database_url: str, projections: Sequence[Projection]) -> list[Kept]:
+def clean(database_url: str, projections: Sequence[Projection]) -> list[KeptBuild]:
     """Removes what interrupted rebuilds left; returns it. Raises AlreadyRunning."""
     removed = []
     with fill.session(database_url, projections, "cleaning") as connection:
@@ -263,7 +264,7 @@ def leftovers_of(connection: psycopg.Connection[Any], projections: Sequence[Proj
 
 def _leftovers(
     connection: psycopg.Connection[Any], projections: Sequence[Projection], *, resume: bool
-) -> dict[str, Kept]:
+) -> dict[str, KeptBuild]:
     found = {}
     for projection in projections:
         kept = catalogue.find(connection, projection, catalogue.NEXT)
@@ -293,7 +294,7 @@ def _leftovers(
     return found
 
 
-def _begin(connection: psycopg.Connection[Any], projection: Projection) -> Kept:
+def _begin(connection: psycopg.Connection[Any], projection: Projection) -> KeptBuild:
     live = candidate.live(connection, projection)
     number = catalogue.next_generation(connection, projection.name, live.generation)
     with connection.transaction():

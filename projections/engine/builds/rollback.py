@@ -7,6 +7,7 @@ going back twice is going forward.
 
 from dataclasses import dataclass
 
+from ledger.kernel.errors import LedgerError
 from ledger.nouns.projections.events import ProjectionRolledBack
 from projections.engine import operator_events
 from projections.engine.builds import candidate, catalogue, fill
@@ -16,11 +17,11 @@ from projections.engine.letters import dead_letters
 from projections.engine.projection import Projection
 
 
-class NothingToReturnTo(Exception):
+class NothingToReturnTo(LedgerError):
     """There is no previous generation."""
 
 
-class PreviousNotWhole(Exception):
+class PreviousNotWhole(LedgerError):
     """The previous generation had parked keys."""
 
 

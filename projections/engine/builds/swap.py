@@ -27,6 +27,7 @@ from typing import Any
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from ledger.nouns.projections.events import ProjectionOperation
 from projections.engine import operator_events
 from projections.engine.builds import candidate, catalogue, generations, snapshots
@@ -59,7 +60,7 @@ _SWAP = """
     WHERE projection_name = %(name)s"""
 
 
-class SwapBlocked(Exception):
+class SwapBlocked(LedgerError):
     """Others kept reading in one transaction for longer than a swap waits."""
 
 
@@ -78,10 +79,10 @@ class Swapped:
     still_read_by: tuple[str, ...] = ()
 
 
-class NotSettled(Exception):
+class NotSettled(LedgerError):
     """Somebody may still see the generation before the live one. `who`: as far as can be told."""
 
-    def __init__(self, projection: Projection, kept: catalogue.Kept, who: list[str]) -> None:
+    def __init__(self, projection: Projection, kept: catalogue.KeptBuild, who: list[str]) -> None:
         super().__init__(
             f"generation {kept.generation} of {projection.name} may still be read in transactions "
             f"that began before the last swap{snapshots.listed(who)}. Wait for their end, or end "
@@ -114,7 +115,7 @@ def swap(fresh: Shadow, patience_seconds: float, done: ProjectionOperation) -> S
 def swap_as_it_is(
     connection: psycopg.Connection[Any],
     projection: Projection,
-    kept: catalogue.Kept,
+    kept: catalogue.KeptBuild,
     patience_seconds: float,
     done: ProjectionOperation,
 ) -> Swapped:
@@ -198,7 +199,7 @@ def _replace(
     connection: psycopg.Connection[Any],
     projection: Projection,
     before: Live,
-    kept: catalogue.Kept,
+    kept: catalogue.KeptBuild,
     done: ProjectionOperation,
 ) -> float | None:
     """When it began to lock views; None, with nothing changed and no view locked, if a reader holds
@@ -225,7 +226,10 @@ def _lock(connection: psycopg.Connection[Any], projection: Projection) -> Live:
 
 
 def _point_views(
-    connection: psycopg.Connection[Any], projection: Projection, before: Live, kept: catalogue.Kept
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    before: Live,
+    kept: catalogue.KeptBuild,
 ) -> float:
     """When it began to lock views. Raises LockNotAvailable."""
     assert kept.generation is not None
@@ -246,7 +250,10 @@ def _point_views(
 
 
 def _commit_to(
-    connection: psycopg.Connection[Any], projection: Projection, before: Live, kept: catalogue.Kept
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    before: Live,
+    kept: catalogue.KeptBuild,
 ) -> None:
     catalogue.forget(connection, kept)
     catalogue.keep_previous(
@@ -274,7 +281,7 @@ def _commit_to(
 def _settle_before(
     connection: psycopg.Connection[Any],
     projection: Projection,
-    kept: catalogue.Kept,
+    kept: catalogue.KeptBuild,
     deadline: float,
 ) -> None:
     """The views show two generations at most."""
@@ -287,7 +294,7 @@ def _settle_before(
 def _wait_for_older(
     connection: psycopg.Connection[Any],
     projection: Projection,
-    kept: catalogue.Kept,
+    kept: catalogue.KeptBuild,
     deadline: float,
 ) -> None:
     if not snapshots.is_marked(connection, kept.schema):  # by an older version of this code
@@ -301,7 +308,7 @@ def _wait_for_older(
 
 
 def _settled(
-    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.Kept
+    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.KeptBuild
 ) -> bool:
     """False, with nothing changed and no view locked, if a reader holds a view for too long."""
     try:
@@ -318,7 +325,7 @@ def _settled(
 def _give_way(
     connection: psycopg.Connection[Any],
     projection: Projection,
-    kept: catalogue.Kept,
+    kept: catalogue.KeptBuild,
     deadline: float,
 ) -> None:
     if time.monotonic() > deadline:
@@ -327,7 +334,7 @@ def _give_way(
 
 
 def _in_the_way(
-    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.Kept
+    connection: psycopg.Connection[Any], projection: Projection, kept: catalogue.KeptBuild
 ) -> list[str]:
     """Who is older than the mark of this build, or has its tables or the views."""
     views = [generations.qualified("public", table.name) for table in projection.public_tables]
@@ -335,7 +342,7 @@ def _in_the_way(
     return snapshots.in_the_way(connection, kept.schema, views + tables)
 
 
-def _blocked(projection: Projection, kept: catalogue.Kept, who: Sequence[str]) -> SwapBlocked:
+def _blocked(projection: Projection, kept: catalogue.KeptBuild, who: Sequence[str]) -> SwapBlocked:
     again = f"rebuild {projection.name} --resume"
     if kept.purpose == catalogue.PREVIOUS:
         again = f"rollback {projection.name}"

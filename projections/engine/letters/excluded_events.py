@@ -14,13 +14,14 @@ from typing import Any
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.letters import dead_letters
 from projections.engine.live import source
 from projections.engine.live.source import LogEvent
 from projections.engine.projection import Projection
 
 
-class ParkedMeanwhile(Exception):
+class ParkedMeanwhile(LedgerError):
     """Parked events were tried again or skipped while a build was compared with the live one."""
 
 

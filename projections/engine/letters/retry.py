@@ -16,6 +16,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.kernel.errors import LedgerError
 from ledger.nouns.projections.events import ProjectionEventSkipped, ProjectionEventsRetried
 from ledger.subscriptions.checkpoint import NotInstalled
 from ledger.subscriptions.wakeup import CONTROL_CHANNEL
@@ -33,11 +34,11 @@ LOCK_TIMEOUT_SECONDS = 15
 """How long a retry waits for the batch that is being committed."""
 
 
-class NotParked(Exception):
+class NotParked(LedgerError):
     """There is no parked event of this id."""
 
 
-class OtherCodeVersion(Exception):
+class OtherCodeVersion(LedgerError):
     """The tables were built by another version of the projection's code."""
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 
 from ledger.eventstore.codec import UnknownEventType
+from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.money import exact
 from projections.engine.live.rows import RowSet
@@ -25,7 +26,7 @@ from projections.engine.live.writer import Writer
 from projections.engine.projection import Key, Projection, Table
 
 
-class FoldFailed(Exception):
+class FoldFailed(LedgerError):
     """An event that the projection cannot handle: it does not decode, or its fold raised."""
 
     def __init__(

@@ -21,14 +21,15 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.projection import Key, R, Table
 
 
-class UndeclaredKey(LookupError):
+class UndeclaredKey(LedgerError, LookupError):
     """A fold looked up a row that its projection's `keys` did not name for the event."""
 
 
-class DuplicateRow(ValueError):
+class DuplicateRow(LedgerError, ValueError):
     """A fold inserted a row whose key is taken."""
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from ledger.kernel.errors import LedgerError
 from ledger.subscriptions import checkpoint, lease
 from ledger.subscriptions.checkpoint import Checkpoint, Fenced, NotInstalled
 from ledger.subscriptions.connection import until_stopped
@@ -54,7 +55,7 @@ transaction costs more than the few events in it: at a hundred appends a second,
 ran after each one kept both cores of a small machine busy, and were later for it."""
 
 
-class CodeVersionDiffers(Exception):
+class CodeVersionDiffers(LedgerError):
     """The live tables were built by another version of the projection's code."""
 
 

@@ -22,11 +22,12 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
+from ledger.kernel.errors import LedgerError
 from projections.engine.live.rows import Rows, RowSet
 from projections.engine.projection import Key, Row, Table
 
 
-class TableMismatch(Exception):
+class TableMismatch(LedgerError):
     """A table does not have the columns that its projection's rows have."""
 
 

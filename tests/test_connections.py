@@ -1,0 +1,97 @@
+"""There is one way to connect to the bus and one to the database, each with its security."""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ledger.bus import connection as bus
+from ledger.operate import database
+from ledger.operate.database_url import acting_as, catalog_only, confined, settled
+
+ROOT = Path(__file__).parent.parent
+DATABASE, BUS = "ledger/operate/database.py", "ledger/bus/connection.py"
+ELSEWHERE = {
+    "ledger/eventstore/library/factory.py": "the library's own pool, for who uses the library",
+}
+"""Who else opens connections to PostgreSQL, and why."""
+OPENS_DATABASE = re.compile(
+    r"psycopg\.connect\(|Connection\.connect\(|ConnectionPool\(|PostgresDatastore\("
+)
+OPENS_BUS = re.compile(r"nats\.connect\(|\bClient\(")
+BEGINS_WITH = (
+    ("search_path", "public,pg_temp"),
+    ("application_name", "ledger tests"),
+    ("client_encoding", "UTF8"),
+)
+
+
+def as_auditor(url: str) -> str:
+    return acting_as(url, "ledger_auditor")
+
+
+def calls(pattern: re.Pattern[str]) -> Iterator[str]:
+    """The files of ours with such a call."""
+    for path in sorted([*ROOT.glob("ledger/**/*.py"), *ROOT.glob("projections/**/*.py")]):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any(
+            isinstance(node, ast.Call) and pattern.search(f"{ast.unparse(node.func)}(")
+            for node in ast.walk(tree)
+        ):
+            yield str(path.relative_to(ROOT))
+
+
+def test_one_module_connects_to_the_database() -> None:
+    assert set(calls(OPENS_DATABASE)) == {DATABASE, *ELSEWHERE}
+
+
+def test_one_module_connects_to_the_bus_and_asks_who_we_are() -> None:
+    assert set(calls(OPENS_BUS)) == set(), "a client is made by our Connection alone"
+    assert "class Connection(Client):" in (ROOT / BUS).read_text(encoding="utf-8")
+    for way in (bus.connect, bus.connect_once, bus.Connection):
+        security = inspect.signature(way).parameters["security"]
+        assert security.default is inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("beginning", [confined, catalog_only, as_auditor])
+def test_a_url_that_says_where_names_are_looked_up_is_left_as_it_is(
+    beginning: Callable[[str], str], database_url: str
+) -> None:
+    url = beginning(database_url)
+    assert settled(url) == url
+    assert settled(database_url) == confined(database_url)
+
+
+def test_a_connection_has_what_must_hold_whatever_url_it_is_made_with(database_url: str) -> None:
+    with database.connect(database_url, "tests") as connection:
+        assert connection.autocommit
+        for name, value in BEGINS_WITH:
+            assert connection.execute(f"SHOW {name}".encode()).fetchone() == (value,)
+
+
+async def test_a_pool_and_a_connection_of_a_loop_begin_alike(database_url: str) -> None:
+    async with (
+        database.pool(database_url, "tests", size=1) as pool,
+        pool.connection() as pooled,
+        await database.connect_async(database_url, "tests") as alone,
+    ):
+        for one in (pooled, alone):
+            assert one.autocommit
+            for name, value in BEGINS_WITH:
+                shown = await (await one.execute(f"SHOW {name}".encode())).fetchone()
+                assert shown == (value,)
+
+
+def test_a_server_that_is_too_old_is_refused(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "OLDEST_POSTGRES", 990_000)
+    with pytest.raises(database.UnsupportedPostgres, match="99 or later is needed"):
+        database.connect(database_url, "tests")
+    with psycopg.connect(database_url) as connection:
+        left = "SELECT FROM pg_stat_activity WHERE application_name = 'ledger tests'"
+        assert connection.execute(left).fetchall() == []
