@@ -3,8 +3,9 @@
 Low, for all above the nouns:
 
     settings       every setting, by one prefix, each with its reason
-    schema         migrations, what is missing, whether code and database fit (database_url: how
-                   connections begin; schema_rights, roles: who works as whom)
+    database       the one way to connect (database_url: what holds before the first statement)
+    schema         migrations, what is missing, whether code and database fit (schema_rights,
+                   roles: who works as whom)
     logging        JSON lines on stderr; metrics, http: what Prometheus and a person ask
     terminal       whatever is printed, escaped (table: rows; errors: one line for a person)
     servers        which PostgreSQL and NATS; embedded/: those of our own; processes: children

@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 
-class Service(Protocol):
+class LoopProgram(Protocol):
     """What works in an event loop until it is stopped."""
 
     def stop(self) -> None: ...
@@ -62,7 +62,7 @@ def serve(program: Program, settings: Settings) -> None:
         program.run(places, stop)
 
 
-def run_in_loop(service: Service, stop: threading.Event) -> None:
+def run_in_loop(service: LoopProgram, stop: threading.Event) -> None:
     """Runs what works in an event loop until `stop` is set."""
 
     async def until_stopped() -> None:
@@ -81,7 +81,7 @@ def run_in_loop(service: Service, stop: threading.Event) -> None:
     asyncio.run(until_stopped())
 
 
-def _tell(stop: threading.Event, loop: asyncio.AbstractEventLoop, service: Service) -> None:
+def _tell(stop: threading.Event, loop: asyncio.AbstractEventLoop, service: LoopProgram) -> None:
     stop.wait()
     loop.call_soon_threadsafe(service.stop)
 

@@ -11,7 +11,7 @@
     builds/    verify, rebuild, swap, rollback, the past: builds in a schema of their own
     access/    who sees and changes rows, in every build alike
 
-Held by the database, whatever a process believes:
+Held by the database, whatever a process believes (`ledger/subscriptions`, of which this is one):
 
     checkpoint   moves only from the position, owner, epoch and generation that the writer knows; so
                  of two workers at most one commits

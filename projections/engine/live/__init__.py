@@ -2,7 +2,7 @@
 
     crew         starts the workers of a process and what serves all of them
     worker       claim by a lease, take a batch, fold and write it, wait for the next
-    shared_log   the newest events, read and decoded once for all workers   (source: reading)
+    log_reader   the newest events, read and decoded once for all workers   (source: reading)
     build        a build's tables, the rows in memory, the folds
     rows         what a fold sees: looked up before, changed in memory, written after
     writer       rows in bulk: COPY, and one statement for those that change
