@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from projections.read_models.snapshots import Snapshot
     from projections.read_models.transactions import Transaction
 
-__all__ = ["LedgerClient", "Sent"]
+__all__ = ["LedgerClient"]
 
 RowType = TypeVar("RowType")
 
 
-class Sent:
+class BlockingSent:
     """A command on its way: `result` waits for its outcome, `received` for the bus to have it."""
 
     def __init__(self, loop: LoopThread, sent: submission.Sent) -> None:
@@ -77,8 +77,8 @@ class Sent:
         return self._loop.wait(outcome())
 
 
-class Asking(Generic[RowType]):
-    """One question, to be asked: a method of `Queries`."""
+class BlockingQuestion(Generic[RowType]):
+    """One question, to be asked: a method of `BlockingQueries`."""
 
     def __init__(self, loop: LoopThread, asking: questions.Asking[RowType]) -> None:
         self._loop = loop
@@ -118,28 +118,28 @@ class Asking(Generic[RowType]):
                 return
 
 
-class Queries:
+class BlockingQueries:
     """The read models. What is not listed for the type checker is there all the same."""
 
     if TYPE_CHECKING:
-        accounts: Asking[Account]
-        allocations: Asking[Assignment]
-        balances: Asking[Balance]
-        checkpoints: Asking[BalanceCheckpoint]
-        contra_balances: Asking[ContraBalance]
-        fills: Asking[Fill]
-        instruments: Asking[Symbol]
-        order: Asking[Order]
-        orders: Asking[Order]
-        snapshots: Asking[Snapshot]
-        transactions: Asking[Transaction]
+        accounts: BlockingQuestion[Account]
+        allocations: BlockingQuestion[Assignment]
+        balances: BlockingQuestion[Balance]
+        checkpoints: BlockingQuestion[BalanceCheckpoint]
+        contra_balances: BlockingQuestion[ContraBalance]
+        fills: BlockingQuestion[Fill]
+        instruments: BlockingQuestion[Symbol]
+        order: BlockingQuestion[Order]
+        orders: BlockingQuestion[Order]
+        snapshots: BlockingQuestion[Snapshot]
+        transactions: BlockingQuestion[Transaction]
 
     def __init__(self, loop: LoopThread, queries: questions.Queries) -> None:
         self._loop = loop
         self._queries = queries
 
-    def __getattr__(self, name: str) -> Asking[Any]:
-        return Asking(self._loop, getattr(self._queries, name))
+    def __getattr__(self, name: str) -> BlockingQuestion[Any]:
+        return BlockingQuestion(self._loop, getattr(self._queries, name))
 
     def __dir__(self) -> list[str]:
         return dir(self._queries)
@@ -152,7 +152,7 @@ class Queries:
         return self._loop.wait(self._queries.position_of(command_id=command_id, event_id=event_id))
 
 
-class LedgerClient:
+class BlockingLedgerClient:
     """One connection; any number of commands in flight. Made by `connect`."""
 
     def __init__(self, loop: LoopThread, client: asynchronous.LedgerClient) -> None:
@@ -228,7 +228,7 @@ class LedgerClient:
         correlation_id: UUID | None = None,
         causation_id: UUID | None = None,
         timeout: float = DEADLINE_SECONDS,
-    ) -> Sent:
+    ) -> BlockingSent:
         """As `submit`, but returns as soon as the command is on its way, so that many can be."""
         sending = self._client.send(
             command,
@@ -240,14 +240,14 @@ class LedgerClient:
             causation_id=causation_id,
             timeout=timeout,
         )
-        return Sent(self._loop, self._loop.wait(sending))
+        return BlockingSent(self._loop, self._loop.wait(sending))
 
     def send_envelope(
         self, message: Mapping[str, Any], *, timeout: float = DEADLINE_SECONDS
-    ) -> Sent:
+    ) -> BlockingSent:
         """Sends a CloudEvent as given; what it lacks (all but type and data) is filled in."""
         sending = self._client.send_envelope(message, timeout=timeout)
-        return Sent(self._loop, self._loop.wait(sending))
+        return BlockingSent(self._loop, self._loop.wait(sending))
 
     def outcome(self, command_id: UUID, *, timeout: float = OUTCOME_TIMEOUT_SECONDS) -> Outcome:
         """The outcome recorded for a command id; status UNKNOWN while there is none.
@@ -279,9 +279,9 @@ class LedgerClient:
         return _one_by_one(self._loop, self._loop.wait(made()))
 
     @property
-    def queries(self) -> Queries:
+    def queries(self) -> BlockingQueries:
         """The read models, to be asked."""
-        return Queries(self._loop, self._client.queries)
+        return BlockingQueries(self._loop, self._client.queries)
 
     def forget_events(self, name: str) -> None:
         """Forgets the place in the events that is remembered under the name. A process that
@@ -338,3 +338,7 @@ def _one_by_one(
             yield event
     finally:
         loop.stop(task)
+
+
+LedgerClient = BlockingLedgerClient
+"""As services call it: only the import differs from the asynchronous one."""

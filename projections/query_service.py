@@ -49,7 +49,7 @@ from ledger.bus.queries import (
 )
 from ledger.bus.security import BusSecurity
 from ledger.kernel import strict_json
-from ledger.kernel.text import visible
+from ledger.kernel.text import plain, visible
 from ledger.operate.database import pool
 from ledger.operate.roles import AUDITOR
 from ledger.operate.settings import Settings
@@ -61,7 +61,7 @@ from projections.position_wait import Reached
 from projections.questions import paging
 from projections.questions.answers import POSITION
 from projections.questions.catalogue import questions
-from projections.questions.question import Asked, InvalidQuestion, Question, plain
+from projections.questions.question import Asked, InvalidQuestion, Question
 from projections.questions.statement import statement
 
 SERVICE_NAME = "ledger-query"

@@ -16,10 +16,10 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from ledger.bus.command_subjects import ANONYMOUS
+from ledger.bus.nats_client import NatsClient
 from ledger.bus.security import BusSecurity, inbox_prefix
 from ledger.bus.wire import take_in_bulk
 from ledger.kernel.errors import LedgerError
@@ -66,7 +66,7 @@ _USUAL_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _USUAL_INBOX = re.compile(r"_INBOX(?:\.[A-Za-z0-9_-]+)+")
 
 
-class Connection(Client):
+class Connection(NatsClient):
     """A connection that knows who it is, and where on this server the ledger's streams are."""
 
     def __init__(self, security: BusSecurity) -> None:
@@ -113,7 +113,7 @@ async def connect_once(
         url.split(","),
         name=name,
         allow_reconnect=False,
-        connect_timeout=timeout,  # type: ignore[arg-type]  # it waits that long
+        connect_timeout=timeout,
         error_cb=ignore,
         **security.options(),
     )
@@ -161,7 +161,7 @@ async def connect(
         url.split(","),
         name=name,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=retry_wait,  # type: ignore[arg-type]  # it sleeps that long
+        reconnect_time_wait=retry_wait,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         ping_interval=PING_INTERVAL_SECONDS,
         error_cb=failed,

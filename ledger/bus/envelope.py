@@ -19,6 +19,7 @@ from ledger.bus.connection import is_subject_token
 from ledger.kernel import money
 from ledger.kernel.command import COMMAND_CLASSES, SPECVERSION, CommandData
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.time import time_text
 from ledger.nouns import COMMAND_DATA, FAMILIES, FAMILY_OF_COMMAND
 
 
@@ -117,5 +118,5 @@ def _text(value: object) -> str:
     if isinstance(value, datetime):
         # One without zone is sent as it is, and refused: only its sender knows which it is in.
         aware = value.tzinfo is not None
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if aware else str(value)
+        return time_text(value) if aware else str(value)
     raise TypeError(f"{type(value).__name__} is not JSON")

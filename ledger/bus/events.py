@@ -8,7 +8,7 @@ published contract. The headers repeat what a reader of the stream needs without
 `Nats-Msg-Id` (the event's id) and `Ledger-Position`.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from ledger.eventstore.codec import UndecodableEvent, UnknownEventType, decode, 
 from ledger.kernel.command import SPECVERSION
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
+from ledger.kernel.time import time_text
 from ledger.nouns import EVENTS, FAMILIES, NOUN_OF_STREAM
 from ledger.nouns.accounts.invariants import ACCOUNT
 
@@ -78,14 +79,14 @@ def published(event: "RecordedEvent", prefix: str = EVENTS_PREFIX) -> Published:
         "source": SOURCE,
         "type": event.event_type,
         "subject": token,
-        "time": _text(event.occurred_at),
+        "time": time_text(event.occurred_at),
         "datacontenttype": "application/json",
         "dataschema": schema_name(event.event_type, schema),
         "position": event.position,
         "streamtype": event.stream_type,
         "streamid": str(event.stream_id),
         "streamversion": event.event_version,
-        "recordedtime": _text(event.recorded_at),
+        "recordedtime": time_text(event.recorded_at),
     }
     metadata = orjson.loads(event.metadata)
     ids = {
@@ -169,7 +170,3 @@ def _token(text: str) -> str:
 
 def _uuid(message: dict[str, Any], name: str) -> UUID | None:
     return UUID(message[name]) if name in message else None
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -10,8 +10,8 @@ here:
     send        messages made by `message` go to the socket in one write
 
 Connecting, authentication, TLS, reconnecting and everything that is not a message stay the
-library's. This is the only place that reaches behind its public face: for its parser, and for its
-buffer of what is to be sent, whose bounds hold here too.
+library's. This place reaches behind its public face: for its parser, and for its buffer of what is
+to be sent, whose bounds hold here too. The only other one is `nats_client`, for its sockets.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -53,7 +53,7 @@ def list_failed(
     with _database() as connection:
         found = failed_commands.find(connection, settled=settled)
     if json:
-        _print_json([_row(one) for one in found])
+        terminal.say_json([_row(one) for one in found], pretty=True)
         return
     if not found:
         terminal.say("no command has failed" if settled else "no failed command waits")
@@ -69,7 +69,7 @@ def show(command_id: CommandId, json: Json = False) -> None:
     with _database() as connection:
         found = failed_commands.of_command(connection, command_id)
     if json:
-        _print_json([one.shown() for one in found])
+        terminal.say_json([one.shown() for one in found], pretty=True)
         return
     for one in found:
         for field, value in one.shown().items():
@@ -101,7 +101,7 @@ def retry(
     if json:
         import orjson
 
-        _print_json([orjson.loads(outcome.to_json()) for outcome in outcomes])
+        terminal.say_json([orjson.loads(outcome.to_json()) for outcome in outcomes], pretty=True)
     else:
         for outcome in outcomes:
             said = ": ".join(text for text in (outcome.code, outcome.message) if text)
@@ -125,7 +125,9 @@ def dismiss(command_ids: CommandIds, by: By, reason: Reason, json: Json = False)
         for command_id in command_ids:
             failed_commands.settle(connection, command_id, "DISMISSED", by=by, reason=reason)
     if json:
-        _print_json([{"command_id": one, "status": DISMISSED} for one in command_ids])
+        terminal.say_json(
+            [{"command_id": one, "status": DISMISSED} for one in command_ids], pretty=True
+        )
         return
     for command_id in command_ids:
         terminal.say(f"{command_id} dismissed: FAILED is its outcome")
@@ -189,8 +191,3 @@ def _line(one: "FailedCommand") -> str:
     if one.settled_by is not None:
         line += f"; {one.status.lower()} by {one.settled_by}: {one.reason}"
     return line
-
-
-def _print_json(value: object) -> None:
-
-    terminal.say_json(value, pretty=True)

@@ -30,7 +30,7 @@ def migrate(json: Json = False) -> None:
     with database(load(), role=None, create=True) as url:
         applied = migrate_all(url)
     if json:
-        _print_json({"applied": applied, "current": True})
+        terminal.say_json({"applied": applied, "current": True})
         return
     for name in applied:
         terminal.say(f"applied sql/{name}")
@@ -57,7 +57,7 @@ def doctor(json: Json = False) -> None:
             _show(finding, json)
     holds = all(finding.status != "fail" for finding in findings)
     if json:
-        _print_json({"ok": holds, "checks": [asdict(finding) for finding in findings]})
+        terminal.say_json({"ok": holds, "checks": [asdict(finding) for finding in findings]})
     raise typer.Exit(0 if holds else 1)
 
 
@@ -68,7 +68,3 @@ def _show(finding: "CheckResult", json: bool) -> None:
     terminal.say(status, f" {finding.check:<12} {finding.message}")
     if finding.remedy:
         terminal.say(f"{'':<18} → {finding.remedy}")
-
-
-def _print_json(result: object) -> None:
-    terminal.say_json(result)

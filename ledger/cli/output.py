@@ -15,18 +15,16 @@ import csv
 import importlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain, islice
 from typing import Annotated, Any, BinaryIO
-from uuid import UUID
 
 import orjson
 import typer
 
 from ledger.kernel.errors import LedgerError
-from ledger.kernel.text import csv_cell, json_text
+from ledger.kernel.text import csv_cell, json_text, plain
 from ledger.operate import table, terminal
 
 Row = Mapping[str, Any]
@@ -74,19 +72,6 @@ def write(
             out.write(part)
     out.flush()
     return counted.count
-
-
-def plain(value: object) -> Any:
-    """The value as JSON has it."""
-    from ledger.kernel import money
-
-    if isinstance(value, Decimal):
-        return money.shown(value)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, orjson.Fragment):
-        return value
-    return str(value) if isinstance(value, UUID) else value
 
 
 def text(value: object) -> str:

@@ -23,7 +23,7 @@ def up(
         bool, typer.Option("--json", help="Print the URLs as one JSON object.")
     ] = False,
 ) -> None:
-    """Run embedded services, command service and projections in the foreground, until Ctrl-C."""
+    """Run embedded servers and all programs in the foreground, until Ctrl-C."""
     from ledger.kernel.masking import masked
     from ledger.operate.logging import configure
     from ledger.operate.settings import load

@@ -39,9 +39,9 @@ MAX_SINGLE = 4
 """Commands that are published one by one: each is a sync of the bus's disk, and a batch makes five
 of them and two dozen files, whatever is in it."""
 PACED_GROUP = 8
-"""A group larger than this is followed by a pause: commands come so fast that the next group
-gathers as many while they wait, and a group costs the bus and the worker some milliseconds of
-processor each, however few are in it."""
+"""A group larger than this, behind which others wait already, is of many commands that come evenly:
+the next one waits for company, because a group costs the bus and the worker some milliseconds of
+processor each, however few are in it. Who sends when the answers are there never waits."""
 PACE_SECONDS = 0.01
 """From the beginning of such a group to the next, unless a whole one is waiting earlier. A command
 waits half of it for company, and gains more: the processors are free for what is under way."""
@@ -104,7 +104,7 @@ class Outbox:
                 await self._publish(group)
             else:
                 self._wake.clear()
-            if len(group) > PACED_GROUP:
+            if len(group) > PACED_GROUP and self._waiting:
                 await self._gather(until=began + PACE_SECONDS)
 
     async def _gather(self, until: float) -> None:

@@ -13,6 +13,7 @@ from ledger.demo.proofs import Proof, added
 from ledger.demo.read_models import figures
 from ledger.demo.sender import Tally
 from ledger.kernel.money import shown as written
+from ledger.kernel.time import time_text
 from ledger.operate import terminal
 from ledger.operate.terminal import Mark
 
@@ -75,7 +76,7 @@ def gather(
     messages = sum(tally.messages for tally in tallies)
     return {
         "holds": all(proof.holds for proof in proofs),
-        "started_at": started.isoformat().replace("+00:00", "Z"),
+        "started_at": time_text(started),
         "seconds": round(seconds, 1),
         "commands": {
             "messages": messages,

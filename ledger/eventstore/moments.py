@@ -10,13 +10,14 @@ counts from when it happened until it was taken back, because so the venue's own
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from ledger.eventstore import reader
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.time import read_time
 
 
 class InvalidMoment(LedgerError, ValueError):
@@ -35,12 +36,11 @@ class Moment:
 def time_of(text: str) -> datetime:
     """An ISO 8601 time; without an offset it is UTC. Raises InvalidMoment."""
     try:
-        time = datetime.fromisoformat(text)
+        return read_time(text)
     except ValueError as error:
         raise InvalidMoment(
             f"{text!r} is not a time: write it like 2026-11-21T14:03:00Z"
         ) from error
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def position_of(connection: psycopg.Connection[Any], text: str) -> int:

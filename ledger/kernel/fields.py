@@ -8,7 +8,7 @@ and "1" is as good when a command is made. Type checkers know that as `Given[wha
 be given]`, without any plugin; `default` is how such a field gets a value that nobody gave.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar
@@ -18,16 +18,13 @@ from pydantic import Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
 from ledger.kernel import money
+from ledger.kernel.time import parse_time
 
 MAX_TEXT_LENGTH = 500
 """Characters of a reason, name or reference."""
 MAX_FEE_RATE = Decimal(1)
 MAX_ALLOCATION_PERCENT = Decimal(100)
 MAX_RISK_MULTIPLIER = Decimal(10)
-
-EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
-"""A time before means nothing: who has no time says 0, which is 1970, and the first market without
-a floor is of 1971. What is yet to come is refused by the ledger, which has a clock."""
 
 _AMOUNT_SCHEMA = {
     "type": "string",
@@ -69,29 +66,6 @@ def _not_zero(value: object) -> Decimal:
     return amount
 
 
-def parse_time(value: object) -> datetime:
-    """An ISO 8601 time with zone, as aware UTC. Raises ValueError."""
-    if not isinstance(value, str):
-        raise ValueError("must be an ISO 8601 time as a string, like '2026-11-21T10:00:00Z'")
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(
-            f"{value[:40]!r} is not an ISO 8601 time like '2026-11-21T10:00:00Z'"
-        ) from None
-    if time.tzinfo is None:
-        raise ValueError("has no time zone: end it with Z, or with an offset like +01:00")
-    if time < EARLIEST:
-        raise ValueError(
-            f"{value[:40]!r} is before {EARLIEST.year}, when nothing of this happened anywhere: "
-            "check whether there is a time at all, and its unit"
-        )
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is outside of the years 1 to 9999") from None
-
-
 def _time(value: object) -> datetime:
     return parse_time(value.isoformat() if isinstance(value, datetime) else value)
 
@@ -125,18 +99,20 @@ VenueId = Annotated[str, PlainValidator(_text), _schema(type="string", minLength
 """An id that a venue or service made up: any text."""
 
 
-def _percent(value: object) -> Decimal:
-    percent = _positive(value)
-    if percent > MAX_ALLOCATION_PERCENT:
+def percent(value: object) -> Decimal:
+    """A share in percent. Raises ValueError."""
+    share = _positive(value)
+    if share > MAX_ALLOCATION_PERCENT:
         raise ValueError(f"must be at most {MAX_ALLOCATION_PERCENT}")
-    return percent
+    return share
 
 
-def _multiplier(value: object) -> Decimal:
-    multiplier = _positive(value)
-    if multiplier > MAX_RISK_MULTIPLIER:
+def multiplier(value: object) -> Decimal:
+    """A multiplier of risk. Raises ValueError."""
+    factor = _positive(value)
+    if factor > MAX_RISK_MULTIPLIER:
         raise ValueError(f"must be at most {MAX_RISK_MULTIPLIER}")
-    return multiplier
+    return factor
 
 
 def default(value: object) -> Any:
@@ -182,9 +158,9 @@ else:
     Commission = Annotated[Decimal, PlainValidator(_amount), _AS_TEXT]
     """May be negative: a maker's rebate."""
     Rate = Annotated[Decimal, PlainValidator(_not_negative), _AS_TEXT]
-    Percent = Annotated[Decimal, PlainValidator(_percent), _AS_TEXT]
+    Percent = Annotated[Decimal, PlainValidator(percent), _AS_TEXT]
     PercentOrNone = Percent | None
-    Multiplier = Annotated[Decimal, PlainValidator(_multiplier), _AS_TEXT]
+    Multiplier = Annotated[Decimal, PlainValidator(multiplier), _AS_TEXT]
     MultiplierOrNone = Multiplier | None
     TimeOrNone = Annotated[datetime, PlainValidator(_time), _TIME_SCHEMA] | None
     Id = UUID

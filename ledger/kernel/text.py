@@ -9,6 +9,7 @@ characters that nobody sees, formulas that a spreadsheet carries out.
     html        a piece of HTML: `visible`, and &lt; for <
     quoted      a text inside of a line of ours: bare if it is one word, else in quotes
     json_text   JSON that is written already: \u202e for the character, which JSON reads as the same
+    plain       a value of a row as JSON has it
     json_of     a value as such JSON
 
 Each is unambiguous: two different texts are never shown as one. `original` undoes `visible`.
@@ -17,9 +18,15 @@ Each is unambiguous: two different texts are never shown as one. `original` undo
 import html as _html
 import json
 import re
-from typing import overload
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, overload
+from uuid import UUID
 
 import orjson
+
+from ledger.kernel import money
+from ledger.kernel.time import time_text
 
 _IGNORABLE = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
@@ -89,6 +96,16 @@ def json_text(written: bytes | str) -> bytes | str:
         character if character == "\n" or _is_plain(character) else _in_json(character)
         for character in written
     )
+
+
+def plain(value: object) -> Any:
+    """A value of a row as JSON has it: amounts as plain decimal strings, times as ISO 8601 in UTC,
+    ids as text."""
+    if isinstance(value, Decimal):
+        return money.shown(value)
+    if isinstance(value, datetime):
+        return time_text(value)
+    return str(value) if isinstance(value, UUID) else value
 
 
 def json_of(value: object, *, pretty: bool = False) -> bytes:

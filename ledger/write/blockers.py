@@ -16,6 +16,8 @@ import psycopg
 import structlog
 from psycopg import errors
 
+from ledger.kernel.time import time_text
+
 LOCK_SECONDS = 2.5
 """How long a commit waits for a lock. Those before it take milliseconds each, on a busy disk tens
 of them; whoever is in the way for longer has stopped."""
@@ -52,8 +54,8 @@ class Blockers:
                 login=login,
                 application=application,
                 state=state,
-                transaction_since=transaction_start and transaction_start.isoformat(),
-                query_since=query_start and query_start.isoformat(),
+                transaction_since=transaction_start and time_text(transaction_start),
+                query_since=query_start and time_text(query_start),
                 holds=f"{lock} on {relation}",
             )
             if ends and (pid, transaction_start) in self._seen:

@@ -30,8 +30,8 @@ from ledger.kernel.command import (
     CommandData,
     InvalidCommand,
 )
-from ledger.kernel.fields import parse_time
 from ledger.kernel.rejection import GeneralRejection
+from ledger.kernel.time import parse_time
 from ledger.nouns import COMMAND_DATA, FAMILY_OF_COMMAND
 
 MAX_COMMAND_BYTES = 65_536

@@ -19,6 +19,7 @@ from ledger.kernel.command import Command
 from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import GeneralRejection, Rejection
+from ledger.kernel.time import time_text
 from ledger.nouns import TIMED
 from ledger.write.aggregates import Aggregates
 
@@ -45,8 +46,8 @@ class CommandWork:
         if when > now + tolerance:
             raise Rejection(
                 GeneralRejection.OCCURRED_IN_FUTURE,
-                f"{when.isoformat()} is more than {tolerance} ahead of the ledger's clock "
-                f"({now.isoformat(timespec='seconds')})",
+                f"{time_text(when)} is more than {tolerance} ahead of the ledger's clock "
+                f"({time_text(now.replace(microsecond=0))})",
             )
         self.occurred_at = when
 

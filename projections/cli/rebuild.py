@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.time import read_time, time_text
 from ledger.operate import terminal
 from projections import registry, settings
 from projections.cli import reports
@@ -245,7 +246,7 @@ def _show_past(built: PastBuild, projections: Sequence[Projection], json: bool) 
         return
     reports.say(
         f"as of position {built.position:,}, recorded at "
-        f"{built.as_of.astimezone(UTC).isoformat(timespec='milliseconds')}, in schema "
+        f"{time_text(built.as_of)}, in schema "
         f"{built.schema}. Query it, and remove it when you have seen it:"
     )
     for names in tables.values():
@@ -294,12 +295,11 @@ def _find(values: ProjectionSettings) -> "partial[Projection]":
 def _time(text: str) -> datetime:
     """UTC, if it says nothing else. Raises InvalidTime."""
     try:
-        time = datetime.fromisoformat(text)
+        return read_time(text)
     except ValueError:
         raise InvalidTime(
             f"--as-of {text!r} is not a time: write it like 2026-03-01T12:00:00Z"
         ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _complain(message: str) -> None:

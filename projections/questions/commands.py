@@ -18,10 +18,11 @@ import orjson
 import typer
 
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.text import plain
 from ledger.operate import terminal
 from projections.questions import paging
 from projections.questions.catalogue import questions
-from projections.questions.question import Filter, InvalidQuestion, Question, plain
+from projections.questions.question import Filter, InvalidQuestion, Question
 
 if TYPE_CHECKING:
     import psycopg

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from projections.questions.question import InvalidQuestion, Path, Question, plain
+from ledger.kernel.text import plain
+from projections.questions.question import InvalidQuestion, Path, Question
 
 LONGEST_TOKEN = 2_000
 """Longer than any token of ours: ids, times and names of sub-accounts."""

@@ -30,8 +30,7 @@ number of rows can be read at the price of those that are read.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import datetime
 from enum import StrEnum
 from functools import cache, cached_property
 from types import NoneType
@@ -40,8 +39,8 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.kernel import money
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.time import read_time
 from projections.engine.projection import R, Table
 
 if TYPE_CHECKING:
@@ -277,12 +276,11 @@ def _uuid(name: str, value: object) -> UUID:
 def _time(name: str, value: object) -> datetime:
     """An ISO 8601 time; without an offset it is UTC."""
     try:
-        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return read_time(str(value))
     except ValueError:
         raise InvalidQuestion(
             f"{name} must be a time like 2026-11-21T14:03:00Z, not {_short(value)}"
         ) from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _members(one: Filter, kind: type[StrEnum], text: str) -> list[str]:
@@ -305,13 +303,3 @@ def _short(value: object) -> str:
 def _not_null(hint: Any) -> type:
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     return cast("type", kinds[0] if NoneType in get_args(hint) else hint)
-
-
-def plain(value: object) -> object:
-    """A value of a row as JSON has it: amounts as plain decimal strings, times as ISO 8601 in UTC,
-    ids as text."""
-    if isinstance(value, Decimal):
-        return money.shown(value)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return str(value) if isinstance(value, UUID) else value

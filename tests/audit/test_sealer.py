@@ -81,6 +81,11 @@ def claimed(connection: psycopg.Connection[Any], owner: str) -> Checkpoint | Non
     return lease.claim(connection, seals.PROJECTION, owner, lease_seconds=60)
 
 
+def owned(connection: psycopg.Connection[Any]) -> bool:
+    found = checkpoint.read(connection, seals.PROJECTION)
+    return found is not None and found.owner is not None
+
+
 def test_full_blocks_are_sealed_and_the_rest_is_said_to_wait(
     database_url: str, connection: psycopg.Connection[Any]
 ) -> None:
@@ -112,7 +117,7 @@ def test_of_several_sealers_one_works_and_another_goes_on_when_it_ends(
     database_url: str, connection: psycopg.Connection[Any]
 ) -> None:
     with sealing(database_url, BY_COUNT) as later:
-        wait_until(lambda: checkpoint.read(connection, seals.PROJECTION) is not None)
+        wait_until(lambda: owned(connection))
         with sealing(database_url, BY_COUNT) as waits:
             history.append(connection, 16)
             wait_until(lambda: len(later) == 2)
@@ -128,7 +133,7 @@ def test_a_person_can_seal_beside_the_service(
 ) -> None:
     with sealing(database_url, BY_COUNT) as told:
         history.append(connection, 3)
-        wait_until(lambda: checkpoint.read(connection, seals.PROJECTION) is not None)
+        wait_until(lambda: owned(connection))
         assert [seal.last_position for seal in seal_all(connection, BY_COUNT)] == [3]
         history.append(connection, 8)
         wait_until(lambda: bool(told) and told[-1].first_position == 4)

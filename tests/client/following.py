@@ -129,16 +129,10 @@ class Service:
 
     async def has(self, position: int) -> None:
         """Returns when it was given the event."""
-        assert await self.has_or_is_taken(position), self._working
-
-    async def has_or_is_taken(self, position: int) -> bool:
-        """Returns whether it was given the event, or another took the name."""
         async with asyncio.timeout(3 * ANSWER_SECONDS):
             while not self.given or self.given[-1] < position:
-                if self._working.done():
-                    return False
+                assert not self._working.done(), self._working
                 await asyncio.sleep(0.005)
-        return True
 
 
 async def service(nats_url: str, **options: Any) -> Service:

@@ -107,5 +107,5 @@ asyncio.run(main())
         )
         said, errors = await asyncio.wait_for(bot.communicate(), ANSWER_SECONDS)
         assert (bot.returncode, said) == (0, b"")
-        assert (b"WARNING:ledger.client.client:" in errors) == bool(asked)
+        assert (b"WARNING:ledger.bus.connection:nats_error " in errors) == bool(asked)
         assert asked or not errors

@@ -185,8 +185,8 @@ assert next(events).position == 1
     ("waiting", "awaiting"),
     [
         (sync.LedgerClient, asynchronous.LedgerClient),
-        (sync.Queries, asynchronous_questions.Queries),
-        (sync.Asking, asynchronous_questions.Asking),
+        (sync.BlockingQueries, asynchronous_questions.Queries),
+        (sync.BlockingQuestion, asynchronous_questions.Asking),
     ],
 )
 def test_both_clients_have_the_same_methods(waiting: type[Any], awaiting: type[Any]) -> None:

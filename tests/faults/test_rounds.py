@@ -21,7 +21,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
-import nats
 import pytest
 
 from ledger.client.client import LedgerClient
@@ -31,6 +30,7 @@ from tests.faults.faults import FAULTS, Fault, Scene, possible
 from tests.faults.invariants import Watch
 from tests.faults.system import System
 from tests.faults.workload import DEADLINE_SECONDS, Account, list_instrument
+from tests.programs.publishing import connected
 
 FAULTS_PER_ROUND = 3
 ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", "1"))
@@ -107,7 +107,7 @@ async def _round(
             await LedgerClient.connect(
                 system.nats.url, source="driver", ask_after=1.0, connect_timeout=DEADLINE_SECONDS
             ) as client,
-            await nats.connect(system.nats.url, max_reconnect_attempts=-1) as connection,
+            connected(system.nats.url) as connection,
         ):
             await list_instrument(client)
             bus = connection.jetstream()

@@ -25,7 +25,7 @@ from ledger.nouns.instruments.state import INSTRUMENT
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
-from ledger.nouns.orders.events import OrderFillConflicted, OrderType, Terms
+from ledger.nouns.orders.events import OrderFillConflicted, OrderType, Terms, hold_asset
 from ledger.nouns.orders.state import ORDER
 
 EVOLVE: dict[str, Callable[[Any, Event, UUID], Any]] = {
@@ -121,7 +121,7 @@ class Desk:
             funds,
             order_id=order_id,
             sub_account=to_be.sub_account,
-            asset=order_state.hold_asset(to_be),
+            asset=hold_asset(to_be),
             amount=order_state.hold_required(to_be),
         )
         return events
@@ -140,7 +140,7 @@ class Desk:
                 self.states[state.account_id],
                 order_id=order_id,
                 sub_account=state.sub_account,
-                asset=order_state.hold_asset(state),
+                asset=hold_asset(state),
                 required=order_state.hold_if_replaced(state, **given),
             )
         self._record(ORDER, order_id, events)
@@ -195,7 +195,7 @@ class Desk:
             self.states[state.account_id],
             order_id=order_id,
             sub_account=state.sub_account,
-            asset=order_state.hold_asset(state),
+            asset=hold_asset(state),
             required=order_state.hold_required(state),
         )
         self._record(ACCOUNT, state.account_id, events)

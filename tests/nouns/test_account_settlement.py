@@ -10,7 +10,7 @@ from ledger.nouns.accounts import settlement as account_settlement
 from ledger.nouns.accounts.events import AccountType, FundsHeld, FundsReleased, Reason
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import state as order_state
-from ledger.nouns.orders.events import Side
+from ledger.nouns.orders.events import Side, hold_asset
 from tests.nouns.folded import D, FoldedAccount, FoldedOrder, refused
 
 
@@ -48,7 +48,7 @@ class Desk:
             account_settlement.set_hold,
             order_id=self.order.id,
             sub_account="main",
-            asset=order_state.hold_asset(self.order.state),
+            asset=hold_asset(self.order.state),
             required=order_state.hold_required(self.order.state),
         )
 

@@ -8,7 +8,15 @@ from ledger.kernel.rejection import Rejection
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
-from ledger.nouns.orders.events import OrderDenied, OrderReported, OrderType, Origin, Side, Terms
+from ledger.nouns.orders.events import (
+    OrderDenied,
+    OrderReported,
+    OrderType,
+    Origin,
+    Side,
+    Terms,
+    hold_asset,
+)
 from tests.nouns.folded import BTCUSDT, D, FoldedOrder, refused
 
 TERMS: Terms = {
@@ -132,7 +140,7 @@ def test_an_ended_order_takes_no_request(ending: object) -> None:
 
 def test_a_buy_holds_quote_at_its_price_with_the_fee() -> None:
     buy = FoldedOrder(quantity=D("0.5"), price=D("50000.12"), fee_rate=D("0.001"))
-    assert order_state.hold_asset(buy.state) == "USDT"
+    assert hold_asset(buy.state) == "USDT"
     assert order_state.hold_required(buy.state) == D("25025.06006")
 
 
@@ -182,7 +190,7 @@ def test_a_reported_market_buy_without_an_estimate_holds_nothing() -> None:
 def test_a_sell_holds_what_it_has_left_to_sell() -> None:
     sell = FoldedOrder(side=Side.SELL, quantity=D(3), fee_rate=D("0.01"))
     sell.fill("t1", "1")
-    assert (order_state.hold_asset(sell.state), order_state.hold_required(sell.state)) == (
+    assert (hold_asset(sell.state), order_state.hold_required(sell.state)) == (
         "BTC",
         D(2),
     )

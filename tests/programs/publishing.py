@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import nats
 import orjson
 import psycopg
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from benchmarks.event_mix import EventMix, append_mix
+from ledger.bus import connection as bus
 from ledger.bus.events import EVENTS_STREAM
+from ledger.bus.security import BusSecurity
 from ledger.operate.settings import Settings
 from ledger.programs.publisher import Publisher
 from tests.programs.services import ANSWER_SECONDS, rows
@@ -81,7 +82,7 @@ async def running_publisher(
 
 @asynccontextmanager
 async def connected(nats_url: str) -> AsyncIterator[Client]:
-    connection = await nats.connect(nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
+    connection = await bus.connect(nats_url, "test", security=BusSecurity(), retry_wait=0.1)
     try:
         yield connection
     finally:

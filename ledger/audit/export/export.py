@@ -27,6 +27,7 @@ from ledger.audit.prove.canonical import values
 from ledger.audit.prove.printed_events import rows
 from ledger.eventstore import reader
 from ledger.kernel import money
+from ledger.kernel.time import time_text
 
 FORMAT = "ledger-export/1"
 MANIFEST = "manifest.json"
@@ -79,7 +80,7 @@ def export(
     manifest = {
         "format": FORMAT,
         "tool": f"trading-ledger {version('trading-ledger')}",
-        "exported_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "exported_at": time_text(datetime.now(UTC).replace(microsecond=0)),
         "file_format": file_format,
         "first_position": first,
         "last_position": end,

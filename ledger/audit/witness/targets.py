@@ -22,6 +22,7 @@ from ledger.audit.prove.heads import CONTRADICTIONS_FILE, GIT_FILE, HEADS_FILE, 
 from ledger.audit.prove.seals import Seal, UnreadableSeal, from_document
 from ledger.audit.witness import KeptHead, Seen
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.time import time_text
 
 _IDENTITY = ("-c", "user.name=ledger witness", "-c", "user.email=witness@localhost")
 
@@ -132,7 +133,7 @@ class GitTarget:
 
 def kept_document(seal: Seal, sequence: int) -> dict[str, Any]:
     """A head as it is kept: as it was published, with when it was kept and its place there."""
-    kept_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    kept_at = time_text(datetime.now(UTC).replace(microsecond=0))
     return seal.document() | {"kept_at": kept_at, "sequence": sequence}
 
 

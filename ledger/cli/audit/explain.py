@@ -7,8 +7,8 @@ from uuid import UUID
 
 import typer
 
-from ledger.cli.output import Columns, Format, plain, write
-from ledger.kernel.text import json_of
+from ledger.cli.output import Columns, Format, write
+from ledger.kernel.text import json_of, plain
 from ledger.operate import terminal
 
 if TYPE_CHECKING:

@@ -80,7 +80,7 @@ def rotate_key(
         else:
             changed = rotate(connection, load_private(settings.seal_key_file), new, reason)
     if json:
-        _print_json(changed.document())
+        terminal.say_json(changed.document())
         return
     terminal.say(describe(changed))
     terminal.say(
@@ -94,7 +94,7 @@ def _make_key(path: Path, json: bool) -> None:
 
     public = new_key(path).hex()
     if json:
-        _print_json(
+        terminal.say_json(
             {
                 "private_key_file": str(path),
                 "public_key_file": str(public_path(path)),
@@ -120,7 +120,7 @@ def _print_head() -> None:
     if newest is None:
         terminal.say(f"error: nothing is sealed yet: {_not_sealed(waiting)}.", error=True)
         raise typer.Exit(1)
-    _print_json(newest.document())
+    terminal.say_json(newest.document())
     terminal.say(_not_sealed(waiting), error=True)
 
 
@@ -144,7 +144,7 @@ def _seal_now(json: bool) -> None:
         newest = seals.head(connection)
         waiting = seals.unsealed(connection)
     if json:
-        _print_json(
+        terminal.say_json(
             {
                 "sealed_events": events,
                 "seals": made,
@@ -171,7 +171,3 @@ def describe(newest: "Seal") -> str:
 
 def _not_sealed(waiting: "Unsealed") -> str:
     return f"not sealed yet: {waiting.events} events, the oldest for {waiting.seconds:.1f} s"
-
-
-def _print_json(result: object) -> None:
-    terminal.say_json(result)

@@ -6,8 +6,7 @@ from uuid import UUID
 
 import typer
 
-from ledger.cli.output import plain
-from ledger.kernel.text import quoted
+from ledger.kernel.text import plain, quoted
 from ledger.operate import terminal
 from ledger.operate.terminal import Branch
 

@@ -44,6 +44,7 @@ from ledger.nouns.accounts.state import (
     AccountState,
     BookBalance,
     check_active,
+    check_available,
     check_not_closed,
     overdraws,
 )
@@ -281,13 +282,5 @@ def check_sub_account(sub_account: str, known: Collection[str]) -> None:
 def _check_available(
     state: AccountState, sub_account: str, asset: str, amount: Decimal, verb: str
 ) -> None:
-    if state.account_type is not AccountType.CASH:
-        return
-    available = state.balance(sub_account, asset).available
-    if available < amount:
-        raise Rejection(
-            AccountRejection.INSUFFICIENT_FUNDS,
-            f"available {shown(available)} {asset} in {sub_account} is less than the "
-            f"{shown(amount)} {asset} to {verb}",
-            f"{verb} less, or free what open orders hold",
-        )
+    remedy = f"{verb} less, or free what open orders hold"
+    check_available(state, sub_account, asset, amount, f"to {verb}", remedy)

@@ -12,11 +12,8 @@ holds exactly that.
 from decimal import Decimal
 from uuid import UUID
 
-from ledger.kernel.money import shown
-from ledger.kernel.rejection import Rejection
 from ledger.nouns.accounts.events import (
     AccountEvent,
-    AccountType,
     FundsHeld,
     FundsReleased,
     HoldChange,
@@ -27,9 +24,8 @@ from ledger.nouns.accounts.events import (
     fees_book,
     venue_book,
 )
-from ledger.nouns.accounts.rejections import AccountRejection
-from ledger.nouns.accounts.state import AccountState, check_active, overdraws
-from ledger.nouns.orders.events import Execution, Side
+from ledger.nouns.accounts.state import AccountState, check_active, check_available, overdraws
+from ledger.nouns.orders.events import Execution, Side, hold_asset
 
 
 def hold(
@@ -46,15 +42,8 @@ def check_hold(
 ) -> None:
     """Whether the funds are there for an order to hold `required` in all."""
     more = required - state.held(order_id)
-    if more <= 0 or state.account_type is not AccountType.CASH:
-        return
-    available = state.balance(sub_account, asset).available
-    if available < more:
-        raise Rejection(
-            AccountRejection.INSUFFICIENT_FUNDS,
-            f"available {shown(available)} {asset} in {sub_account} is less than the "
-            f"{shown(more)} {asset} this order must hold",
-        )
+    if more > 0:
+        check_available(state, sub_account, asset, more, "this order must hold")
 
 
 def set_hold(
@@ -142,8 +131,8 @@ def _trade_postings(
 def _hold_after(
     state: AccountState, order_id: UUID, execution: Execution, required: Decimal
 ) -> tuple[HoldChange, ...]:
-    paid_with = execution.quote_asset if execution.side is Side.BUY else execution.base_asset
-    return _hold_change(state, order_id, execution.sub_account, paid_with, required)
+    asset = hold_asset(execution)
+    return _hold_change(state, order_id, execution.sub_account, asset, required)
 
 
 def _hold_change(

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from ledger.kernel.event import Event
-from ledger.kernel.money import ZERO
+from ledger.kernel.money import ZERO, shown
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.state import EvolvingState
 from ledger.nouns.accounts.books import changes
@@ -136,6 +136,27 @@ def overdraws(
         for (book, asset), change in changes(postings, holds).items()
         if is_own_book(book)
     )
+
+
+def check_available(
+    state: AccountState,
+    sub_account: str,
+    asset: str,
+    amount: Decimal,
+    purpose: str,
+    remedy: str | None = None,
+) -> None:
+    """Whether a request finds its funds. Only a CASH account can lack them."""
+    if state.account_type is not AccountType.CASH:
+        return
+    available = state.balance(sub_account, asset).available
+    if available < amount:
+        raise Rejection(
+            AccountRejection.INSUFFICIENT_FUNDS,
+            f"available {shown(available)} {asset} in {sub_account} is less than the "
+            f"{shown(amount)} {asset} {purpose}",
+            remedy,
+        )
 
 
 def check_active(state: AccountState) -> None:

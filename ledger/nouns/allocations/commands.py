@@ -15,7 +15,7 @@ from ledger.kernel.fields import (
     Text,
     default,
 )
-from ledger.nouns.accounts.events import EXTERNAL, MAIN
+from ledger.nouns.allocations.terms import check_name
 
 
 class AllocationCommandData(AccountCommandData):
@@ -25,8 +25,7 @@ class AllocationCommandData(AccountCommandData):
 
     @model_validator(mode="after")
     def _strategy_is_no_reserved_name(self) -> Self:
-        if self.strategy_id in {MAIN, EXTERNAL}:
-            raise ValueError(f"strategy_id {self.strategy_id!r} is a name of the ledger's own")
+        check_name(self.strategy_id)
         return self
 
 

@@ -6,15 +6,17 @@ available so that each strategy owns its share. The stream's id is derived from 
 (`state.stream_id`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
-from ledger.kernel.fields import MAX_ALLOCATION_PERCENT, MAX_RISK_MULTIPLIER
+from ledger.kernel import fields
+from ledger.kernel.fields import MAX_ALLOCATION_PERCENT
 from ledger.kernel.money import ZERO, prorate, round_down, shown
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns.accounts import rules as account_rules
-from ledger.nouns.accounts.events import MAIN, AccountEvent, is_own_book
+from ledger.nouns.accounts.events import MAIN, AccountEvent
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.allocations.events import (
     AllocationChanged,
@@ -25,6 +27,9 @@ from ledger.nouns.allocations.events import (
 )
 from ledger.nouns.allocations.rejections import AllocationRejection
 from ledger.nouns.allocations.state import AllocationState, AssignmentTerms
+from ledger.nouns.allocations.terms import check_name
+
+T = TypeVar("T")
 
 REBALANCE_PLACES = 8
 """Decimal places of the amounts that a rebalance moves: one satoshi, which every venue takes.
@@ -45,12 +50,7 @@ def assign(
 ) -> tuple[AllocationEvent, ...]:
     """Gives a strategy a share of the account; one that was deactivated begins anew."""
     _check_ranges(allocation_percent, risk_multiplier)
-    if not is_own_book(strategy_id) or strategy_id == MAIN:
-        raise Rejection(
-            GeneralRejection.INVALID_COMMAND,
-            f"strategy_id {strategy_id!r} is the name of another book",
-            "choose another",
-        )
+    _check("strategy_id", check_name, strategy_id)
     if _active(state, strategy_id) is not None:
         raise Rejection(
             AllocationRejection.STRATEGY_ALREADY_ASSIGNED,
@@ -142,20 +142,17 @@ def _check_share(state: AllocationState | None, strategy_id: str, percent: Decim
 
 
 def _check_ranges(percent: Decimal, risk_multiplier: Decimal) -> None:
-    if not 0 < percent <= MAX_ALLOCATION_PERCENT:
+    _check("allocation_percent", fields.percent, percent)
+    _check("risk_multiplier", fields.multiplier, risk_multiplier)
+
+
+def _check(name: str, check: Callable[[T], T], value: T) -> None:
+    try:
+        check(value)
+    except ValueError as error:
         raise Rejection(
-            GeneralRejection.INVALID_COMMAND,
-            f"allocation_percent {shown(percent)} must be above 0 and at most "
-            f"{MAX_ALLOCATION_PERCENT}",
-            "give another",
-        )
-    if not 0 < risk_multiplier <= MAX_RISK_MULTIPLIER:
-        raise Rejection(
-            GeneralRejection.INVALID_COMMAND,
-            f"risk_multiplier {shown(risk_multiplier)} must be above 0 and at most "
-            f"{MAX_RISK_MULTIPLIER}",
-            "give another",
-        )
+            GeneralRejection.INVALID_COMMAND, f"{name} {value}: {error}", "give another"
+        ) from None
 
 
 # --- what others ask of the allocations -----------------------------------------------

@@ -5,7 +5,7 @@ State and decisions are in `order`, which everybody else imports these names fro
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, Required, TypedDict
+from typing import ClassVar, Protocol, Required, TypedDict
 from uuid import UUID
 
 from ledger.kernel.event import Event
@@ -50,6 +50,22 @@ class Origin(StrEnum):
     """Submitted through the ledger."""
     EXTERNAL = "EXTERNAL"
     """First heard of from the venue."""
+
+
+class Market(Protocol):
+    """What is traded against what, and on which side: of orders, and of their trades."""
+
+    @property
+    def side(self) -> Side: ...
+    @property
+    def base_asset(self) -> str: ...
+    @property
+    def quote_asset(self) -> str: ...
+
+
+def hold_asset(market: Market) -> str:
+    """The asset that is paid with, which the order locks."""
+    return market.quote_asset if market.side is Side.BUY else market.base_asset
 
 
 # --- events ---------------------------------------------------------------------------

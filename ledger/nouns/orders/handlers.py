@@ -52,12 +52,12 @@ from ledger.nouns.orders.events import (
     OrderFillVoided,
     OrderType,
     Terms,
+    hold_asset,
 )
 from ledger.nouns.orders.rejections import OrderRejection
 from ledger.nouns.orders.state import (
     ORDER,
     OrderState,
-    hold_asset,
     hold_if_replaced,
     hold_of_new,
     hold_required,

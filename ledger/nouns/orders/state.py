@@ -12,6 +12,7 @@ from ledger.kernel.noun import Aggregate
 from ledger.kernel.state import EvolvingState
 from ledger.nouns.orders.events import (
     LiquiditySide,
+    Market,
     OrderCancelled,
     OrderCancelRejected,
     OrderCancelRequested,
@@ -143,28 +144,17 @@ ORDER = Aggregate("order", OrderState, 1, evolve)
 # --- what an order holds --------------------------------------------------------------
 
 
-class _Terms(Protocol):
+class _Terms(Market, Protocol):
     """What an order's hold follows from: of the event that begins it, and of its state."""
 
-    @property
-    def side(self) -> Side: ...
     @property
     def order_type(self) -> OrderType: ...
     @property
     def status(self) -> OrderStatus: ...
     @property
-    def base_asset(self) -> str: ...
-    @property
-    def quote_asset(self) -> str: ...
-    @property
     def quote_quantity(self) -> Decimal | None: ...
     @property
     def fee_rate(self) -> Decimal: ...
-
-
-def hold_asset(terms: _Terms) -> str:
-    """The asset that the order locks: what it would pay with."""
-    return terms.quote_asset if terms.side is Side.BUY else terms.base_asset
 
 
 def hold_of_new(terms: OrderTerms) -> Decimal:

@@ -14,6 +14,7 @@ import psycopg
 
 from ledger.eventstore import reader
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.time import time_text
 from projections.engine.builds import catalogue, fill, generations
 from projections.engine.builds.candidate import Limits, OnProgress, no_progress
 from projections.engine.builds.catalogue import KeptBuild
@@ -108,7 +109,7 @@ def position_at(connection: psycopg.Connection[Any], time: datetime) -> int:
         else:
             most = middle - 1
     if least == 0:
-        raise NoSuchPosition(f"nothing was recorded by {time.isoformat()}: name a later time")
+        raise NoSuchPosition(f"nothing was recorded by {time_text(time)}: name a later time")
     return least
 
 
