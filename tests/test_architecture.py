@@ -92,11 +92,7 @@ def test_no_two_public_classes_have_one_name() -> None:
 
 
 def public_classes() -> Iterator[tuple[str, str]]:
-    """All but those of the client without an event loop, which have the names of the other one's on
-    purpose."""
     for path in python_files("ledger", "projections"):
-        if relative(path) == "ledger/sync.py":
-            continue
         for node in tree_of(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 yield relative(path), node.name
