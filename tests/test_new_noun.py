@@ -32,20 +32,21 @@ from tests.tree import (
 
 PAGE = DOCS / "nouns.md"
 FOLDER = Path("ledger/nouns/notices")
-LIST_OF_NOUNS = Path("ledger/nouns/__init__.py")
-LAST_OF_NOUNS = '    "projections",\n'
+NAMES_FOR_SERVICES = Path("ledger/__init__.py")
+BEFORE = "    from ledger.nouns.instruments.commands import *  # noqa: F403\n"
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 COMMANDS = """
 import asyncio, sys
-from ledger.client.client import LedgerClient
+from ledger import LedgerClient, PostNotice, WithdrawNotice
 
 async def main():
     async with await LedgerClient.connect(sys.argv[1], source="test") as ledger:
         for command in sys.argv[3:]:
-            data = {"notice_id": sys.argv[2]}
             if command == "PostNotice":
-                data["text"] = "The venue is closed."
-            outcome = await ledger.submit(command, data)
+                data = PostNotice(notice_id=sys.argv[2], text="The venue is closed.")
+            else:
+                data = WithdrawNotice(notice_id=sys.argv[2])
+            outcome = await ledger.submit(data)
             print(outcome.status, outcome.code, *(event.type for event in outcome.events))
 
 asyncio.run(main())
@@ -82,20 +83,20 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (copy / FOLDER).mkdir()
     (copy / FOLDER / "__init__.py").touch()
     (copy / "sql" / "read_models" / "notices.indexes.sql").touch()
-    nouns = (copy / LIST_OF_NOUNS).read_text("utf-8")
-    line = files_of_the_page("The folder")[LIST_OF_NOUNS]
+    nouns = (copy / NAMES_FOR_SERVICES).read_text("utf-8")
+    line = files_of_the_page("The folder")[NAMES_FOR_SERVICES]
     for heading in ("The folder", "Its read model", "A further event", "A further command"):
         add(copy, heading)
     # The one file that was there already: the line has its place in the list.
-    assert nouns.count(LAST_OF_NOUNS) == line.count("\n") == 1
-    (copy / LIST_OF_NOUNS).write_text(nouns.replace(LAST_OF_NOUNS, LAST_OF_NOUNS + line), "utf-8")
+    assert nouns.count(BEFORE) == line.count("\n") == 1
+    (copy / NAMES_FOR_SERVICES).write_text(nouns.replace(BEFORE, BEFORE + line), "utf-8")
     yield copy
     shutil.rmtree(copy)
 
 
 def test_the_page_counts_right() -> None:
     noun = set(files_of_the_page("The folder"))
-    assert {name for name in noun if name.parent != FOLDER} == {LIST_OF_NOUNS}
+    assert {name for name in noun if name.parent != FOLDER} == {NAMES_FOR_SERVICES}
     assert len(files_of_the_page("Its read model")) + len(["its indexes"]) == 3
     assert len(files_of_the_page("A further event")) == 2
     assert len(files_of_the_page("A further command")) == 3

@@ -10,8 +10,9 @@
         noun.py        NOUN = Noun(…)
 
 Whatever needs a list of events, commands, states or codes derives it from the registrations
-(`ledger/nouns/__init__.py`): adding a noun is one folder and one line there. All of a noun is pure;
-it imports the kernel and, where its rules need them, other nouns.
+(`ledger/nouns/__init__.py`): adding a noun is one folder, and one line in `ledger/__init__.py` by
+which type checkers know its commands (docs/nouns.md). All of a noun is pure; it imports the kernel
+and, where its rules need them, other nouns.
 """
 
 from __future__ import annotations

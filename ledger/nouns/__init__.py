@@ -1,10 +1,11 @@
 """The business: one folder per noun, each with the same files (`ledger/kernel/noun.py`).
 
-Here they are listed, once, and all other lists are derived. Everything below is pure: no I/O, no
-clock, no randomness, no float.
+Whatever lies here is registered, and all lists are derived from the registrations. Everything below
+is pure: no I/O, no clock, no randomness, no float.
 """
 
 from importlib import import_module
+from pkgutil import iter_modules
 
 from ledger.kernel.command import CommandData
 from ledger.kernel.event import Event
@@ -32,14 +33,10 @@ def _registered(name: str) -> Noun:
     return noun
 
 
-_NAMES = (
-    "accounts",
-    "orders",
-    "allocations",
-    "instruments",
-    "projections",
+NOUNS: tuple[Noun, ...] = tuple(
+    _registered(found.name) for found in iter_modules(__path__) if found.ispkg
 )
-NOUNS: tuple[Noun, ...] = tuple(map(_registered, _NAMES))
+"""Every folder here, by name."""
 
 NOUN_OF_STREAM: dict[str, Noun] = {noun.stream_type: noun for noun in NOUNS}
 COMMANDS: dict[str, HandledCommand] = {
