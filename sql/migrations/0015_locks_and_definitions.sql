@@ -26,7 +26,7 @@ CREATE TABLE public.read_model_definitions (
 );
 
 COMMENT ON COLUMN public.read_model_definitions.access IS
-    'Row-level security and rights of the tables (projections/engine/access/rights.py).';
+    'Row-level security and rights of the tables (projections/engine/rights.py).';
 
 -- Which session works on a projection beside its worker: a rebuild, a rollback or a verification.
 -- A row whose session is gone is nobody's.

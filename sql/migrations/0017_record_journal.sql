@@ -1,7 +1,7 @@
 -- What is kept beside the log and nowhere else (outcomes, commands that failed, messages that could
 -- not be read) is entered here as it is written: the digest of each row, under the append lock, in
 -- the transaction of the row. The seals of the log stand for these entries too, so whoever changes,
--- adds or takes away a row, its triggers disabled or not, is found out (ledger/audit/prove/records.py).
+-- adds or takes away a row, its triggers disabled or not, is found out (ledger/audit/records.py).
 --
 -- number   1, 2, 3 … without a gap, in the order of the commits. One entry for each statement that
 --          wrote such rows, so one for each batch of commands.

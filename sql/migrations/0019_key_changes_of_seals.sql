@@ -1,4 +1,4 @@
--- Seals at which the signing key changes (ledger/audit/prove/key_changes.py). Such a seal has no events: it
+-- Seals at which the signing key changes (ledger/audit/key_changes.py). Such a seal has no events: it
 -- lies between two blocks, first_position = last_position + 1, so that a key can be changed while
 -- nothing waits to be sealed. The four columns are empty in every other seal.
 --
