@@ -110,12 +110,6 @@ class Pull:
         await self._ask()
         return taken
 
-    async def gather(self, until: float) -> None:
-        """Where some messages are here, but less than a batch, waits for more to come."""
-        wait = until - asyncio.get_running_loop().time()
-        if wait > 0 and 0 < len(self.waiting) < self._batch and not self._ended:
-            await asyncio.sleep(wait)
-
     def end(self) -> None:
         """Nobody waits for messages any more."""
         self._ended = True

@@ -78,15 +78,6 @@ MAX_UNDIVIDED = 4
 """Commands that are decided and committed in one go when nothing else is in work: handing them to
 a thread twice costs more than is won by deciding the next ones meanwhile."""
 
-PACED_BATCH = 8
-"""A batch larger than this, behind which others wait already, is of many commands that come evenly:
-the next one waits for company, because a batch costs some milliseconds of processor, however few
-are in it. One command after the other, and clients that send when they have their answers, never
-wait."""
-PACE_SECONDS = 0.01
-"""From the beginning of such a batch to the next. Less than deciding a full one takes, so that the
-full rate stays what it is. The same as in the client, for many clients that each send little."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -262,7 +253,6 @@ class CommandWorker:
     async def _work(self, connection: bus.Connection, pull: Pull) -> None:
         """Batch after batch, until stopped or until the connection is another."""
         in_work: deque[Batch] = deque()
-        loop = asyncio.get_running_loop()
         async with (
             kept_from_redelivery(
                 connection, in_work, pull, self._settings.command_ack_wait_seconds
@@ -276,7 +266,6 @@ class CommandWorker:
                     continue
                 messages = await pull.take(self._settings.command_fetch_wait_seconds)
                 if messages:
-                    began = loop.time()
                     batch = [self._read(message) for message in messages]
                     in_work.append(batch)
                     if len(batch) <= MAX_UNDIVIDED and not committing.busy:
@@ -286,8 +275,6 @@ class CommandWorker:
                     await committing.begin(
                         self._finish(connection, batch, decision, answering, in_work)
                     )
-                    if len(batch) > PACED_BATCH:
-                        await pull.gather(until=began + PACE_SECONDS)
                 elif pull.lost is not None:
                     # A server that ends says so first, and the connection is lost a moment later.
                     _log.warning("consumer_lost", reason=pull.lost)

@@ -105,16 +105,3 @@ async def test_who_waits_for_messages_is_not_held_up_by_the_end(
         pull.end()
         assert await asyncio.wait_for(waiting, SECONDS) == []
         assert await asyncio.wait_for(pull.take(10 * SECONDS), SECONDS) == []
-
-
-async def test_company_is_waited_for_where_messages_wait(jetstream: JetStreamContext) -> None:
-    loop = asyncio.get_running_loop()
-    async with await begun(jetstream) as pull:
-        await asyncio.wait_for(pull.gather(until=loop.time() + 10 * SECONDS), SECONDS)
-        await pull._ask()  # a request is open
-        await publish(jetstream, *range(4))
-        while not pull.waiting:  # noqa: ASYNC110 - nobody is told of the first
-            await asyncio.sleep(0.01)
-        until = loop.time() + SOON
-        await pull.gather(until)
-        assert bodies(await pull.take(SECONDS)) == [0, 1, 2, 3]
