@@ -79,4 +79,6 @@ class NatsClient(Client):
         """Ends the socket at once, if there is one."""
         transport = self._transport
         if isinstance(transport, TcpTransport) and transport._io_writer is not None:
-            transport._io_writer.transport.abort()
+            below = transport._io_writer.transport
+            if getattr(below, "_ssl_protocol", below) is not None:  # TLS closed twice has no more
+                below.abort()

@@ -20,6 +20,8 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._ends = asyncio.Event()
+        self._lock = threading.Lock()
+        self._takes_work = True
         # A daemon, and ended with the program, for one which forgot to close its client.
         self._thread = threading.Thread(target=self._run, name="ledger-client", daemon=True)
         self._thread.start()
@@ -31,15 +33,18 @@ class LoopThread:
 
     async def _until_ended(self) -> None:
         await self._ends.wait()
+        with self._lock:
+            self._takes_work = False
+        await asyncio.sleep(0)  # what was given before begins, to be cancelled with all the rest
 
     def wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         """The result of the work; it is given up when who waits is interrupted. Raises
         LedgerUnavailable where the loop has ended, or does meanwhile."""
-        try:
+        with self._lock:  # work that nobody begins any more would never have a result
+            if not self._takes_work:
+                work.close()
+                raise LedgerUnavailable(_CLOSED)
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError as error:  # the loop is closed
-            work.close()
-            raise LedgerUnavailable(_CLOSED) from error
         try:
             return future.result()
         except CancelledError as error:
