@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from ledger.bus import wire
 from ledger.bus.events import published
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.errors import LedgerError
@@ -74,13 +75,10 @@ class Sender:
         answer = self._await_answer(batch_id)
         for number, event in enumerate(events, 1):
             subject, body, headers = published(event)
-            headers |= {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
-            reply = ""
+            headers |= wire.batch_headers(batch_id, number, of=len(events))
             if number == 1:
                 headers[FOLLOWS] = str(follows)
-            if number == len(events):
-                headers["Nats-Batch-Commit"] = "1"
-                reply = f"{self._replies}.{batch_id}"
+            reply = f"{self._replies}.{batch_id}" if number == len(events) else ""
             await self._nats.publish(subject, body, reply=reply, headers=headers)
         return answer
 

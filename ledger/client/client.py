@@ -62,9 +62,6 @@ of the worker, and few megabytes."""
 RECEIVED_TIMEOUT_SECONDS = 5.0
 """After this a command that the bus did not confirm is published again. A bus that syncs every
 message to a slow disk may need seconds for a queue of thousands."""
-REFUSED_WAIT_SECONDS = 0.25
-"""After this a command that the bus would not take is published again: a worker that starts makes
-the stream within a second."""
 OUTCOME_TIMEOUT_SECONDS = 5.0
 """After this an outcome is asked for; far above a commit."""
 NOT_THERE_WAIT_SECONDS = 0.25

@@ -164,15 +164,10 @@ class Outbox:
         with self._answer_to(batch_id) as answer:
             messages = []
             for number, (token, sent) in enumerate(group, 1):
-                headers = {
-                    bus.REPLY_TO: self._outcome_subject(token),
-                    "Nats-Batch-Id": batch_id,
-                    "Nats-Batch-Sequence": str(number),
-                }
-                reply = ""
-                if number == len(group):
-                    headers["Nats-Batch-Commit"] = "1"
-                    reply = f"{self._replies}.received.{batch_id}"
+                headers = {bus.REPLY_TO: self._outcome_subject(token)}
+                headers |= wire.batch_headers(batch_id, number, of=len(group))
+                last = number == len(group)
+                reply = f"{self._replies}.received.{batch_id}" if last else ""
                 messages.append(wire.message(sent.subject, sent.body, reply=reply, headers=headers))
             await wire.send(self._nats, messages)
             done, _ = await asyncio.wait([answer], timeout=CONFIRMATION_TIMEOUT_SECONDS)
