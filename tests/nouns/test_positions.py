@@ -13,10 +13,12 @@ BTCUSDT = PositionKey("main", "BINANCE:BTCUSDT")
 INVERSE = Contract(kind=InstrumentKind.PERPETUAL, settlement_asset="BTC", inverse=True)
 
 
-def traded(quantity: str, price: str, contract: Contract | None = None, **fees: str) -> rules.Trade:
+def traded(
+    quantity: str, price: str, contract: Contract | None = None, **fees: str
+) -> rules.PositionTrade:
     size, paid = D(quantity), D(price)
     value = abs(size) * paid if contract is None else contract.value(abs(size), paid)
-    return rules.Trade(
+    return rules.PositionTrade(
         key=BTCUSDT,
         quantity=size,
         value=value,
@@ -28,7 +30,7 @@ def traded(quantity: str, price: str, contract: Contract | None = None, **fees: 
     )
 
 
-def after(*trades: rules.Trade) -> list[Position]:
+def after(*trades: rules.PositionTrade) -> list[Position]:
     """All positions that the trades make, by number."""
     positions: dict[int, Position] = {}
     newest = None
@@ -64,7 +66,9 @@ def test_what_a_fee_takes_beyond_what_is_held_is_owed() -> None:
 
 
 def test_thirds_are_realised_to_the_last_unit() -> None:
-    budget = rules.Trade(key=BTCUSDT, quantity=D(3), value=D(10), settlement_asset="USDT", at=AT)
+    budget = rules.PositionTrade(
+        key=BTCUSDT, quantity=D(3), value=D(10), settlement_asset="USDT", at=AT
+    )
     (position,) = after(budget, *[traded("-1", "4")] * 3)
     assert (position.realized_pnl, position.cost, position.quantity) == (D(2), D(0), D(0))
 
@@ -72,7 +76,9 @@ def test_thirds_are_realised_to_the_last_unit() -> None:
 def test_costs_are_pooled() -> None:
     """Fees as parts of cost and proceeds, as a tax office has them."""
     held, more, some, rest = (
-        rules.Trade(key=BTCUSDT, quantity=D(n), value=D(value), settlement_asset="USDT", at=AT)
+        rules.PositionTrade(
+            key=BTCUSDT, quantity=D(n), value=D(value), settlement_asset="USDT", at=AT
+        )
         for n, value in ((1000, 4150), (500, 2130), (-700, 3260), (-400, 1975))
     )
     (once,), (twice,) = after(held, more, some), after(held, more, some, rest)

@@ -130,12 +130,12 @@ def position_key(execution: Execution) -> PositionKey:
     return PositionKey(execution.sub_account, execution.instrument)
 
 
-def _trade(execution: Execution, at: datetime | None) -> position_rules.Trade:
+def _trade(execution: Execution, at: datetime | None) -> position_rules.PositionTrade:
     bought = execution.side is Side.BUY
     fees = {}
     if execution.commission and execution.commission_asset is not None:
         fees[execution.commission_asset] = execution.commission
-    return position_rules.Trade(
+    return position_rules.PositionTrade(
         key=position_key(execution),
         quantity=execution.last_qty if bought else -execution.last_qty,
         value=execution.last_qty * execution.last_px,

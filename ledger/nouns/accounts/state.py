@@ -56,7 +56,7 @@ class EarlierTrade(msgspec.Struct, gc=False):
 
     order_id: UUID
     trade_id: str
-    trade: position_rules.Trade
+    trade: position_rules.PositionTrade
 
 
 class AccountState(EvolvingState, gc=False, kw_only=True):

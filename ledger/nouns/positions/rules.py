@@ -24,7 +24,7 @@ from ledger.nouns.positions.position import Position, PositionKey, gain
 _NONE: dict[str, Decimal] = {}
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+class PositionTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What a trade means to a position. `quantity` is signed (negative: sold) and `value` what it
     was traded for, in the settlement asset. `fees` by asset, positive when paid. `base_asset` is
     that of a SPOT instrument, of which a fee makes the position smaller."""
@@ -39,7 +39,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=T
     at: datetime | None = None
 
 
-def trade(before: Position | None, trade: Trade) -> tuple[Position, ...]:
+def trade(before: Position | None, trade: PositionTrade) -> tuple[Position, ...]:
     """The positions that a trade makes: one, or two when it turns the position round (the one that
     it closes, and the one that it opens). `before` is the newest, open or closed."""
     fees = dict(trade.fees)
@@ -49,7 +49,7 @@ def trade(before: Position | None, trade: Trade) -> tuple[Position, ...]:
 
 
 def _traded(
-    before: Position | None, trade: Trade, fees: dict[str, Decimal]
+    before: Position | None, trade: PositionTrade, fees: dict[str, Decimal]
 ) -> tuple[Position, ...]:
     size = abs(trade.quantity)
     if before is None or not before.is_open:
@@ -69,7 +69,7 @@ def _traded(
     return closed, opened
 
 
-def _new(before: Position | None, trade: Trade) -> Position:
+def _new(before: Position | None, trade: PositionTrade) -> Position:
     sub_account, instrument, position_side = trade.key
     return Position(
         sub_account=sub_account,
@@ -116,7 +116,9 @@ def _closed(
     )
 
 
-def _taken(made: tuple[Position, ...], amount: Decimal, trade: Trade) -> tuple[Position, ...]:
+def _taken(
+    made: tuple[Position, ...], amount: Decimal, trade: PositionTrade
+) -> tuple[Position, ...]:
     """A fee in the base asset: what is held is less by it, for the same cost. One that takes more
     than is held has lost that cost, and what is missing is a short position that brought
     nothing."""

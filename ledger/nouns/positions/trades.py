@@ -17,13 +17,13 @@ from ledger.nouns.accounts.events import (
 )
 from ledger.nouns.orders.events import Side
 from ledger.nouns.positions.position import PositionKey
-from ledger.nouns.positions.rules import Trade
+from ledger.nouns.positions.rules import PositionTrade
 
 _TRADES = frozenset({Reason.TRADE, Reason.TRADE_VOID})
 _FEES = frozenset({Reason.FEE, Reason.FEE_VOID})
 
 
-def trade_of(event: TradeSettled | TradeVoided, at: datetime | None = None) -> Trade:
+def trade_of(event: TradeSettled | TradeVoided, at: datetime | None = None) -> PositionTrade:
     """What the trade was: of one that was taken back, what it had been. `at` is when the trade
     happened (`occurred_at` of a TradeSettled)."""
     own = [posting for posting in event.postings if is_own_book(posting.book)]
@@ -37,7 +37,7 @@ def trade_of(event: TradeSettled | TradeVoided, at: datetime | None = None) -> T
     quantity = event.last_qty if bought else -event.last_qty
     made = event.positions[0] if event.positions else None
     if made is not None and made.contract is not None:
-        return Trade(
+        return PositionTrade(
             key=made.key,
             quantity=quantity,
             value=made.contract.value(event.last_qty, event.last_px),
@@ -47,7 +47,7 @@ def trade_of(event: TradeSettled | TradeVoided, at: datetime | None = None) -> T
             at=at,
         )
     base, quote = _base_and_quote(own)
-    return Trade(
+    return PositionTrade(
         key=made.key if made is not None else PositionKey(base.book, event.instrument),
         quantity=quantity,
         value=quote.amount if bought is back else -quote.amount,
