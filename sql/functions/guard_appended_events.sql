@@ -19,44 +19,47 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     part      record;
     last      bigint;
-    streams   uuid[];    -- those of the new events, and the versions from which they go on
+    positions bigint[];  -- of the new events, and with them:
+    ids       uuid[];
+    streams   uuid[];
     versions  integer[];
-    stream    uuid;
-    version   integer;
-    lowest    uuid;
-    highest   uuid;
-    id        uuid;
+    double    record;
 BEGIN
     LOCK TABLE public.append_lock IN EXCLUSIVE MODE;
     FOR part IN
         SELECT p.first_position AS first, p.last_position AS until,
-            coalesce(p.appended_to, p.first_position - 1) AS after, p.first_position > 1 AS follows
+            coalesce(p.appended_to, p.first_position - 1) AS after
         FROM public.event_partitions AS p
         WHERE p.appended_to IS NULL OR p.appended_to < p.last_position
         ORDER BY p.first_position
     LOOP
-        SELECT max(e.position) INTO last FROM public.event_store AS e
+        SELECT max(e.position), array_agg(e.position), array_agg(e.id), array_agg(e.stream_id),
+                array_agg(e.event_version)
+            INTO last, positions, ids, streams, versions
+            FROM public.event_store AS e
             WHERE e.position > part.after AND e.position <= part.until;
         CONTINUE WHEN last IS NULL;
-        INSERT INTO public.event_streams (stream_id, first_position)
-        SELECT e.stream_id, e.position FROM public.event_store AS e
-        WHERE e.position > part.after AND e.position <= last AND e.event_version = 1;
 
-        IF part.follows THEN
-            SELECT array_agg(n.stream_id), array_agg(n.version) INTO streams, versions
-            FROM (SELECT e.stream_id, min(e.event_version) AS version FROM public.event_store AS e
-                WHERE e.position > part.after AND e.position <= last GROUP BY 1) AS n
-            WHERE n.version > 1;
-            SELECT n.stream_id, n.version INTO stream, version
-            FROM unnest(streams, versions) AS n (stream_id, version)
-            WHERE NOT EXISTS (SELECT FROM public.event_store AS o
-                    WHERE o.stream_id = n.stream_id AND o.event_version < n.version
-                        AND o.position >= part.first AND o.position <= last)
-                AND (EXISTS (SELECT FROM public.event_store AS o
-                        WHERE o.stream_id = n.stream_id AND o.event_version >= n.version
-                            AND o.position < part.first)
-                    OR EXISTS (SELECT FROM public.archived_events AS o
-                        WHERE o.stream_id = n.stream_id AND o.event_version >= n.version))
+        INSERT INTO public.event_streams (stream_id, first_position)
+        SELECT n.stream_id, n.position
+        FROM unnest(streams, versions, positions) AS n (stream_id, version, position)
+        WHERE n.version = 1;
+
+        IF part.first > 1 THEN
+            SELECT n.stream_id, n.version INTO double
+            FROM (SELECT a.stream_id, a.version
+                FROM (SELECT v.stream_id, min(v.version) AS version
+                    FROM unnest(streams, versions) AS v (stream_id, version) GROUP BY 1) AS a
+                WHERE a.version > 1
+                    AND NOT EXISTS (SELECT FROM public.event_store AS o
+                        WHERE o.stream_id = a.stream_id AND o.event_version < a.version
+                            AND o.position >= part.first AND o.position <= part.until)
+                OFFSET 0) AS n  -- this first: it leaves next to none
+            WHERE EXISTS (SELECT FROM public.event_store AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version >= n.version
+                        AND o.position < part.first)
+                OR EXISTS (SELECT FROM public.archived_events AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version >= n.version)
             LIMIT 1;
             IF FOUND THEN
                 RAISE EXCEPTION 'duplicate key value violates unique constraint "%"',
@@ -64,27 +67,27 @@ BEGIN
                     USING ERRCODE = 'unique_violation',
                         CONSTRAINT = 'event_store_stream_id_event_version_key',
                         DETAIL = format('Key (stream_id, event_version)=(%s, %s) already exists.',
-                            stream, version);
+                            double.stream_id, double.version);
             END IF;
 
-            SELECT ids.sorted[1], ids.sorted[cardinality(ids.sorted)] INTO lowest, highest
-            FROM (SELECT array_agg(e.id ORDER BY e.id) AS sorted FROM public.event_store AS e
-                WHERE e.position > part.after AND e.position <= last) AS ids;
-            IF EXISTS (SELECT FROM public.event_store AS o
-                    WHERE o.id BETWEEN lowest AND highest AND o.position < part.first)
+            SELECT lowest.id AS low, highest.id AS high INTO double
+            FROM (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 LIMIT 1) AS lowest,
+                (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 DESC LIMIT 1) AS highest
+            WHERE EXISTS (SELECT FROM public.event_store AS o
+                    WHERE o.id BETWEEN lowest.id AND highest.id AND o.position < part.first)
                 OR EXISTS (SELECT FROM public.archived_events AS o
-                    WHERE o.id BETWEEN lowest AND highest) THEN
-                SELECT e.id INTO id FROM public.event_store AS e
-                    WHERE e.position > part.after AND e.position <= last
-                        AND (EXISTS (SELECT FROM public.event_store AS o
-                                WHERE o.id = e.id AND o.position < part.first)
-                            OR EXISTS (SELECT FROM public.archived_events AS o WHERE o.id = e.id))
+                    WHERE o.id BETWEEN lowest.id AND highest.id);
+            IF FOUND THEN
+                SELECT n.id INTO double FROM unnest(ids) AS n (id)
+                    WHERE EXISTS (SELECT FROM public.event_store AS o
+                            WHERE o.id = n.id AND o.position < part.first)
+                        OR EXISTS (SELECT FROM public.archived_events AS o WHERE o.id = n.id)
                     LIMIT 1;
                 IF FOUND THEN
                     RAISE EXCEPTION 'duplicate key value violates unique constraint "%"',
                             'event_store_id_key'
                         USING ERRCODE = 'unique_violation', CONSTRAINT = 'event_store_id_key',
-                            DETAIL = format('Key (id)=(%s) already exists.', id);
+                            DETAIL = format('Key (id)=(%s) already exists.', double.id);
                 END IF;
             END IF;
         END IF;
