@@ -13,7 +13,7 @@ from ledger.nouns.prices import facts
 from ledger.nouns.prices import state as price_state
 from ledger.nouns.prices.events import PriceKind, PricesRecorded
 from ledger.nouns.prices.price import InstrumentPrices, Price, Quote
-from ledger.nouns.prices.valuation import Market, Markets
+from ledger.nouns.prices.valuation import Markets, PricedMarket
 
 D = Decimal
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -122,11 +122,11 @@ def test_the_state_has_the_size_of_the_venue_however_long_it_is_told_of() -> Non
 # --- the value of an asset in another -----------------------------------------------------
 
 
-def market(name: str, price: str, age: float = 0) -> Market:
+def market(name: str, price: str, age: float = 0) -> PricedMarket:
     """KRAKEN:EUR/USDT at `price`."""
     base, quote = name.partition(":")[2].split("/")
     told = Price(name, D(price), ago(age), PriceKind.LAST, "feed", age > MAX_AGE.total_seconds())
-    return Market(base, quote, told)
+    return PricedMarket(base, quote, told)
 
 
 MARKETS = (
@@ -138,7 +138,7 @@ MARKETS = (
 )
 
 
-def valued(amount: str, asset: str, currency: str, *markets: Market) -> Decimal | None:
+def valued(amount: str, asset: str, currency: str, *markets: PricedMarket) -> Decimal | None:
     valuation = Markets(markets or MARKETS).valuation(asset, currency)
     with exact():
         return None if valuation is None else valuation.value(D(amount))
@@ -194,6 +194,6 @@ def test_a_market_whose_price_is_not_above_zero_leads_nowhere() -> None:
 
 @given(st.permutations(MARKETS), st.sampled_from(["BTC", "USDT", "EUR", "ETH", "DOGE", "PEPE"]))
 def test_the_order_in_which_markets_are_known_does_not_matter(
-    markets: list[Market], asset: str
+    markets: list[PricedMarket], asset: str
 ) -> None:
     assert valued("1", asset, "USDT", *markets) == valued("1", asset, "USDT")

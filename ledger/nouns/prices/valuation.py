@@ -20,7 +20,7 @@ MAX_HOPS = 3
 """Markets on the way: an asset against a coin, that against dollars, those against the currency."""
 
 
-class Market(msgspec.Struct, frozen=True, gc=False):
+class PricedMarket(msgspec.Struct, frozen=True, gc=False):
     """What an instrument exchanges, and its price: one unit of `base` for `price` of `quote`."""
 
     base: str
@@ -60,7 +60,7 @@ class Valuation(msgspec.Struct, frozen=True, gc=False):
 class Markets:
     """Markets to find ways along. Those whose price is not above zero lead nowhere."""
 
-    def __init__(self, markets: Iterable[Market]) -> None:
+    def __init__(self, markets: Iterable[PricedMarket]) -> None:
         self._from: dict[str, list[tuple[str, Hop]]] = {}
         for market in sorted(markets, key=lambda one: one.price.instrument):
             if market.price.price > 0 and market.base != market.quote:
