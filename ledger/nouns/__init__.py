@@ -38,7 +38,9 @@ NOUNS: tuple[Noun, ...] = tuple(
 )
 """Every folder here, by name."""
 
-NOUN_OF_STREAM: dict[str, Noun] = {noun.stream_type: noun for noun in NOUNS}
+NOUN_OF_STREAM: dict[str, Noun] = {
+    noun.stream_type: noun for noun in NOUNS if noun.stream_type is not None
+}
 COMMANDS: dict[str, HandledCommand] = {
     command.name: command for noun in NOUNS for command in noun.commands
 }
@@ -46,17 +48,17 @@ COMMANDS: dict[str, HandledCommand] = {
 COMMAND_DATA: dict[str, type[CommandData]] = {
     name: command.data for name, command in COMMANDS.items()
 }
-TIMED: frozenset[type[CommandData]] = frozenset(
-    data for data in COMMAND_DATA.values() if "occurred_at" in data.model_fields
-)
-"""The commands that may say when it happened."""
+TIMED: dict[type[CommandData], str] = {
+    data: data.occurred for data in COMMAND_DATA.values() if data.occurred in data.model_fields
+}
+"""The commands that may say when it happened, and the field that says it."""
 FAMILY_OF_COMMAND: dict[str, str | None] = {
     command.name: noun.family for noun in NOUNS for command in noun.commands
 }
 """The subject of a command type; None where it is the account's id."""
 FAMILIES: frozenset[str] = frozenset(noun.family for noun in NOUNS if noun.family is not None)
 AGGREGATES: dict[str, Aggregate[object]] = {
-    noun.stream_type: noun.aggregate for noun in NOUNS if noun.aggregate is not None
+    noun.aggregate.stream_type: noun.aggregate for noun in NOUNS if noun.aggregate is not None
 }
 EVENTS: dict[str, type[Event]] = {
     name: event for noun in NOUNS for name, event in noun.events.items()

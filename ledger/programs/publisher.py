@@ -31,7 +31,7 @@ from nats.aio.client import Client
 
 from ledger.bus import connection as bus
 from ledger.bus import event_stream, followers
-from ledger.bus.atomic_batch import NotStored, Sender
+from ledger.bus.event_sender import NotStored, Sender
 from ledger.bus.event_stream import NoRoomForEvents, NotOurStream
 from ledger.bus.security import BusSecurity
 from ledger.eventstore import reader
@@ -89,10 +89,6 @@ class Publisher:
 
     async def run(self) -> None:
         """Publishes until `stop`. The loss of a server does not end it."""
-        with metrics.publisher(self._database_url):
-            await self._run_until_stopped()
-
-    async def _run_until_stopped(self) -> None:
         connection: bus.Connection | None = None
         listener = Listener(
             self._database_url, threading.Event(), bell=self._bell, control=self._control

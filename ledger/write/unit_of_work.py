@@ -5,12 +5,13 @@ If the decision is abandoned, `recorded_counts` tells what there is to take back
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
+import psycopg
 from uuid_utils.compat import uuid7
 
 from ledger.eventstore.codec import encode
@@ -20,6 +21,7 @@ from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.time import time_text
+from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns import TIMED
 from ledger.write.aggregates import Aggregates
 
@@ -27,13 +29,16 @@ State = TypeVar("State")
 
 
 class CommandWork:
-    def __init__(self, command: Command, aggregates: Aggregates) -> None:
+    def __init__(
+        self, command: Command, aggregates: Aggregates, connection: psycopg.Connection[Any]
+    ) -> None:
         self.command = command
         self.occurred_at: datetime
         self.events: list[NewEvent] = []
         self.denied: Rejection | None = None
         """Why the command is rejected although it left a record."""
         self._aggregates = aggregates
+        self._connection = connection
         self._user_id: UUID | None = command.user_id
         self._metadata = _metadata(command)
 
@@ -41,7 +46,8 @@ class CommandWork:
         """When it happened: as the data says, else as the message says, else now. Raises
         Rejection for a time that cannot have come yet."""
         data = self.command.data
-        told: datetime | None = getattr(data, "occurred_at", None) if type(data) in TIMED else None
+        field = TIMED.get(type(data))
+        told: datetime | None = getattr(data, field) if field is not None else None
         when = told or self.command.time or now
         if when > now + tolerance:
             raise Rejection(
@@ -61,6 +67,9 @@ class CommandWork:
     def state(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
         state: State | None = self._aggregates.get(aggregate.stream_type, stream_id)
         return state
+
+    def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
+        return self._aggregates.past(self._connection, stream_id, instruments)
 
     # --- recording ------------------------------------------------------------------------
 
@@ -84,9 +93,11 @@ class CommandWork:
         for event in events:
             event_id = uuid7()
             if aggregate.check is not None:
-                kind = command.data.kind
+                kind = command.data.command_kind
                 aggregate.check(self.state(aggregate, stream_id), event, kind)
-            version, state_digest = self._aggregates.record(stream_type, stream_id, event)
+            version, state_digest = self._aggregates.record(
+                stream_type, stream_id, PastEvent(event, self.occurred_at)
+            )
             self.events.append(
                 NewEvent(
                     id=event_id,
