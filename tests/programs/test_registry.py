@@ -21,9 +21,16 @@ def test_the_operators_page_lists_the_programs_as_they_are_registered() -> None:
     table = OPERATORS_PAGE.partition("### Programs")[2].partition("### Servers")[0]
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     assert rows == [
-        f"| `{one.name}` | {one.summary} | `{one.role}` | PostgreSQL{', NATS' if one.bus else ''} |"
+        f"| `{one.name}` | {one.summary} | `{one.role}` | PostgreSQL{', NATS' if one.bus else ''} "
+        f"| {one.port} |"
         for one in map(find, names())
     ]
+
+
+def test_each_program_has_a_port_of_its_own() -> None:
+    ports = [find(name).port for name in names()]
+    assert None not in ports
+    assert len(set(ports)) == len(ports)
 
 
 @pytest.mark.parametrize("name", names())
