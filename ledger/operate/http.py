@@ -12,6 +12,7 @@ start. A port that was set and cannot be had ends the program, because nobody co
 none was set (trying out, twice on one machine) it says so in its log and works on.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -66,6 +67,8 @@ class _Server(ThreadingWSGIServer):
     allow_reuse_port = False
 
     def server_bind(self) -> None:
+        # Connections of the process before, which are over, keep nobody from its port.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # WSGIServer would ask the resolver for our name, which may take seconds.
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()

@@ -159,6 +159,7 @@ class Supervisor:
     def _tend(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
             for server in self._servers:
+                server.shorten_log()
                 if not server.running:
                     _log.error("server_ended", server=server.name, log=str(server.log))
                     try:
