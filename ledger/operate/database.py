@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import errors
 
 from ledger.kernel.errors import LedgerError
 from ledger.operate.database_url import settled
@@ -32,6 +33,15 @@ POOL_TIMEOUT_SECONDS = 5.0
 """Longest wait for a connection of a pool."""
 MOST_NAME_BYTES = 63
 """PostgreSQL cuts longer names off, and says so at each connection."""
+
+OF_WHAT_IS_ASKED = (
+    psycopg.DataError,
+    errors.DataCorrupted,
+    errors.IndexCorrupted,
+    errors.InternalError_,
+)
+"""Errors that are those of a row that is read or written: to wait for the database does not help,
+and what has nothing to do with the row goes on."""
 
 
 class UnsupportedPostgres(LedgerError):

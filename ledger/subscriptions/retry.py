@@ -11,7 +11,7 @@ from typing import TypeVar
 import psycopg
 import structlog
 
-from ledger.eventstore.store import VersionConflict
+from ledger.operate.database import OF_WHAT_IS_ASKED
 
 FIRST_RETRY_SECONDS = 0.05
 """A restart of a server is often over in less than a second."""
@@ -64,9 +64,9 @@ class Patience:
         while True:
             try:
                 return await asyncio.to_thread(work)
-            except (psycopg.DataError, psycopg.IntegrityError):
+            except (psycopg.IntegrityError, *OF_WHAT_IS_ASKED):
                 raise
-            except (psycopg.Error, VersionConflict) as error:
+            except psycopg.Error as error:
                 pause = backoff.seconds()
                 _log.warning(
                     "database_away", error=str(error).strip(), next_try_seconds=round(pause, 3)
