@@ -50,6 +50,7 @@ def test_names_in_the_store_are_dotted_and_begin_with_their_stream_type() -> Non
         "instrument",
         "order",
         "projection",
+        "stream",
     }
 
 
