@@ -1,6 +1,6 @@
 -- Takes the append lock until the end of the transaction, tells the head of the log and the
--- time of recording, and queues one NOTIFY with the head after the append. The transaction's
--- commit waits for the disk, whatever the server's default.
+-- time of recording, and queues one NOTIFY with the head after the append, if there is room for it
+-- (wake.sql). The transaction's commit waits for the disk, whatever the server's default.
 --
 -- PL/pgSQL on purpose: the lock and the read of the head must be separate statements, each
 -- with a snapshot of its own, because waiting for a lock does not refresh a snapshot. With the
@@ -19,7 +19,7 @@ BEGIN
     head := coalesce(head, 0);
     recorded_at := greatest(clock_timestamp(), recorded_at);
     IF event_count > 0 THEN
-        PERFORM pg_notify(channel, (head + event_count)::text);
+        PERFORM public.wake(channel, (head + event_count)::text);
     END IF;
 END;
 $$;
