@@ -29,6 +29,7 @@ from ledger.eventstore.snapshots import KeptSnapshot
 from ledger.eventstore.store import load_streams
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
+from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns import AGGREGATES
 from ledger.operate.database import OF_WHAT_IS_ASKED
 
@@ -71,7 +72,7 @@ class Stream:
         self.state: Any = None
         self.version = 0
         self.snapshot_version = 0
-        self.pending: deque[Event] = deque()
+        self.pending: deque[PastEvent] = deque()
 
     def evolve(self, stream_id: UUID, event: Event, stream_type: str) -> None:
         self.stream_type = stream_type
