@@ -33,7 +33,6 @@ import structlog
 from ledger.eventstore import repairs
 from ledger.eventstore.snapshots import AggregateSnapshot
 from ledger.eventstore.store import NewEvent, load_backwards
-from ledger.kernel.event import Event
 from ledger.kernel.money import plain
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.unit_of_work import PastEvent
