@@ -1,8 +1,10 @@
 """There is one way to connect to the bus and one to the database, each with its security."""
 
 import ast
+import contextlib
 import inspect
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,14 +12,17 @@ import psycopg
 import pytest
 from nats.aio.client import Client
 from psycopg import sql
+from psycopg_pool import PoolTimeout
 from uuid_utils.compat import uuid7
 
 from ledger.bus import connection as bus
 from ledger.operate import database, database_session
 from ledger.operate.database_url import acting_as, catalog_only, confined, settled
+from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from ledger.write.ledger import Ledger
 from tests.commands import open_account
+from tests.databases import create_database
 
 ROOT = Path(__file__).parent.parent
 DATABASE = "ledger/operate/database.py"
@@ -30,6 +35,8 @@ OPENS_DATABASE = re.compile(
     r"psycopg\.connect\(|Connection\.connect\(|ConnectionPool\(|PostgresDatastore\("
 )
 OPENS_BUS = re.compile(r"nats\.connect\(|\b(Nats)?Client\(")
+AWAY_SECONDS, BACK_SECONDS = 4.0, 1.5
+"""With pauses that double, the next try of a pool would come four seconds after these four."""
 BEGINS_WITH = (
     ("search_path", "public,pg_temp"),
     ("application_name", "ledger tests"),
@@ -95,6 +102,31 @@ async def test_a_pool_and_a_connection_of_a_loop_begin_alike(database_url: str) 
             for name, value in BEGINS_WITH:
                 shown = await (await one.execute(f"SHOW {name}".encode())).fetchone()
                 assert shown == (value,)
+
+
+async def test_a_pool_uses_a_database_that_is_back_at_once_however_long_it_was_away(
+    postgres_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "POOL_TIMEOUT_SECONDS", 0.5)
+    url = create_database(postgres_server.url)
+
+    async def asks() -> bool:
+        with contextlib.suppress(PoolTimeout, psycopg.OperationalError):
+            async with pool.connection() as connection:
+                await connection.execute("SELECT 1")
+            return True
+        return False
+
+    async with database.pool(url, "tests", size=2) as pool:
+        assert await asks()
+        postgres_server.stop()
+        away = time.monotonic()
+        while time.monotonic() - away < AWAY_SECONDS:
+            assert not await asks()
+        postgres_server.start()
+        back = time.monotonic()
+        while not await asks():
+            assert time.monotonic() - back < BACK_SECONDS
 
 
 ODD = (
