@@ -21,7 +21,7 @@ from nats.js.api import StreamInfo
 from ledger.bus import connection as bus
 from ledger.bus.connection import COMMANDS_STREAM
 from ledger.bus.security import BusSecurity
-from ledger.operate import records_examination, seals_examination, servers, streams_examination
+from ledger.operate import records_examination, seals_examination, servers
 from ledger.operate import schema as database
 from ledger.operate.check_result import CheckResult, Status
 from ledger.operate.database import UnsupportedPostgres, connect
@@ -164,8 +164,6 @@ def _database(url: str, settings: Settings) -> Iterator[CheckResult]:
         yield _append_only(connection)
         yield records_examination.guarded(connection)
         yield records_examination.cached_states(connection)
-        yield streams_examination.held(connection)
-        yield streams_examination.notifications(connection)
         yield _durable(connection)
         yield _closed(connection)
         yield seals_examination.of_database(connection, settings)

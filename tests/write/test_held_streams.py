@@ -16,6 +16,8 @@ from ledger.kernel.command import Outcome
 from ledger.kernel.rejection import GeneralRejection
 from ledger.nouns import AGGREGATES
 from ledger.nouns.accounts.invariants import ACCOUNT
+from ledger.vitals import database
+from ledger.vitals.examination import Vitals
 from ledger.write import aggregates, failed_commands, held_streams, stream_reader
 from ledger.write.held_streams import CannotRepair
 from ledger.write.ledger import Ledger
@@ -80,6 +82,20 @@ def test_only_commands_that_need_it_fail_and_at_once(
     assert at in [(version, 2), (None, 2)]  # the database cannot say at which row it stumbles
     assert outcomes[1].command_id is not None
     assert ledger.outcome(outcomes[1].command_id) == outcomes[1]
+
+
+def test_status_doctor_and_an_alert_name_it(
+    database_url: str, accounts: list[UUID], ledger: Ledger
+) -> None:
+    def named() -> list[str]:
+        found = Vitals(database.ask(database_url), reasons=database.reasons(database_url)).alarms()
+        return [text for one, text in found if one.condition.alert == "LedgerStreamHeld"]
+
+    appended(database_url, accounts[0], "account.of_tomorrow")
+    assert named() == []
+    deposits(ledger, *accounts)
+    (message,) = named()
+    assert f"account {accounts[0]} at version 2" in message
 
 
 def test_a_flood_of_commands_that_need_it_reads_nothing(

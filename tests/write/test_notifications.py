@@ -8,9 +8,10 @@ import psycopg
 from psycopg import errors
 from uuid_utils.compat import uuid7
 
-from ledger.operate import streams_examination
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
+from ledger.vitals import database
+from ledger.vitals.examination import Vitals
 from ledger.write.ledger import Ledger
 from tests.commands import open_account
 from tests.databases import create_database
@@ -43,15 +44,20 @@ def test_a_full_queue_stops_no_command_and_is_said_with_who_fills_it(
     postgres_server.start()
     url = create_database(postgres_server.url)
     migrate_all(url)
-    with psycopg.connect(url, autocommit=True) as doctor, Ledger(url) as ledger:
-        assert streams_examination.notifications(doctor).status == "ok"
+
+    def told() -> list[str]:
+        found = Vitals(database.ask(url), reasons=database.reasons(url)).alarms()
+        return [text for one, text in found if one.condition.alert == "LedgerNotificationsFill"]
+
+    with psycopg.connect(url, autocommit=True) as woken, Ledger(url) as ledger:
+        assert told() == []
         with full_queue(postgres_server.url) as listener:
             for _ in range(3):
                 assert ledger.execute([open_account(uuid7())])[0].status == "ACCEPTED"
-            finding = streams_examination.notifications(doctor)
-            assert finding.status == "warn"
-            assert f"pid {listener.info.backend_pid} (" in finding.message
-            assert "forgotten" in finding.message
-        doctor.execute("LISTEN ledger_events")
+            (message,) = told()
+            assert f"session {listener.info.backend_pid} (" in message
+            assert "forgotten" in message
+        assert told() == []
+        woken.execute("LISTEN ledger_events")
         ledger.execute([open_account(uuid7())])
-        assert [told.channel for told in doctor.notifies(timeout=5, stop_after=1)]
+        assert list(woken.notifies(timeout=5, stop_after=1))
