@@ -28,6 +28,7 @@ def appended(
 ) -> int:
     """Appends an event of any kind, so many versions too far; its version."""
     with psycopg.connect(url) as connection:
+        connection.execute("SELECT begin_append(0, '')")
         last, of_type = connection.execute(_LAST, [stream_id]).fetchone() or (None, None)
         version = (last or 0) + 1 + skipped
         stream_type = of_type or event_type.partition(".")[0]
