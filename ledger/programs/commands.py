@@ -64,7 +64,7 @@ from ledger.programs.housekeeping import outcomes_forgotten
 from ledger.programs.keep_alive import kept_from_redelivery
 from ledger.programs.partition_leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.programs.process import run_in_loop
-from ledger.programs.quarantine import SetAside, is_final
+from ledger.programs.quarantine import SetAside, is_final, keep_recorded
 from ledger.programs.rate_limit import RateLimit
 from ledger.programs.readiness import decided
 from ledger.programs.registry import Places, Program
@@ -109,7 +109,9 @@ class CommandWorker:
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._rate_limit = RateLimit.of(settings)
         self._tracing = Tracing.of(settings)
-        self._decisions = Decisions(self._ledger, self._patience, settings.command_max_deliver)
+        self._decisions = Decisions(
+            self._ledger, self._patience, settings.command_max_deliver, keep_recorded
+        )
         self._bus_vouches = settings.nats_user is not None
         """The server has users, and each can send in its own name only."""
         self._log_commands = settings.log_level == "DEBUG"

@@ -13,8 +13,10 @@ aside at once.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import psycopg
 import structlog
 
 from ledger.bus.delivery import Delivery
@@ -26,6 +28,8 @@ from ledger.subscriptions.retry import Patience
 from ledger.write.ledger import Decision, Fence, Ledger
 
 Batch = Sequence[Delivery]
+Keep = Callable[[psycopg.Cursor[Any], Batch, Sequence[Outcome]], None]
+"""Keeps, in the transaction of the outcomes, what of a batch a person must look at."""
 
 _log = structlog.get_logger(__name__)
 
@@ -33,10 +37,11 @@ _log = structlog.get_logger(__name__)
 class Decisions:
     """Of one worker."""
 
-    def __init__(self, ledger: Ledger, patience: Patience, max_deliver: int) -> None:
+    def __init__(self, ledger: Ledger, patience: Patience, max_deliver: int, keep: Keep) -> None:
         self._ledger = ledger
         self._patience = patience
         self._max_deliver = max_deliver
+        self._keep = keep
 
     def is_last_try(self, one: Delivery) -> bool:
         return one.tries >= self._max_deliver
@@ -77,11 +82,14 @@ class Decisions:
         )
         decided_ahead = [decision] if decision is not None else []
 
+        def keep(cursor: psycopg.Cursor[Any], outcomes: Sequence[Outcome]) -> None:
+            self._keep(cursor, batch, outcomes)
+
         def record() -> list[Outcome]:
             if decided_ahead:
                 with contextlib.suppress(VersionConflict):  # it is decided again
-                    return self._ledger.commit(decided_ahead.pop(), last_tries, fence)
-            return self._ledger.execute(commands, None, last_tries, fence)
+                    return self._ledger.commit(decided_ahead.pop(), last_tries, fence, keep)
+            return self._ledger.execute(commands, None, last_tries, fence, keep)
 
         return await self._patience.until_done(record)
 

@@ -10,6 +10,7 @@
                 event is to tell of it
     restore()   takes back what an abandoned decision recorded
     committed() tells which records are in the log
+    abandon()   drops the states that records not kept have made
     forget()    drops streams that another writer has changed
 
 States are kept from batch to batch, at most `capacity` streams, least recently used dropped
@@ -192,6 +193,12 @@ class Aggregates:
         for one in [one for one in self._held if one in changed or repairs_of(one) in changed]:
             del self._held[one]
         return {i for i in changed if self._streams.pop(i, None) is not None}
+
+    def abandon(self) -> None:
+        """Drops the states that have events which may never be in the log."""
+        for one in [one for one, stream in self._streams.items() if stream.pending]:
+            del self._streams[one]
+        self._due.clear()
 
     def clear(self) -> None:
         """Forgets all states. What is held stays so: reading it again would not help."""

@@ -1,6 +1,7 @@
 """Commands that failed through a fault of ours and were set aside for an operator.
 
-    keep      the command service puts the whole message here before it answers FAILED
+    keep      the command service puts the whole message here before it answers FAILED, where the
+              outcome is recorded in the same transaction
     find      what an operator is shown
     settle    RETRIED takes the FAILED outcome away, so that the command can be decided anew under
               its id; DISMISSED makes it the outcome for ever
@@ -30,7 +31,8 @@ Deed = Literal["RETRIED", "DISMISSED"]
 _KEEP = """
     INSERT INTO failed_commands
         (command_id, command_type, source, subject, fingerprint, body, code, message, tries)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bytea[],
+        %s::text[], %s::text[], %s::integer[])
     ON CONFLICT DO NOTHING"""
 
 _FIND = """
@@ -99,7 +101,14 @@ def keep(connection: psycopg.Connection[Any], messages: Sequence[FailedMessage])
     if messages:
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute("SELECT public.commit_durably()")  # the message is acknowledged next
-            cursor.executemany(_KEEP, [tuple(map(_storable, message)) for message in messages])
+            keep_within(cursor, messages)
+
+
+def keep_within(cursor: psycopg.Cursor[Any], messages: Sequence[FailedMessage]) -> None:
+    """The same, in the caller's transaction."""
+    if messages:
+        rows = [tuple(map(_storable, message)) for message in messages]
+        cursor.execute(_KEEP, [list(column) for column in zip(*rows, strict=True)])
 
 
 def find(

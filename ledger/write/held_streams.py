@@ -33,7 +33,8 @@ DEEDS = {"pass-over": StreamEventPassedOver, "accept-gap": StreamGapAccepted}
 _NOTE = """
     INSERT INTO public.held_streams AS held
         (stream_id, stream_type, event_version, position, reason, commands)
-    VALUES (%s, %s, %s, %s, %s, %s)
+    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::integer[], %s::bigint[], %s::text[],
+        %s::bigint[])
     ON CONFLICT (stream_id) DO UPDATE SET stream_type = excluded.stream_type,
         event_version = excluded.event_version, position = excluded.position,
         reason = excluded.reason, commands = held.commands + excluded.commands,
@@ -73,7 +74,8 @@ class HeldRecord(NamedTuple):
 def note(cursor: psycopg.Cursor[Any], held: Mapping[HeldStream, int]) -> None:
     """Within the caller's transaction."""
     if held:
-        cursor.executemany(_NOTE, [(*stream, commands) for stream, commands in held.items()])
+        rows = [(*stream, commands) for stream, commands in held.items()]
+        cursor.execute(_NOTE, [list(column) for column in zip(*rows, strict=True)])
 
 
 def find(connection: psycopg.Connection[Any]) -> list[HeldRecord]:

@@ -72,6 +72,8 @@ locked out: each time somebody else has committed, but of many writers one could
 Result = TypeVar("Result")
 Fence = Callable[[psycopg.Cursor[Any]], None]
 """Whether the caller may still decide these commands; raises when not."""
+Keep = Callable[[psycopg.Cursor[Any], Sequence[Outcome]], None]
+"""Keeps what a person must look at, given the outcomes of a batch of which some are FAILED."""
 
 
 class Decision(NamedTuple):
@@ -113,7 +115,7 @@ class Ledger:
         self._committed = 0
         """Number of the last decision that was kept."""
         self._states_lost = False
-        """A decision was not kept: the states are to be read anew."""
+        """A decision was not kept: the states that it made are to be read anew."""
         self._known_head: int | None = None
         self._reports: list[tuple[int, set[UUID]]] = []
         """(number, streams that other writers appended to) of the last commits."""
@@ -146,10 +148,12 @@ class Ledger:
         now: datetime | None = None,
         last_tries: frozenset[UUID] = frozenset(),
         fence: Fence | None = None,
+        keep: Keep | None = None,
     ) -> list[Outcome]:
         """One outcome per command, in order, all recorded. FAILED outcomes are recorded only for
-        ids in `last_tries`; the others may be sent again. `fence` is called in the transaction of
-        the commit, under the append lock; what it raises ends the batch with nothing kept.
+        ids in `last_tries` and where a stream is held; the others may be sent again. `fence` and,
+        where FAILED outcomes are recorded, `keep` are called in the transaction of the commit,
+        under the append lock; what they raise ends the batch with nothing kept.
 
         Raises psycopg.OperationalError when the database cannot be reached or its answer was
         lost; the batch may be given again. Raises VersionConflict when it cannot be recorded
@@ -157,10 +161,10 @@ class Ledger:
         """
         for attempt in range(1, CONFLICTS_BEFORE_LOCK + 1):
             try:
-                return self.commit(self.decide(commands, now), last_tries, fence)
+                return self.commit(self.decide(commands, now), last_tries, fence, keep)
             except VersionConflict as conflict:
                 _log.info("batch_decided_again", attempt=attempt, conflict=str(conflict))
-        return self._patiently(lambda: self._execute_locked(commands, now, last_tries, fence))
+        return self._patiently(lambda: self._execute_locked(commands, now, last_tries, fence, keep))
 
     def _execute_locked(
         self,
@@ -168,13 +172,14 @@ class Ledger:
         now: datetime | None,
         last_tries: frozenset[UUID],
         fence: Fence | None,
+        keep: Keep | None,
     ) -> list[Outcome]:
         """All steps with the append lock: nobody can get in between, and everybody waits."""
         kept = self._committed
         try:
             with self._to_write().transaction(), self._to_write().cursor() as cursor:
                 self._note_others(cursor, store.begin_append(cursor, 0).head)
-                outcomes = self.commit(self.decide(commands, now), last_tries, fence)
+                outcomes = self.commit(self.decide(commands, now), last_tries, fence, keep)
         except BaseException:
             self._committed = kept  # with the transaction, it is not
             self._known_head = None
@@ -213,7 +218,7 @@ class Ledger:
         """What became of the decisions before, and what other writers did."""
         if self._states_lost:
             self._states_lost = False
-            self._aggregates.clear()
+            self._aggregates.abandon()
             self._in_flight.clear()
         if self._known_head is None:
             self._known_head = reader.head(connection)
@@ -310,6 +315,7 @@ class Ledger:
         decision: Decision,
         last_tries: frozenset[UUID] = frozenset(),
         fence: Fence | None = None,
+        keep: Keep | None = None,
     ) -> list[Outcome]:
         """Steps 4 and 5; see `execute`. Raises VersionConflict when the batch is to be decided
         again: others got in between, or a decision before it was not kept."""
@@ -319,7 +325,7 @@ class Ledger:
             to_record = decision.batch.to_record(last_tries)
             if to_record:
                 with metrics.COMMIT_SECONDS.time():
-                    self._patiently(lambda: self._append(decision, to_record, fence))
+                    self._patiently(lambda: self._append(decision, to_record, fence, keep))
             self._committed = decision.number
         except VersionConflict:
             self._states_lost = True
@@ -345,7 +351,11 @@ class Ledger:
         raise AssertionError("the last wait returns or raises")
 
     def _append(
-        self, decision: Decision, to_record: list[tuple[int, Decided]], fence: Fence | None
+        self,
+        decision: Decision,
+        to_record: list[tuple[int, Decided]],
+        fence: Fence | None,
+        keep: Keep | None,
     ) -> None:
         events = [event for _, decided in to_record for event in decided.events]
         with self._to_write().transaction(), self._to_write().cursor() as cursor:
@@ -356,6 +366,8 @@ class Ledger:
             store.copy_events(cursor, events, appended)
             inbox.record(cursor, decision.batch.recorded(to_record, appended))
             held_streams.note(cursor, decision.batch.held())
+            if keep is not None and any(decided.status == FAILED for _, decided in to_record):
+                keep(cursor, decision.batch.outcomes())
         self._known_head = appended.head + len(events)
 
     def _refuse_stale_reads(
