@@ -11,10 +11,13 @@ account holds exactly that. Orders of which one cancels the others hold together
 may still trade (`_of_group`): one of them has it, the others are open and hold nothing.
 """
 
+from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from ledger.kernel.money import ZERO
+from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
     AccountEvent,
     AccountStatus,
@@ -36,6 +39,9 @@ from ledger.nouns.accounts.rules import is_on_venue
 from ledger.nouns.accounts.state import AccountState, check_active, check_available, overdraws
 from ledger.nouns.orders.events import Execution, Fee, OrderCommissionCorrected, Side
 from ledger.nouns.orders.state import RequiredHold
+from ledger.nouns.positions import history
+from ledger.nouns.positions import rules as position_rules
+from ledger.nouns.positions.position import PositionKey
 
 Holds = tuple[tuple[HoldChange, ...], OcoGroup | None]
 """What becomes locked or free, and the order's group after it, if that changed."""
@@ -70,9 +76,14 @@ def set_hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent,
 
 
 def settle(
-    state: AccountState, *, execution: Execution, required: RequiredHold
+    state: AccountState,
+    *,
+    execution: Execution,
+    required: RequiredHold,
+    at: datetime | None = None,
 ) -> tuple[AccountEvent, ...]:
-    """Fact: a trade moves money. `required` is the order's hold after it."""
+    """Fact: a trade moves money and makes a position. `required` is the order's hold after it."""
+    trade = _trade(execution, at)
     postings = _trade_postings(state, execution, 1)
     holds, group = _hold_changes(state, required, execution.last_qty)
     return (
@@ -86,6 +97,7 @@ def settle(
             postings=postings,
             holds=holds,
             group=group,
+            positions=position_rules.trade(state.position(trade.key), trade),
             overdrawn=overdraws(state, postings, holds),
             account_closed=state.status is AccountStatus.CLOSED,
             wrong_venue=not is_on_venue(state, execution.instrument),
@@ -95,9 +107,17 @@ def settle(
 
 
 def void_trade(
-    state: AccountState, *, execution: Execution, required: RequiredHold
+    state: AccountState,
+    *,
+    execution: Execution,
+    required: RequiredHold,
+    past: Iterable[PastEvent],
 ) -> tuple[AccountEvent, ...]:
-    """Fact: a settled trade is taken back; an order still open must hold for it again."""
+    """Fact: a settled trade is taken back; an order still open must hold for it again. `past` are
+    the account's events about the instrument, newest first."""
+    key = position_key(execution)
+    name = history.TradeName(required.order_id, execution.trade_id)
+    reckoned = history.without(past, state.position(key), key, name)
     postings = _trade_postings(state, execution, -1)
     holds, group = _hold_changes(state, required, -execution.last_qty)
     return (
@@ -111,6 +131,7 @@ def void_trade(
             postings=postings,
             holds=holds,
             group=group,
+            positions=reckoned.positions,
             overdrawn=overdraws(state, postings, holds),
             account_closed=state.status is AccountStatus.CLOSED,
             wrong_venue=not is_on_venue(state, execution.instrument),
@@ -119,11 +140,20 @@ def void_trade(
 
 
 def correct_commission(
-    state: AccountState, *, order_id: UUID, corrected: OrderCommissionCorrected
+    state: AccountState,
+    *,
+    order_id: UUID,
+    corrected: OrderCommissionCorrected,
+    past: Iterable[PastEvent],
 ) -> tuple[AccountEvent, ...]:
-    """Fact: a trade was charged otherwise than was booked. A voided one was charged nothing."""
+    """Fact: a trade was charged otherwise than was booked. A voided one was charged nothing.
+    `past` are the account's events about the instrument, newest first."""
     if corrected.voided:
         return ()
+    key = position_key(corrected)
+    name = history.TradeName(order_id, corrected.trade_id)
+    fees = _by_asset(corrected.charged)
+    reckoned = history.recharged(past, state.position(key), key, name, fees)
     postings = (
         *_fee_postings(state, corrected.sub_account, corrected.previous_fees, -1),
         *_fee_postings(state, corrected.sub_account, corrected.charged, 1),
@@ -137,10 +167,36 @@ def correct_commission(
             fees=corrected.charged,
             previous_fees=corrected.previous_fees,
             postings=postings,
+            positions=reckoned.positions,
             overdrawn=overdraws(state, postings),
             account_closed=state.status is AccountStatus.CLOSED,
         ),
     )
+
+
+# --- positions ------------------------------------------------------------------------
+
+
+def position_key(execution: Execution) -> PositionKey:
+    """Which position a trade is of."""
+    return PositionKey(execution.sub_account, execution.instrument)
+
+
+def _trade(execution: Execution, at: datetime | None) -> position_rules.PositionTrade:
+    bought = execution.side is Side.BUY
+    return position_rules.PositionTrade(
+        key=position_key(execution),
+        quantity=execution.last_qty if bought else -execution.last_qty,
+        value=execution.quote_moved,
+        settlement_asset=execution.quote_asset,
+        base_asset=execution.base_asset,
+        fees=_by_asset(execution.charged),
+        at=at,
+    )
+
+
+def _by_asset(fees: tuple[Fee, ...]) -> dict[str, Decimal]:
+    return {fee.asset: fee.amount for fee in fees}
 
 
 # --- postings -------------------------------------------------------------------------

@@ -198,12 +198,13 @@ def _order_of_fact(work: UnitOfWork, data: OrderFactData) -> OrderState:
         _check_own(work, state)
         return state
     if data.instrument is None or data.side is None:
-        missing = [n for n in ("instrument", "side") if getattr(data, n) is None]
+        told = (("instrument", data.instrument), ("side", data.side), ("quantity", data.quantity))
+        missing = [name for name, value in told if value is None]
         raise Rejection(
             OrderRejection.UNKNOWN_ORDER,
             f"there is no order {data.order_id}",
             "submit it first, or, if it was placed outside of the ledger, tell its "
-            f"{' and '.join(missing)} too",
+            f"{', '.join(missing)}{' if it is known' if 'quantity' in missing else ''} too",
         )
     listed = listed_instrument(work, data.instrument)
     reported = facts.report(
@@ -250,11 +251,19 @@ def _record_fact(work: UnitOfWork, order_id: UUID, events: tuple[OrderEvent, ...
     required = required_hold(state)
     match events:
         case (OrderFilled() as execution,):
-            followed = settlement.settle(owner, execution=execution, required=required)
+            followed = settlement.settle(
+                owner, execution=execution, required=required, at=work.occurred_at
+            )
         case (OrderFillVoided() as execution,):
-            followed = settlement.void_trade(owner, execution=execution, required=required)
+            past = work.past(work.account_id, {execution.instrument})
+            followed = settlement.void_trade(
+                owner, execution=execution, required=required, past=past
+            )
         case (OrderCommissionCorrected() as corrected,):
-            followed = settlement.correct_commission(owner, order_id=order_id, corrected=corrected)
+            past = work.past(work.account_id, {corrected.instrument})
+            followed = settlement.correct_commission(
+                owner, order_id=order_id, corrected=corrected, past=past
+            )
         case _:
             followed = settlement.set_hold(owner, required)
     work.record(ACCOUNT, work.account_id, followed, cause)
