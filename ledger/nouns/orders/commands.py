@@ -166,7 +166,7 @@ class OrderFactData(OrderCommandData):
     terms' affair."""
 
     command_class = "report"
-    kind: ClassVar[CommandKind] = CommandKind.FACT
+    command_kind: ClassVar[CommandKind] = CommandKind.FACT
 
     occurred_at: TimeOrNone = default(None)
     venue_order_id: VenueId | None = None
