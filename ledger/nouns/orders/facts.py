@@ -32,9 +32,9 @@ from ledger.nouns.orders.events import (
     OrderReported,
     OrderVoidReported,
     Origin,
+    ReportTerms,
     Side,
     TimeInForce,
-    Told,
     charged,
 )
 from ledger.nouns.orders.state import OrderState, Trade
@@ -49,7 +49,7 @@ _EXPIRY_REASONS = {
 """Why an order of this kind expires, unless the venue gives another reason."""
 
 
-def report(*, wrong_venue: bool = False, **terms: Unpack[Told]) -> tuple[OrderEvent, ...]:
+def report(*, wrong_venue: bool = False, **terms: Unpack[ReportTerms]) -> tuple[OrderEvent, ...]:
     """The venue speaks of an order that we never saw: it begins here, and the fact that told
     of it follows."""
     return (
@@ -126,7 +126,7 @@ def replace(
 ) -> tuple[OrderEvent, ...]:
     """New terms are in force, asked for or not. What the venue does not say is as the pending
     request asked, else as it was. At or below what is filled, the order is filled. On an ended
-    order the terms are kept too (they were in force before it ended), and nothing reopens. Told of
+    order the terms are kept too (they were in force before it ended), and nothing reopens. ReportTerms of
     an earlier replacement than the last, the terms stay."""
     asked = state.replace_pending
     if venue_order_id in state.former_venue_order_ids:

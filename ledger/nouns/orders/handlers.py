@@ -48,13 +48,13 @@ from ledger.nouns.orders.commands import (
     VoidFill,
 )
 from ledger.nouns.orders.events import (
-    Asked,
     OrderCommissionCorrected,
     OrderEvent,
     OrderFillConflicted,
     OrderFilled,
     OrderFillVoided,
     OrderType,
+    SubmitTerms,
 )
 from ledger.nouns.orders.rejections import OrderRejection
 from ledger.nouns.orders.state import ORDER, OrderState, evolve, required_hold
@@ -87,7 +87,7 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
     state = own_account(work)
     listed = listed_instrument(work, data.instrument)
     known = work.state(ORDER, data.order_id)
-    terms: Asked = {
+    terms: SubmitTerms = {
         "account_id": work.account_id,
         "instrument": data.instrument,
         "base_asset": listed.base_asset,

@@ -21,7 +21,6 @@ from uuid import UUID
 
 from ledger.kernel.rejection import Rejection
 from ledger.nouns.orders.events import (
-    Asked,
     OrderCancelRequested,
     OrderDenied,
     OrderEvent,
@@ -29,6 +28,7 @@ from ledger.nouns.orders.events import (
     OrderSubmitted,
     OrderType,
     Side,
+    SubmitTerms,
 )
 from ledger.nouns.orders.rejections import OrderRejection
 from ledger.nouns.orders.state import OrderState
@@ -36,7 +36,7 @@ from ledger.nouns.orders.status import OrderStatus
 
 
 def submit(
-    state: OrderState | None, *, order_id: UUID, **terms: Unpack[Asked]
+    state: OrderState | None, *, order_id: UUID, **terms: Unpack[SubmitTerms]
 ) -> tuple[OrderSubmitted]:
     """A service asks for a new order. Whether account, instrument and allocation allow it is
     asked of them (`check_order` in each)."""
@@ -57,7 +57,12 @@ def submit(
 
 
 def deny(
-    state: OrderState | None, *, order_id: UUID, code: str, reason: str, **terms: Unpack[Asked]
+    state: OrderState | None,
+    *,
+    order_id: UUID,
+    code: str,
+    reason: str,
+    **terms: Unpack[SubmitTerms],
 ) -> tuple[OrderEvent, ...]:
     """Our own rules refused the order; the attempt is kept."""
     check_is_new(state, order_id)
