@@ -126,7 +126,7 @@ def replace(
 ) -> tuple[OrderEvent, ...]:
     """New terms are in force, asked for or not. What the venue does not say is as the pending
     request asked, else as it was. At or below what is filled, the order is filled. On an ended
-    order the terms are kept too (they were in force before it ended), and nothing reopens. ReportTerms of
+    order the terms are kept too (they were in force before it ended), and nothing reopens. Told of
     an earlier replacement than the last, the terms stay."""
     asked = state.replace_pending
     if venue_order_id in state.former_venue_order_ids:
