@@ -17,33 +17,3 @@ COMMENT ON COLUMN public.held_streams.event_version IS
     'The event at which reading stops; null where the database itself cannot say.';
 
 REVOKE ALL ON public.held_streams FROM PUBLIC;
-
--- Versions of a stream have no gaps: what would leave one is refused, whoever appends. One look-up in
--- the key of the stream for each event that is appended, by one query for all of them; a plan made
--- while the log was short must not read all of it when it is long.
-CREATE FUNCTION public.refuse_gap_in_stream() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
-DECLARE
-    stray record;
-BEGIN
-    SELECT a.stream_id, a.event_version INTO stray FROM appended AS a
-        WHERE a.event_version > 1 AND (
-            SELECT e.position FROM public.event_store AS e
-            WHERE e.stream_id = a.stream_id AND e.event_version = a.event_version - 1) IS NULL
-        LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'version % of stream % does not follow the one before it',
-                stray.event_version, stray.stream_id
-            USING ERRCODE = 'integrity_constraint_violation',
-                CONSTRAINT = 'event_store_versions_without_a_gap',
-                HINT = 'Read the stream again: its next version is one more than its last.';
-    END IF;
-    RETURN NULL;
-END;
-$$;
-
-REVOKE ALL ON FUNCTION public.refuse_gap_in_stream() FROM PUBLIC;
-
-CREATE TRIGGER event_store_has_no_gap_in_a_stream
-    AFTER INSERT ON public.event_store REFERENCING NEW TABLE AS appended
-    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_gap_in_stream();

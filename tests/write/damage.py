@@ -13,7 +13,7 @@ _APPEND = """
         event_data, metadata, occurred_at, recorded_at)
     SELECT head + 1, %s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::timestamptz, recorded_at
     FROM begin_append(1, 'ledger_events')"""
-_GUARD = "event_store_has_no_gap_in_a_stream"
+_GUARD = "event_store_is_guarded"
 
 
 def appended(
