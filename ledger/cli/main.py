@@ -25,6 +25,7 @@ from ledger.cli import (
     schema,
     serve,
     status,
+    streams,
     submit,
     up,
     wipe,
@@ -62,18 +63,8 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    up,
-    wipe,
-    demo,
-    database,
-    status,
-    serve,
-    submit,
-    audit,
-    commands,
-    publisher,
-    schema,
-    bus,
+    *(up, wipe, demo, database, status, serve, submit),
+    *(audit, commands, streams, publisher, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 
