@@ -140,7 +140,7 @@ async def test_a_dismissed_command_stays_failed_even_when_the_fault_is_gone(
             ),
         )
         who = f"{command_id}  Deposit of test, sent by anonymous, for {account_id}, failed "
-        assert listed.stdout.startswith(who)
+        assert listed.stdout.splitlines()[1].startswith(who)
     assert "dismissed by olga: sent again under a new id" in listed.stdout
     assert refused.exit_code == 1
     assert "does not wait" in refused.stderr

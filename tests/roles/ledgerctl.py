@@ -73,6 +73,7 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "audit export": ["--format", "jsonl", "exported"],
         "audit explain balance": [*account, "--asset", "USDT"],
         "audit explain order": [nothing],
+        "commands status": [],
         "commands failed list": [],
         "commands failed show": [nothing],
         "commands failed retry": [nothing, *who],
