@@ -92,7 +92,7 @@ class CommandWork:
         for event in events:
             event_id = uuid7()
             if aggregate.check is not None:
-                kind = command.data.kind
+                kind = command.data.command_kind
                 aggregate.check(self.state(aggregate, stream_id), event, kind)
             version, state_digest = self._aggregates.record(
                 stream_type, stream_id, PastEvent(event, self.occurred_at)

@@ -18,7 +18,13 @@ from ledger.kernel.fields import (
     TimeOrNone,
     default,
 )
-from ledger.nouns.accounts.events import MAIN, AccountType, Environment
+from ledger.nouns.accounts.events import (
+    MAIN,
+    AccountType,
+    CostBasis,
+    Environment,
+    PositionMode,
+)
 
 
 class OpenAccount(AccountCommandData):
@@ -31,13 +37,15 @@ class OpenAccount(AccountCommandData):
     account_type: Choice[AccountType]
     environment: Choice[Environment]
     base_currency: Asset
+    cost_basis: Choice[CostBasis] = default(CostBasis.AVERAGE)
+    position_mode: Choice[PositionMode] = default(PositionMode.ONE_WAY)
 
 
 class Deposit(AccountCommandData):
     """Fact."""
 
     command_class = "money"
-    kind: ClassVar[CommandKind] = CommandKind.FACT
+    command_kind: ClassVar[CommandKind] = CommandKind.FACT
 
     asset: Asset
     amount: PositiveAmount
@@ -68,7 +76,7 @@ class AdjustBalance(AccountCommandData):
     """Fact: a correction, by a person who says why. The amount is signed."""
 
     command_class = "money"
-    kind: ClassVar[CommandKind] = CommandKind.FACT
+    command_kind: ClassVar[CommandKind] = CommandKind.FACT
 
     asset: Asset
     amount: Amount

@@ -48,6 +48,22 @@ class Environment(StrEnum):
     BACKTEST = "BACKTEST"
 
 
+class CostBasis(StrEnum):
+    """Which of what was bought is sold first, where lots are told."""
+
+    AVERAGE = "AVERAGE"
+    FIFO = "FIFO"
+    LIFO = "LIFO"
+    HIFO = "HIFO"
+
+
+class PositionMode(StrEnum):
+    """Whether an account may be long and short of one contract at the same time."""
+
+    ONE_WAY = "ONE_WAY"
+    HEDGE = "HEDGE"
+
+
 class AccountStatus(StrEnum):
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
@@ -119,6 +135,8 @@ class AccountOpened(AccountEvent, frozen=True, kw_only=True):
     account_type: AccountType
     environment: Environment
     base_currency: str
+    cost_basis: CostBasis = CostBasis.AVERAGE
+    position_mode: PositionMode = PositionMode.ONE_WAY
 
 
 class AccountDeposited(MoneyEvent, frozen=True, kw_only=True):
