@@ -14,6 +14,7 @@ import msgspec
 
 from ledger.kernel.event import Event
 from ledger.nouns.orders.events import Side
+from ledger.nouns.positions.lots import CostBasis as CostBasis
 from ledger.nouns.positions.position import Position
 
 MAIN = "main"
@@ -46,15 +47,6 @@ class Environment(StrEnum):
     LIVE = "LIVE"
     PAPER = "PAPER"
     BACKTEST = "BACKTEST"
-
-
-class CostBasis(StrEnum):
-    """Which of what was bought is sold first, where lots are told."""
-
-    AVERAGE = "AVERAGE"
-    FIFO = "FIFO"
-    LIFO = "LIFO"
-    HIFO = "HIFO"
 
 
 class PositionMode(StrEnum):

@@ -14,7 +14,7 @@ from ledger.kernel.fields import (
     default,
 )
 from ledger.nouns.instruments.contract import ONE, InstrumentKind
-from ledger.nouns.instruments.events import Fixed, Limits
+from ledger.nouns.instruments.events import InstrumentLimits, InstrumentNature
 
 
 class InstrumentCommandData(CommandData):
@@ -34,7 +34,7 @@ class InstrumentLimitsData(InstrumentCommandData):
     initial_margin_rate: PositiveAmountOrNone = default(None)
     maintenance_margin_rate: PositiveAmountOrNone = default(None)
 
-    def limits(self) -> Limits:
+    def limits(self) -> InstrumentLimits:
         return {
             "tick_size": self.tick_size,
             "step_size": self.step_size,
@@ -59,7 +59,7 @@ class ListInstrument(InstrumentLimitsData):
     settlement_asset: Asset | None = None
     expires_at: TimeOrNone = default(None)
 
-    def fixed(self) -> Fixed:
+    def fixed(self) -> InstrumentNature:
         return {
             "base_asset": self.base_asset,
             "quote_asset": self.quote_asset,

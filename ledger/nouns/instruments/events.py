@@ -30,7 +30,7 @@ class InstrumentTerms(Event, frozen=True, kw_only=True):
     maintenance_margin_rate: Decimal | None = None
 
 
-class Fixed(TypedDict, total=False):
+class InstrumentNature(TypedDict, total=False):
     """What an instrument is: nothing of it changes while it has its name."""
 
     base_asset: Required[str]
@@ -42,7 +42,7 @@ class Fixed(TypedDict, total=False):
     expires_at: datetime | None
 
 
-class Limits(TypedDict, total=False):
+class InstrumentLimits(TypedDict, total=False):
     """What a venue asks of orders and positions, and changes now and then."""
 
     tick_size: Decimal | None

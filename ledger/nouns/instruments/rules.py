@@ -15,12 +15,12 @@ from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.time import time_text
 from ledger.nouns.instruments.contract import ONE, InstrumentKind
 from ledger.nouns.instruments.events import (
-    Fixed,
     InstrumentDelisted,
+    InstrumentLimits,
     InstrumentListed,
+    InstrumentNature,
     InstrumentTerms,
     InstrumentUpdated,
-    Limits,
 )
 from ledger.nouns.instruments.rejections import InstrumentRejection
 from ledger.nouns.instruments.state import InstrumentState
@@ -30,8 +30,8 @@ def list_instrument(
     state: InstrumentState | None,
     *,
     instrument: str,
-    limits: Limits | None = None,
-    **fixed: Unpack[Fixed],
+    limits: InstrumentLimits | None = None,
+    **fixed: Unpack[InstrumentNature],
 ) -> tuple[Event, ...]:
     """A delisted instrument may be listed again, as what it was: orders and trades under its name
     go on meaning the same."""
@@ -46,7 +46,9 @@ def list_instrument(
     return (listed,)
 
 
-def update_instrument(state: InstrumentState, **limits: Unpack[Limits]) -> tuple[Event, ...]:
+def update_instrument(
+    state: InstrumentState, **limits: Unpack[InstrumentLimits]
+) -> tuple[Event, ...]:
     """What is not given stays as it is. Open orders keep the grid that they were placed on."""
     _check_listed(state)
     given = {name: value for name, value in limits.items() if value is not None}
@@ -55,7 +57,7 @@ def update_instrument(state: InstrumentState, **limits: Unpack[Limits]) -> tuple
     return (updated,)
 
 
-def _whole(fixed: Fixed) -> Fixed:
+def _whole(fixed: InstrumentNature) -> InstrumentNature:
     """A derivative settles in what its price is in, an inverse one in what it is of."""
     if fixed.get("kind", InstrumentKind.SPOT) is InstrumentKind.SPOT:
         return fixed
@@ -68,7 +70,7 @@ def _whole(fixed: Fixed) -> Fixed:
 def _check_is_the_same(state: InstrumentState | None, listed: InstrumentTerms) -> None:
     if state is None:
         return
-    for name in Fixed.__annotations__:
+    for name in InstrumentNature.__annotations__:
         was, is_now = getattr(state.terms, name), getattr(listed, name)
         if was != is_now:
             raise Rejection(
