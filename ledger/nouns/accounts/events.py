@@ -15,6 +15,7 @@ import msgspec
 from ledger.kernel.event import Event
 from ledger.nouns.orders.events import Side
 from ledger.nouns.positions.lots import CostBasis as CostBasis
+from ledger.nouns.positions.margin import MarginMode
 from ledger.nouns.positions.position import Position
 
 MAIN = "main"
@@ -74,6 +75,17 @@ class Reason(StrEnum):
     TRADE_VOID = "TRADE_VOID"
     FEE_VOID = "FEE_VOID"
     REBALANCE = "REBALANCE"
+    REALIZED_PNL = "REALIZED_PNL"
+    """What closing a part of a contract has won or lost."""
+    REALIZED_PNL_VOID = "REALIZED_PNL_VOID"
+    CORPORATE_ACTION = "CORPORATE_ACTION"
+
+
+class CorporateAction(StrEnum):
+    """What happens to all that is held of an instrument."""
+
+    SPLIT = "SPLIT"
+    RENAME = "RENAME"
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -224,6 +236,51 @@ class TradeVoided(MoneyEvent, frozen=True, kw_only=True):
     side: Side
     last_qty: Decimal
     last_px: Decimal
+
+
+class LeverageSet(MoneyEvent, frozen=True, kw_only=True):
+    """How much a position of the instrument may be greater than what it locks. `margin_rate` is the
+    share of its cost that it locks from now on, open ones too; orders keep theirs."""
+
+    type: ClassVar[str] = "account.leverage_set"
+    instrument: str
+    leverage: Decimal
+    mode: MarginMode
+    margin_rate: Decimal
+
+
+class BorrowingLimitSet(AccountEvent, frozen=True, kw_only=True):
+    """How much of an asset requests may take beyond what is there; None: as much as they like."""
+
+    type: ClassVar[str] = "account.borrowing_limit_set"
+    asset: str
+    limit: Decimal | None = None
+
+
+class CorporateActionRecorded(MoneyEvent, frozen=True, kw_only=True):
+    """`numerator` of the instrument for each `denominator` that was held, and under another name if
+    there is a `new_instrument`. `fraction` is what of it in `sub_account` was paid for with
+    `cash_in_lieu`, signed as the position is. `conflicts`: there is another action of the same id,
+    and nothing has changed."""
+
+    type: ClassVar[str] = "account.corporate_action_recorded"
+    action_id: str
+    instrument: str
+    action: CorporateAction
+    numerator: int
+    denominator: int
+    new_instrument: str | None = None
+    cash_in_lieu: Decimal | None = None
+    sub_account: str | None = None
+    fraction: Decimal | None = None
+    conflicts: bool = False
+    account_closed: bool = False
+
+    @property
+    def content(self) -> str:
+        """What was told, to know it by when it is told again."""
+        told = (self.instrument, self.action, self.numerator, self.denominator)
+        return " ".join(map(str, (*told, self.new_instrument, self.cash_in_lieu)))
 
 
 class AccountRebalanced(MoneyEvent, frozen=True, kw_only=True):

@@ -19,7 +19,10 @@ from ledger.nouns.accounts.events import (
     AccountStatus,
     AccountSuspended,
     AccountType,
+    BorrowingLimitSet,
+    CorporateActionRecorded,
     HoldChange,
+    LeverageSet,
     MoneyEvent,
     PositionMode,
     Posting,
@@ -29,6 +32,7 @@ from ledger.nouns.accounts.events import (
 )
 from ledger.nouns.accounts.rejections import AccountRejection
 from ledger.nouns.positions import rules as position_rules
+from ledger.nouns.positions.margin import MarginMode
 from ledger.nouns.positions.position import Position, PositionKey
 from ledger.nouns.positions.trades import trade_of
 
@@ -60,6 +64,13 @@ class EarlierTrade(msgspec.Struct, gc=False):
     trade: position_rules.PositionTrade
 
 
+class Leverage(msgspec.Struct, gc=False):
+    """Of one instrument, as it was set."""
+
+    leverage: Decimal
+    mode: MarginMode
+
+
 class AccountState(EvolvingState, gc=False, kw_only=True):
     """What decisions about an account need to know."""
 
@@ -75,6 +86,14 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     """By order, of orders that hold something."""
     positions: dict[str, Position] = msgspec.field(default_factory=dict)
     """The newest of each key, by its text: what is open, and what was closed last."""
+    leverages: dict[str, Leverage] = msgspec.field(default_factory=dict)
+    """By instrument, where it was set."""
+    borrowing_limits: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    """By asset, where there is one."""
+    corporate_actions: dict[str, str] = msgspec.field(default_factory=dict)
+    """By id, what was told of it."""
+    renamed: dict[str, str] = msgspec.field(default_factory=dict)
+    """By the name that an instrument had, the one that it has had since."""
     earlier_trades: dict[str, list[EarlierTrade]] = msgspec.field(default_factory=dict)
     """By key, of events that do not tell positions, in case that such an event takes one back.
     Forgotten at the first event that does: none of the older ones follows it."""
@@ -117,6 +136,16 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             balance.locked += change.locked
     for hold in event.holds:
         _change_hold(state, hold)
+    if isinstance(event, MoneyEvent) and event.positions:
+        _follow_positions(state, event.positions)
+    elif isinstance(event, TradeSettled | TradeVoided):
+        _follow_earlier_trade(state, event)
+    _change_terms(state, event)
+    return state
+
+
+def _change_terms(state: AccountState, event: AccountEvent) -> None:
+    """What is no money: whether the account may trade, and on which terms."""
     match event:
         case AccountSuspended():
             state.status = AccountStatus.SUSPENDED
@@ -124,13 +153,23 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             state.status = AccountStatus.ACTIVE
         case AccountClosed():
             state.status = AccountStatus.CLOSED
-        case MoneyEvent() if event.positions:
-            _follow_positions(state, event.positions)
-        case TradeSettled() | TradeVoided():
-            _follow_earlier_trade(state, event)
+        case LeverageSet():
+            state.leverages[event.instrument] = Leverage(event.leverage, event.mode)
+        case BorrowingLimitSet():
+            _limit_borrowing(state, event)
+        case CorporateActionRecorded() if not event.conflicts:
+            state.corporate_actions[event.action_id] = event.content
+            if event.new_instrument is not None:
+                state.renamed[event.instrument] = event.new_instrument
         case _:
             pass  # what else happens is money, and that is in the postings and holds
-    return state
+
+
+def _limit_borrowing(state: AccountState, event: BorrowingLimitSet) -> None:
+    if event.limit is None:
+        state.borrowing_limits.pop(event.asset, None)
+    else:
+        state.borrowing_limits[event.asset] = event.limit
 
 
 def _own_balance(state: AccountState, sub_account: str, asset: str) -> BookBalance:
@@ -206,17 +245,49 @@ def check_available(
     purpose: str,
     remedy: str | None = None,
 ) -> None:
-    """Whether a request finds its funds. Only a CASH account can lack them."""
-    if state.account_type is not AccountType.CASH:
-        return
+    """Whether a request finds its funds. A CASH account has what is available, a MARGIN account
+    what it may borrow besides; without a limit it lacks nothing."""
+    if state.account_type is AccountType.CASH or asset in state.borrowing_limits:
+        check_free(state, sub_account, asset, amount, purpose, remedy)
+
+
+def check_free(
+    state: AccountState,
+    sub_account: str,
+    asset: str,
+    amount: Decimal,
+    purpose: str,
+    remedy: str | None = None,
+) -> None:
+    """Whether so much is available, or may be borrowed."""
     available = state.balance(sub_account, asset).available
-    if available < amount:
-        raise Rejection(
-            AccountRejection.INSUFFICIENT_FUNDS,
-            f"available {shown(available)} {asset} in {sub_account} is less than the "
-            f"{shown(amount)} {asset} {purpose}",
-            remedy,
-        )
+    if amount <= max(available, ZERO):
+        return
+    borrowing = ""
+    limit = state.borrowing_limits.get(asset)
+    if limit is not None:
+        most = limit - borrowed(state, asset) + max(available, ZERO)
+        if amount <= most:
+            return
+        borrowing = f" and the {shown(limit)} {asset} that may be borrowed in all"
+    raise Rejection(
+        AccountRejection.INSUFFICIENT_FUNDS,
+        f"available {shown(available)} {asset} in {sub_account}{borrowing} is less than the "
+        f"{shown(amount)} {asset} {purpose}",
+        remedy,
+    )
+
+
+def borrowed(state: AccountState, asset: str) -> Decimal:
+    """How much of an asset is taken beyond what is there, in all sub-accounts."""
+    return sum(
+        (
+            -assets[asset].available
+            for assets in state.balances.values()
+            if asset in assets and assets[asset].available < 0
+        ),
+        ZERO,
+    )
 
 
 def check_active(state: AccountState) -> None:
