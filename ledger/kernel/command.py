@@ -44,6 +44,8 @@ class CommandData(BaseModel):
     command_kind: ClassVar[CommandKind] = CommandKind.REQUEST
     rate_limited: ClassVar[bool] = True
     """Whether too many of them in a second are refused. Facts never are."""
+    occurred: ClassVar[str] = "occurred_at"
+    """The field, if there is one of that name, that says when it happened."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
