@@ -7,7 +7,7 @@ event to the trade in question and on to the first event before it that tells wh
 then: what a trade of yesterday costs is yesterday's events.
 
     without()      the positions as they are without a trade
-    with_fees()    the positions as they are if a trade had been charged otherwise
+    recharged()    the positions as they are if a trade had been charged otherwise
 """
 
 from collections import defaultdict
@@ -20,10 +20,10 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from ledger.kernel.errors import LedgerError
-from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
+    CommissionCorrected,
     CorporateActionRecorded,
     LeverageSet,
     MoneyEvent,
@@ -59,14 +59,26 @@ class Reckoned(NamedTuple):
     realized_pnl: Decimal
 
 
+class _Step(NamedTuple):
+    """An event to go through again; `fees` are those of a trade that were corrected later."""
+
+    event: MoneyEvent
+    at: datetime
+    fees: Fees | None = None
+
+
 class _Past(NamedTuple):
     """From where on all is gone through again: the newest of each key at that point; the events
-    since, oldest first, of trades those that stand, with the fees that they are known to have had;
-    and the one in question."""
+    since, oldest first, of trades those that stand; and the place of the trade in question among
+    them."""
 
     start: dict[PositionKey, Position | None]
-    since: list[tuple[PastEvent, Fees | None]]
-    changed: Event | None
+    since: list[_Step]
+    place: int
+
+    def but(self, *instead: _Step) -> list[_Step]:
+        """The events with others in place of the trade in question."""
+        return [*self.since[: self.place], *instead, *self.since[self.place + 1 :]]
 
 
 def without(
@@ -77,62 +89,74 @@ def without(
     """The positions as if the trade had never been. `past` are the events about its instrument,
     newest first; `current` are those that they have led to: of its key, and of the keys that this
     was renamed to."""
-    return _reckoned(past, current, name, None)
+    found = _back_to(past, current, name)
+    return _reckoned(found, found.but(), current)
 
 
-def with_fees(
+def recharged(
     past: Iterable[PastEvent],
     current: Mapping[PositionKey, Position | None],
     name: TradeName,
     fees: Fees,
 ) -> Reckoned:
     """The positions as if the trade had been charged this."""
-    return _reckoned(past, current, name, fees)
+    found = _back_to(past, current, name)
+    step = found.since[found.place]
+    return _reckoned(found, found.but(step._replace(fees=fees)), current)
 
 
 def _reckoned(
-    past: Iterable[PastEvent],
-    current: Mapping[PositionKey, Position | None],
-    name: TradeName,
-    fees: Fees | None,
+    found: _Past, steps: list[_Step], current: Mapping[PositionKey, Position | None]
 ) -> Reckoned:
-    found = _back_to(past, current, name)
-    before = _run(found, None, None)
-    after = _run(found, found.changed, fees)
+    before = _run(found.start, found.since)
+    after = _run(found.start, steps)
     _check(current, before)
     return _changed(before, after)
 
 
 def _back_to(past: Iterable[PastEvent], keys: Collection[PositionKey], name: TradeName) -> _Past:
-    """As far back as it takes: to the trade, to those that were taken back after it, and on to what
-    was before all of them."""
+    """As far back as it takes: to the trade, to those that were taken back or charged otherwise
+    after it, and on to what was before all of them."""
     taken_back: dict[TradeName, int] = defaultdict(int)
     charged: dict[TradeName, Fees] = {}
-    since: list[tuple[PastEvent, Fees | None]] = []
+    since: list[_Step] = []
     start: dict[PositionKey, Position | None] = {}
-    changed: Event | None = None
+    place: int | None = None
     for event, at in _of_keys(past, keys):
-        if changed is not None and not any(taken_back.values()) and event.positions:
-            for key in keys:
-                if key not in start and any(p.key == key for p in event.positions):
-                    start[key] = rules.newest(p for p in event.positions if p.key == key)
+        if place is not None and event.positions and not charged and not any(taken_back.values()):
+            _begin_with(start, event, keys)
             if len(start) == len(keys):
                 break
             continue
-        fees: Fees | None = None
-        if isinstance(event, TradeVoided):
-            taken_back[TradeName(event.order_id, event.trade_id)] += 1
-            continue
-        if isinstance(event, TradeSettled):
-            this = TradeName(event.order_id, event.trade_id)
-            fees = charged.pop(this, None)
-            if taken_back[this]:
-                taken_back[this] -= 1
-                continue
-            if changed is None and this == name:
-                changed = event
-        since.append((PastEvent(event, at), fees))
-    return _Past(start, since[::-1], changed)
+        match event:
+            case TradeVoided():
+                taken_back[TradeName(event.order_id, event.trade_id)] += 1
+            case CommissionCorrected():
+                fees = {fee.asset: fee.amount for fee in event.fees}
+                charged.setdefault(TradeName(event.order_id, event.trade_id), fees)
+            case TradeSettled():
+                this = TradeName(event.order_id, event.trade_id)
+                corrected = charged.pop(this, None)
+                if taken_back[this]:
+                    taken_back[this] -= 1
+                    continue
+                if place is None and this == name:
+                    place = len(since)
+                since.append(_Step(event, at, corrected))
+            case _:
+                since.append(_Step(event, at))
+    if place is None:
+        raise HistoryDiffers(f"no event has settled the trade {name.trade_id!r}")
+    return _Past(start, since[::-1], len(since) - 1 - place)
+
+
+def _begin_with(
+    start: dict[PositionKey, Position | None], event: MoneyEvent, keys: Collection[PositionKey]
+) -> None:
+    """What an event tells of the keys is what they begin with, unless a later one told it."""
+    for key in keys:
+        if key not in start and any(position.key == key for position in event.positions):
+            start[key] = rules.newest(p for p in event.positions if p.key == key)
 
 
 def _of_keys(
@@ -148,24 +172,19 @@ def _of_keys(
             yield event, at
 
 
-def _run(found: _Past, changed: Event | None, fees: Fees | None) -> Positions:
-    """The positions from the start on: with the changed trade charged `fees`, or left out."""
-    newest = {key: position for key, position in found.start.items() if position is not None}
+def _run(start: Mapping[PositionKey, Position | None], steps: Iterable[_Step]) -> Positions:
+    """The positions from the start on."""
+    newest = {key: position for key, position in start.items() if position is not None}
     positions = {(key, position.number): position for key, position in newest.items()}
-    for (event, at), known_fees in found.since:
-        if event is changed and fees is None:
-            continue
-        told = fees if event is changed else known_fees
-        for position in _after(newest, event, at, told):
-            newest[position.key] = position
-            positions[position.key, position.number] = position
+    for step in steps:
+        for position in _after(newest, step):
+            newest[position.key] = positions[position.key, position.number] = position
     return positions
 
 
-def _after(
-    newest: Mapping[PositionKey, Position], event: Event, at: datetime, fees: Fees | None
-) -> Iterable[Position]:
+def _after(newest: Mapping[PositionKey, Position], step: _Step) -> Iterable[Position]:
     """The positions that an event makes."""
+    event, at, fees = step
     match event:
         case TradeSettled():
             trade = trade_of(event, at)
@@ -179,7 +198,7 @@ def _after(
                 if position.instrument == event.instrument and position.is_open
             ]
         case CorporateActionRecorded():
-            return corporate_actions.followed(newest, event, at)
+            return list(corporate_actions.followed(newest, event, at))
         case _:
             raise HistoryDiffers(f"{event.type} changed a position, and it is not known how")
 
