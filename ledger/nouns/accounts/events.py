@@ -15,7 +15,7 @@ import msgspec
 
 from ledger.kernel.environment import Environment as Environment
 from ledger.kernel.event import Event
-from ledger.nouns.orders.events import Fee, Purpose, Side
+from ledger.nouns.orders.events import Fee, PositionSide, Purpose, Side
 from ledger.nouns.positions.lots import CostBasis as CostBasis
 from ledger.nouns.positions.margin import MarginMode
 from ledger.nouns.positions.position import Position
@@ -102,15 +102,28 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: Reason
 
 
+class ClosingOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """How much of what is held the other way an open order is yet to close. Of orders of one
+    `oco_group` only the largest does."""
+
+    instrument: str
+    position_side: PositionSide = PositionSide.BOTH
+    side: Side
+    quantity: Decimal
+    oco_group: UUID | None = None
+
+
 class HoldChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What becomes locked (positive) or free again (negative) for an order. `is_open`: the order
-    goes on, though it holds nothing after this."""
+    """What becomes locked (positive) or free again (negative) for an order, or, under an id of its
+    own, for a position (`margin_hold_id`). `is_open`: the order goes on, though it holds nothing
+    after this. `closing` is what it closes, whole, as long as it is open."""
 
     order_id: UUID
     sub_account: str
     asset: str
     amount: Decimal
     is_open: bool = False
+    closing: ClosingOrder | None = None
 
 
 class OcoMember(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -251,7 +264,8 @@ class FundsReleased(OrderMoney, frozen=True, kw_only=True):
 class TradeMoney(OrderMoney, frozen=True, kw_only=True):
     """What a trade of an order does to the money of its account. What does not fit: the account is
     closed, the instrument is not of its venue, the orders of the group have traded more than the
-    largest of them may."""
+    largest of them may, a contract on a CASH account, a `reduce_only` order that has opened what it
+    was to close."""
 
     trade_id: str
     instrument: str
@@ -261,6 +275,8 @@ class TradeMoney(OrderMoney, frozen=True, kw_only=True):
     account_closed: bool = False
     wrong_venue: bool = False
     group_overfilled: bool = False
+    contract_on_cash: bool = False
+    reduced_beyond: bool = False
 
 
 class TradeSettled(TradeMoney, frozen=True, kw_only=True):

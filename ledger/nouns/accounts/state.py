@@ -20,6 +20,7 @@ from ledger.nouns.accounts.events import (
     AccountSuspended,
     AccountType,
     BorrowingLimitSet,
+    ClosingOrder,
     CorporateActionRecorded,
     Environment,
     HoldChange,
@@ -53,11 +54,12 @@ class BookBalance(msgspec.Struct, gc=False):
 
 
 class Hold(msgspec.Struct, gc=False):
-    """What one order has locked."""
+    """What one order, or one position, has locked. `closing` is what an open order closes."""
 
     sub_account: str
     asset: str
     amount: Decimal
+    closing: ClosingOrder | None = None
 
 
 class EarlierTrade(msgspec.Struct, gc=False):
@@ -73,6 +75,7 @@ class Leverage(msgspec.Struct, gc=False):
 
     leverage: Decimal
     mode: MarginMode
+    margin_rate: Decimal
 
 
 class AccountState(EvolvingState, gc=False, kw_only=True):
@@ -174,7 +177,9 @@ def _change_terms(state: AccountState, event: AccountEvent) -> None:
         case AccountClosed():
             state.status = AccountStatus.CLOSED
         case LeverageSet():
-            state.leverages[event.instrument] = Leverage(event.leverage, event.mode)
+            state.leverages[event.instrument] = Leverage(
+                event.leverage, event.mode, event.margin_rate
+            )
         case BorrowingLimitSet():
             _limit_borrowing(state, event)
         case CorporateActionRecorded() if not event.conflicts:
@@ -206,9 +211,12 @@ def _own_balance(state: AccountState, sub_account: str, asset: str) -> BookBalan
 def _change_hold(state: AccountState, change: HoldChange) -> None:
     hold = state.holds.get(change.order_id)
     if hold is None:
-        state.holds[change.order_id] = Hold(change.sub_account, change.asset, change.amount)
+        state.holds[change.order_id] = Hold(
+            change.sub_account, change.asset, change.amount, change.closing
+        )
         return
     hold.amount += change.amount
+    hold.closing = change.closing
     if hold.amount == 0 and not change.is_open:
         del state.holds[change.order_id]
 

@@ -14,6 +14,7 @@ import msgspec
 from ledger.kernel.environment import Environment
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
+from ledger.nouns.instruments.contract import Contract
 from ledger.nouns.orders.status import OrderStatus
 
 
@@ -94,10 +95,14 @@ class Market(Protocol):
     def base_asset(self) -> str: ...
     @property
     def quote_asset(self) -> str: ...
+    @property
+    def contract(self) -> Contract | None: ...
 
 
 def hold_asset(market: Market) -> str:
     """The asset that is paid with, which the order locks."""
+    if market.contract is not None:
+        return market.contract.settlement_asset
     return market.quote_asset if market.side is Side.BUY else market.base_asset
 
 
@@ -151,6 +156,12 @@ class OrderTerms(OrderEvent, frozen=True, kw_only=True):
     trigger_price_type: TriggerPriceType | None = None
     signal_id: str | None = None
     expires_at: datetime | None = None
+    contract: Contract | None = None
+    """Of what is not SPOT."""
+    margin_rate: Decimal | None = None
+    """The share of its value that a contract of it locks."""
+    closing_quantity: Decimal = ZERO
+    """How much of it closes what is held the other way. That trades first, and takes no margin."""
 
 
 class AskedTerms(OrderTerms, frozen=True, kw_only=True):
@@ -189,6 +200,9 @@ class Terms(TypedDict, total=False):
     trigger_price_type: TriggerPriceType | None
     signal_id: str | None
     expires_at: datetime | None
+    contract: Contract | None
+    margin_rate: Decimal | None
+    closing_quantity: Decimal
 
 
 class Asked(Terms, total=False):

@@ -224,9 +224,9 @@ def _changed(before: Positions, after: Positions) -> Reckoned:
         newest = rules.newest(p for p in after.values() if p.key == position.key)
         if newest is not None:  # it goes on again
             changed[newest.key, newest.number] = newest
-    realized = _realized(after) - _realized(before)
-    return Reckoned(tuple(changed[place] for place in sorted(changed)), realized)
+    won = realized(after.values()) - realized(before.values())
+    return Reckoned(tuple(changed[place] for place in sorted(changed)), won)
 
 
-def _realized(positions: Positions) -> Decimal:
-    return sum((position.realized_pnl for position in positions.values()), ZERO)
+def realized(positions: Iterable[Position]) -> Decimal:
+    return sum((position.realized_pnl for position in positions), ZERO)

@@ -100,6 +100,15 @@ def margin_rate_of(state: AccountState, listed: InstrumentState) -> Decimal | No
     return margin_rate(ONE if chosen is None else chosen.leverage, listed.terms.initial_margin_rate)
 
 
+def margin_rate_in_force(
+    state: AccountState, instrument: str, ordered_at: Decimal | None
+) -> Decimal | None:
+    """The share that a position of an instrument locks now: as leverage was set last, or, where it
+    never was, as its order was placed."""
+    chosen = state.leverages.get(instrument)
+    return ordered_at if chosen is None else chosen.margin_rate
+
+
 def margin_holds(state: AccountState, positions: Iterable[Position]) -> tuple[HoldChange, ...]:
     """From what each position of the account locks to what these lock; the last of a key counts."""
     newest = {position.key: position for position in positions if position.contract is not None}
