@@ -31,7 +31,6 @@ from projections.questions.question import Past, Question, between, exactly, new
 class Fill(Row, kw_only=True):
     order_id: UUID
     trade_id: str
-    revision: int
     user_id: UUID | None
     account_id: UUID
     strategy_id: str | None
@@ -42,23 +41,24 @@ class Fill(Row, kw_only=True):
     price: Decimal
     commission: Decimal
     commission_asset: str | None
-    other_commissions: dict[str, str] | None
-    quote_quantity: Decimal | None
-    execution_kind: ExecutionKind
-    environment: Environment | None
-    venue_order_id: str | None
     is_maker: bool | None
     late: bool
     voided: bool
     voided_at: datetime | None
     conflicted: bool
-    contradicts: str | None
-    settled_in_main: bool
     fill_timestamp: datetime
     created_at: datetime
     event_id: UUID
     position: int
     last_position: int
+    revision: int
+    other_commissions: dict[str, str] | None
+    quote_quantity: Decimal | None
+    execution_kind: ExecutionKind
+    environment: Environment | None
+    venue_order_id: str | None
+    contradicts: str | None
+    settled_in_main: bool
 
 
 FILLS = Table("order_fills", Fill, key=("order_id", "trade_id", "revision"))

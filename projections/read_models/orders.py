@@ -99,6 +99,7 @@ class Order(Row, kw_only=True):
     updated_at: datetime
     filled_at: datetime | None
     cancelled_at: datetime | None
+    last_position: int
     environment: Environment | None
     oco_group: UUID | None
     purpose: Purpose | None
@@ -106,7 +107,6 @@ class Order(Row, kw_only=True):
     trigger_price_type: TriggerPriceType | None
     signal_id: str | None
     expires_at: datetime | None
-    last_position: int
 
 
 ORDERS = Table("orders", Order, key=("order_id",))

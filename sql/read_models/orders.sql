@@ -39,6 +39,7 @@ CREATE TABLE orders (
     updated_at          timestamptz NOT NULL,
     filled_at           timestamptz,
     cancelled_at        timestamptz,
+    last_position       bigint      NOT NULL,
     environment         text,
     oco_group           uuid,
     purpose             text,
@@ -46,7 +47,6 @@ CREATE TABLE orders (
     trigger_price_type  text,
     signal_id           text,
     expires_at          timestamptz,
-    last_position       bigint      NOT NULL,
     CONSTRAINT orders_pkey PRIMARY KEY (order_id),
     CONSTRAINT orders_quantities_add_up CHECK
         (quantity = filled_quantity - overfill_quantity + cancelled_quantity + leaves_quantity)

@@ -27,7 +27,7 @@ from ledger.nouns.instruments.state import INSTRUMENT
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
-from ledger.nouns.orders.events import Asked, OrderFillConflicted, OrderType
+from ledger.nouns.orders.events import OrderFillConflicted, OrderType, SubmitTerms
 from ledger.nouns.orders.state import ORDER
 
 EVOLVE: dict[str, Callable[[Any, Event, UUID], Any]] = {
@@ -107,7 +107,7 @@ class Desk:
         self._begin_order(order_id, events)
         self._keep_hold(order_id)
 
-    def _check_and_submit(self, order_id: UUID, terms: Asked) -> tuple[Event, ...]:
+    def _check_and_submit(self, order_id: UUID, terms: SubmitTerms) -> tuple[Event, ...]:
         account_id, strategy_id = terms["account_id"], terms.get("strategy_id")
         funds = self.states[account_id]
         account_rules.check_order(funds, instrument=terms["instrument"])
@@ -175,7 +175,7 @@ class Desk:
 
     def _terms(
         self, account_id: UUID, instrument_name: str, strategy_id: str | None = None, **asked: Any
-    ) -> Asked:
+    ) -> SubmitTerms:
         listed = self.states[instrument_state.stream_id(instrument_name)]
         return {
             "account_id": account_id,

@@ -62,13 +62,13 @@ class InMemoryLedger:
         )
         return order_id
 
-    def order(self, side: str, quantity: str, price: str = "100", **more: Any) -> UUID:
+    def order(self, side: str, quantity: str, price: str | None = "100", **more: Any) -> UUID:
         order_id = uuid7()
         assert self.submit(order_id, side, quantity, price, **more) is None
         return order_id
 
     def submit(
-        self, order_id: UUID, side: str, quantity: str, price: str = "100", **more: Any
+        self, order_id: UUID, side: str, quantity: str, price: str | None = "100", **more: Any
     ) -> str | None:
         data = {
             "instrument": PERPETUAL,

@@ -1,5 +1,7 @@
 """Contracts: what trading them does to money, what they lock, and which orders may open what."""
 
+from typing import Any
+
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -132,7 +134,7 @@ def test_a_limit_of_borrowing_covers_too(ledger: InMemoryLedger) -> None:
     assert ledger.tell("SetBorrowingLimit", asset="USDT", limit="100") is None
     assert ledger.submit(uuid7(), "BUY", "11") is None
     assert ledger.submit(uuid7(), "BUY", "0.01") == "INSUFFICIENT_FUNDS"
-    spot = {"instrument": SPOT}
+    spot: dict[str, Any] = {"instrument": SPOT}
     assert ledger.submit(uuid7(), "BUY", "0.01", **spot) == "INSUFFICIENT_FUNDS"
     assert ledger.tell("SetBorrowingLimit", asset="USDT") is None
     assert ledger.submit(uuid7(), "BUY", "100", **spot) is None
@@ -191,7 +193,7 @@ def test_an_order_that_turns_round_locks_what_it_opens(ledger: InMemoryLedger) -
 
 
 def test_a_reduce_only_order_closes_what_there_is_and_no_more(ledger: InMemoryLedger) -> None:
-    reduces = {"reduce_only": True}
+    reduces: dict[str, Any] = {"reduce_only": True}
     assert ledger.submit(uuid7(), "SELL", "0.1", **reduces) == "NOTHING_TO_REDUCE"
     ledger.fill("t1", "BUY", "0.134", "100", PERPETUAL)
     assert ledger.submit(uuid7(), "SELL", "0.135", **reduces) == "NOTHING_TO_REDUCE"
@@ -212,7 +214,7 @@ def test_a_reduce_only_order_closes_what_there_is_and_no_more(ledger: InMemoryLe
 
 def test_of_two_exits_of_one_group_either_may_close_all(ledger: InMemoryLedger) -> None:
     ledger.fill("t1", "BUY", "1", "100", PERPETUAL)
-    group = {"reduce_only": True, "oco_group": uuid7()}
+    group: dict[str, Any] = {"reduce_only": True, "oco_group": uuid7()}
     ledger.order("SELL", "1", "90", purpose="STOP_LOSS", **group)
     ledger.order("SELL", "1", "120", purpose="TAKE_PROFIT", **group)
     assert ledger.submit(uuid7(), "SELL", "0.1", reduce_only=True) == "NOTHING_TO_REDUCE"

@@ -9,17 +9,17 @@ from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
 from ledger.nouns.orders.events import (
-    Asked,
     OrderDenied,
     OrderReported,
     OrderType,
     Origin,
     Side,
+    SubmitTerms,
     hold_asset,
 )
 from tests.nouns.folded import BTCUSDT, D, FoldedOrder, refused
 
-TERMS: Asked = {
+TERMS: SubmitTerms = {
     "account_id": uuid4(),
     "instrument": BTCUSDT,
     "base_asset": "BTC",

@@ -16,7 +16,7 @@ from ledger.kernel.rejection import Rejection
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
-from ledger.nouns.orders.events import Asked, OrderFillConflicted, OrderType, Side
+from ledger.nouns.orders.events import OrderFillConflicted, OrderType, Side, SubmitTerms
 from tests.nouns.checks import ENDED, through_a_snapshot
 from tests.nouns.drawn import Decision, places
 from tests.nouns.folded import D
@@ -48,7 +48,7 @@ class VenueMachine(RuleBasedStateMachine):
         self.trades_seen = {}
         self.told: set[tuple[str, Decimal, Decimal]] = set()
         self.status = "PENDING"
-        terms: Asked = {
+        terms: SubmitTerms = {
             "account_id": uuid4(),
             "instrument": "BINANCE:BTCUSDT",
             "base_asset": "BTC",

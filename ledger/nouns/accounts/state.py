@@ -235,11 +235,15 @@ def _change_group(state: AccountState, group: OcoGroup) -> None:
 def _follow_positions(state: AccountState, positions: tuple[Position, ...]) -> None:
     state.earlier_trades.clear()
     for position in positions:
-        key = position.key.text
-        if not position.withdrawn:
-            state.positions[key] = position
-        elif key in state.positions and state.positions[key].number >= position.number:
-            del state.positions[key]
+        known = state.positions.get(position.key.text)
+        if position.withdrawn and known is not None and known.number >= position.number:
+            del state.positions[position.key.text]
+    for position in positions:
+        if position.withdrawn:
+            continue
+        known = state.positions.get(position.key.text)
+        if known is None or known.number <= position.number:
+            state.positions[position.key.text] = position
 
 
 def _follow_earlier_trade(state: AccountState, event: TradeSettled | TradeVoided) -> None:

@@ -205,14 +205,14 @@ class Terms(TypedDict, total=False):
     closing_quantity: Decimal
 
 
-class Asked(Terms, total=False):
+class SubmitTerms(Terms, total=False):
     """What a service asks for."""
 
     order_type: Required[OrderType]
     time_in_force: TimeInForce
 
 
-class Told(Terms, total=False):
+class ReportTerms(Terms, total=False):
     """What a venue tells; None is what it does not."""
 
     order_type: OrderType | None

@@ -32,9 +32,9 @@ from ledger.nouns.orders.events import (
     OrderReported,
     OrderVoidReported,
     Origin,
+    ReportTerms,
     Side,
     TimeInForce,
-    Told,
     charged,
 )
 from ledger.nouns.orders.state import OrderState, Trade
@@ -49,7 +49,7 @@ _EXPIRY_REASONS = {
 """Why an order of this kind expires, unless the venue gives another reason."""
 
 
-def report(*, wrong_venue: bool = False, **terms: Unpack[Told]) -> tuple[OrderEvent, ...]:
+def report(*, wrong_venue: bool = False, **terms: Unpack[ReportTerms]) -> tuple[OrderEvent, ...]:
     """The venue speaks of an order that we never saw: it begins here, and the fact that told
     of it follows."""
     return (

@@ -51,7 +51,6 @@ from ledger.nouns.orders.commands import (
     VoidFill,
 )
 from ledger.nouns.orders.events import (
-    Asked,
     OrderCommissionCorrected,
     OrderEvent,
     OrderFillConflicted,
@@ -59,6 +58,7 @@ from ledger.nouns.orders.events import (
     OrderFillVoided,
     OrderType,
     PositionSide,
+    SubmitTerms,
 )
 from ledger.nouns.orders.rejections import OrderRejection
 from ledger.nouns.orders.state import ORDER, OrderState, evolve, required_hold
@@ -94,7 +94,7 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
     state = own_account(work)
     listed = listed_instrument(work, data.instrument)
     known = work.state(ORDER, data.order_id)
-    terms: Asked = {
+    terms: SubmitTerms = {
         "account_id": work.account_id,
         "instrument": data.instrument,
         "base_asset": listed.base_asset,
@@ -151,7 +151,7 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
 
 
 def _check_position(
-    owner: AccountState, listed: InstrumentState, terms: Asked, order_id: UUID
+    owner: AccountState, listed: InstrumentState, terms: SubmitTerms, order_id: UUID
 ) -> None:
     """Whether the order may be placed by what is held; says what of it closes something, and what
     the rest would lock."""

@@ -22,7 +22,6 @@ from uuid import UUID
 from ledger.kernel.money import ZERO
 from ledger.kernel.rejection import Rejection
 from ledger.nouns.orders.events import (
-    Asked,
     OrderCancelRequested,
     OrderDenied,
     OrderEvent,
@@ -30,6 +29,7 @@ from ledger.nouns.orders.events import (
     OrderSubmitted,
     OrderType,
     Side,
+    SubmitTerms,
 )
 from ledger.nouns.orders.rejections import OrderRejection
 from ledger.nouns.orders.state import OrderState
@@ -37,7 +37,7 @@ from ledger.nouns.orders.status import OrderStatus
 
 
 def submit(
-    state: OrderState | None, *, order_id: UUID, **terms: Unpack[Asked]
+    state: OrderState | None, *, order_id: UUID, **terms: Unpack[SubmitTerms]
 ) -> tuple[OrderSubmitted]:
     """A service asks for a new order. Whether account, instrument and allocation allow it is
     asked of them (`check_order` in each)."""
@@ -60,7 +60,7 @@ def submit(
     return (OrderSubmitted(**terms, status=OrderStatus.PENDING),)
 
 
-def _check_contract_estimate(**terms: Unpack[Asked]) -> None:
+def _check_contract_estimate(**terms: Unpack[SubmitTerms]) -> None:
     """What a contract opens locks a share of its value, whichever way it is traded."""
     opens = (terms.get("quantity") or ZERO) > terms.get("closing_quantity", ZERO)
     if terms["order_type"] is OrderType.MARKET and terms.get("price") is None and opens:
@@ -72,7 +72,12 @@ def _check_contract_estimate(**terms: Unpack[Asked]) -> None:
 
 
 def deny(
-    state: OrderState | None, *, order_id: UUID, code: str, reason: str, **terms: Unpack[Asked]
+    state: OrderState | None,
+    *,
+    order_id: UUID,
+    code: str,
+    reason: str,
+    **terms: Unpack[SubmitTerms],
 ) -> tuple[OrderEvent, ...]:
     """Our own rules refused the order; the attempt is kept."""
     check_is_new(state, order_id)
