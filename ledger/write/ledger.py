@@ -226,7 +226,7 @@ class Ledger:
         for command in commands:
             reads_behind = COMMANDS[command.type].reads_behind
             if reads_behind is not None:
-                yield from reads_behind(command.data, self._aggregates.peek)
+                yield from reads_behind(command, command.data, self._aggregates.peek)
 
     def _decide(
         self,
