@@ -44,7 +44,7 @@ test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their ow
 
 faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send MESSAGES=100000 of nonsense
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \
-	    $(BIN)/python -m pytest tests/faults tests/programs/test_fuzz.py -s $(ARGUMENTS)
+	    $(BIN)/python -m pytest tests/faults tests/vitals/test_stalls.py tests/programs/test_fuzz.py -s $(ARGUMENTS)
 
 check: $(INSTALLED) ## Lint, format, layers and types, strictly
 	@$(BIN)/ruff check $(CODE)

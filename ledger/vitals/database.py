@@ -40,7 +40,7 @@ _LISTENING = """
 _ERRORS = """
     SELECT projection_name, left(CASE
         WHEN status = 'PAUSED'
-            THEN format('paused by %%s%%s', coalesce(paused_by, 'nobody known'), ': ' || pause_reason)
+            THEN format('paused by %%s%%s', coalesce(paused_by, 'nobody'), ': ' || pause_reason)
         WHEN status = 'ERROR' THEN error_message
         WHEN p.owner IS NULL THEN 'nobody works on it'
         ELSE format('%%s has been silent for %%s s', p.owner,
