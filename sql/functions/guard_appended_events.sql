@@ -24,6 +24,7 @@ DECLARE
     streams   uuid[];
     versions  integer[];
     double    record;
+    kept_from constant bigint := public.log_kept_from();
 BEGIN
     LOCK TABLE public.append_lock IN EXCLUSIVE MODE;
     FOR part IN
@@ -57,7 +58,7 @@ BEGIN
                 OFFSET 0) AS n  -- this first: it leaves next to none
             WHERE EXISTS (SELECT FROM public.event_store AS o
                     WHERE o.stream_id = n.stream_id AND o.event_version >= n.version
-                        AND o.position < part.first)
+                        AND o.position < part.first AND o.position >= kept_from)
                 OR EXISTS (SELECT FROM public.archived_events AS o
                     WHERE o.stream_id = n.stream_id AND o.event_version >= n.version)
             LIMIT 1;
@@ -74,13 +75,14 @@ BEGIN
             FROM (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 LIMIT 1) AS lowest,
                 (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 DESC LIMIT 1) AS highest
             WHERE EXISTS (SELECT FROM public.event_store AS o
-                    WHERE o.id BETWEEN lowest.id AND highest.id AND o.position < part.first)
+                    WHERE o.id BETWEEN lowest.id AND highest.id
+                        AND o.position < part.first AND o.position >= kept_from)
                 OR EXISTS (SELECT FROM public.archived_events AS o
                     WHERE o.id BETWEEN lowest.id AND highest.id);
             IF FOUND THEN
                 SELECT n.id INTO double FROM unnest(ids) AS n (id)
                     WHERE EXISTS (SELECT FROM public.event_store AS o
-                            WHERE o.id = n.id AND o.position < part.first)
+                            WHERE o.id = n.id AND o.position < part.first AND o.position >= kept_from)
                         OR EXISTS (SELECT FROM public.archived_events AS o WHERE o.id = n.id)
                     LIMIT 1;
                 IF FOUND THEN
