@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ledger.cli import (
+    archive,
     audit,
     bus,
     commands,
@@ -60,7 +61,20 @@ def ledgerctl(
     """The trading ledger: run it, send it commands, ask it, check it."""
 
 
-_COMMANDS = (up, demo, database, status, serve, submit, audit, commands, publisher, schema, bus)
+_COMMANDS = (
+    up,
+    demo,
+    database,
+    status,
+    serve,
+    submit,
+    audit,
+    archive,
+    commands,
+    publisher,
+    schema,
+    bus,
+)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _module in _COMMANDS:

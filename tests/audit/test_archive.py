@@ -8,14 +8,25 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
+from benchmarks.event_mix import EventMix, append_mix
 from ledger.audit import archive as archiving
 from ledger.audit.archive import CannotArchive
+from ledger.audit.ask.events import EventCriteria, find
+from ledger.audit.ask.explain import explain_balance
+from ledger.audit.ask.explain_order import explain_order
+from ledger.audit.ask.statement import statement
 from ledger.audit.prove.proofs import prove
 from ledger.audit.prove.verify import verify
 from ledger.eventstore import reader, store
+from ledger.eventstore.moments import position_at
+from ledger.eventstore.session import reading
 from ledger.eventstore.store import VersionConflict
+from projections.registry import all_projections
+from projections.settings import ProjectionSettings
 from tests.audit import history
 from tests.eventstore.partitions import EVENTS, begin_small, bounds
+from tests.projections import harness
+from tests.projections.workers import caught_up, running
 
 Connection = psycopg.Connection[Any]
 CONTENT = "SELECT e.*::text FROM event_store AS e ORDER BY position"
@@ -139,3 +150,56 @@ def test_nothing_is_archived_before_it_is_sealed_or_while_somebody_reads(
     archive(log, server_directory)
     with pytest.raises(CannotArchive, match=f"sealed up to {2 * EVENTS + 100} only"):
         archive(log, server_directory)
+
+
+def test_whoever_asks_or_folds_the_log_gets_the_same_from_the_archive(
+    database_url: str, server_directory: Path
+) -> None:
+    projections = all_projections(ProjectionSettings())
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        begin_small(connection)
+        append_mix(connection, EventMix(accounts=3), 2 * EVENTS + 100)
+        history.seal(connection, block_events=500)
+        with running(database_url, projections):
+            caught_up(database_url)
+        before = answers(database_url)
+        archive(connection, server_directory)
+        assert answers(database_url) == before
+        archive(connection, server_directory)
+        assert answers(database_url) == before
+        assert verify(connection, trusted=history.TRUSTED).holds
+    for projection in projections:
+        if projection.name in ("balances", "portfolio_snapshots"):  # cut into parts, and whole
+            harness.check_rebuild(database_url, projection)
+
+
+def answers(database_url: str) -> list[Any]:
+    """What there is to ask of the log, about things of its beginning."""
+    with reading(database_url) as connection:
+        early = reader.read(connection, after=0, up_to=700)
+        account = next(event for event in early if event.stream_type == "account").stream_id
+        order = next(event for event in reversed(early) if event.stream_type == "order")
+        middle, late = early[500], reader.read(connection, after=1_500, up_to=1_600)[0]
+        explained = explain_balance(connection, account, "USDT")
+        shown = statement(connection, account, middle.recorded_at, late.recorded_at)
+        criteria = [
+            EventCriteria(stream_id=account, after=300, before=1_800),
+            EventCriteria(account_id=account),
+            EventCriteria(event_id=order.id),
+            EventCriteria(event_types=("order.cancelled",)),
+            EventCriteria(correlation_id=order.correlation_id),
+            EventCriteria(user_id=early[-1].user_id),
+            EventCriteria(occurred_from=middle.occurred_at, occurred_to=late.occurred_at),
+            EventCriteria(recorded_from=middle.recorded_at),
+            EventCriteria(contains={"account_id": str(account)}, after=200),
+        ]
+        return [
+            early,
+            *(list(find(connection, one)) for one in criteria),
+            *(list(find(connection, one, newest_first=True, limit=50)) for one in criteria),
+            list(explained.lines(connection)),
+            explained.equal,
+            explain_order(connection, order.stream_id),
+            list(shown.entries(connection)),
+            position_at(connection, middle.recorded_at),
+        ]
