@@ -39,6 +39,7 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign(
             "database_blocked_seconds", "How long the session waits that waits longest for a lock."
         ),
+        VitalSign("notification_queue_ratio", "How full the server's queue of notifications is."),
         VitalSign("database_bytes", "Size of the database."),
         VitalSign("replication_lag_seconds", "How far the standby that is furthest behind is."),
         # the log
@@ -68,6 +69,7 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("command_workers_silent", "Command services that went without a word."),
         VitalSign("command_partitions_unowned", "Partitions of the commands without an owner."),
         VitalSign("failed_commands_waiting", "Commands that failed and wait for an operator."),
+        VitalSign("streams_held", "Streams that cannot be read, and hold up their commands."),
         VitalSign("unreadable_messages", "Messages that are kept because nobody could read them."),
         # seals
         VitalSign("unsealed_events", "Events that are not sealed yet."),
@@ -76,7 +78,7 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("seal_head_age_seconds", "Age of the newest head that is kept on the bus."),
         # the bus
         VitalSign("bus_up", "1 if NATS told what waits there."),
-        VitalSign("bus_stores", "1 if JetStream took the last message that was stored to try it."),
+        VitalSign("bus_stores", "1 if the stream of commands can be written to."),
         VitalSign("stream_bytes", "Bytes that the stream has.", "stream"),
         VitalSign("stream_messages", "Messages that the stream has.", "stream"),
         VitalSign("stream_room_used_ratio", "Share of its room that the stream uses.", "stream"),

@@ -5,12 +5,19 @@
 --   streams that go on     an event whose stream has a lower version in the same partition is beyond
 --                          all partitions before: the first of a stream in a partition was compared
 --                          with them
+--   versions without gaps  the version before the lowest that is new of a stream is there, and none is
+--                          missing between the new ones. Of what this transaction appends, that is:
+--                          what somebody put into the log past all triggers is found by whoever
+--                          reads the stream, and must not stop who appends to another
 --   ids                    an id is a UUIDv7, so those of one append lie close together; only if a
 --                          partition before has any between the lowest and the highest, each is
 --                          looked up
 --
 -- The events are found by position, and not handed over as a transition table, which would have COPY
 -- write them one by one. The append lock keeps others from appending meanwhile.
+--
+-- A stream whose new versions have no gap and follow one in the same partition, or begin with 1, is right
+-- in both respects, and nothing more is asked. Archived events are known by their keys: no file is read.
 --
 -- Plans are made once for a session, maybe when the tables were empty: told what will be right.
 CREATE OR REPLACE FUNCTION public.guard_appended_events() RETURNS trigger
@@ -23,8 +30,10 @@ DECLARE
     ids       uuid[];
     streams   uuid[];
     versions  integer[];
+    unsure    uuid[];    -- streams of which another partition has to be asked
     double    record;
     kept_from constant bigint := public.log_kept_from();
+    head      constant bigint := nullif(current_setting('ledger.append_head', true), '')::bigint;
 BEGIN
     LOCK TABLE public.append_lock IN EXCLUSIVE MODE;
     FOR part IN
@@ -46,13 +55,22 @@ BEGIN
         FROM unnest(streams, versions, positions) AS n (stream_id, version, position)
         WHERE n.version = 1;
 
-        IF part.first > 1 THEN
+        SELECT array_agg(a.stream_id) INTO unsure
+        FROM (SELECT v.stream_id, min(v.version) AS version,
+                max(v.version) - min(v.version) + 1 <> count(*) AS split
+            FROM unnest(streams, versions) AS v (stream_id, version) GROUP BY 1) AS a
+        WHERE a.split OR a.version > 1
+            AND NOT EXISTS (SELECT FROM public.event_store AS o
+                WHERE o.stream_id = a.stream_id AND o.event_version = a.version - 1
+                    AND o.position >= part.first AND o.position <= part.until);
+
+        IF part.first > 1 AND unsure IS NOT NULL THEN
             SELECT n.stream_id, n.version INTO double
             FROM (SELECT a.stream_id, a.version
                 FROM (SELECT v.stream_id, min(v.version) AS version
-                    FROM unnest(streams, versions) AS v (stream_id, version) GROUP BY 1) AS a
-                WHERE a.version > 1
-                    AND NOT EXISTS (SELECT FROM public.event_store AS o
+                    FROM unnest(streams, versions) AS v (stream_id, version)
+                    WHERE v.stream_id = ANY(unsure) GROUP BY 1) AS a
+                WHERE NOT EXISTS (SELECT FROM public.event_store AS o
                         WHERE o.stream_id = a.stream_id AND o.event_version < a.version
                             AND o.position >= part.first AND o.position <= part.until)
                 OFFSET 0) AS n  -- this first: it leaves next to none
@@ -70,7 +88,9 @@ BEGIN
                         DETAIL = format('Key (stream_id, event_version)=(%s, %s) already exists.',
                             double.stream_id, double.version);
             END IF;
+        END IF;
 
+        IF part.first > 1 THEN
             SELECT lowest.id AS low, highest.id AS high INTO double
             FROM (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 LIMIT 1) AS lowest,
                 (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 DESC LIMIT 1) AS highest
@@ -82,7 +102,8 @@ BEGIN
             IF FOUND THEN
                 SELECT n.id INTO double FROM unnest(ids) AS n (id)
                     WHERE EXISTS (SELECT FROM public.event_store AS o
-                            WHERE o.id = n.id AND o.position < part.first AND o.position >= kept_from)
+                            WHERE o.id = n.id
+                                AND o.position < part.first AND o.position >= kept_from)
                         OR EXISTS (SELECT FROM public.archived_events AS o WHERE o.id = n.id)
                     LIMIT 1;
                 IF FOUND THEN
@@ -91,6 +112,34 @@ BEGIN
                         USING ERRCODE = 'unique_violation', CONSTRAINT = 'event_store_id_key',
                             DETAIL = format('Key (id)=(%s) already exists.', double.id);
                 END IF;
+            END IF;
+        END IF;
+
+        IF unsure IS NOT NULL THEN
+            SELECT n.stream_id, n.version INTO double
+            FROM (SELECT a.stream_id, a.version, a.split
+                FROM (SELECT v.stream_id, min(v.version) AS version,
+                        max(v.version) - min(v.version) + 1 <> count(*) AS split
+                    FROM unnest(streams, versions, positions) AS v (stream_id, version, position)
+                    WHERE v.stream_id = ANY(unsure) AND v.position > coalesce(head, part.after)
+                    GROUP BY 1) AS a
+                WHERE a.split OR a.version > 1
+                    AND NOT EXISTS (SELECT FROM public.event_store AS o
+                        WHERE o.stream_id = a.stream_id AND o.event_version = a.version - 1
+                            AND o.position >= part.first AND o.position <= part.until)
+                OFFSET 0) AS n
+            WHERE n.split OR NOT EXISTS (SELECT FROM public.event_store AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1
+                        AND o.position < part.first AND o.position >= kept_from)
+                AND NOT EXISTS (SELECT FROM public.archived_events AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1)
+            LIMIT 1;
+            IF FOUND THEN
+                RAISE EXCEPTION 'versions of stream % would have a gap, at or after version %',
+                        double.stream_id, double.version
+                    USING ERRCODE = 'integrity_constraint_violation',
+                        CONSTRAINT = 'event_store_versions_without_a_gap',
+                        HINT = 'Read the stream again: its next version is one more than its last.';
             END IF;
         END IF;
 
