@@ -111,12 +111,13 @@ def _run(
     for event, at in events:
         if event is left_out:
             continue
-        for position in _after(newest, event, at):
+        for position in after(newest, event, at):
             newest = positions[position.number] = position
     return positions
 
 
-def _after(newest: Position | None, event: Event, at: datetime) -> tuple[Position, ...]:
+def after(newest: Position | None, event: Event, at: datetime) -> tuple[Position, ...]:
+    """What an event makes of the newest position of a key that it is about."""
     if isinstance(event, TradeSettled):
         return rules.trade(newest, trade_of(event, at))
     raise HistoryDiffers(f"{event.type} changed a position, and it is not known how")
