@@ -33,6 +33,8 @@ TABLES = (
     f"query accounts {OF}",
     f"query contra-balances {OF}",
     "query instruments",
+    "query prices",
+    "query price-history BINANCE:BTCUSDT",
     "audit events",
     "audit commands --status REJECTED",
     f"audit statement {OF} {PERIOD}",
