@@ -1,6 +1,6 @@
 """Positions as they would have been told: without what was taken back, in whichever order.
 
-    standing    the events of an account that count: no trade that was taken back, nor its taking back
+    standing    the events of an account that count: no trade that was taken back, nor that deed
     retold      the same events in the order given, each with the positions that it makes in it
 
 Whoever folds events folds these as well: so read models, questions about the past by the venue's
