@@ -17,7 +17,7 @@ from ledger.kernel.command import Command, InvalidCommand
 
 _WORDS_WITHOUT_DOMAIN = 9
 _DELIVERIES_AT, _DELIVERIES_AT_WITH_DOMAIN = 4, 6
-_NUMBER_AFTER_DELIVERIES, _TIME_AFTER_DELIVERIES, _PENDING_AFTER_DELIVERIES = 2, 3, 4
+_NUMBER_AFTER_DELIVERIES, _TIME_AFTER_DELIVERIES = 2, 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,14 +43,17 @@ def number(message: Message) -> int:
 
 def received_at(message: Message) -> datetime:
     """When the server received it."""
-    words, at = _words(message)
-    return _EPOCH + timedelta(microseconds=int(words[at + _TIME_AFTER_DELIVERIES]) // 1_000)
+    return _EPOCH + timedelta(microseconds=_received_nanoseconds(message) // 1_000)
 
 
-def still_to_come(message: Message) -> int:
-    """How many messages its consumer had not handed out when it handed out this one."""
+def age_seconds(message: Message, now: float) -> float:
+    """How long ago the server received it, at a time in seconds since 1970."""
+    return max(now - _received_nanoseconds(message) / 1e9, 0.0)
+
+
+def _received_nanoseconds(message: Message) -> int:
     words, at = _words(message)
-    return int(words[at + _PENDING_AFTER_DELIVERIES])
+    return int(words[at + _TIME_AFTER_DELIVERIES])
 
 
 def _words(message: Message) -> tuple[list[str], int]:

@@ -29,6 +29,7 @@ partitions are ours.
 import asyncio
 import contextlib
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -45,7 +46,6 @@ from ledger.bus import connection as bus
 from ledger.bus.command_stream import (
     begin_commands_consumer,
     ensure_commands_stream,
-    partition_name,
 )
 from ledger.bus.delivery import Delivery
 from ledger.bus.pull import Pull
@@ -61,11 +61,12 @@ from ledger.programs.command_room import room_made
 from ledger.programs.decision_runner import Batch, Decisions
 from ledger.programs.housekeeping import outcomes_forgotten
 from ledger.programs.keep_alive import kept_from_redelivery
+from ledger.programs.log_room import log_room_made
 from ledger.programs.partition_leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.programs.process import run_in_loop
 from ledger.programs.quarantine import SetAside, is_final
 from ledger.programs.rate_limit import RateLimit
-from ledger.programs.readiness import answered
+from ledger.programs.readiness import decided
 from ledger.programs.registry import Places, Program
 from ledger.programs.replies import answers, log_outcome
 from ledger.programs.step import Step
@@ -79,15 +80,6 @@ MAX_UNDIVIDED = 4
 a thread twice costs more than is won by deciding the next ones meanwhile."""
 
 _log = structlog.get_logger(__name__)
-
-
-def _note_waiting(consumer: str, messages: int | None) -> None:
-    """Shows how many commands of a partition are still to come, while it is ours."""
-    if messages is not None:
-        metrics.WAITING.labels(partition_name(consumer)).set(messages)
-        return
-    with contextlib.suppress(KeyError):
-        metrics.WAITING.remove(partition_name(consumer))
 
 
 class CommandWorker:
@@ -165,6 +157,7 @@ class CommandWorker:
         async with (
             outcome_service.answering(connection, self._database_url),
             outcomes_forgotten(connection, self._database_url, self._settings),
+            log_room_made(self._database_url, self._settings),
             room_made(connection),
         ):
             while not self._stop.is_set() and not connection.is_closed:
@@ -181,9 +174,7 @@ class CommandWorker:
                     for one in self._epochs
                 ]
                 size = self._settings.command_batch_size
-                pull = self._pull = Pull(
-                    connection, bus.COMMANDS_STREAM, consumers, size, waiting=_note_waiting
-                )
+                pull = self._pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size)
                 async with pull, self._lease_renewed(partitions):
                     _log.info(
                         "commands_served", url=self._nats_url, partitions=sorted(self._epochs)
@@ -224,7 +215,8 @@ class CommandWorker:
             while True:
                 await asyncio.sleep(RENEW_SECONDS)
                 try:
-                    share = await asyncio.to_thread(self._leases.renew, partitions)
+                    trouble = self._patience.trouble
+                    share = await asyncio.to_thread(self._leases.renew, partitions, trouble)
                 except psycopg.Error as error:  # a commit would fail too, and is tried again
                     _log.debug("lease_not_renewed", error=str(error).strip())
                     continue
@@ -359,6 +351,10 @@ class CommandWorker:
         except nats.errors.Error as error:
             # They stay unacknowledged, come again and get the same outcomes.
             _log.warning("outcomes_not_sent", commands=len(batch), error=str(error))
+            return
+        now = time.time()
+        for one in batch:
+            metrics.OUTCOME_SECONDS.observe(delivery.age_seconds(one.message, now))
 
 
 _NATS_REMEDY = "check that the NATS server runs with JetStream and that LEDGER_NATS_URL is right"
@@ -380,7 +376,7 @@ def _serve(places: Places, stop: threading.Event) -> None:
 
 def _ready(places: Places) -> bool:
     """It is asked for the outcome of a command that nobody ever sent."""
-    return answered(places, bus.OUTCOMES_SUBJECT, str(uuid4()).encode())
+    return decided(places, bus.OUTCOMES_SUBJECT, str(uuid4()).encode())
 
 
 PROGRAM = Program(

@@ -47,6 +47,7 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
     return {
         "migrate": [],
         "doctor": [],
+        "status": [],
         "query balances": account,
         "query orders": account,
         "query order": [nothing],

@@ -114,13 +114,17 @@ def test_the_auditor_can_make_nothing_and_call_nothing_that_writes(database_url:
             """SELECT rolname FROM pg_roles WHERE rolname <> 'ledger_auditor'
                AND pg_has_role('ledger_auditor', oid, 'MEMBER')"""
         ).fetchall()
-    # That one tells a number that everybody's queries of the read models depend on.
-    assert (places, sequences, functions, member_of) == ([], [], [("live_generation",)], [])
+    # They tell numbers: what everybody's queries of the read models depend on, how the ledger is,
+    # and who is in the way of appends.
+    told = [("append_blockers",), ("live_generation",), ("vitals",)]
+    assert (places, sequences, sorted(functions), member_of) == ([], [], told, [])
 
 
 def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
     assert privileges(database_url, "ledger_writer") == {
         "public.event_store": {"SELECT", "INSERT"},
+        "public.event_archives": {"SELECT"},
+        "public.archived_events": {"SELECT"},
         "public.command_inbox": {"SELECT", "INSERT"},
         "public.unreadable_messages": {"INSERT"},
         "public.failed_commands": {"INSERT"},
@@ -161,6 +165,8 @@ def test_the_projector_cannot_append(database_url: str) -> None:
 def test_monitoring_sees_how_far_everything_is_and_nothing_else(database_url: str) -> None:
     assert privileges(database_url, "ledger_monitor") == {
         "public.event_store": {"SELECT"},
+        "public.event_partitions": {"SELECT"},
+        "public.event_archives": {"SELECT"},
         "public.event_projections": {"SELECT"},
         "public.event_seals": {"SELECT"},
         "public.command_workers": {"SELECT"},
@@ -170,6 +176,7 @@ def test_monitoring_sees_how_far_everything_is_and_nothing_else(database_url: st
         "public.projection_dead_letters": {"SELECT"},
         "public.projection_generations": {"SELECT"},
         "public.projection_leases": {"SELECT"},
+        "public.retention_log": {"SELECT"},
         "public.schema_migrations": {"SELECT"},
     }
     with acting_as(database_url, "ledger_monitor") as connection:
@@ -214,7 +221,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
 ) -> None:
     with psycopg.connect(database_url) as connection:
         found = connection.execute(
-            """SELECT proname, proconfig FROM pg_proc
+            """SELECT proname, proconfig[1:1] FROM pg_proc
                WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY 1"""
         ).fetchall()
     assert found == [
@@ -229,15 +236,18 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "end_append_blocker",
             "forget_outcomes",
             "give_generation",
+            "guard_appended_events",
             "guard_records",
             "index_generation",
             "journal_records",
             "live_generation",
+            "make_event_partition",
             "mark_generation",
             "readers_in_the_way",
             "record_operation",
             "settle_failed_command",
             "show_generation",
+            "vitals",
         )
     ]
 
