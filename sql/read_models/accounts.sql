@@ -6,6 +6,8 @@ CREATE TABLE accounts (
     account_type  text        NOT NULL,
     environment   text        NOT NULL,
     base_currency text        NOT NULL,
+    cost_basis    text        NOT NULL,
+    position_mode text        NOT NULL,
     status        text        NOT NULL,
     status_reason text,
     created_at    timestamptz NOT NULL,

@@ -14,6 +14,7 @@ import msgspec
 
 from ledger.kernel.event import Event
 from ledger.nouns.orders.events import Side
+from ledger.nouns.positions.lots import CostBasis as CostBasis
 from ledger.nouns.positions.position import Position
 
 MAIN = "main"
@@ -46,6 +47,13 @@ class Environment(StrEnum):
     LIVE = "LIVE"
     PAPER = "PAPER"
     BACKTEST = "BACKTEST"
+
+
+class PositionMode(StrEnum):
+    """Whether an account may be long and short of one contract at the same time."""
+
+    ONE_WAY = "ONE_WAY"
+    HEDGE = "HEDGE"
 
 
 class AccountStatus(StrEnum):
@@ -119,6 +127,8 @@ class AccountOpened(AccountEvent, frozen=True, kw_only=True):
     account_type: AccountType
     environment: Environment
     base_currency: str
+    cost_basis: CostBasis = CostBasis.AVERAGE
+    position_mode: PositionMode = PositionMode.ONE_WAY
 
 
 class AccountDeposited(MoneyEvent, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from ledger.nouns.accounts.events import (
     AccountType,
     HoldChange,
     MoneyEvent,
+    PositionMode,
     Posting,
     TradeSettled,
     TradeVoided,
@@ -66,6 +67,7 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     user_id: UUID
     exchange: str
     account_type: AccountType
+    position_mode: PositionMode = PositionMode.ONE_WAY
     status: AccountStatus = AccountStatus.ACTIVE
     balances: dict[str, dict[str, BookBalance]] = msgspec.field(default_factory=dict)
     """By sub-account, then asset."""
@@ -102,6 +104,7 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             user_id=event.user_id,
             exchange=event.exchange,
             account_type=event.account_type,
+            position_mode=event.position_mode,
         )
     if state is None or not isinstance(event, AccountEvent):
         raise TypeError(
