@@ -128,4 +128,12 @@ def _events(
 
 def _newest_first(rows: list[dict[str, Any]], *order: str) -> Iterator[Row]:
     rows.sort(key=lambda row: tuple(row[column] for column in order), reverse=True)
-    return iter(rows)
+    for row in rows:
+        yield {name: _as_stored(value) for name, value in row.items()}
+
+
+def _as_stored(value: Any) -> Any:
+    """Amounts inside JSON are texts."""
+    if isinstance(value, dict):
+        return {name: str(amount) for name, amount in value.items()}
+    return value

@@ -117,7 +117,7 @@ def _opened(recorded: Recorded, event: AccountOpened, rows: RowSet) -> None:
     rows[ACCOUNTS].insert(
         LotAccount(
             recorded.stream_id,
-            getattr(event, "cost_basis", CostBasis.AVERAGE),
+            event.cost_basis,
             event.base_currency,
         )
     )

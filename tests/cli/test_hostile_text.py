@@ -46,6 +46,7 @@ COMMANDS = (
     *("up --data", "demo --commands", "serve", "migrate", "doctor", "submit lines.jsonl"),
     "status",
     *(f"query allocations {OF}", f"query checkpoints {OF}", f"query snapshots {OF}"),
+    *(f"query positions {OF}", f"query round-trips {OF}", f"query lots {OF}", f"query gains {OF}"),
     *(f"audit trace {COMMAND}", f"audit trace {ORDER}", f"audit explain order {ORDER}"),
     f"audit explain balance {OF} --asset USDT",
     f"audit statement {OF} {PERIOD} --format csv",

@@ -167,8 +167,6 @@ def _sorted(rows: Sequence[dict[str, Any]], without: Sequence[str]) -> list[Any]
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: str(Decimal(one).normalize()) for key, one in value.items()}
     if isinstance(value, Decimal):
         return str(value.normalize())
     return str(value) if value is not None else None
