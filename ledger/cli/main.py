@@ -22,6 +22,7 @@ from ledger.cli import (
     database,
     demo,
     publisher,
+    report,
     schema,
     serve,
     status,
@@ -60,7 +61,20 @@ def ledgerctl(
     """The trading ledger: run it, send it commands, ask it, check it."""
 
 
-_COMMANDS = (up, demo, database, status, serve, submit, audit, commands, publisher, schema, bus)
+_COMMANDS = (
+    up,
+    demo,
+    database,
+    status,
+    serve,
+    submit,
+    audit,
+    report,
+    commands,
+    publisher,
+    schema,
+    bus,
+)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _module in _COMMANDS:

@@ -49,6 +49,8 @@ COMMANDS = (
     *(f"query positions {OF}", f"query round-trips {OF}", f"query lots {OF}", f"query gains {OF}"),
     *(f"audit trace {COMMAND}", f"audit trace {ORDER}", f"audit explain order {ORDER}"),
     f"audit explain balance {OF} --asset USDT",
+    f"audit explain position {OF} --instrument BINANCE:BTCUSDT",
+    *(f"audit explain pnl {OF}", f"report gains {OF}", f"report gains {OF} --format csv"),
     f"audit statement {OF} {PERIOD} --format csv",
     f"audit statement {OF} {PERIOD} --format html",
     *("audit events --format csv", "audit events --format jsonl"),
