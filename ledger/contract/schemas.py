@@ -236,7 +236,7 @@ def _event_subject(name: str) -> Schema:
 
 def _of_struct(model: type[msgspec.Struct]) -> Schema:
     """The schema of a struct, its definitions beside it."""
-    generated = msgspec.json.schema(model)
+    generated = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(model)))
     definitions = generated["$defs"]
     for one in definitions.values():
         if "description" in one:

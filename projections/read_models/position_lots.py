@@ -22,6 +22,7 @@ from ledger.kernel.event import Event
 from ledger.nouns.accounts.events import (
     MONEY_EVENTS,
     AccountOpened,
+    CommissionCorrected,
     FundsHeld,
     FundsReleased,
     MoneyEvent,
@@ -148,7 +149,10 @@ def _moved(recorded: Recorded, event: MoneyEvent, rows: RowSet) -> None:
             line += 1
 
 
-def _taken_back(recorded: Recorded, event: TradeVoided, rows: RowSet) -> None:
+def _told_otherwise(
+    recorded: Recorded, event: TradeVoided | CommissionCorrected, rows: RowSet
+) -> None:
+    """A trade is taken back, or was charged something else: what came after it, anew."""
     account = _account(recorded, rows)
     earlier = rows.earlier(recorded)
     before = _kept_of(retelling.standing(earlier), account)
@@ -293,7 +297,7 @@ PROJECTION = Projection(
     tables=(LOTS, GAINS, POOLS, ACCOUNTS),
     folds=_FOLDS
     | {event: _moved for event in MONEY_EVENTS if event not in _HOLDS}
-    | {TradeVoided: _taken_back},
+    | {TradeVoided: _told_otherwise, CommissionCorrected: _told_otherwise},
     keys=_keys,
     by_stream=True,
 )

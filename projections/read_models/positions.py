@@ -461,62 +461,72 @@ def _seconds(duration: timedelta) -> Decimal:
 
 
 def _take_back(recorded: Recorded, event: TradeVoided, rows: RowSet, max_age: timedelta) -> None:
-    """The rows of a key's positions without a trade: those that are others, anew."""
-    key = trade_of(event).key
-    place = (recorded.stream_id, key.text)
+    """The rows of the account's positions without a trade: those that are others, anew."""
     earlier = rows.earlier(recorded)
-    before = _run(retelling.standing(earlier), key)
-    after = _run(retelling.standing([*earlier, (recorded, event)]), key)
-    slot = rows[SLOTS].find(place)
-    newest = max(after, default=None)
-    for number in before.keys() - after.keys():
-        gone = position_id(recorded.stream_id, key, number)
+    before = _run(retelling.standing(earlier))
+    after = _run(retelling.standing([*earlier, (recorded, event)]))
+    newest = {again.position.key: again for again in after.values()}
+    for place in before.keys() - after.keys():
+        gone = position_id(recorded.stream_id, *place)
         rows[POSITIONS].remove(gone)
         rows[ROUND_TRIPS].remove(gone)
-    for number, again in after.items():
-        then = before.get(number)
-        if then is not None and then.position == again.position and number != newest:
-            continue
-        again.updated_at, again.last_position = recorded.recorded_at, recorded.position
-        if then is not None:
-            again.valued, again.unvalued = _values(again, then, slot, event, rows)
-        if number == newest:
+    changed = {place for place, again in after.items() if _differs(before.get(place), again)}
+    changed |= {(key, newest[key].position.number) for key, _ in before.keys() - after.keys()
+                if key in newest}  # fmt: skip
+    for place in changed:
+        _rewrite(recorded, event, before.get(place), after[place], rows, max_age)
+    for key, again in newest.items():
+        if (key, again.position.number) in changed:
             rows[SLOTS].put(again)
-        _show(again, rows, max_age)
-        if not again.position.is_open:
-            rows[ROUND_TRIPS].put(_round_trip(again, recorded.occurred_at))
-        elif then is not None and not then.position.is_open:
-            rows[ROUND_TRIPS].remove(position_id(recorded.stream_id, key, number))
-    left = rows[SLOTS].find(place)
-    if left is not None and newest is None:
-        rows[SLOTS].remove(place)
-    if left is not None:
-        _hold(left, rows, is_open=newest is not None and left.position.is_open)
+            _hold(again, rows, is_open=again.position.is_open)
+    for key in {key for key, _ in before} - newest.keys():
+        slot = rows[SLOTS].find((recorded.stream_id, key.text))
+        if slot is not None:
+            _hold(slot, rows, is_open=False)
+            rows[SLOTS].remove((recorded.stream_id, key.text))
 
 
-def _run(told: Iterable[tuple[Recorded, Event]], key: PositionKey) -> dict[int, PositionSlot]:
-    """The positions of a key that events make, by number."""
-    slots: dict[int, PositionSlot] = {}
-    newest: dict[PositionKey, Position] = {}
-    for recorded, event in told:
-        if not isinstance(event, MoneyEvent) or not _is_about(event, key):
-            continue
-        for position in retelling.made_by(newest, event, recorded.occurred_at):
-            if position.key != key:
-                continue
-            slot = slots.get(position.number)
+def _differs(before: PositionSlot | None, again: PositionSlot) -> bool:
+    return before is None or before.position != again.position
+
+
+def _rewrite(
+    recorded: Recorded,
+    event: TradeVoided,
+    before: PositionSlot | None,
+    again: PositionSlot,
+    rows: RowSet,
+    max_age: timedelta,
+) -> None:
+    key, number = again.position.key, again.position.number
+    again.updated_at, again.last_position = recorded.recorded_at, recorded.position
+    if before is not None:
+        slot = rows[SLOTS].find((recorded.stream_id, key.text))
+        again.valued, again.unvalued = _values(again, before, slot, event, rows)
+    else:
+        again.unvalued = dict(again.position.other_commissions)
+    _show(again, rows, max_age)
+    if not again.position.is_open:
+        rows[ROUND_TRIPS].put(_round_trip(again, recorded.occurred_at))
+    elif before is not None and not before.position.is_open:
+        rows[ROUND_TRIPS].remove(position_id(recorded.stream_id, key, number))
+
+
+def _run(
+    told: Iterable[tuple[Recorded, Event]],
+) -> dict[tuple[PositionKey, int], PositionSlot]:
+    """The positions of an account that events make, by key and number."""
+    slots: dict[tuple[PositionKey, int], PositionSlot] = {}
+    for recorded, event in retelling.retold(told):
+        assert isinstance(event, MoneyEvent)
+        for position in event.positions:
+            place = (position.key, position.number)
+            slot = slots.get(place)
             before = None if slot is None else slot.position
             if slot is None:
-                slot = slots[position.number] = _begun(recorded, position)
+                slot = slots[place] = _begun(recorded, position)
             _step(recorded, event, slot, before, position)
-            newest[key] = position
     return slots
-
-
-def _is_about(event: MoneyEvent, key: PositionKey) -> bool:
-    if event.positions:
-        return any(position.key == key for position in event.positions)
-    return isinstance(event, TradeSettled) and trade_of(event).key == key
 
 
 def _values(

@@ -19,8 +19,15 @@ from ledger.nouns.accounts.events import (
     AccountStatus,
     AccountSuspended,
     AccountType,
+    BorrowingLimitSet,
+    ClosingOrder,
+    CorporateActionRecorded,
+    Environment,
     HoldChange,
+    LeverageSet,
     MoneyEvent,
+    OcoGroup,
+    OrderMoney,
     PositionMode,
     Posting,
     TradeSettled,
@@ -28,7 +35,9 @@ from ledger.nouns.accounts.events import (
     is_own_book,
 )
 from ledger.nouns.accounts.rejections import AccountRejection
+from ledger.nouns.orders.events import Side
 from ledger.nouns.positions import rules as position_rules
+from ledger.nouns.positions.margin import MarginMode
 from ledger.nouns.positions.position import Position, PositionKey
 from ledger.nouns.positions.trades import trade_of
 
@@ -45,11 +54,12 @@ class BookBalance(msgspec.Struct, gc=False):
 
 
 class Hold(msgspec.Struct, gc=False):
-    """What one order has locked."""
+    """What one order, or one position, has locked. `closing` is what an open order closes."""
 
     sub_account: str
     asset: str
     amount: Decimal
+    closing: ClosingOrder | None = None
 
 
 class EarlierTrade(msgspec.Struct, gc=False):
@@ -60,6 +70,14 @@ class EarlierTrade(msgspec.Struct, gc=False):
     trade: position_rules.PositionTrade
 
 
+class Leverage(msgspec.Struct, gc=False):
+    """Of one instrument, as it was set."""
+
+    leverage: Decimal
+    mode: MarginMode
+    margin_rate: Decimal
+
+
 class AccountState(EvolvingState, gc=False, kw_only=True):
     """What decisions about an account need to know."""
 
@@ -68,13 +86,24 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     exchange: str
     account_type: AccountType
     position_mode: PositionMode = PositionMode.ONE_WAY
+    environment: Environment
     status: AccountStatus = AccountStatus.ACTIVE
     balances: dict[str, dict[str, BookBalance]] = msgspec.field(default_factory=dict)
     """By sub-account, then asset."""
     holds: dict[UUID, Hold] = msgspec.field(default_factory=dict)
-    """By order, of orders that hold something."""
+    """By order, of all that are open: also of those that hold nothing."""
+    oco_groups: dict[UUID, list[OcoGroup]] = msgspec.field(default_factory=dict)
+    """By `oco_group`: the groups of one with open orders."""
     positions: dict[str, Position] = msgspec.field(default_factory=dict)
     """The newest of each key, by its text: what is open, and what was closed last."""
+    leverages: dict[str, Leverage] = msgspec.field(default_factory=dict)
+    """By instrument, where it was set."""
+    borrowing_limits: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    """By asset, where there is one."""
+    corporate_actions: dict[str, str] = msgspec.field(default_factory=dict)
+    """By id, what was told of it."""
+    renamed: dict[str, str] = msgspec.field(default_factory=dict)
+    """By the name that an instrument had, the one that it has had since."""
     earlier_trades: dict[str, list[EarlierTrade]] = msgspec.field(default_factory=dict)
     """By key, of events that do not tell positions, in case that such an event takes one back.
     Forgotten at the first event that does: none of the older ones follows it."""
@@ -82,6 +111,16 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     def balance(self, sub_account: str, asset: str) -> BookBalance:
         """A balance to read. Nothing was ever there: zero."""
         return self.balances.get(sub_account, _NOTHING).get(asset, _ZERO_BALANCE)
+
+    def oco_group(
+        self, oco_group: UUID, sub_account: str, asset: str, side: Side
+    ) -> OcoGroup | None:
+        """The open orders of a group; None if there are none."""
+        key = (sub_account, asset, side)
+        for group in self.oco_groups.get(oco_group, ()):
+            if (group.sub_account, group.asset, group.side) == key:
+                return group
+        return None
 
     def held(self, order_id: UUID) -> Decimal:
         hold = self.holds.get(order_id)
@@ -105,6 +144,7 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             exchange=event.exchange,
             account_type=event.account_type,
             position_mode=event.position_mode,
+            environment=event.environment,
         )
     if state is None or not isinstance(event, AccountEvent):
         raise TypeError(
@@ -117,6 +157,18 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             balance.locked += change.locked
     for hold in event.holds:
         _change_hold(state, hold)
+    if isinstance(event, MoneyEvent) and event.positions:
+        _follow_positions(state, event.positions)
+    elif isinstance(event, TradeSettled | TradeVoided):
+        _follow_earlier_trade(state, event)
+    if isinstance(event, OrderMoney) and event.group is not None:
+        _change_group(state, event.group)
+    _change_terms(state, event)
+    return state
+
+
+def _change_terms(state: AccountState, event: AccountEvent) -> None:
+    """What is no money: whether the account may trade, and on which terms."""
     match event:
         case AccountSuspended():
             state.status = AccountStatus.SUSPENDED
@@ -124,13 +176,25 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             state.status = AccountStatus.ACTIVE
         case AccountClosed():
             state.status = AccountStatus.CLOSED
-        case MoneyEvent() if event.positions:
-            _follow_positions(state, event.positions)
-        case TradeSettled() | TradeVoided():
-            _follow_earlier_trade(state, event)
+        case LeverageSet():
+            state.leverages[event.instrument] = Leverage(
+                event.leverage, event.mode, event.margin_rate
+            )
+        case BorrowingLimitSet():
+            _limit_borrowing(state, event)
+        case CorporateActionRecorded() if not event.conflicts:
+            state.corporate_actions[event.action_id] = event.content
+            if event.new_instrument is not None:
+                state.renamed[event.instrument] = event.new_instrument
         case _:
             pass  # what else happens is money, and that is in the postings and holds
-    return state
+
+
+def _limit_borrowing(state: AccountState, event: BorrowingLimitSet) -> None:
+    if event.limit is None:
+        state.borrowing_limits.pop(event.asset, None)
+    else:
+        state.borrowing_limits[event.asset] = event.limit
 
 
 def _own_balance(state: AccountState, sub_account: str, asset: str) -> BookBalance:
@@ -147,21 +211,39 @@ def _own_balance(state: AccountState, sub_account: str, asset: str) -> BookBalan
 def _change_hold(state: AccountState, change: HoldChange) -> None:
     hold = state.holds.get(change.order_id)
     if hold is None:
-        state.holds[change.order_id] = Hold(change.sub_account, change.asset, change.amount)
+        state.holds[change.order_id] = Hold(
+            change.sub_account, change.asset, change.amount, change.closing
+        )
         return
     hold.amount += change.amount
-    if hold.amount == 0:
+    hold.closing = change.closing
+    if hold.amount == 0 and not change.is_open:
         del state.holds[change.order_id]
+
+
+def _change_group(state: AccountState, group: OcoGroup) -> None:
+    before = state.oco_group(group.oco_group, group.sub_account, group.asset, group.side)
+    groups = state.oco_groups.setdefault(group.oco_group, [])
+    if before is not None:
+        groups.remove(before)
+    if group.members:
+        groups.append(group)
+    elif not groups:
+        del state.oco_groups[group.oco_group]
 
 
 def _follow_positions(state: AccountState, positions: tuple[Position, ...]) -> None:
     state.earlier_trades.clear()
     for position in positions:
-        key = position.key.text
-        if not position.withdrawn:
-            state.positions[key] = position
-        elif key in state.positions and state.positions[key].number >= position.number:
-            del state.positions[key]
+        known = state.positions.get(position.key.text)
+        if position.withdrawn and known is not None and known.number >= position.number:
+            del state.positions[position.key.text]
+    for position in positions:
+        if position.withdrawn:
+            continue
+        known = state.positions.get(position.key.text)
+        if known is None or known.number <= position.number:
+            state.positions[position.key.text] = position
 
 
 def _follow_earlier_trade(state: AccountState, event: TradeSettled | TradeVoided) -> None:
@@ -206,17 +288,49 @@ def check_available(
     purpose: str,
     remedy: str | None = None,
 ) -> None:
-    """Whether a request finds its funds. Only a CASH account can lack them."""
-    if state.account_type is not AccountType.CASH:
-        return
+    """Whether a request finds its funds. A CASH account has what is available, a MARGIN account
+    what it may borrow besides; without a limit it lacks nothing."""
+    if state.account_type is AccountType.CASH or asset in state.borrowing_limits:
+        check_free(state, sub_account, asset, amount, purpose, remedy)
+
+
+def check_free(
+    state: AccountState,
+    sub_account: str,
+    asset: str,
+    amount: Decimal,
+    purpose: str,
+    remedy: str | None = None,
+) -> None:
+    """Whether so much is available, or may be borrowed."""
     available = state.balance(sub_account, asset).available
-    if available < amount:
-        raise Rejection(
-            AccountRejection.INSUFFICIENT_FUNDS,
-            f"available {shown(available)} {asset} in {sub_account} is less than the "
-            f"{shown(amount)} {asset} {purpose}",
-            remedy,
-        )
+    if amount <= max(available, ZERO):
+        return
+    borrowing = ""
+    limit = state.borrowing_limits.get(asset)
+    if limit is not None:
+        most = limit - borrowed(state, asset) + max(available, ZERO)
+        if amount <= most:
+            return
+        borrowing = f" and the {shown(limit)} {asset} that may be borrowed in all"
+    raise Rejection(
+        AccountRejection.INSUFFICIENT_FUNDS,
+        f"available {shown(available)} {asset} in {sub_account}{borrowing} is less than the "
+        f"{shown(amount)} {asset} {purpose}",
+        remedy,
+    )
+
+
+def borrowed(state: AccountState, asset: str) -> Decimal:
+    """How much of an asset is taken beyond what is there, in all sub-accounts."""
+    return sum(
+        (
+            -assets[asset].available
+            for assets in state.balances.values()
+            if asset in assets and assets[asset].available < 0
+        ),
+        ZERO,
+    )
 
 
 def check_active(state: AccountState) -> None:

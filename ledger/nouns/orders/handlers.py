@@ -5,14 +5,16 @@
     fact      record it on the order, then what follows from it on the order's account
 
 Whatever happens to an order, its account follows in the same transaction: trades move money, and
-the account holds what `hold_required` says. The account's events name the order's as their cause.
+the account holds what `required_hold` says. The account's events name the order's as their cause.
 """
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from ledger.kernel.command import Command
+from ledger.kernel.money import ZERO
 from ledger.kernel.noun import handles
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.unit_of_work import UnitOfWork
@@ -21,17 +23,20 @@ from ledger.nouns.accounts import settlement
 from ledger.nouns.accounts.events import MAIN
 from ledger.nouns.accounts.handlers import own_account
 from ledger.nouns.accounts.invariants import ACCOUNT
-from ledger.nouns.accounts.state import check_active
+from ledger.nouns.accounts.state import AccountState, check_active
 from ledger.nouns.allocations import rules as allocation_rules
 from ledger.nouns.allocations.handlers import allocations_of
 from ledger.nouns.allocations.state import stream_id as allocation_stream
 from ledger.nouns.instruments import rules as instrument_rules
 from ledger.nouns.instruments.handlers import listed_instrument
+from ledger.nouns.instruments.state import InstrumentState
 from ledger.nouns.instruments.state import stream_id as instrument_stream
 from ledger.nouns.orders import facts, rules
 from ledger.nouns.orders.commands import (
     AcceptOrder,
     CancelOrder,
+    CompleteOrder,
+    CorrectCommission,
     ExpireOrder,
     OrderCommandData,
     OrderFactData,
@@ -46,22 +51,20 @@ from ledger.nouns.orders.commands import (
     VoidFill,
 )
 from ledger.nouns.orders.events import (
+    OrderCommissionCorrected,
     OrderEvent,
     OrderFillConflicted,
     OrderFilled,
     OrderFillVoided,
     OrderType,
-    Terms,
-    hold_asset,
+    PositionSide,
+    SubmitTerms,
 )
 from ledger.nouns.orders.rejections import OrderRejection
-from ledger.nouns.orders.state import (
-    ORDER,
-    OrderState,
-    hold_if_replaced,
-    hold_of_new,
-    hold_required,
-)
+from ledger.nouns.orders.state import ORDER, OrderState, evolve, required_hold
+from ledger.nouns.positions import exposure
+from ledger.nouns.positions.leverage import margin_rate_of
+from ledger.nouns.positions.position import PositionKey
 
 
 def _reads(command: Command, data: OrderCommandData) -> Iterator[UUID]:
@@ -70,7 +73,7 @@ def _reads(command: Command, data: OrderCommandData) -> Iterator[UUID]:
     yield data.order_id
     if isinstance(data, SubmitOrder | OrderFactData) and data.instrument is not None:
         yield instrument_stream(data.instrument)
-    if isinstance(data, SubmitOrder) and data.strategy_id is not None:
+    if isinstance(data, SubmitOrder | OrderFactData) and data.strategy_id is not None:
         yield allocation_stream(command.account_id)
 
 
@@ -91,7 +94,7 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
     state = own_account(work)
     listed = listed_instrument(work, data.instrument)
     known = work.state(ORDER, data.order_id)
-    terms: Terms = {
+    terms: SubmitTerms = {
         "account_id": work.account_id,
         "instrument": data.instrument,
         "base_asset": listed.base_asset,
@@ -111,6 +114,13 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
         "strategy_id": data.strategy_id,
         "fee_rate": data.fee_rate,
         "client_order_id": data.client_order_id,
+        "environment": state.environment,
+        "oco_group": data.oco_group,
+        "purpose": data.purpose,
+        "trailing_offset": data.trailing_offset,
+        "trigger_price_type": data.trigger_price_type,
+        "signal_id": data.signal_id,
+        "expires_at": data.expires_at,
     }
     rules.check_is_new(known, data.order_id)
     try:
@@ -125,22 +135,48 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
             price=None if data.order_type is OrderType.MARKET else data.price,
             stop_price=data.stop_price,
         )
+        _check_position(state, listed, terms, data.order_id)
         (submitted,) = rules.submit(known, order_id=data.order_id, **terms)
-        held = settlement.hold(
-            state,
-            order_id=data.order_id,
-            sub_account=submitted.sub_account,
-            asset=hold_asset(submitted),
-            amount=hold_of_new(submitted),
-        )
+        required = required_hold(evolve(None, submitted, data.order_id))
+        held = settlement.hold(state, required)
     except Rejection as refused:
         work.denied = refused
+        terms["sub_account"] = MAIN
         denied = rules.deny(
             known, order_id=data.order_id, code=refused.code.value, reason=refused.message, **terms
         )
         work.record(ORDER, data.order_id, denied)
         return
     work.record(ACCOUNT, work.account_id, held, work.record(ORDER, data.order_id, (submitted,)))
+
+
+def _check_position(
+    owner: AccountState, listed: InstrumentState, terms: SubmitTerms, order_id: UUID
+) -> None:
+    """Whether the order may be placed by what is held; says what of it closes something, and what
+    the rest would lock."""
+    contract = listed.contract
+    key = PositionKey(
+        terms["sub_account"],
+        terms["instrument"],
+        terms.get("position_side") or PositionSide.BOTH,
+    )
+    exposure.check_order(owner, contract, key=key, budget=terms.get("quote_quantity"))
+    closing = exposure.closing_quantity(
+        owner,
+        contract,
+        key=key,
+        side=terms["side"],
+        quantity=terms.get("quantity"),
+        reduce_only=terms.get("reduce_only", False),
+        order_id=order_id,
+        oco_group=terms.get("oco_group"),
+    )
+    if closing:
+        terms["closing_quantity"] = closing
+    if contract is not None:
+        terms["contract"] = contract
+        terms["margin_rate"] = margin_rate_of(owner, listed)
 
 
 def _own_order(work: UnitOfWork, order_id: UUID) -> OrderState:
@@ -181,16 +217,29 @@ def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
     events = rules.request_replace(
         state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
     )
-    settlement.check_hold(
-        owner,
-        order_id=data.order_id,
-        sub_account=state.sub_account,
-        asset=hold_asset(state),
-        required=hold_if_replaced(
-            state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
-        ),
+    if data.quantity is not None:
+        _check_quantity_by_position(owner, state, data.quantity)
+    required = required_hold(
+        state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
     )
+    settlement.check_hold(owner, required)
     work.record(ORDER, data.order_id, events)
+
+
+def _check_quantity_by_position(owner: AccountState, state: OrderState, quantity: Decimal) -> None:
+    """Whether an order that may only close something closes no more than there is."""
+    exposure.closing_quantity(
+        owner,
+        state.contract,
+        key=PositionKey(
+            state.sub_account, state.instrument, state.position_side or PositionSide.BOTH
+        ),
+        side=state.side,
+        quantity=max(quantity - state.cum_qty, ZERO),
+        reduce_only=state.reduce_only,
+        order_id=state.order_id,
+        oco_group=state.oco_group,
+    )
 
 
 # --- facts ----------------------------------------------------------------------------
@@ -198,33 +247,41 @@ def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
 
 def _order_of_fact(work: UnitOfWork, data: OrderFactData) -> OrderState:
     """The order that a fact is about. One we never saw begins here, if the fact tells enough."""
-    own_account(work)
+    owner = own_account(work)
     state = work.state(ORDER, data.order_id)
     if state is not None:
         _check_own(work, state)
         return state
-    if data.instrument is None or data.side is None or data.quantity is None:
-        missing = [n for n in ("instrument", "side", "quantity") if getattr(data, n) is None]
+    if data.instrument is None or data.side is None:
+        told = (("instrument", data.instrument), ("side", data.side), ("quantity", data.quantity))
+        missing = [name for name, value in told if value is None]
         raise Rejection(
             OrderRejection.UNKNOWN_ORDER,
             f"there is no order {data.order_id}",
             "submit it first, or, if it was placed outside of the ledger, tell its "
-            f"{', '.join(missing)} too",
+            f"{', '.join(missing)}{' if it is known' if 'quantity' in missing else ''} too",
         )
     listed = listed_instrument(work, data.instrument)
-    priced = OrderType.MARKET if data.price is None else OrderType.LIMIT
     reported = facts.report(
         account_id=work.account_id,
         instrument=data.instrument,
         base_asset=listed.base_asset,
         quote_asset=listed.quote_asset,
         side=data.side,
-        order_type=data.order_type or priced,
-        sub_account=MAIN,
+        order_type=data.order_type,
+        sub_account=_sub_account(work, data.strategy_id),
+        strategy_id=data.strategy_id,
         quantity=data.quantity,
         price=data.price,
+        stop_price=data.stop_price,
+        time_in_force=data.time_in_force,
+        position_side=data.position_side,
         client_order_id=data.client_order_id,
         venue_order_id=data.venue_order_id,
+        environment=owner.environment,
+        wrong_venue=not account_rules.is_on_venue(owner, data.instrument),
+        contract=listed.contract,
+        margin_rate=margin_rate_of(owner, listed),
     )
     work.record(ORDER, data.order_id, reported)
     begun = work.state(ORDER, data.order_id)
@@ -232,41 +289,54 @@ def _order_of_fact(work: UnitOfWork, data: OrderFactData) -> OrderState:
     return begun
 
 
+def _sub_account(work: UnitOfWork, strategy_id: str | None) -> str:
+    """Where an order settles that a venue tells of: in the strategy's sub-account, or, of a name
+    that has none, in `main`."""
+    if strategy_id is None:
+        return MAIN
+    known = allocation_rules.sub_accounts(allocations_of(work))
+    return strategy_id if strategy_id in known else MAIN
+
+
 def _record_fact(work: UnitOfWork, order_id: UUID, events: tuple[OrderEvent, ...]) -> None:
     """Records a fact on its order and lets the account follow: the account then holds what
-    `hold_required` says, and a trade has moved its money. The account's event names the order's
+    `required_hold` says, and a trade has moved its money. The account's event names the order's
     event as its cause; of a fact that changed nothing, the report of its order if that is new."""
     cause = work.record(ORDER, order_id, events) or work.last_event
     owner = own_account(work)
     state = work.state(ORDER, order_id)
     assert state is not None, "a fact's order is known, or its report was recorded just now"
-    required = hold_required(state)
+    required = required_hold(state)
     match events:
         case (OrderFilled() as execution,):
             followed = settlement.settle(
-                owner,
-                order_id=order_id,
-                execution=execution,
-                hold_required=required,
-                at=work.occurred_at,
+                owner, execution=execution, required=required, at=work.occurred_at
             )
         case (OrderFillVoided() as execution,):
+            past = work.past(work.account_id, _names(owner, execution.instrument))
             followed = settlement.void_trade(
+                owner, execution=execution, required=required, past=past
+            )
+        case (OrderCommissionCorrected() as corrected,):
+            past = work.past(work.account_id, _names(owner, corrected.instrument))
+            followed = settlement.correct_commission(
                 owner,
                 order_id=order_id,
-                execution=execution,
-                hold_required=required,
-                past=work.past(work.account_id, {execution.instrument}),
+                corrected=corrected,
+                past=past,
+                position_side=required.position_side,
             )
         case _:
-            followed = settlement.set_hold(
-                owner,
-                order_id=order_id,
-                sub_account=state.sub_account,
-                asset=hold_asset(state),
-                required=required,
-            )
+            followed = settlement.set_hold(owner, required)
     work.record(ACCOUNT, work.account_id, followed, cause)
+
+
+def _names(owner: AccountState, instrument: str) -> set[str]:
+    """Of an instrument: the one it had, and those that it has had since."""
+    names = {instrument}
+    while (instrument := owner.renamed.get(instrument, instrument)) not in names:
+        names.add(instrument)
+    return names
 
 
 @handles(AcceptOrder, reads=_reads)
@@ -278,13 +348,15 @@ def accept_order(work: UnitOfWork, data: AcceptOrder) -> None:
 @handles(RejectOrder, reads=_reads)
 def reject_order(work: UnitOfWork, data: RejectOrder) -> None:
     state = _order_of_fact(work, data)
-    _record_fact(work, state.order_id, facts.reject(state, reason=data.reason))
+    events = facts.reject(state, reason=data.reason, venue_order_id=data.venue_order_id)
+    _record_fact(work, state.order_id, events)
 
 
 @handles(RecordFill, reads=_reads)
 def record_fill(work: UnitOfWork, data: RecordFill) -> None:
     """A known trade with other content is recorded as a conflict and moves no money; the sender
-    must look into it, so its outcome is REJECTED."""
+    must look into it, so its outcome is REJECTED. What the venue told of the trade before follows
+    it: what it is charged, that it is void."""
     state = _order_of_fact(work, data)
     events = facts.fill(
         state,
@@ -293,15 +365,47 @@ def record_fill(work: UnitOfWork, data: RecordFill) -> None:
         last_px=data.last_px,
         commission=data.commission,
         commission_asset=data.commission_asset,
+        fees=data.charged if data.fees else (),
         liquidity_side=data.liquidity_side,
+        quote_quantity=data.quote_quantity,
+        execution_kind=data.execution_kind,
+        side=data.side,
+        instrument=data.instrument,
+        venue_order_id=data.venue_order_id,
     )
     _record_fact(work, state.order_id, events)
     if events and isinstance(events[0], OrderFillConflicted):
         work.denied = Rejection(
             OrderRejection.FILL_CONFLICT,
             f"trade {data.trade_id!r} of order {data.order_id} is recorded with another content",
-            "no money moved; void the first report if it was wrong, or give the trade its own id",
+            "no money moved; void the first report if it was wrong and send this one again, "
+            "or give the trade its own id",
         )
+        return
+    _follow_what_was_foretold(work, data.order_id, data.trade_id)
+
+
+def _follow_what_was_foretold(work: UnitOfWork, order_id: UUID, trade_id: str) -> None:
+    state = work.state(ORDER, order_id)
+    assert state is not None
+    told = state.foretold.get(trade_id)
+    if told is None:
+        return
+    is_void, reason = told.voided, told.reason
+    if told.fees is not None:
+        corrected = facts.correct_commission(state, trade_id=trade_id, fees=told.fees)
+        _record_fact(work, order_id, corrected)
+        state = work.state(ORDER, order_id)
+        assert state is not None
+    if is_void:
+        _record_fact(work, order_id, facts.void_fill(state, trade_id=trade_id, reason=reason))
+
+
+@handles(CorrectCommission, reads=_reads)
+def correct_commission(work: UnitOfWork, data: CorrectCommission) -> None:
+    state = _order_of_fact(work, data)
+    events = facts.correct_commission(state, trade_id=data.trade_id, fees=data.charged)
+    _record_fact(work, state.order_id, events)
 
 
 @handles(VoidFill, reads=_reads)
@@ -311,10 +415,18 @@ def void_fill(work: UnitOfWork, data: VoidFill) -> None:
     _record_fact(work, state.order_id, events)
 
 
+@handles(CompleteOrder, reads=_reads)
+def complete_order(work: UnitOfWork, data: CompleteOrder) -> None:
+    state = _order_of_fact(work, data)
+    events = facts.complete(state, reason=data.reason, venue_order_id=data.venue_order_id)
+    _record_fact(work, state.order_id, events)
+
+
 @handles(CancelOrder, reads=_reads)
 def cancel_order(work: UnitOfWork, data: CancelOrder) -> None:
     state = _order_of_fact(work, data)
-    _record_fact(work, state.order_id, facts.cancel(state, reason=data.reason))
+    events = facts.cancel(state, reason=data.reason, venue_order_id=data.venue_order_id)
+    _record_fact(work, state.order_id, events)
 
 
 @handles(RejectCancel, reads=_reads)
@@ -345,4 +457,5 @@ def reject_replace(work: UnitOfWork, data: RejectReplace) -> None:
 @handles(ExpireOrder, reads=_reads)
 def expire_order(work: UnitOfWork, data: ExpireOrder) -> None:
     state = _order_of_fact(work, data)
-    _record_fact(work, state.order_id, facts.expire(state, reason=data.reason))
+    events = facts.expire(state, reason=data.reason, venue_order_id=data.venue_order_id)
+    _record_fact(work, state.order_id, events)

@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from ledger.kernel.money import ZERO, average
-from ledger.nouns.instruments.contract import ONE
+from ledger.nouns.instruments.contract import ONE, share
 from ledger.nouns.positions.position import Position, gain
 
 
@@ -33,7 +33,9 @@ class TripSums(msgspec.Struct, gc=False, omit_defaults=True):
         if before is not None:
             held, cost, realized = abs(before.quantity), before.cost, before.realized_pnl
         more = abs(after.quantity) - held
-        if more > 0:
+        if after.cost == cost and after.realized_pnl == realized and held and more:
+            self._split(abs(after.quantity), held)
+        elif more > 0:
             self.entry_quantity += more
             self.entry_value += after.cost - cost
             self.largest = max(self.largest, held + more)
@@ -43,6 +45,12 @@ class TripSums(msgspec.Struct, gc=False, omit_defaults=True):
             won = after.realized_pnl - realized
             left = cost - after.cost
             self.exit_value += left + won * gain(before, ZERO, ONE)
+
+    def _split(self, size: Decimal, held: Decimal) -> None:
+        """As if it had always been so many; or a fee in what is held made it less."""
+        self.entry_quantity = share(self.entry_quantity, size, held)
+        self.exit_quantity = share(self.exit_quantity, size, held)
+        self.largest = share(self.largest, size, held)
 
     def see(self, unrealized: Decimal) -> bool:
         """A price at which closing would realise this. Whether it is the best or the worst."""
