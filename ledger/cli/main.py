@@ -26,6 +26,7 @@ from ledger.cli import (
     schema,
     serve,
     status,
+    streams,
     submit,
     up,
 )
@@ -62,18 +63,8 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    up,
-    demo,
-    database,
-    status,
-    serve,
-    submit,
-    audit,
-    report,
-    commands,
-    publisher,
-    schema,
-    bus,
+    *(up, demo, database, status, serve, submit, audit, report, commands, streams, publisher),
+    *(schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 
