@@ -18,7 +18,7 @@ from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.kernel.event import Event
 from ledger.kernel.money import exact
 from ledger.nouns.accounts.events import AccountOpened
-from ledger.nouns.positions import retelling
+from ledger.nouns.positions import restatement
 from ledger.nouns.prices.events import PricesRecorded
 from projections.engine.projection import Recorded
 from projections.past.fold import fold_told, recorded_of
@@ -86,9 +86,9 @@ def _of_account(
         for one in told
         if one[0].occurred_at <= moment.effective_at or isinstance(one[1], AccountOpened)
     ]
-    in_order = sorted(retelling.standing(happened), key=_when)
+    in_order = sorted(restatement.standing(happened), key=_when)
     with exact():
-        return list(retelling.retold(in_order))
+        return list(restatement.retold(in_order))
 
 
 def _of_markets(connection: psycopg.Connection[Any], moment: Moment) -> Sequence[Told]:

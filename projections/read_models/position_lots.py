@@ -31,7 +31,7 @@ from ledger.nouns.accounts.events import (
     is_own_book,
 )
 from ledger.nouns.orders.events import PositionSide
-from ledger.nouns.positions import retelling
+from ledger.nouns.positions import restatement
 from ledger.nouns.positions.lot_book import LotBook, LotOccasion, name_of_contract
 from ledger.nouns.positions.lots import CostBasis, Disposal, Lot, LotPool
 from projections.engine.live.rows import RowSet
@@ -155,8 +155,8 @@ def _told_otherwise(
     """A trade is taken back, or was charged something else: what came after it, anew."""
     account = _account(recorded, rows)
     earlier = rows.earlier(recorded)
-    before = _kept_of(retelling.standing(earlier), account)
-    after = _kept_of(retelling.standing([*earlier, (recorded, event)]), account)
+    before = _kept_of(restatement.standing(earlier), account)
+    after = _kept_of(restatement.standing([*earlier, (recorded, event)]), account)
     for key in before.lots.keys() - after.lots.keys():
         rows[LOTS].remove(key)
     for key in before.gains.keys() - after.gains.keys():

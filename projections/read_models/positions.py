@@ -32,7 +32,7 @@ from ledger.nouns.accounts.events import (
 from ledger.nouns.instruments.contract import share
 from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
 from ledger.nouns.orders.events import PositionSide
-from ledger.nouns.positions import retelling, rules
+from ledger.nouns.positions import restatement, rules
 from ledger.nouns.positions.position import Position, PositionKey, position_id
 from ledger.nouns.positions.round_trip import TripSums
 from ledger.nouns.positions.trades import trade_of
@@ -463,8 +463,8 @@ def _seconds(duration: timedelta) -> Decimal:
 def _take_back(recorded: Recorded, event: TradeVoided, rows: RowSet, max_age: timedelta) -> None:
     """The rows of the account's positions without a trade: those that are others, anew."""
     earlier = rows.earlier(recorded)
-    before = _run(retelling.standing(earlier))
-    after = _run(retelling.standing([*earlier, (recorded, event)]))
+    before = _run(restatement.standing(earlier))
+    after = _run(restatement.standing([*earlier, (recorded, event)]))
     newest = {again.position.key: again for again in after.values()}
     for place in before.keys() - after.keys():
         gone = position_id(recorded.stream_id, *place)
@@ -517,7 +517,7 @@ def _run(
 ) -> dict[tuple[PositionKey, int], PositionSlot]:
     """The positions of an account that events make, by key and number."""
     slots: dict[tuple[PositionKey, int], PositionSlot] = {}
-    for recorded, event in retelling.retold(told):
+    for recorded, event in restatement.retold(told):
         assert isinstance(event, MoneyEvent)
         for position in event.positions:
             place = (position.key, position.number)

@@ -24,7 +24,7 @@ from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, exact, shown
 from ledger.nouns.accounts.events import MoneyEvent, TradeSettled
 from ledger.nouns.instruments.contract import ONE
-from ledger.nouns.positions import retelling
+from ledger.nouns.positions import restatement
 from ledger.nouns.positions.position import Position, PositionKey, gain, position_id
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _steps(
         if isinstance(event := recorded.decoded(), MoneyEvent)
     ]
     known: dict[tuple[PositionKey, int], Position] = {}
-    for recorded, event in retelling.retold(retelling.standing(told)):
+    for recorded, event in restatement.retold(restatement.standing(told)):
         assert isinstance(event, MoneyEvent)
         for after in event.positions:
             before = known.get((after.key, after.number))

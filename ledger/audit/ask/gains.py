@@ -22,7 +22,7 @@ from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.events import AccountOpened, TradeSettled
 from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
-from ledger.nouns.positions import retelling
+from ledger.nouns.positions import restatement
 from ledger.nouns.positions.lot_book import LotBook, LotOccasion
 from ledger.nouns.positions.lots import CostBasis, Disposal, LotPool
 from ledger.nouns.positions.trades import trade_of
@@ -98,7 +98,7 @@ def gains(
     if opened is None:
         raise NoAccount(f"there is no account {account_id}: see `ledgerctl query accounts`")
     in_order = sorted(
-        retelling.standing(told),
+        restatement.standing(told),
         key=lambda one: (
             not isinstance(one[1], AccountOpened),
             one[0].occurred_at,

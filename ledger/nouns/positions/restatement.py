@@ -1,4 +1,4 @@
-"""Positions as they would have been told: without what was taken back, in whichever order.
+"""Positions restated: as they would have been told without what was taken back, in whichever order.
 
     standing    the events of an account that count: no trade that was taken back, nor that deed,
                 and trades charged as they were corrected to be
