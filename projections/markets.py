@@ -19,7 +19,7 @@ OWN_TRADE = "TRADE"
 """The kind of a price that is one's own trade's."""
 
 
-class Market(Row):
+class QuotedMarket(Row):
     """What is told of an instrument. The assets are known of one that is listed, or was traded."""
 
     instrument: str
@@ -28,16 +28,16 @@ class Market(Row):
     told: dict[PriceKind, list[Quote]]
 
 
-def market(markets: Rows[Market], instrument: str) -> Market:
+def market(markets: Rows[QuotedMarket], instrument: str) -> QuotedMarket:
     """The row of an instrument, to be changed."""
     row = markets.change(instrument)
     if row is None:
-        row = Market(instrument, None, None, {})
+        row = QuotedMarket(instrument, None, None, {})
         markets.insert(row)
     return row
 
 
-def tell(row: Market, event: PricesRecorded) -> None:
+def tell(row: QuotedMarket, event: PricesRecorded) -> None:
     """A price of the instrument."""
     quote = Quote(event.prices[row.instrument], event.time, event.source)
     quotes = [*row.told.get(event.kind, ()), quote]
@@ -46,7 +46,11 @@ def tell(row: Market, event: PricesRecorded) -> None:
 
 
 def price_at(
-    row: Market | None, trade: Quote | None, instrument: str, moment: datetime, max_age: timedelta
+    row: QuotedMarket | None,
+    trade: Quote | None,
+    instrument: str,
+    moment: datetime,
+    max_age: timedelta,
 ) -> Price | None:
     """The price of the instrument at a moment; None where there is none."""
     told = {} if row is None else row.told
@@ -59,7 +63,7 @@ def price_at(
 
 
 def newest_price(
-    row: Market | None, trade: Quote | None, instrument: str, max_age: timedelta
+    row: QuotedMarket | None, trade: Quote | None, instrument: str, max_age: timedelta
 ) -> Price | None:
     """The price of the instrument now: at the moment of the newest that is known of it."""
     told = () if row is None else chain.from_iterable(row.told.values())
@@ -70,7 +74,7 @@ def newest_price(
 
 
 def value_at(
-    markets: Rows[Market],
+    markets: Rows[QuotedMarket],
     amount: Decimal,
     asset: str,
     currency: str,

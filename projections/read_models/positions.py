@@ -40,7 +40,7 @@ from ledger.nouns.prices.events import PricesRecorded
 from ledger.nouns.prices.price import Quote
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Fold, Key, Projection, Recorded, Row, Table
-from projections.markets import OWN_TRADE, Market, market, newest_price, tell, value_at
+from projections.markets import OWN_TRADE, QuotedMarket, market, newest_price, tell, value_at
 from projections.questions.question import (
     Filter,
     Past,
@@ -143,7 +143,7 @@ class Holders(Row):
 
 POSITIONS = Table("positions", AccountPosition, key=("position_id",))
 ROUND_TRIPS = Table("round_trips", RoundTrip, key=("position_id",))
-MARKETS = Table("position_markets", Market, key=("instrument",), private=True, resident=True)
+MARKETS = Table("position_markets", QuotedMarket, key=("instrument",), private=True, resident=True)
 HOLDERS = Table("position_holders", Holders, key=("instrument",), private=True, resident=True)
 SLOTS = Table(
     "position_slots", PositionSlot, key=("account_id", "slot"), private=True, resident=True
