@@ -24,11 +24,7 @@ SEED ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-<<<<<<< HEAD
-.PHONY: help demo up test faults differential check format bench install lock clean
-=======
-.PHONY: help demo up test faults check format bench install lock clean wipe
->>>>>>> main
+.PHONY: help demo up test faults differential check format bench install lock clean wipe
 
 help: ## Tell what can be made
 	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
