@@ -23,6 +23,7 @@ from ledger.cli import (
     database,
     demo,
     publisher,
+    report,
     schema,
     serve,
     status,
@@ -65,7 +66,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, status, serve, submit),
-    *(audit, archive, commands, streams, publisher, schema, bus),
+    *(audit, archive, report, commands, streams, publisher, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 
