@@ -16,12 +16,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from ledger.cli import (
+    archive,
     audit,
     bus,
     commands,
     database,
     demo,
     publisher,
+    report,
     schema,
     serve,
     status,
@@ -64,7 +66,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, status, serve, submit),
-    *(audit, commands, streams, publisher, schema, bus),
+    *(audit, archive, report, commands, streams, publisher, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 
