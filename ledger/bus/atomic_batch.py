@@ -21,6 +21,7 @@ from ledger.bus import wire
 from ledger.bus.events import published
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.incarnation import UNKNOWN, Lineage
 
 CONFIRMATION_TIMEOUT_SECONDS = 5.0
 """After this a batch that was not confirmed counts as lost and the place is looked up again. A
@@ -57,24 +58,27 @@ class Sender:
             with contextlib.suppress(nats.errors.Error):
                 await self._subscription.unsubscribe()
 
-    async def send(self, events: Sequence[RecordedEvent], *, follows: int) -> asyncio.Task[None]:
-        """Sends the events, which go directly behind the message with the sequence number
-        `follows`. The task that is returned ends when they are stored, or raises NotStored."""
+    async def send(
+        self, events: Sequence[RecordedEvent], *, follows: int, lineage: Lineage = UNKNOWN
+    ) -> asyncio.Task[None]:
+        """Sends the events of a log with this lineage, which go directly behind the message with
+        the sequence number `follows`. The task that is returned ends when they are stored, or
+        raises NotStored."""
         if self._batches and len(events) > 1:
-            answer = await self._send_batch(events, follows)
+            answer = await self._send_batch(events, follows, lineage)
             return asyncio.create_task(self._stored([(answer, follows + len(events))]))
-        answers = await self._send_each(events, follows)
+        answers = await self._send_each(events, follows, lineage)
         return asyncio.create_task(
             self._stored([(answer, follows + n) for n, answer in enumerate(answers, 1)])
         )
 
     async def _send_batch(
-        self, events: Sequence[RecordedEvent], follows: int
+        self, events: Sequence[RecordedEvent], follows: int, lineage: Lineage
     ) -> asyncio.Future[bytes]:
         batch_id = uuid4().hex
         answer = self._await_answer(batch_id)
         for number, event in enumerate(events, 1):
-            subject, body, headers = published(event)
+            subject, body, headers = published(event, lineage=lineage)
             headers |= wire.batch_headers(batch_id, number, of=len(events))
             if number == 1:
                 headers[FOLLOWS] = str(follows)
@@ -83,11 +87,11 @@ class Sender:
         return answer
 
     async def _send_each(
-        self, events: Sequence[RecordedEvent], follows: int
+        self, events: Sequence[RecordedEvent], follows: int, lineage: Lineage
     ) -> list[asyncio.Future[bytes]]:
         answers = []
         for number, event in enumerate(events):
-            subject, body, headers = published(event)
+            subject, body, headers = published(event, lineage=lineage)
             token = f"{event.position}-{uuid4().hex}"
             headers[FOLLOWS] = str(follows + number)
             answers.append(self._await_answer(token))
