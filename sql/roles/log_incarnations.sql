@@ -1,6 +1,5 @@
--- Which life of the log this is says nothing of what is in it. The view reads the log with its
--- owner's rights.
+-- For whoever may read the log, with whose own rights the view reads it.
 REVOKE ALL ON public.log_incarnations FROM PUBLIC, ledger_writer, ledger_projector, ledger_sealer,
     ledger_auditor, ledger_operator, ledger_user, ledger_monitor;
 GRANT SELECT ON public.log_incarnations TO ledger_writer, ledger_projector, ledger_auditor,
-    ledger_operator, ledger_monitor;
+    ledger_operator;

@@ -2,7 +2,7 @@
 -- begins with its first event, each further one with a `log.recovered`. The id of an incarnation is
 -- that of the event that began it; "after" is the last position that it has in common with the one
 -- before. The stream is ledger.nouns.log.events.STREAM_ID.
-CREATE OR REPLACE VIEW public.log_incarnations AS
+CREATE OR REPLACE VIEW public.log_incarnations WITH (security_invoker = true) AS
 SELECT e.id, e.position AS begun_position, 0::bigint AS "after", e.recorded_at AS begun_at,
     NULL::text AS begun_by, NULL::text AS reason
 FROM public.event_store AS e

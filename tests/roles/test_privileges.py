@@ -121,6 +121,7 @@ def test_the_auditor_can_make_nothing_and_call_nothing_that_writes(database_url:
 def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
     assert privileges(database_url, "ledger_writer") == {
         "public.event_store": {"SELECT", "INSERT"},
+        "public.log_incarnations": {"SELECT"},
         "public.command_inbox": {"SELECT", "INSERT"},
         "public.unreadable_messages": {"INSERT"},
         "public.failed_commands": {"INSERT"},
