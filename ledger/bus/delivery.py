@@ -17,6 +17,7 @@ from ledger.kernel.command import Command, InvalidCommand
 
 _WORDS_WITHOUT_DOMAIN = 9
 _DELIVERIES_AT, _DELIVERIES_AT_WITH_DOMAIN = 4, 6
+_SEQUENCE_AFTER_DELIVERIES = 1
 _NUMBER_AFTER_DELIVERIES, _TIME_AFTER_DELIVERIES, _PENDING_AFTER_DELIVERIES = 2, 3, 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,6 +40,12 @@ def number(message: Message) -> int:
     """Which message of its consumer it is, counted from 1: a gap tells that one was lost."""
     words, at = _words(message)
     return int(words[at + _NUMBER_AFTER_DELIVERIES])
+
+
+def sequence(message: Message) -> int:
+    """Its number in the stream."""
+    words, at = _words(message)
+    return int(words[at + _SEQUENCE_AFTER_DELIVERIES])
 
 
 def received_at(message: Message) -> datetime:

@@ -55,6 +55,10 @@ COMMANDS_ROOM_USED = Gauge(
     "ledger_commands_room_used_ratio",
     "Share of its room that the stream of commands uses; from 0.75 on it is filling up.",
 )
+LOG_BEHIND = Gauge(
+    "ledger_log_behind",
+    "1 while the database lacks what the bus says was done, and nothing is decided: recover it.",
+)
 CACHE_HITS = Counter("ledger_aggregate_cache_hits", "Streams that were in memory when needed.")
 CACHE_MISSES = Counter("ledger_aggregate_cache_misses", "Streams that had to be loaded.")
 EVENTS_PUBLISHED = Counter("ledger_publisher_events", "Events that the bus confirmed.")

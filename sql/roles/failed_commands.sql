@@ -1,5 +1,5 @@
--- The command service puts them here. Operators settle them by settle_failed_command.
+-- The command service puts them here, and asks which it has. Operators settle them by settle_failed_command.
 REVOKE ALL ON failed_commands FROM ledger_writer, ledger_projector, ledger_auditor,
     ledger_operator, ledger_user, ledger_monitor;
-GRANT INSERT ON failed_commands TO ledger_writer;
+GRANT INSERT, SELECT (command_id) ON failed_commands TO ledger_writer;
 GRANT SELECT ON failed_commands TO ledger_auditor, ledger_operator;

@@ -124,7 +124,7 @@ def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
         "public.log_incarnations": {"SELECT"},
         "public.command_inbox": {"SELECT", "INSERT"},
         "public.unreadable_messages": {"INSERT"},
-        "public.failed_commands": {"INSERT"},
+        "public.failed_commands": {"SELECT", "INSERT"},  # their ids
         "public.aggregate_snapshots": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "public.command_workers": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "public.command_partitions": {"SELECT", "INSERT", "UPDATE", "DELETE"},
