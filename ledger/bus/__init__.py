@@ -8,6 +8,7 @@
                    seal_stream      LEDGER_SEALS, heads kept outside of the database
                    followers        LEDGER_FOLLOWERS, who follows the events and how far
     many at once   wire in both directions, pull from a consumer, atomic_batch into a stream
+                   (event_sender: events, whose order is certain)
     rights         users in one file, grants by role; permission_errors: what the server forbids
 
 What a message means is decided above (`ledger/write`, `ledger/programs`); what there is to send

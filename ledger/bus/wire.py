@@ -155,15 +155,6 @@ def _parser(connection: Client) -> BulkParser:
     return connection._ps
 
 
-def batch_headers(batch_id: str, number: int, *, of: int) -> dict[str, str]:
-    """Headers of the message with that number, from 1, of an atomic batch of so many. The last one
-    has the batch stored, and is the one that the server answers."""
-    headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
-    if number == of:
-        headers["Nats-Batch-Commit"] = "1"
-    return headers
-
-
 def message(
     subject: str, data: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None
 ) -> bytes:

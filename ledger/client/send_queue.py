@@ -18,16 +18,23 @@ published by itself.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from uuid import uuid4
 
 import nats.errors
-import orjson
 from nats.aio.client import Client
 
 from ledger.bus import connection as bus
 from ledger.bus import wire
+from ledger.bus.atomic_batch import (
+    BATCHES_DISABLED,
+    CONFIRMATION_TIMEOUT_SECONDS,
+    Confirmations,
+    Outgoing,
+    batch,
+    refusal,
+    takes_batches,
+)
 from ledger.client.submission import Sent
 from ledger.kernel.logger import EventLogger
 
@@ -45,13 +52,6 @@ processor each, however few are in it. Who sends when the answers are there neve
 PACE_SECONDS = 0.01
 """From the beginning of such a group to the next, unless a whole one is waiting earlier. A command
 waits half of it for company, and gains more: the processors are free for what is under way."""
-CONFIRMATION_TIMEOUT_SECONDS = 5.0
-"""After this a group that the bus did not confirm is given up; its commands are looked after one by
-one. A bus that syncs to a slow disk may need a second."""
-BATCHES_SINCE = (2, 12)
-"""The server version from which batches are taken; an older one would store them message by message
-and confirm none but the last."""
-
 _log = EventLogger(__name__)
 
 
@@ -65,9 +65,8 @@ class Outbox:
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
         """As many as go out at once are waiting."""
-        self._under_way: dict[str, asyncio.Future[bytes]] = {}
-        version = connection.connected_server_version
-        self._batches = (version.major, version.minor) >= BATCHES_SINCE
+        self._confirmations = Confirmations()
+        self._batches = takes_batches(connection)
 
     def put(self, token: str, sent: Sent) -> None:
         """The command goes out in its turn. `token` ends the subject of its outcome."""
@@ -83,15 +82,12 @@ class Outbox:
 
     def answered(self, token: str, data: bytes) -> None:
         """The bus confirms or refuses what was published with `token`."""
-        future = self._under_way.get(token)
-        if future is not None and not future.done():
-            future.set_result(data)
+        self._confirmations.answered(token, data)
 
     def start_over(self) -> None:
         """Forgets what was waiting and under way: the connection was lost."""
         self._waiting.clear()
-        for future in self._under_way.values():
-            future.cancel()
+        self._confirmations.give_up()
 
     async def run(self) -> None:
         """Publishes group after group, until cancelled."""
@@ -154,42 +150,34 @@ class Outbox:
             with contextlib.ExitStack() as answers:
                 await asyncio.wait(
                     # One that is looked after may be in it twice.
-                    [answers.enter_context(self._answer_to(token)) for token in dict(group)],
+                    [
+                        answers.enter_context(self._confirmations.expected(token))
+                        for token in dict(group)
+                    ],
                     timeout=CONFIRMATION_TIMEOUT_SECONDS,
                 )
 
     async def _publish_as_batch(self, group: Sequence[tuple[str, Sent]]) -> bool:
         """False when the bus refused the batch and the commands are still to be published."""
-        batch_id = uuid4().hex
-        with self._answer_to(batch_id) as answer:
-            messages = []
-            for number, (token, sent) in enumerate(group, 1):
-                headers = {bus.REPLY_TO: self._outcome_subject(token)}
-                headers |= wire.batch_headers(batch_id, number, of=len(group))
-                last = number == len(group)
-                reply = f"{self._replies}.received.{batch_id}" if last else ""
-                messages.append(wire.message(sent.subject, sent.body, reply=reply, headers=headers))
-            await wire.send(self._nats, messages)
+        batch_token = uuid4().hex
+        messages = [
+            Outgoing(sent.subject, sent.body, {bus.REPLY_TO: self._outcome_subject(token)})
+            for token, sent in group
+        ]
+        with self._confirmations.expected(batch_token) as answer:
+            reply = f"{self._replies}.received.{batch_token}"
+            await wire.send(self._nats, batch(messages, reply=reply))
             done, _ = await asyncio.wait([answer], timeout=CONFIRMATION_TIMEOUT_SECONDS)
             # Neither confirmed nor refused, or the connection was lost: the commands are looked
             # after one by one. A copy of one that did arrive has no second effect.
             return not done or answer.cancelled() or self._note_answer(group, answer.result())
 
-    @contextmanager
-    def _answer_to(self, token: str) -> Iterator[asyncio.Future[bytes]]:
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._under_way[token] = answer
-        try:
-            yield answer
-        finally:
-            del self._under_way[token]
-
     def _note_answer(self, group: Sequence[tuple[str, Sent]], data: bytes) -> bool:
-        refusal = orjson.loads(data).get("error") if data else {"description": "no stream"}
-        if refusal:
-            if refusal.get("err_code") == _BATCHES_DISABLED:
+        error = refusal(data)
+        if error:
+            if error.get("err_code") == BATCHES_DISABLED:
                 self._batches = False
-            _log.info("batch_refused", commands=len(group), error=refusal.get("description"))
+            _log.info("batch_refused", commands=len(group), error=error.get("description"))
             return False
         for _, sent in group:
             sent.confirm()
@@ -197,7 +185,3 @@ class Outbox:
 
     def _outcome_subject(self, token: str) -> str:
         return f"{self._replies}.outcome.{token}"
-
-
-_BATCHES_DISABLED = 10174
-"""The server's code for a stream that takes no batches."""

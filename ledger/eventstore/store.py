@@ -13,7 +13,7 @@ so four round trips whatever the number of events. Streams are guarded by the un
 and nothing of its transaction is kept.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from struct import Struct
 from typing import Any, NamedTuple
@@ -63,6 +63,14 @@ _LOAD = f"""
     SELECT {COLUMNS} FROM unnest(%(ids)s::uuid[], %(after)s::integer[]) AS wanted (id_wanted, after)
     JOIN event_store ON stream_id = id_wanted AND event_version > after
     ORDER BY stream_id, event_version"""
+
+_LOAD_BACKWARDS = f"""
+    SELECT {COLUMNS} FROM event_store
+    WHERE stream_id = %(stream_id)s AND event_version <= %(up_to)s
+      AND event_data->>'instrument' = ANY(%(instruments)s)
+    ORDER BY event_version DESC LIMIT %(page)s"""
+PAGE = 1_000
+"""Events that are read at a time by whoever goes back in a stream and stops when he has found."""
 
 _FIELDS = 13
 _BEGINNING = Struct("!hiqi16si16s")
@@ -149,3 +157,17 @@ def load_streams(
             event = RecordedEvent(*row)
             streams[event.stream_id].append(event)
     return streams
+
+
+def load_backwards(
+    connection: psycopg.Connection[Any], stream_id: UUID, up_to: int, instruments: Collection[str]
+) -> Iterator[RecordedEvent]:
+    """The events of a stream up to a version that are about one of the instruments, newest first,
+    read page by page as they are asked for."""
+    wanted = {"stream_id": stream_id, "instruments": list(instruments), "page": PAGE}
+    while up_to > 0:
+        with connection.cursor(binary=True) as cursor:
+            cursor.execute(_LOAD_BACKWARDS, {**wanted, "up_to": up_to})
+            page = [RecordedEvent(*row) for row in cursor]
+        yield from page
+        up_to = page[-1].event_version - 1 if len(page) == PAGE else 0

@@ -79,10 +79,11 @@ class HandledCommand:
 @dataclass(frozen=True)
 class Noun:
     """`family` is the subject of the commands and events of a noun of no account; one of an account
-    has None, and its commands and events go under the account's id."""
+    has None, and its commands and events go under the account's id. `stream_type` is None where all
+    that can happen happens on streams of others."""
 
     name: str
-    stream_type: str
+    stream_type: str | None
     events: Mapping[str, type[Event]]
     upcasters: Mapping[tuple[str, int], Upcaster] = field(default_factory=dict)
     family: str | None = None

@@ -6,9 +6,9 @@ asked for before may have been changed in place by it, or not; ask again (`ledge
 implements this).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from ledger.kernel.command import Command
@@ -17,6 +17,13 @@ from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
 
 State = TypeVar("State")
+
+
+class PastEvent(NamedTuple):
+    """An event of a stream, and when what it tells happened."""
+
+    event: Event
+    occurred_at: datetime
 
 
 class UnitOfWork(Protocol):
@@ -34,6 +41,10 @@ class UnitOfWork(Protocol):
     def state(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
         """None before the stream's first event. Raises Rejection when the id is that of another
         kind of aggregate."""
+
+    def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
+        """The events of a stream about these instruments that led to its state, newest first. For
+        the rare command that needs more than the state knows; what is not iterated is not read."""
 
     def record(
         self,

@@ -38,7 +38,9 @@ NOUNS: tuple[Noun, ...] = tuple(
 )
 """Every folder here, by name."""
 
-NOUN_OF_STREAM: dict[str, Noun] = {noun.stream_type: noun for noun in NOUNS}
+NOUN_OF_STREAM: dict[str, Noun] = {
+    noun.stream_type: noun for noun in NOUNS if noun.stream_type is not None
+}
 COMMANDS: dict[str, HandledCommand] = {
     command.name: command for noun in NOUNS for command in noun.commands
 }
@@ -56,7 +58,7 @@ FAMILY_OF_COMMAND: dict[str, str | None] = {
 """The subject of a command type; None where it is the account's id."""
 FAMILIES: frozenset[str] = frozenset(noun.family for noun in NOUNS if noun.family is not None)
 AGGREGATES: dict[str, Aggregate[object]] = {
-    noun.stream_type: noun.aggregate for noun in NOUNS if noun.aggregate is not None
+    noun.aggregate.stream_type: noun.aggregate for noun in NOUNS if noun.aggregate is not None
 }
 EVENTS: dict[str, type[Event]] = {
     name: event for noun in NOUNS for name, event in noun.events.items()

@@ -30,7 +30,7 @@ import structlog
 
 from ledger.bus import connection as bus
 from ledger.bus import event_stream, followers
-from ledger.bus.atomic_batch import NotStored, Sender
+from ledger.bus.event_sender import NotStored, Sender
 from ledger.bus.event_stream import NoRoomForEvents, NotOurStream
 from ledger.bus.security import BusSecurity
 from ledger.eventstore import incarnations, reader

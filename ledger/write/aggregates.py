@@ -4,6 +4,7 @@
                 queries whatever their number; streams already here are not read again. A snapshot
                 that is not the state that the log tells of is passed over
     get()       the state of a stream, None before its first event
+    past()      the events that led to the state of a stream, for the command that needs them
     record()    evolves the state by an event that was just decided; when a snapshot is due, the
                 event is to tell of it
     restore()   takes back what an abandoned decision recorded
@@ -16,7 +17,7 @@ to a stream the batch has read (`ledger.py`).
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple
@@ -29,10 +30,11 @@ import structlog
 
 from ledger.eventstore import snapshots
 from ledger.eventstore.snapshots import AggregateSnapshot
-from ledger.eventstore.store import NewEvent, load_streams
+from ledger.eventstore.store import NewEvent, load_backwards, load_streams
 from ledger.kernel.event import Event
 from ledger.kernel.money import plain
 from ledger.kernel.rejection import GeneralRejection, Rejection
+from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns import AGGREGATES
 from ledger.operate import metrics
 
@@ -59,7 +61,7 @@ class Stream:
         self.state: Any = None
         self.version = 0
         self.snapshot_version = 0
-        self.pending: deque[Event] = deque()
+        self.pending: deque[PastEvent] = deque()
 
     def evolve(self, stream_id: UUID, event: Event, stream_type: str) -> None:
         self.stream_type = stream_type
@@ -131,11 +133,24 @@ class Aggregates:
             )
         return stream.state
 
-    def record(self, stream_type: str, stream_id: UUID, event: Event) -> StreamPlace:
+    def past(
+        self, connection: psycopg.Connection[Any], stream_id: UUID, instruments: Collection[str]
+    ) -> Iterator[PastEvent]:
+        """The events about the instruments that led to the stream's state, newest first: those that
+        are not known to be committed, then those of the log below them."""
+        stream = self._streams[stream_id]
+        below = stream.version - len(stream.pending)
+        for past in tuple(reversed(stream.pending)):
+            if getattr(past.event, "instrument", None) in instruments:
+                yield past
+        for recorded in load_backwards(connection, stream_id, below, instruments):
+            yield PastEvent(recorded.decoded(), recorded.occurred_at)
+
+    def record(self, stream_type: str, stream_id: UUID, recorded: PastEvent) -> StreamPlace:
         """Evolves the stream."""
         stream = self._streams[stream_id]
-        stream.evolve(stream_id, event, stream_type)
-        stream.pending.append(event)
+        stream.evolve(stream_id, recorded.event, stream_type)
+        stream.pending.append(recorded)
         if stream.version - stream.snapshot_version < self._snapshot_interval:
             return StreamPlace(stream.version, None)
         snapshot = _snapshot(stream_id, stream)
@@ -150,7 +165,7 @@ class Aggregates:
             fresh.pending = deque(list(old.pending)[:-count])
             # A commit beside us may have brought some of them into what was read.
             first = old.version - len(old.pending) + 1
-            for version, event in enumerate(fresh.pending, first):
+            for version, (event, _) in enumerate(fresh.pending, first):
                 if version > fresh.version:
                     fresh.evolve(stream_id, event, event.type.partition(".")[0])
             self._streams[stream_id] = fresh

@@ -236,13 +236,15 @@ class Ledger:
     ) -> Decided:
         if isinstance(command, InvalidCommand):
             return Decided(command, REJECTED, command.code, command.message, [])
-        work = CommandWork(command, self._aggregates)
+        work = CommandWork(command, self._aggregates, connection)
         try:
             work.set_time(now, self._clock_tolerance)
             decide(work)
         except Rejection as rejection:
             self._aggregates.restore(connection, work.recorded_counts())
             return Decided(command, REJECTED, rejection.code.value, rejection.message, [])
+        except psycopg.Error:
+            raise  # of no command: what deciding reads could not be read
         except Exception as fault:  # noqa: BLE001 - any fault of ours must be answered FAILED
             self._aggregates.restore(connection, work.recorded_counts())
             _log.exception("decision_failed", command_id=str(command.id), type=command.type)

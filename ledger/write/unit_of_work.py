@@ -5,12 +5,13 @@ If the decision is abandoned, `recorded_counts` tells what there is to take back
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
+import psycopg
 from uuid_utils.compat import uuid7
 
 from ledger.eventstore.codec import encode
@@ -20,6 +21,7 @@ from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.time import time_text
+from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns import TIMED
 from ledger.write.aggregates import Aggregates
 
@@ -27,13 +29,16 @@ State = TypeVar("State")
 
 
 class CommandWork:
-    def __init__(self, command: Command, aggregates: Aggregates) -> None:
+    def __init__(
+        self, command: Command, aggregates: Aggregates, connection: psycopg.Connection[Any]
+    ) -> None:
         self.command = command
         self.occurred_at: datetime
         self.events: list[NewEvent] = []
         self.denied: Rejection | None = None
         """Why the command is rejected although it left a record."""
         self._aggregates = aggregates
+        self._connection = connection
         self._user_id: UUID | None = command.user_id
         self._metadata = _metadata(command)
 
@@ -62,6 +67,9 @@ class CommandWork:
         state: State | None = self._aggregates.get(aggregate.stream_type, stream_id)
         return state
 
+    def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
+        return self._aggregates.past(self._connection, stream_id, instruments)
+
     # --- recording ------------------------------------------------------------------------
 
     def of_user(self, user_id: UUID) -> None:
@@ -86,7 +94,9 @@ class CommandWork:
             if aggregate.check is not None:
                 kind = command.data.kind
                 aggregate.check(self.state(aggregate, stream_id), event, kind)
-            version, state_digest = self._aggregates.record(stream_type, stream_id, event)
+            version, state_digest = self._aggregates.record(
+                stream_type, stream_id, PastEvent(event, self.occurred_at)
+            )
             self.events.append(
                 NewEvent(
                     id=event_id,

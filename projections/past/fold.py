@@ -7,10 +7,12 @@ events that count, and gets the rows that they make.
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.event import Event
 from ledger.kernel.money import exact
 from projections import settings
 from projections.engine.live.rows import RowSet
@@ -25,14 +27,22 @@ def fold(table: Table[Any], events: Sequence[RecordedEvent]) -> list[dict[str, A
     """The rows of a table that these events make from nothing. Each stream's events must be there
     from its first, in order."""
     projection = _projection_of(table)
-    rows = RowSet(projection.tables, limit=_MANY, complete=True)
+    told: dict[UUID, list[tuple[Recorded, Event]]] = {}
+    rows = RowSet(
+        projection.tables,
+        limit=_MANY,
+        complete=True,
+        earlier=lambda recorded: tuple(told.get(recorded.stream_id, ())),
+    )
     with exact():
         for event in events:
             apply = projection.fold_of.get(event.event_type)
             if apply is not None:
-                apply(_recorded(event), event.decoded(), rows)
-    added, _ = rows[table].take()
-    return [msgspec.structs.asdict(row) for row in added]
+                one = (_recorded(event), event.decoded())
+                apply(*one, rows)
+                told.setdefault(event.stream_id, []).append(one)
+    added, changed, _ = rows[table].take()
+    return [msgspec.structs.asdict(row) for row in (*added, *changed)]
 
 
 @cache

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 import nats.errors
 from nats.aio.client import Client
 
-from ledger.bus.atomic_batch import NotStored, Sender
 from ledger.bus.command_subjects import ANONYMOUS
+from ledger.bus.event_sender import NotStored, Sender
 from ledger.bus.event_stream import ensure_events_stream
 from ledger.bus.events import EVENTS_STREAM
 from ledger.bus.followers import FOLLOWERS_PREFIX, FOLLOWERS_STREAM, ensure_followers_stream

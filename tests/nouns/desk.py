@@ -1,7 +1,8 @@
 """The ledger with nothing around it: the decisions of all aggregates, composed the way the
 application composes them, every event kept in the order in which it happened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ from ledger.kernel.command import CommandKind
 from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
+from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns import AGGREGATES
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement as account_settlement
@@ -31,6 +33,10 @@ from ledger.nouns.orders.state import ORDER
 EVOLVE: dict[str, Callable[[Any, Event, UUID], Any]] = {
     name: aggregate.evolve for name, aggregate in AGGREGATES.items()
 }
+
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""When all happens here."""
 
 
 class Desk:
@@ -153,18 +159,25 @@ class Desk:
         self._record(ORDER, order_id, events)
         if not events or isinstance(events[0], OrderFillConflicted):
             return len(events)
+        settling: dict[str, Any] = {
+            "order_id": order_id,
+            "execution": events[0],
+            "hold_required": order_state.hold_required(state),
+        }
+        owner = self.states[state.account_id]
         settled = (
-            account_settlement.settle
+            account_settlement.settle(owner, **settling)
             if decision is order_facts.fill
-            else account_settlement.void_trade
-        )(
-            self.states[state.account_id],
-            order_id=order_id,
-            execution=events[0],
-            hold_required=order_state.hold_required(state),
+            else account_settlement.void_trade(owner, **settling, past=self.past(state.account_id))
         )
         self._record(ACCOUNT, state.account_id, settled)
         return len(events) + len(settled)
+
+    def past(self, stream_id: UUID) -> Iterator[PastEvent]:
+        """Its events, newest first."""
+        for _, of_stream, event in reversed(self.log):
+            if of_stream == stream_id:
+                yield PastEvent(event, EPOCH)
 
     # --- shared -------------------------------------------------------------------------
 

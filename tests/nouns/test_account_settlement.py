@@ -5,12 +5,14 @@ from uuid import uuid4
 
 import pytest
 
+from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement as account_settlement
 from ledger.nouns.accounts.events import AccountType, FundsHeld, FundsReleased, Reason
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import state as order_state
 from ledger.nouns.orders.events import Side, hold_asset
+from tests.nouns.desk import EPOCH
 from tests.nouns.folded import D, FoldedAccount, FoldedOrder, refused
 
 
@@ -29,18 +31,20 @@ class Desk:
 
     def void(self, trade_id: str) -> Any:
         voided = self.order.tell(order_facts.void_fill, trade_id=trade_id)
-        return self._settle(account_settlement.void_trade, voided)
+        past = [PastEvent(event, EPOCH) for event in reversed(self.account.events)]
+        return self._settle(account_settlement.void_trade, voided, past=past)
 
     def tell(self, decision: Any, **arguments: Any) -> Any:
         self.order.tell(decision, **arguments)
         return self._keep_hold()
 
-    def _settle(self, decision: Any, execution: Any) -> Any:
+    def _settle(self, decision: Any, execution: Any, **more: Any) -> Any:
         return self.account.tell(
             decision,
             order_id=self.order.id,
             execution=execution,
             hold_required=order_state.hold_required(self.order.state),
+            **more,
         )
 
     def _keep_hold(self) -> Any:

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from nats.js import api
 
+from ledger.bus.connection import Connection
 from ledger.bus.events import EVENTS_STREAM
 from ledger.client.submission import LedgerUnavailable
 from ledger.eventstore.connection import OneConnection
@@ -29,6 +30,7 @@ LIMIT = 65_536
 async def looked_at(database_url: str, nats_url: str) -> None:
     database = OneConnection(database_url, "test")
     async with connected(nats_url) as connection:
+        assert isinstance(connection, Connection)
         try:
             await check_whole(connection, database, LIMIT)
         finally:

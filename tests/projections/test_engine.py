@@ -5,8 +5,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import astuple
 
-from ledger.nouns.accounts.events import FundsHeld
+from ledger.nouns.accounts.events import AccountDeposited, FundsHeld
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from ledger.subscriptions import checkpoint, lease
@@ -15,7 +16,7 @@ from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.engine.live.build import Build
 from projections.engine.live.rows import DuplicateRow, Rows, RowSet, UndeclaredKey
-from projections.engine.live.writer import TableMismatch, copy_lines
+from projections.engine.live.writer import FEW_ROWS, TableMismatch, TableWriter, copy_lines
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.read_models import balances, instruments
 from tests.projections import log as events
@@ -232,6 +233,56 @@ def test_rows_used_lately_stay_in_memory_and_others_are_let_go() -> None:
     assert things.missing(["0", "29"]) == []
     assert things.missing(["5"]) == ["5"]
     assert not things.complete
+
+
+def test_a_removed_row_is_not_there_any_more_and_may_come_again() -> None:
+    things = _things()
+    things.load(["written"], [Thing("written", None)])
+    things.insert(Thing("new", None))
+    for name in ("written", "new", "unseen"):
+        things.remove(name)
+    assert things.find("written") is None
+    assert things.missing(["written"]) == []
+    things.insert(Thing("written", "again"))
+    assert things.take() == ([Thing("written", "again")], [], ["written", "unseen"])
+    things.settle()
+    assert things.take() == ([], [], [])
+
+
+@pytest.mark.parametrize("rows", [1, FEW_ROWS + 1])
+def test_removed_rows_leave_the_table_before_others_of_their_keys_come(
+    database_url: str, rows: int
+) -> None:
+    names = [str(number) for number in range(rows)]
+    with connect(database_url, "test") as connection:
+        connection.execute("CREATE TABLE public.things (name text PRIMARY KEY, note text,"
+                           " extra jsonb)")  # fmt: skip
+        writer = TableWriter(connection, "public", THINGS)
+        writer.write([Thing(name, None) for name in [*names, "stays"]], [], [])
+        writer.write([Thing("0", "again")], [], names)
+        assert sorted(map(astuple, writer.load_all())) == [
+            ("0", "again", None),
+            ("stays", None, None),
+        ]
+
+
+def test_a_fold_can_look_at_what_its_stream_told_before(database_url: str) -> None:
+    seen: list[list[Any]] = []
+
+    def fold(recorded: Recorded, _: Any, rows: RowSet) -> None:
+        earlier: Iterable[tuple[Recorded, Any]] = rows.earlier(recorded)
+        seen.append([event.amount for _, event in earlier])
+
+    looking = Projection(
+        "balances", 1, balances.PROJECTION.tables, {AccountDeposited: fold}, by_stream=True
+    )
+    with opened_log(database_url) as log:
+        log.account(events.account_opened())
+        head = log.account(*(events.deposited("USDT", amount) for amount in ("5", "7", "9")))
+    with connect(database_url, "test") as connection:
+        build = Build(looking, "balances_1", connection, rows_in_memory=10, empty=True)
+        build.fold(source.read(connection, after=0, up_to=head, event_types=looking.event_types))
+    assert seen == [[], [5], [5, 7]]
 
 
 def test_text_of_any_kind_reaches_the_table_as_it_is(empty_database_url: str) -> None:

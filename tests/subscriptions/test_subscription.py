@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -135,6 +136,23 @@ def test_who_was_taken_over_without_noticing_leaves_nothing_of_its_batch(log: Lo
             assert handled.wait(PATIENCE_SECONDS)
     assert noted(log.database_url) == []
     assert state(log.database_url)[1] == 0
+
+
+def test_a_batch_that_was_committed_unheard_of_is_not_applied_again(log: Log) -> None:
+    """The connection broke with the commit under way: the owner still believes in the old place."""
+    log.grow(5)
+    with connect(log.database_url, "test") as connection:
+        checkpoint.install(connection, alerts.NAME)
+        held = checkpoint.read(connection, alerts.NAME)
+        assert held is not None
+        moved = checkpoint.advance(connection, held, to=3, handled=3, event_id=None, rate=None)
+        with pytest.raises(checkpoint.Fenced):
+            checkpoint.hold(connection, held)
+        with pytest.raises(checkpoint.Fenced):
+            checkpoint.advance(connection, held, to=3, handled=3, event_id=None, rate=None)
+        assert checkpoint.advance(
+            connection, moved, to=5, handled=2, event_id=None, rate=None
+        ) == replace(moved, position=5)
 
 
 def test_one_that_is_paused_goes_on_when_it_is_resumed(log: Log) -> None:

@@ -14,6 +14,7 @@ from ledger.eventstore import snapshots
 from ledger.kernel.command import FAILED
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts.events import EXTERNAL, MAIN, AccountWithdrawn, Posting, Reason
+from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.write.ledger import Ledger
 from tests.commands import command, open_account
 from tests.roles.acting import acting_as
@@ -57,7 +58,7 @@ RICH = """jsonb_set(state, '{balances,main,USDT,total}', '"999999999"')"""
 def test_a_snapshot_that_nobody_changed_is_used(
     database_url: str, account_id: UUID, connection: Connection
 ) -> None:
-    (kept,) = snapshots.newest(connection, [account_id], ["account.1"])
+    (kept,) = snapshots.newest(connection, [account_id], [ACCOUNT.topic])
     assert kept.snapshot.event_version == 10
     assert kept.holds()
     assert found(connection) == []
@@ -107,7 +108,7 @@ def test_a_state_that_an_event_tells_of_and_no_events_make_is_found(
     """Whoever writes into the log itself can have a cache believed, and stands in the log."""
     connection.execute("ALTER TABLE event_store DISABLE TRIGGER USER")
     connection.execute(f"UPDATE aggregate_snapshots SET state = {RICH}".encode())
-    (kept,) = snapshots.newest(connection, [account_id], ["account.1"])
+    (kept,) = snapshots.newest(connection, [account_id], [ACCOUNT.topic])
     connection.execute(
         """UPDATE event_store SET metadata = jsonb_set(metadata, '{state}', to_jsonb(%s::text))
            WHERE stream_id = %s AND event_version = 10""",
@@ -145,7 +146,7 @@ def test_an_abandoned_decision_leaves_no_snapshot(
         monkeypatch.setattr(account_rules, "deposit", real)
         assert connection.execute("SELECT FROM aggregate_snapshots").fetchall() == []
         ledger.execute([command("Deposit", account_id, asset="USDT", amount="3")])
-    (kept,) = snapshots.newest(connection, [account_id], ["account.1"])
+    (kept,) = snapshots.newest(connection, [account_id], [ACCOUNT.topic])
     assert kept.holds()
     assert '"3"' in kept.snapshot.state
     assert found(connection) == []

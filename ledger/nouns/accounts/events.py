@@ -14,6 +14,7 @@ import msgspec
 
 from ledger.kernel.event import Event
 from ledger.nouns.orders.events import Side
+from ledger.nouns.positions.position import Position
 
 MAIN = "main"
 """The sub-account that every account has."""
@@ -101,7 +102,10 @@ class AccountEvent(Event, frozen=True, kw_only=True):
 
 class MoneyEvent(AccountEvent, frozen=True, kw_only=True):
     """An event that moves or locks money: the only ones that have postings or holds. Balances,
-    transactions and explanations follow these, all of them."""
+    transactions and explanations follow these, all of them. `positions` are those that it changed,
+    whole, as they are after it."""
+
+    positions: tuple[Position, ...] = ()
 
 
 class AccountOpened(AccountEvent, frozen=True, kw_only=True):
@@ -187,7 +191,8 @@ class FundsReleased(MoneyEvent, frozen=True, kw_only=True):
 
 
 class TradeSettled(MoneyEvent, frozen=True, kw_only=True):
-    """Money moved by a fill, and the part of the hold that it consumed or set free."""
+    """Money moved by a fill, and the part of the hold that it consumed or set free. `positions` is
+    what the position became; two, when it was turned round. Empty in a log from before them."""
 
     type: ClassVar[str] = "account.trade_settled"
     order_id: UUID
@@ -199,7 +204,8 @@ class TradeSettled(MoneyEvent, frozen=True, kw_only=True):
 
 
 class TradeVoided(MoneyEvent, frozen=True, kw_only=True):
-    """The postings of a settled trade, reversed."""
+    """The postings of a settled trade, reversed. `positions` are those that are other ones without
+    the trade, reckoned anew from all the others."""
 
     type: ClassVar[str] = "account.trade_voided"
     order_id: UUID

@@ -72,4 +72,4 @@ def _check_available(
             )
 
 
-ACCOUNT = Aggregate("account", AccountState, 1, evolve, check_event)
+ACCOUNT = Aggregate("account", AccountState, 2, evolve, check_event)

@@ -9,9 +9,12 @@
 holds exactly that.
 """
 
+from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
     AccountEvent,
     FundsHeld,
@@ -26,6 +29,9 @@ from ledger.nouns.accounts.events import (
 )
 from ledger.nouns.accounts.state import AccountState, check_active, check_available, overdraws
 from ledger.nouns.orders.events import Execution, Side, hold_asset
+from ledger.nouns.positions import history
+from ledger.nouns.positions import rules as position_rules
+from ledger.nouns.positions.position import PositionKey
 
 
 def hold(
@@ -61,9 +67,15 @@ def set_hold(
 
 
 def settle(
-    state: AccountState, *, order_id: UUID, execution: Execution, hold_required: Decimal
+    state: AccountState,
+    *,
+    order_id: UUID,
+    execution: Execution,
+    hold_required: Decimal,
+    at: datetime | None = None,
 ) -> tuple[AccountEvent, ...]:
-    """Fact: a trade moves money. `hold_required` is the order's after it."""
+    """Fact: a trade moves money and makes a position. `hold_required` is the order's after it."""
+    trade = _trade(execution, at)
     postings = _trade_postings(state, execution, 1, Reason.TRADE, Reason.FEE)
     holds = _hold_after(state, order_id, execution, hold_required)
     return (
@@ -76,15 +88,25 @@ def settle(
             last_px=execution.last_px,
             postings=postings,
             holds=holds,
+            positions=position_rules.trade(state.position(trade.key), trade),
             overdrawn=overdraws(state, postings, holds),
         ),
     )
 
 
 def void_trade(
-    state: AccountState, *, order_id: UUID, execution: Execution, hold_required: Decimal
+    state: AccountState,
+    *,
+    order_id: UUID,
+    execution: Execution,
+    hold_required: Decimal,
+    past: Iterable[PastEvent],
 ) -> tuple[AccountEvent, ...]:
-    """Fact: a settled trade is taken back; an order still open must hold for it again."""
+    """Fact: a settled trade is taken back; an order still open must hold for it again. `past` are
+    the account's events about the instrument, newest first."""
+    key = position_key(execution)
+    name = history.TradeName(order_id, execution.trade_id)
+    reckoned = history.without(past, state.position(key), key, name)
     postings = _trade_postings(state, execution, -1, Reason.TRADE_VOID, Reason.FEE_VOID)
     holds = _hold_after(state, order_id, execution, hold_required)
     return (
@@ -97,8 +119,30 @@ def void_trade(
             last_px=execution.last_px,
             postings=postings,
             holds=holds,
+            positions=reckoned.positions,
             overdrawn=overdraws(state, postings, holds),
         ),
+    )
+
+
+def position_key(execution: Execution) -> PositionKey:
+    """Which position a trade is of."""
+    return PositionKey(execution.sub_account, execution.instrument)
+
+
+def _trade(execution: Execution, at: datetime | None) -> position_rules.PositionTrade:
+    bought = execution.side is Side.BUY
+    fees = {}
+    if execution.commission and execution.commission_asset is not None:
+        fees[execution.commission_asset] = execution.commission
+    return position_rules.PositionTrade(
+        key=position_key(execution),
+        quantity=execution.last_qty if bought else -execution.last_qty,
+        value=execution.last_qty * execution.last_px,
+        settlement_asset=execution.quote_asset,
+        base_asset=execution.base_asset,
+        fees=fees,
+        at=at,
     )
 
 

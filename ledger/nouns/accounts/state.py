@@ -20,10 +20,16 @@ from ledger.nouns.accounts.events import (
     AccountSuspended,
     AccountType,
     HoldChange,
+    MoneyEvent,
     Posting,
+    TradeSettled,
+    TradeVoided,
     is_own_book,
 )
 from ledger.nouns.accounts.rejections import AccountRejection
+from ledger.nouns.positions import rules as position_rules
+from ledger.nouns.positions.position import Position, PositionKey
+from ledger.nouns.positions.trades import trade_of
 
 
 class BookBalance(msgspec.Struct, gc=False):
@@ -45,6 +51,14 @@ class Hold(msgspec.Struct, gc=False):
     amount: Decimal
 
 
+class EarlierTrade(msgspec.Struct, gc=False):
+    """A trade of a log from before positions."""
+
+    order_id: UUID
+    trade_id: str
+    trade: position_rules.PositionTrade
+
+
 class AccountState(EvolvingState, gc=False, kw_only=True):
     """What decisions about an account need to know."""
 
@@ -57,6 +71,11 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     """By sub-account, then asset."""
     holds: dict[UUID, Hold] = msgspec.field(default_factory=dict)
     """By order, of orders that hold something."""
+    positions: dict[str, Position] = msgspec.field(default_factory=dict)
+    """The newest of each key, by its text: what is open, and what was closed last."""
+    earlier_trades: dict[str, list[EarlierTrade]] = msgspec.field(default_factory=dict)
+    """By key, of events that do not tell positions, in case that such an event takes one back.
+    Forgotten at the first event that does: none of the older ones follows it."""
 
     def balance(self, sub_account: str, asset: str) -> BookBalance:
         """A balance to read. Nothing was ever there: zero."""
@@ -65,6 +84,10 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     def held(self, order_id: UUID) -> Decimal:
         hold = self.holds.get(order_id)
         return ZERO if hold is None else hold.amount
+
+    def position(self, key: PositionKey) -> Position | None:
+        """The newest of this key, open or closed."""
+        return self.positions.get(key.text)
 
 
 _NOTHING: dict[str, BookBalance] = {}
@@ -98,6 +121,10 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             state.status = AccountStatus.ACTIVE
         case AccountClosed():
             state.status = AccountStatus.CLOSED
+        case MoneyEvent() if event.positions:
+            _follow_positions(state, event.positions)
+        case TradeSettled() | TradeVoided():
+            _follow_earlier_trade(state, event)
         case _:
             pass  # what else happens is money, and that is in the postings and holds
     return state
@@ -122,6 +149,36 @@ def _change_hold(state: AccountState, change: HoldChange) -> None:
     hold.amount += change.amount
     if hold.amount == 0:
         del state.holds[change.order_id]
+
+
+def _follow_positions(state: AccountState, positions: tuple[Position, ...]) -> None:
+    state.earlier_trades.clear()
+    for position in positions:
+        key = position.key.text
+        if not position.withdrawn:
+            state.positions[key] = position
+        elif key in state.positions and state.positions[key].number >= position.number:
+            del state.positions[key]
+
+
+def _follow_earlier_trade(state: AccountState, event: TradeSettled | TradeVoided) -> None:
+    """What a trade did that was settled before events told it: the same rules tell it now."""
+    trade = trade_of(event)
+    key = trade.key.text
+    trades = state.earlier_trades.setdefault(key, [])
+    if isinstance(event, TradeSettled):
+        trades.append(EarlierTrade(event.order_id, event.trade_id, trade))
+        state.positions[key] = position_rules.trade(state.positions.get(key), trade)[-1]
+        return
+    name = (event.order_id, event.trade_id)
+    trades[:] = [earlier for earlier in trades if (earlier.order_id, earlier.trade_id) != name]
+    position: Position | None = None
+    for earlier in trades:
+        position = position_rules.trade(position, earlier.trade)[-1]
+    if position is None:
+        del state.positions[key]
+    else:
+        state.positions[key] = position
 
 
 def overdraws(

@@ -244,11 +244,19 @@ def _record_fact(work: UnitOfWork, order_id: UUID, events: tuple[OrderEvent, ...
     match events:
         case (OrderFilled() as execution,):
             followed = settlement.settle(
-                owner, order_id=order_id, execution=execution, hold_required=required
+                owner,
+                order_id=order_id,
+                execution=execution,
+                hold_required=required,
+                at=work.occurred_at,
             )
         case (OrderFillVoided() as execution,):
             followed = settlement.void_trade(
-                owner, order_id=order_id, execution=execution, hold_required=required
+                owner,
+                order_id=order_id,
+                execution=execution,
+                hold_required=required,
+                past=work.past(work.account_id, {execution.instrument}),
             )
         case _:
             followed = settlement.set_hold(

@@ -20,10 +20,11 @@ from ledger.eventstore.codec import UnknownEventType
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.money import exact
+from projections.engine.live import source
 from projections.engine.live.rows import RowSet
 from projections.engine.live.source import LogEvent
 from projections.engine.live.writer import Writer
-from projections.engine.projection import Key, Projection, Table
+from projections.engine.projection import Key, Projection, Recorded, Table
 
 
 class FoldFailed(LedgerError):
@@ -56,7 +57,9 @@ class Build:
         self.projection = projection
         self.schema = schema
         self.connection = connection
-        self._rows = RowSet(projection.tables, limit=rows_in_memory, complete=empty)
+        self._rows = RowSet(
+            projection.tables, limit=rows_in_memory, complete=empty, earlier=self._earlier
+        )
         self._writer = Writer(connection, schema, projection.tables)
         if not empty:
             self._writer.load_resident(self._rows)
@@ -106,6 +109,15 @@ class Build:
     def settle(self) -> None:
         """What was written is committed."""
         self._writer.settle(self._rows)
+
+    def _earlier(self, recorded: Recorded) -> Sequence[tuple[Recorded, Event]]:
+        events = source.read_earlier(
+            self.connection,
+            recorded,
+            event_types=self.projection.event_types,
+            projection_name=self.projection.name,
+        )
+        return [(event, event.decoded()) for event in events]
 
     def _load(self, pairs: Iterable[tuple[LogEvent, Event]]) -> None:
         wanted: dict[Table[Any], dict[Key, None]] = {}

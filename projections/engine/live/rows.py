@@ -4,8 +4,9 @@ A batch goes through them like this:
 
     load          the engine reads the rows that the batch's events look up and that are not
                   here yet, one query per table
-    find, change, insert, put                                             called by folds
-    take          the engine takes what is new and what has changed, and writes it
+    find, change, insert, put, remove                                     called by folds
+    earlier       what the stream told before, for the event that changes what came of it
+    take          the engine takes what is new, changed and removed, and writes it
     settle        once that is committed; on any failure `forget` instead
 
 Rows stay here between batches, because nobody else may change them while the owner's fence
@@ -17,12 +18,16 @@ A set of rows that began with an empty table and has let go of nothing is `compl
 not in it does not exist, and nothing has to be loaded. A rebuild starts like that.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from ledger.kernel.errors import LedgerError
-from projections.engine.projection import Key, R, Table
+from ledger.kernel.event import Event
+from projections.engine.projection import Key, R, Recorded, Table
+
+Earlier: TypeAlias = Callable[[Recorded], Sequence[tuple[Recorded, Event]]]
+"""The events of an event's stream before it, of the types that the projection folds, in order."""
 
 
 class UndeclaredKey(LedgerError, LookupError):
@@ -36,8 +41,8 @@ class DuplicateRow(LedgerError, ValueError):
 class Rows(Generic[R]):
     """The rows of one table."""
 
-    __slots__ = ("_absent", "_added", "_changed", "_key_of", "_limit", "_new", "_old", "_young",
-                 "complete", "table")  # fmt: skip
+    __slots__ = ("_absent", "_added", "_changed", "_key_of", "_limit", "_new", "_old", "_removed",
+                 "_young", "complete", "table")  # fmt: skip
 
     def __init__(self, table: Table[R], *, limit: int, complete: bool) -> None:
         self.table = table
@@ -51,6 +56,7 @@ class Rows(Generic[R]):
         self._new: dict[int, R] = {}
         self._changed: dict[int, R] = {}
         self._added: list[R] = []
+        self._removed: dict[Key, None] = {}
 
     # --- for folds ---------------------------------------------------------------------
 
@@ -91,12 +97,24 @@ class Rows(Generic[R]):
             self._changed.pop(id(before), None)
         self._changed[id(row)] = row
 
+    def remove(self, key: Key) -> None:
+        """Deletes the row with this key, if there is one; looks nothing up."""
+        before = self._young.pop(key, None)
+        let_go = self._old.pop(key, None)
+        before = before if before is not None else let_go
+        if before is not None:
+            self._changed.pop(id(before), None)
+            if self._new.pop(id(before), None) is not None:
+                return  # it was never written
+        self._removed[key] = None
+        self._absent.add(key)
+
     # --- for the engine ----------------------------------------------------------------
 
     def missing(self, keys: Iterable[Key]) -> list[Key]:
         """Those of the keys that have to be loaded before they are looked up."""
-        young, old = self._young, self._old
-        return [key for key in keys if key not in young and key not in old]
+        young, old, removed = self._young, self._old, self._removed
+        return [key for key in keys if key not in young and key not in old and key not in removed]
 
     def load(self, wanted: Iterable[Key], found: Iterable[R]) -> None:
         """Takes in what the database has for the keys that were missing."""
@@ -114,20 +132,22 @@ class Rows(Generic[R]):
     @property
     def unwritten(self) -> int:
         """How many `take` would give."""
-        return len(self._added) + len(self._new) + len(self._changed)
+        return len(self._added) + len(self._new) + len(self._changed) + len(self._removed)
 
-    def take(self) -> tuple[list[R], list[R]]:
-        """(new rows, changed rows) since the last `settle`."""
+    def take(self) -> tuple[list[R], list[R], list[Key]]:
+        """(new rows, changed rows, keys of removed rows) since the last `settle`. What was removed
+        may be there again, as new or changed."""
+        removed = list(self._removed)
         if self.table.insert_only:
-            return self._added, []
+            return self._added, [], removed
         if not self._new:
-            return [], list(self._changed.values())
+            return [], list(self._changed.values()), removed
         changed = [row for which, row in self._changed.items() if which not in self._new]
-        return list(self._new.values()), changed
+        return list(self._new.values()), changed, removed
 
     def settle(self) -> None:
         """What was taken is committed."""
-        self._new, self._changed, self._added = {}, {}, []
+        self._new, self._changed, self._added, self._removed = {}, {}, [], {}
         self._absent.clear()
         if len(self._young) > self._limit and not self.table.resident:
             if self._old:
@@ -148,13 +168,25 @@ class Rows(Generic[R]):
 
 
 class RowSet(dict[Table[Any], Rows[Any]]):
-    """The rows of all tables of a projection: `rows[TABLE]`."""
+    """The rows of all tables of a projection: `rows[TABLE]`.
 
-    def __init__(self, tables: Iterable[Table[Any]], *, limit: int, complete: bool) -> None:
+    `rows.earlier(recorded)` reads the log again. It is for events that change what came of earlier
+    ones (a trade that is taken back): folds keep totals, and the log is what they are totals of, so
+    nothing has to be kept for what hardly ever happens."""
+
+    def __init__(
+        self,
+        tables: Iterable[Table[Any]],
+        *,
+        limit: int,
+        complete: bool,
+        earlier: Earlier = lambda _: (),
+    ) -> None:
         super().__init__(
             (table, Rows(table, limit=limit, complete=complete or table.insert_only))
             for table in tables
         )
+        self.earlier = earlier
 
     if TYPE_CHECKING:
         # A dict's own lookup is the fastest there is; only its type is narrower here.

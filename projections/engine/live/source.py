@@ -51,6 +51,13 @@ _READ_NEXT = f"""
 _READ_AT = f"""
     SELECT {_COLUMNS} FROM event_store WHERE position = ANY(%(positions)s) ORDER BY position"""
 
+_READ_EARLIER = f"""
+    SELECT {_COLUMNS} FROM public.event_store
+    WHERE stream_id = %(stream)s AND event_version < %(version)s AND event_type = ANY(%(types)s)
+        AND position NOT IN (SELECT position FROM public.projection_dead_letters
+            WHERE projection_name = %(projection)s AND status = 'SKIPPED')
+    ORDER BY event_version"""
+
 
 def read(
     connection: psycopg.Connection[Any],
@@ -85,4 +92,24 @@ def read_at(connection: psycopg.Connection[Any], positions: Sequence[int]) -> li
     """The events at these positions, in order."""
     with connection.cursor(binary=True) as cursor:
         cursor.execute(_READ_AT, {"positions": list(positions)})
+        return [LogEvent(*row) for row in cursor]
+
+
+def read_earlier(
+    connection: psycopg.Connection[Any],
+    recorded: Recorded,
+    *,
+    event_types: Sequence[str],
+    projection_name: str,
+) -> list[LogEvent]:
+    """The events of its stream before an event, of these types, but for those that an operator has
+    left out of the projection."""
+    parameters = {
+        "stream": recorded.stream_id,
+        "version": recorded.event_version,
+        "types": list(event_types),
+        "projection": projection_name,
+    }
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(_READ_EARLIER, parameters)
         return [LogEvent(*row) for row in cursor]

@@ -4,6 +4,7 @@
                       know, COPY into a temporary table and one INSERT
     changed rows      COPY into a temporary table, then one INSERT … ON CONFLICT DO UPDATE
     a few of them     as a live worker has, as the one JSON parameter of such an INSERT
+    removed rows      one DELETE for all keys, first: a row may be there again
     looked-up rows    one SELECT for all keys
 
 What COPY gets is JSON with its brackets taken off: msgspec encodes a row as an array in C
@@ -121,18 +122,24 @@ class TableWriter:
         )
         self._upsert_few = self._insert_few + update
         self._select_all = sql.SQL("SELECT {} FROM {}").format(columns, self._name)
-        self._select = sql.SQL(
-            "SELECT {} FROM {} JOIN unnest({}) AS wanted ({}) USING ({})"
-        ).format(
-            columns,
+        wanted = sql.SQL("unnest({}) AS wanted ({})").format(
+            sql.SQL(", ").join(sql.SQL("%s::" + types[name] + "[]") for name in table.key), keys
+        )
+        self._select = sql.SQL("SELECT {} FROM {} JOIN {} USING ({})").format(
+            columns, self._name, wanted, keys
+        )
+        self._delete = sql.SQL("DELETE FROM {} AS there USING {} WHERE {}").format(
             self._name,
-            sql.SQL(", ").join(sql.SQL("%s::" + types[name] + "[]") for name in table.key),
-            keys,
-            keys,
+            wanted,
+            sql.SQL(" AND ").join(
+                sql.SQL("there.{0} = wanted.{0}").format(sql.Identifier(name)) for name in table.key
+            ),
         )
 
-    def write(self, new: Sequence[Row], changed: Sequence[Row]) -> None:
+    def write(self, new: Sequence[Row], changed: Sequence[Row], removed: Sequence[Key]) -> None:
         """Inside the caller's transaction."""
+        if removed:
+            self._connection.execute(self._delete, self._by_column(removed))
         if new and self._may_copy:
             self._send(self._copy, new)
         elif len(new) > FEW_ROWS:
@@ -155,9 +162,8 @@ class TableWriter:
 
     def load(self, keys: Sequence[Key]) -> list[Row]:
         """The rows that exist among the keys."""
-        columns = list(zip(*keys, strict=True)) if len(self._table.key) > 1 else [keys]
         with self._connection.cursor(binary=True) as cursor:
-            cursor.execute(self._select, [list(column) for column in columns])
+            cursor.execute(self._select, self._by_column(keys))
             found = cursor.fetchall()
         return [msgspec.convert(values, self._table.row) for values in found]
 
@@ -166,6 +172,10 @@ class TableWriter:
         with self._connection.cursor(binary=True) as cursor:
             found = cursor.execute(self._select_all).fetchall()
         return [msgspec.convert(values, self._table.row) for values in found]
+
+    def _by_column(self, keys: Sequence[Key]) -> list[list[Any]]:
+        columns = zip(*keys, strict=True) if len(self._table.key) > 1 else [keys]
+        return [list(column) for column in columns]
 
     def _send(self, statement: sql.Composed, rows: Sequence[Row]) -> None:
         plain: Sequence[Any] = self._with_json_texts(rows) if self._has_json else rows
@@ -229,7 +239,7 @@ class Writer:
                 of_table.load_all(self._tables[of_table.table].load_all())
 
     def write(self, rows: RowSet) -> None:
-        """Writes what is new and changed, inside the caller's transaction."""
+        """Writes what is new, changed and removed, inside the caller's transaction."""
         for of_table in rows.values():
             self._tables[of_table.table].write(*of_table.take())
 
