@@ -41,7 +41,6 @@ from ledger.eventstore.codec import encode
 from ledger.eventstore.connection import OneConnection
 from ledger.eventstore.store import NewEvent
 from ledger.kernel.errors import LedgerError
-from ledger.kernel.incarnation import Lineage
 from ledger.nouns.log.events import STREAM_ID, STREAM_TYPE, LogRecovered
 from ledger.operate.settings import Settings
 from ledger.programs.commands import CommandWorker
@@ -170,13 +169,18 @@ class Recovery:
         if begun:
             common = lineage[-1].after
         undecided = begun and not lost and not await _all_decided(connection, up_to)
+        needed = bool(lost or events or undecided)
         return Plan(
             head=head,
             common=common,
             incarnation=lineage.newest,
             lost_commands=tuple(lost),
             lost_events=tuple(events),
-            too_far=tuple(await _too_far(connection, lineage, common, bool(events or lost))),
+            too_far=tuple(
+                await _too_far(connection, common, lineage.newest if begun else None)
+                if needed
+                else ()
+            ),
             begun=begun,
             acknowledged=up_to if begun else done.any,
             undecided=undecided,
@@ -309,12 +313,9 @@ async def _all_decided(connection: Connection, up_to: int) -> bool:
     return True
 
 
-async def _too_far(
-    connection: Connection, lineage: Lineage, common: int, lost: bool
-) -> list[TooFar]:
-    """The names under which events were handled that the log does not have."""
-    if not lost and len(lineage) < 2:
-        return []
+async def _too_far(connection: Connection, common: int, begun: UUID | None) -> list[TooFar]:
+    """The names under which events were handled that the log does not have: behind the position in
+    common, unless they are of the incarnation that has begun since."""
     try:
         rows = await followers.rows(connection, 0)
     except nats.js.errors.NotFoundError:
@@ -322,7 +323,9 @@ async def _too_far(
     return [
         TooFar(row.user, row.name, row.place)
         for row in rows
-        if row.place is not None and row.place > common and row.incarnation != lineage.newest
+        if row.place is not None
+        and row.place > common
+        and (begun is None or row.incarnation != begun)
     ]
 
 

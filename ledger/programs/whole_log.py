@@ -21,14 +21,16 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import nats.js.errors
+import orjson
 import psycopg
 
 from ledger.bus import command_subjects, event_stream, stream_range
 from ledger.bus.command_stream import Acknowledged, acknowledged
 from ledger.bus.connection import COMMANDS_STREAM, JETSTREAM_TIMEOUT_SECONDS, Connection
 from ledger.bus.delivery import sequence
+from ledger.bus.events import EVENTS_STREAM, POSITION
 from ledger.bus.wire import Message
-from ledger.eventstore import reader
+from ledger.eventstore import incarnations, reader
 from ledger.eventstore.connection import OneConnection
 from ledger.kernel.errors import LedgerError
 from ledger.programs.partition_leases import LeaseLost
@@ -127,21 +129,28 @@ async def check_whole(connection: Connection, database: OneConnection, limit: in
 async def _check_published(connection: Connection, database: OneConnection) -> None:
     jetstream = connection.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS)
     try:
-        _, position, event_id = await event_stream.last_published(jetstream)
+        message = await jetstream.get_last_msg(EVENTS_STREAM, event_stream.ALL_EVENTS)
     except nats.js.errors.NotFoundError:
         return
-    if position is None or event_id is None:
+    if POSITION in (message.headers or {}):
+        await ask(database, partial(_check_has, orjson.loads(message.data or b"{}")))
+
+
+def _check_has(published: dict[str, Any], connection: psycopg.Connection[Any]) -> None:
+    """Raises LogBehind unless the log has the event, or knows that it was lost."""
+    position, event_id = int(published["position"]), UUID(published["id"])
+    if connection.execute(_EVENT_AT, [position]).fetchone() == (event_id,):
         return
-    if not await ask(database, lambda opened: has_event(opened, position, UUID(event_id))):
-        head = await ask(database, reader.head)
-        raise LogBehind(
-            f"event {event_id} was published at position {position}, which this database, whose "
-            f"log ends at {head}, does not have there. {REMEDY}"
-        )
-
-
-def has_event(connection: psycopg.Connection[Any], position: int, event_id: UUID) -> bool:
-    return connection.execute(_EVENT_AT, [position]).fetchone() == (event_id,)
+    lineage = incarnations.lineage(connection)
+    incarnation = published.get("incarnation")
+    if incarnation is not None and str(lineage.newest) != incarnation:
+        common = lineage.common_with(UUID(incarnation))
+        if len(lineage) > 1 and common is not None and common < position:
+            return  # it is being recovered
+    raise LogBehind(
+        f"event {event_id} was published at position {position}, which this database, whose log "
+        f"ends at {reader.head(connection)}, does not have there. {REMEDY}"
+    )
 
 
 async def lost_commands(

@@ -97,9 +97,7 @@ async def test_acknowledged_commands_are_decided_again_and_followers_are_told(
     assert (done.after, done.differing, done.head) == (7, (), 48)
 
     # Each has its outcome, and the log tells its own story in one sequence.
-    known: dict[UUID, str] = dict(
-        rows(restored, "SELECT command_id, status FROM command_inbox")  # type: ignore[arg-type]
-    )
+    known: dict[UUID, str] = dict(rows(restored, "SELECT command_id, status FROM command_inbox"))
     assert [known[one.command_id] for one in outcomes if one.command_id] == [
         one.status for one in outcomes
     ]
