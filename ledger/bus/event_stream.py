@@ -144,8 +144,8 @@ def position_to_go_on_after(
                 f"{EVENTS_STREAM} ends with event {event_id} at position {position}, which this "
                 "event store does not have there: the stream is another ledger's, or the database "
                 "was restored to an earlier moment. Nothing is published. Point LEDGER_NATS_URL "
-                "to this ledger's server, or remove the stream with `nats stream rm "
-                f"{EVENTS_STREAM}`; it is then filled again from the store."
+                "to this ledger's server; after a restore run `ledgerctl recover` "
+                "(docs/runbooks/restore.md)."
             )
         return position
     if sequence > 0:

@@ -15,7 +15,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ledger.cli import audit, bus, commands, database, demo, publisher, schema, serve, submit, up
+from ledger.cli import (
+    audit,
+    bus,
+    commands,
+    database,
+    demo,
+    publisher,
+    recover,
+    schema,
+    serve,
+    submit,
+    up,
+)
 from ledger.kernel.errors import LedgerError
 from ledger.operate import terminal
 from ledger.operate.errors import explain, one_line
@@ -48,7 +60,7 @@ def ledgerctl(
     """The trading ledger: run it, send it commands, ask it, check it."""
 
 
-_COMMANDS = (up, demo, database, serve, submit, audit, commands, publisher, schema, bus)
+_COMMANDS = (up, demo, database, serve, submit, audit, commands, publisher, recover, schema, bus)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _module in _COMMANDS:

@@ -229,9 +229,7 @@ class Recovery:
         """Does what is left to be done. Raises Overtaken, and errors of both servers."""
         incarnation = plan.incarnation
         if not plan.begun:
-            incarnation = await ask(
-                self._database, lambda opened: _begin(opened, plan, by=by, reason=reason)
-            )
+            incarnation = await ask(self._database, partial(begin, plan, by, reason))
             tell(f"begun: incarnation {incarnation}, behind position {plan.common}")
         await self._rewind(connection, plan)
         tell(f"deciding commands again up to message {plan.acknowledged} of {COMMANDS_STREAM}")
@@ -329,7 +327,7 @@ async def _too_far(connection: Connection, common: int, begun: UUID | None) -> l
     ]
 
 
-def _begin(connection: psycopg.Connection[Any], plan: Plan, *, by: str, reason: str) -> UUID:
+def begin(plan: Plan, by: str, reason: str, connection: psycopg.Connection[Any]) -> UUID:
     """Appends `log.recovered`; its id. Raises Overtaken, psycopg.Error."""
     begun = LogRecovered(
         previous=plan.incarnation,

@@ -49,7 +49,7 @@ COMMANDS = (
     f"audit statement {OF} {PERIOD} --format html",
     *("audit events --format csv", "audit events --format jsonl"),
     *("audit rotate-key new.key --lost --reason y", "bus url"),
-    *("audit witness kept --once", "publisher followers"),
+    *("audit witness kept --once", "publisher followers", "recover"),
     *("projections generations list", "projections generations settle balances"),
     "projections generations drop balances",
     *("audit seal", "audit verify", "audit verify --export exported", "audit prove nobody"),

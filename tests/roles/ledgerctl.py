@@ -16,6 +16,7 @@ NOT_RUN = {
     "bus user": "has no database",
     "bus url": "has no database",
     "publisher followers": "has no database",
+    "recover": "has nothing to ask without a bus; tests/programs/test_recovery.py",
     "schema export": "has no database",
     "audit check-proof": "has no database",
     "audit rotate-key": "connects as `audit seal` does; needs two keys",
