@@ -2,10 +2,10 @@
 
 The stream keeps what services send until a worker has decided it, and for some days after: a
 database that was restored to an earlier moment gets the commands since then again from here
-(`ledgerctl recover`), and the inbox keeps those that it has from having a second effect. It has room for so many bytes, and
-for so many commands of one sender, account and class; when that is used up new commands are
-refused (discard new), which their sender notices, instead of dropping the oldest, which nobody
-would. Before it comes to that, what is decided makes room (`command_room.py`).
+(`ledgerctl recover`), and the inbox keeps those that it has from having a second effect. It has
+room for so many bytes, and for so many commands of one sender, account and class; when that is used
+up new commands are refused (discard new), which their sender notices, instead of dropping the
+oldest, which nobody would. Before it comes to that, what is decided makes room (`command_room.py`).
 
 The stream is made once and then the operator's: replicas, limits and placement stay as `nats stream
 edit` left them. One of the days before commands had classes and senders gets the subjects of today,
