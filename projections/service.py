@@ -5,7 +5,6 @@ import sys
 import threading
 
 import structlog
-from prometheus_client import REGISTRY
 
 from ledger.operate.roles import PROJECTOR
 from ledger.programs.readiness import followed
@@ -14,7 +13,6 @@ from ledger.subscriptions.lease import LeaseOptions
 from projections import settings
 from projections.engine.live.crew import Crew
 from projections.engine.live.worker import WorkerOptions
-from projections.engine.metrics import StatusCollector
 from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
 
@@ -52,15 +50,12 @@ def _serve(places: Places, stop: threading.Event) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     projections = all_projections(values)
     crew = Crew(database_url, projections, worker_options(values), lease_options(values))
-    collector = StatusCollector(database_url)
-    REGISTRY.register(collector)
     crew.start()
     log.info("projections.started", projections=len(projections))
     try:
         stop.wait()
     finally:
         crew.stop()
-        REGISTRY.unregister(collector)
         log.info("projections.stopped")
 
 

@@ -15,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ledger.operate import http
 from ledger.operate.settings import Settings
-from projections.engine.metrics import StatusCollector
 from tests.projections import log as events
 from tests.projections.log import opened_log
 
@@ -101,15 +100,6 @@ def test_port_0_means_no_metrics() -> None:
 def test_a_host_that_is_not_ours_does_not_stop_the_service() -> None:
     with http.served(Settings(metrics_host="192.0.2.1", metrics_port=free_port())) as url:
         assert url is None
-
-
-def test_a_database_that_is_away_is_told_and_not_raised() -> None:
-    found = {
-        sample.name: sample.value
-        for family in StatusCollector("postgresql://127.0.0.1:1/none").collect()
-        for sample in family.samples
-    }
-    assert found == {"ledger_projection_database_up": 0}
 
 
 async def test_a_projection_service_tells_lag_batches_and_leases(

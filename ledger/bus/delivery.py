@@ -50,14 +50,23 @@ def sequence(message: Message) -> int:
 
 def received_at(message: Message) -> datetime:
     """When the server received it."""
-    words, at = _words(message)
-    return _EPOCH + timedelta(microseconds=int(words[at + _TIME_AFTER_DELIVERIES]) // 1_000)
+    return _EPOCH + timedelta(microseconds=_received_nanoseconds(message) // 1_000)
+
+
+def age_seconds(message: Message, now: float) -> float:
+    """How long ago the server received it, at a time in seconds since 1970."""
+    return max(now - _received_nanoseconds(message) / 1e9, 0.0)
 
 
 def still_to_come(message: Message) -> int:
     """How many messages its consumer had not handed out when it handed out this one."""
     words, at = _words(message)
     return int(words[at + _PENDING_AFTER_DELIVERIES])
+
+
+def _received_nanoseconds(message: Message) -> int:
+    words, at = _words(message)
+    return int(words[at + _TIME_AFTER_DELIVERIES])
 
 
 def _words(message: Message) -> tuple[list[str], int]:

@@ -10,9 +10,9 @@ The rest stays with the server.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Self, TypeAlias
+from typing import Self
 
 import nats.errors
 import orjson
@@ -20,7 +20,7 @@ from nats.aio.subscription import Subscription
 from nats.js import api
 
 from ledger.bus import connection as bus
-from ledger.bus import delivery, wire
+from ledger.bus import wire
 from ledger.bus.wire import Message
 
 REQUEST_SECONDS = 30.0
@@ -32,14 +32,6 @@ memory must not be the sender's to fill."""
 
 _TIME_IS_OVER = (api.StatusCode.REQUEST_TIMEOUT, api.StatusCode.NO_MESSAGES)
 _IS_FULL = ("MaxBytes", "Batch Completed")
-
-
-Waiting: TypeAlias = Callable[[str, int | None], None]
-"""Told how many messages of a consumer are still to come; None when they are no longer ours."""
-
-
-def _nobody_asks(_: str, __: int | None) -> None:
-    """How many are waiting is told to nobody."""
 
 
 class _Request:
@@ -62,12 +54,9 @@ class Pull:
         stream: str,
         consumers: Sequence[str],
         batch: int,
-        *,
-        waiting: Waiting | None = None,
     ) -> None:
         self._connection = connection
         self._batch = batch
-        self._tell_waiting = waiting or _nobody_asks
         next_of = f"{connection.api_prefix}.CONSUMER.MSG.NEXT.{stream}"
         self._requests = [
             _Request(consumer, f"{next_of}.{consumer}", connection.new_inbox())
@@ -92,8 +81,6 @@ class Pull:
         for subscription in self._subscriptions:
             with contextlib.suppress(nats.errors.Error):
                 await wire.unsubscribe(self._connection, subscription)
-        for request in self._requests:  # another worker's from now on, perhaps
-            self._tell_waiting(request.consumer, None)
 
     async def take(self, timeout: float) -> list[Message]:
         """The messages that are here, at most a batch; waits for a first one, and returns none
@@ -139,9 +126,6 @@ class Pull:
                 self.waiting.append(message)
             else:
                 self._note_end(request, *message.status)
-        newest = next((message for message in reversed(messages) if message.reply), None)
-        if newest is not None:
-            self._tell_waiting(request.consumer, delivery.still_to_come(newest))
         self._arrived.set()
 
     def _note_end(self, request: _Request, status: str, reason: str) -> None:

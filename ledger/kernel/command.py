@@ -41,9 +41,11 @@ class CommandData(BaseModel):
     schema_version: ClassVar[int] = 1
     """Of the published schema: a new number where a field goes or takes less than before."""
     command_class: ClassVar[CommandClass]
-    kind: ClassVar[CommandKind] = CommandKind.REQUEST
+    command_kind: ClassVar[CommandKind] = CommandKind.REQUEST
     rate_limited: ClassVar[bool] = True
     """Whether too many of them in a second are refused. Facts never are."""
+    occurred: ClassVar[str] = "occurred_at"
+    """The field, if there is one of that name, that says when it happened."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

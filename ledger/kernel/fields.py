@@ -8,6 +8,7 @@ and "1" is as good when a command is made. Type checkers know that as `Given[wha
 be given]`, without any plugin; `default` is how such a field gets a value that nobody gave.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -95,6 +96,8 @@ Instrument = Annotated[
 """`VENUE:SYMBOL`."""
 StrategyId = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9._\-]{1,64}$")]
 SubAccount = StrategyId
+SourceName = StrategyId
+"""Of who says something: a feed of a venue."""
 VenueId = Annotated[str, PlainValidator(_text), _schema(type="string", minLength=1)]
 """An id that a venue or service made up: any text."""
 
@@ -143,6 +146,8 @@ if TYPE_CHECKING:
     PercentOrNone: TypeAlias = AmountOrNone
     Multiplier: TypeAlias = Amount
     MultiplierOrNone: TypeAlias = AmountOrNone
+    Prices: TypeAlias = Given[dict[str, Decimal], Mapping[str, Decimal | int | str]]
+    Time: TypeAlias = Given[datetime, datetime | str]
     TimeOrNone: TypeAlias = Given[datetime | None, datetime | str | None]
     Id: TypeAlias = Given[UUID, UUID | str]
     IdOrNone: TypeAlias = Given[UUID | None, UUID | str | None]
@@ -162,7 +167,11 @@ else:
     PercentOrNone = Percent | None
     Multiplier = Annotated[Decimal, PlainValidator(multiplier), _AS_TEXT]
     MultiplierOrNone = Multiplier | None
-    TimeOrNone = Annotated[datetime, PlainValidator(_time), _TIME_SCHEMA] | None
+    Price = Annotated[Decimal, PlainValidator(_amount), _AS_TEXT]
+    """Any number: what must be paid to be rid of has a price below zero."""
+    Prices = dict[Instrument, Price]
+    Time = Annotated[datetime, PlainValidator(_time), _TIME_SCHEMA]
+    TimeOrNone = Time | None
     Id = UUID
     IdOrNone = UUID | None
     Choice = Annotated[Choice_, "a member, or its value as text"]

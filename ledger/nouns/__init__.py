@@ -48,10 +48,10 @@ COMMANDS: dict[str, HandledCommand] = {
 COMMAND_DATA: dict[str, type[CommandData]] = {
     name: command.data for name, command in COMMANDS.items()
 }
-TIMED: frozenset[type[CommandData]] = frozenset(
-    data for data in COMMAND_DATA.values() if "occurred_at" in data.model_fields
-)
-"""The commands that may say when it happened."""
+TIMED: dict[type[CommandData], str] = {
+    data: data.occurred for data in COMMAND_DATA.values() if data.occurred in data.model_fields
+}
+"""The commands that may say when it happened, and the field that says it."""
 FAMILY_OF_COMMAND: dict[str, str | None] = {
     command.name: noun.family for noun in NOUNS for command in noun.commands
 }

@@ -5,6 +5,8 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,11 +23,12 @@ from ledger.bus.connection import COMMANDS_STREAM
 from ledger.bus.security import BusSecurity
 from ledger.operate import records_examination, seals_examination, servers
 from ledger.operate import schema as database
-from ledger.operate.check_result import CheckResult
+from ledger.operate.check_result import CheckResult, Status
 from ledger.operate.database import UnsupportedPostgres, connect
 from ledger.operate.settings import Settings
-from ledger.programs.command_room import FILLING
 from ledger.programs.registry import Places, find, names
+from ledger.vitals import examination as vital_signs
+from ledger.vitals.condition import FILLING, PAGE
 
 OLDEST_NATS = (2, 10)
 NATS_TIMEOUT_SECONDS = 3
@@ -35,6 +38,13 @@ DISK_WARNING_BYTES = 5 * 1024**3
 DISK_FAILURE_BYTES = 512 * 1024**2
 """Below this PostgreSQL and JetStream can stop at any moment for want of space."""
 
+_TOLD = (
+    *("database_up", "bus_up", "disk_free_bytes", "database_clock_offset_seconds"),
+    *("seals_signed", "unsealed_seconds", "seal_head_age_seconds", "commands_room_used_ratio"),
+)
+"""Measures that checks of their own judge."""
+_OF_PROGRAMS = ("command_workers", "command_partitions_unowned", "projection_needs_person")
+"""Measures that say no more than that nobody is at work."""
 _APPEND_ONLY = ("event_store", "event_seals")
 """Tables that refuse to be changed, each by a trigger `<table>_is_append_only`."""
 _UNSAFE_SETTINGS = """
@@ -58,33 +68,53 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     """All findings, in an order in which the first failure explains the later ones."""
     yield _python()
     yield _disk(settings)
-    try:
-        with servers.database(settings) as url:
-            yield from _database(url, settings)
-    except (servers.NotRunning, database.SchemaError, UnsupportedPostgres) as error:
-        yield CheckResult("postgresql", "fail", _one_line(error))
-    except psycopg.Error as error:
-        yield CheckResult(
-            "postgresql", "fail", _one_line(error), "Start it, or correct LEDGER_DATABASE_URL."
-        )
-    try:
-        url = servers.find_nats(settings)
-        yield from asyncio.run(_nats(url, settings))
-    except servers.NotRunning as error:
-        yield CheckResult("nats", "fail", _one_line(error))
-    except (nats.errors.Error, OSError) as error:
-        message = _one_line(error) or type(error).__name__
-        yield CheckResult("nats", "fail", message, "Start it, or correct LEDGER_NATS_URL.")
-    yield _programs(Places(settings))
+    database_url = nats_url = None
+    with ExitStack() as stack:
+        try:
+            database_url = stack.enter_context(servers.database(settings))
+            yield from _database(database_url, settings)
+        except (servers.NotRunning, database.SchemaError, UnsupportedPostgres) as error:
+            yield CheckResult("postgresql", "fail", _one_line(error))
+        except psycopg.Error as error:
+            yield CheckResult(
+                "postgresql", "fail", _one_line(error), "Start it, or correct LEDGER_DATABASE_URL."
+            )
+        try:
+            nats_url = servers.find_nats(settings)
+            yield from asyncio.run(_nats(nats_url, settings))
+        except servers.NotRunning as error:
+            yield CheckResult("nats", "fail", _one_line(error))
+        except (nats.errors.Error, OSError) as error:
+            message = _one_line(error) or type(error).__name__
+            yield CheckResult("nats", "fail", message, "Start it, or correct LEDGER_NATS_URL.")
+        yield from _vitals(settings, database_url, nats_url)
 
 
-def _programs(places: Places) -> CheckResult:
-    working = [name for name in names() if _works(name, places)]
+def _vitals(
+    settings: Settings, database_url: str | None, nats_url: str | None
+) -> Iterator[CheckResult]:
+    """What stands still or will, by the list that alerts are made of; but for what the checks
+    before have told with more words."""
+    vitals = vital_signs.examine(settings, database_url, nats_url, why=True)
+    told = _TOLD if vitals.anybody_at_work else (*_TOLD, *_OF_PROGRAMS)
+    for alarm, message in vitals.alarms():
+        if alarm.sample.name not in told:
+            status: Status = "fail" if alarm.condition.severity == PAGE else "warn"
+            yield CheckResult(alarm.condition.topic, status, message, alarm.remedy)
+    yield _programs(Places(settings), expected=vitals.anybody_at_work)
+
+
+def _programs(places: Places, *, expected: bool) -> CheckResult:
+    """Whether all do their work; where none was started, or all were stopped in good order, that
+    may be meant."""
+    with ThreadPoolExecutor() as asking:  # one that hangs takes its time
+        works = list(asking.map(lambda name: _works(name, places), names()))
+    working = [name for name, does in zip(names(), works, strict=True) if does]
     missing = [name for name in names() if name not in working]
     if missing:
         return CheckResult(
             "programs",
-            "warn",
+            "fail" if expected else "warn",
             f"not at work: {', '.join(missing)}",
             f"Start what should be: {', '.join(f'ledgerctl serve {name}' for name in missing)}.",
         )
@@ -105,6 +135,9 @@ def _python() -> CheckResult:
 
 
 def _disk(settings: Settings) -> CheckResult:
+    if settings.database_url is not None and settings.nats_url is not None:
+        message = "not looked at: PostgreSQL and NATS are set by URL and keep their data themselves"
+        return CheckResult("disk", "ok", message)
     place = settings.data_dir.absolute()
     while not place.exists():
         place = place.parent
@@ -267,7 +300,11 @@ async def _jetstream(connection: Any) -> list[CheckResult]:
     except (nats.js.errors.Error, nats.errors.Error) as error:
         return [
             CheckResult(
-                "jetstream", "fail", _one_line(error), "Start the server with JetStream (-js)."
+                "jetstream",
+                "fail",
+                _one_line(error) or type(error).__name__,
+                "Start the server with JetStream (-js); or, where it has users, ask with one that "
+                "may look at it: ledger or operator.",
             )
         ]
     try:

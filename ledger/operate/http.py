@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
-from prometheus_client import make_wsgi_app
+from prometheus_client import Gauge, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from ledger.operate.settings import Settings
@@ -43,6 +43,9 @@ def _health(_: dict[str, Any], start_response: Start) -> list[bytes]:
     return _text(start_response, "200 OK", "alive")
 
 
+BUILD_INFO = Gauge(
+    "ledger_build_info", "1; which program this is, and of which version.", ["service", "version"]
+)
 PAGES: dict[str, Page] = {"/metrics": make_wsgi_app(), "/health": _health}
 """What is served, by path; and /ready."""
 READY_SECONDS = 1.0

@@ -186,6 +186,13 @@ class Settings(BaseSettings):
         description="How far ahead of our clock, in seconds, an occurred_at may be. Five minutes "
         "are more than any synchronised clock is wrong.",
     )
+    price_max_age_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="Age in seconds from which a price is stale: shown as such, and no ground for "
+        "a decision. Ten times the pace of `ledgerctl serve prices`, so that a feed that fails now "
+        "and then is not the end of the world.",
+    )
     retry_wait_seconds: float = Field(
         default=1.0,
         gt=0,

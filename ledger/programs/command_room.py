@@ -21,13 +21,11 @@ from nats.js import api
 
 from ledger.bus.command_stream import acknowledged, request
 from ledger.bus.connection import COMMANDS_STREAM, JETSTREAM_TIMEOUT_SECONDS, Connection
-from ledger.operate import metrics
+from ledger.vitals.condition import FILLING
 
 LOOK_SECONDS = 15.0
 """Between two looks. At the most that a worker decides, far less than the other half of a share
 comes in this time."""
-FILLING = 0.75
-"""Share of its room from which a stream is filling up; alarms begin here."""
 HALF = 0.5
 """What decided commands may use of a share, and what is left of the stream when it was filling."""
 SUBJECTS_AT_ONCE = 100_000
@@ -75,7 +73,6 @@ async def make_room(connection: Connection) -> float:
         forgotten = await _forget(connection, seq=min(wanted, room.decided + 1))
         _log.warning("commands_forgotten_early", commands=forgotten, used=round(room.used, 3))
         room = await _room(connection)
-    metrics.COMMANDS_ROOM_USED.set(room.used)
     if room.used >= FILLING:
         _log.error(
             "commands_fill_their_stream",

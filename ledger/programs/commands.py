@@ -33,6 +33,7 @@ partitions are ours.
 import asyncio
 import contextlib
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -49,7 +50,6 @@ from ledger.bus import connection as bus
 from ledger.bus.command_stream import (
     begin_commands_consumer,
     ensure_commands_stream,
-    partition_name,
 )
 from ledger.bus.delivery import Delivery
 from ledger.bus.pull import Pull
@@ -70,7 +70,7 @@ from ledger.programs.partition_leases import RENEW_SECONDS, LeaseLost, Leases, S
 from ledger.programs.process import run_in_loop
 from ledger.programs.quarantine import SetAside, is_final
 from ledger.programs.rate_limit import RateLimit
-from ledger.programs.readiness import answered
+from ledger.programs.readiness import decided
 from ledger.programs.registry import Places, Program
 from ledger.programs.replies import answers, log_outcome
 from ledger.programs.step import Step
@@ -88,15 +88,6 @@ LOOK_AGAIN_SECONDS = 2.0
 """Pause before a log that lacks something is looked at again: a person is at work on it."""
 
 _log = structlog.get_logger(__name__)
-
-
-def _note_waiting(consumer: str, messages: int | None) -> None:
-    """Shows how many commands of a partition are still to come, while it is ours."""
-    if messages is not None:
-        metrics.WAITING.labels(partition_name(consumer)).set(messages)
-        return
-    with contextlib.suppress(KeyError):
-        metrics.WAITING.remove(partition_name(consumer))
 
 
 class CommandWorker:
@@ -195,9 +186,7 @@ class CommandWorker:
                     for one in self._epochs
                 ]
                 size = self._settings.command_batch_size
-                pull = self._pull = Pull(
-                    connection, bus.COMMANDS_STREAM, consumers, size, waiting=_note_waiting
-                )
+                pull = self._pull = Pull(connection, bus.COMMANDS_STREAM, consumers, size)
                 async with pull, self._lease_renewed(partitions):
                     _log.info(
                         "commands_served", url=self._nats_url, partitions=sorted(self._epochs)
@@ -262,7 +251,8 @@ class CommandWorker:
             while True:
                 await asyncio.sleep(RENEW_SECONDS)
                 try:
-                    share = await asyncio.to_thread(self._leases.renew, partitions)
+                    trouble = self._patience.trouble
+                    share = await asyncio.to_thread(self._leases.renew, partitions, trouble)
                 except psycopg.Error as error:  # a commit would fail too, and is tried again
                     _log.debug("lease_not_renewed", error=str(error).strip())
                     continue
@@ -397,6 +387,10 @@ class CommandWorker:
         except nats.errors.Error as error:
             # They stay unacknowledged, come again and get the same outcomes.
             _log.warning("outcomes_not_sent", commands=len(batch), error=str(error))
+            return
+        now = time.time()
+        for one in batch:
+            metrics.OUTCOME_SECONDS.observe(delivery.age_seconds(one.message, now))
 
 
 _NATS_REMEDY = "check that the NATS server runs with JetStream and that LEDGER_NATS_URL is right"
@@ -418,7 +412,7 @@ def _serve(places: Places, stop: threading.Event) -> None:
 
 def _ready(places: Places) -> bool:
     """It is asked for the outcome of a command that nobody ever sent."""
-    return answered(places, bus.OUTCOMES_SUBJECT, str(uuid4()).encode())
+    return decided(places, bus.OUTCOMES_SUBJECT, str(uuid4()).encode())
 
 
 PROGRAM = Program(

@@ -39,11 +39,12 @@ Result = TypeVar("Result")
 # A lock that only those may take who write the table: an advisory lock would be anybody's.
 _LOCK = "LOCK TABLE public.command_workers IN SHARE ROW EXCLUSIVE MODE"
 _ALIVE = f"""
-    INSERT INTO command_workers (worker, until, session_pid, session_start)
-    SELECT %(worker)s, clock_timestamp() + make_interval(secs => %(lease)s), mine.*
+    INSERT INTO command_workers (worker, until, session_pid, session_start, trouble)
+    SELECT %(worker)s, clock_timestamp() + make_interval(secs => %(lease)s), mine.*, %(trouble)s
     FROM ({MINE}) AS mine
     ON CONFLICT (worker) DO UPDATE SET until = excluded.until,
-        session_pid = excluded.session_pid, session_start = excluded.session_start"""
+        session_pid = excluded.session_pid, session_start = excluded.session_start,
+        trouble = excluded.trouble"""
 _BURY = f"""
     DELETE FROM command_workers AS worker
     WHERE worker.until < clock_timestamp()
@@ -92,15 +93,19 @@ class Leases:
         self._lease_seconds = lease_seconds
         self._one_at_a_time = Lock()
 
-    def renew(self, partitions: int) -> Share:
-        """A sign of life; the partitions that are ours from here on. Raises psycopg.Error."""
-        return self._run(lambda opened: self._renew(opened, partitions))
+    def renew(self, partitions: int, trouble: str | None = None) -> Share:
+        """A sign of life, with what keeps us from going on; the partitions that are ours from here
+        on. Raises psycopg.Error."""
+        return self._run(lambda opened: self._renew(opened, partitions, trouble))
 
-    def _renew(self, connection: psycopg.Connection[Any], partitions: int) -> Share:
+    def _renew(
+        self, connection: psycopg.Connection[Any], partitions: int, trouble: str | None
+    ) -> Share:
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute("SELECT public.commit_durably()")
             cursor.execute(_LOCK)
-            cursor.execute(_ALIVE, {"worker": self.worker, "lease": self._lease_seconds})
+            alive = {"worker": self.worker, "lease": self._lease_seconds, "trouble": trouble}
+            cursor.execute(_ALIVE, alive)
             cursor.execute(_BURY)
             living = _number(cursor.execute(_COUNT))
             cursor.execute(_ADD, (partitions,))

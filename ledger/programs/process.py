@@ -1,6 +1,6 @@
 """How `ledgerctl serve NAME` runs a program in this process.
 
-/metrics, /health   are served at once
+/metrics, /health   are served at once; what they tell of the whole ledger, every program tells
 the database        is waited for; one that this code does not fit, or whose login may not work
                     as the program's role, ends it with the remedy
 the program         works with its role's rights, and /ready tells whether it does
@@ -8,6 +8,7 @@ SIGINT, SIGTERM     ask it to stop, also while it waits
 """
 
 import asyncio
+import importlib.metadata
 import signal
 import threading
 from collections.abc import Callable
@@ -20,8 +21,11 @@ import structlog
 from ledger.operate import http
 from ledger.operate.roles import as_role
 from ledger.operate.schema import check_schema
+from ledger.operate.servers import NotRunning
 from ledger.operate.settings import Settings
 from ledger.programs.registry import Places, Program
+from ledger.vitals.collector import told
+from ledger.vitals.examination import examine
 
 SIGNAL_LOOK_SECONDS = 1.0
 """The main thread, which alone runs Python's signal handlers, wakes up at least this often: the
@@ -52,7 +56,11 @@ def serve(program: Program, settings: Settings) -> None:
     if program.role is not None:
         places = replace(places, found_database=places.database_url)
     works = threading.Event()
-    with http.served(settings, lambda: works.is_set() and program.ready(places)):
+    http.BUILD_INFO.labels(program.name, importlib.metadata.version("trading-ledger")).set(1)
+    with (
+        http.served(settings, lambda: works.is_set() and program.ready(places)),
+        told(lambda: examine(settings, *_servers(places))),
+    ):
         if program.role is not None:
             url = when_database_answers(lambda: _as_its_role(program, places), stop)
             if url is None:
@@ -60,6 +68,18 @@ def serve(program: Program, settings: Settings) -> None:
             places = replace(places, found_database=url)
         works.set()
         program.run(places, stop)
+
+
+def _servers(places: Places) -> tuple[str | None, str | None]:
+    """The database and the bus, as far as there are any."""
+    return _if_set(lambda: places.database_url), _if_set(lambda: places.nats_url)
+
+
+def _if_set(server: Callable[[], str]) -> str | None:
+    try:
+        return server()
+    except NotRunning:
+        return None
 
 
 def run_in_loop(service: LoopProgram, stop: threading.Event) -> None:

@@ -91,10 +91,6 @@ class Publisher:
 
     async def run(self) -> None:
         """Publishes until `stop`. The loss of a server does not end it."""
-        with metrics.publisher(self._database_url):
-            await self._run_until_stopped()
-
-    async def _run_until_stopped(self) -> None:
         connection: bus.Connection | None = None
         listener = Listener(
             self._database_url, threading.Event(), bell=self._bell, control=self._control

@@ -78,4 +78,8 @@ _ROUNDING_SECONDS = 1e-6
 
 def _is_limited(command: Command) -> bool:
     data = command.data
-    return data.rate_limited and data.kind is CommandKind.REQUEST and command.account_id is not None
+    return (
+        data.rate_limited
+        and data.command_kind is CommandKind.REQUEST
+        and command.account_id is not None
+    )

@@ -43,11 +43,16 @@ def _serve(places: Places, stop: threading.Event) -> None:
     _log.info("seals.stopped")
 
 
+def _ready(places: Places) -> bool:
+    patience = places.settings.seal_block_age_seconds
+    return followed(places, ["seals"], patience_seconds=patience)
+
+
 PROGRAM = Program(
     name="seals",
     summary="seals the log, publishes the heads of the seals",
     role=SEALER,
     bus=False,  # where there is none, the heads stay in the database
-    ready=lambda places: followed(places, ["seals"]),
+    ready=_ready,
     run=_serve,
 )

@@ -51,6 +51,8 @@ class Patience:
     def __init__(self, stop: asyncio.Event, longest_pause: float) -> None:
         self._stop = stop
         self._longest_pause = longest_pause
+        self.trouble: str | None = None
+        """What the last try met with; None as soon as one goes well."""
 
     def backoff(self) -> Backoff:
         """For tries that `pause` lies between."""
@@ -63,14 +65,18 @@ class Patience:
         backoff = self.backoff()
         while True:
             try:
-                return await asyncio.to_thread(work)
+                done = await asyncio.to_thread(work)
             except (psycopg.DataError, psycopg.IntegrityError):
                 raise
             except (psycopg.Error, VersionConflict) as error:
                 pause = backoff.seconds()
+                self.trouble = f"{type(error).__name__}: {str(error).strip()}"
                 _log.warning(
                     "database_away", error=str(error).strip(), next_try_seconds=round(pause, 3)
                 )
+            else:
+                self.trouble = None
+                return done
             if await self.pause(pause):
                 return None
 

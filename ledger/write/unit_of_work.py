@@ -46,7 +46,8 @@ class CommandWork:
         """When it happened: as the data says, else as the message says, else now. Raises
         Rejection for a time that cannot have come yet."""
         data = self.command.data
-        told: datetime | None = getattr(data, "occurred_at", None) if type(data) in TIMED else None
+        field = TIMED.get(type(data))
+        told: datetime | None = getattr(data, field) if field is not None else None
         when = told or self.command.time or now
         if when > now + tolerance:
             raise Rejection(
@@ -92,7 +93,7 @@ class CommandWork:
         for event in events:
             event_id = uuid7()
             if aggregate.check is not None:
-                kind = command.data.kind
+                kind = command.data.command_kind
                 aggregate.check(self.state(aggregate, stream_id), event, kind)
             version, state_digest = self._aggregates.record(
                 stream_type, stream_id, PastEvent(event, self.occurred_at)

@@ -33,6 +33,8 @@ TABLES = (
     f"query accounts {OF}",
     f"query contra-balances {OF}",
     "query instruments",
+    "query prices",
+    "query price-history BINANCE:BTCUSDT",
     "audit events",
     "audit commands --status REJECTED",
     f"audit statement {OF} {PERIOD}",
@@ -42,6 +44,7 @@ SAY = "--by x --reason y"
 COMMANDS = (
     *TABLES,
     *("up --data", "demo --commands", "serve", "migrate", "doctor", "submit lines.jsonl"),
+    "status",
     *(f"query allocations {OF}", f"query checkpoints {OF}", f"query snapshots {OF}"),
     *(f"audit trace {COMMAND}", f"audit trace {ORDER}", f"audit explain order {ORDER}"),
     f"audit explain balance {OF} --asset USDT",

@@ -1,16 +1,12 @@
-"""What the command service and the publisher tell Prometheus."""
+"""What the command service tells Prometheus of itself."""
 
-import asyncio
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 from uuid_utils.compat import uuid7
 
-from ledger.bus import pull
-from ledger.operate.settings import Settings
-from ledger.programs.publisher import Publisher
-from tests.programs.services import ANSWER_SECONDS, client, count, open_account, running_worker
+from tests.programs.services import client, open_account, running_worker
 
 DEPOSIT = {"asset": "USDT", "amount": "1"}
 
@@ -40,6 +36,7 @@ async def test_commands_batches_and_the_cache_are_counted(database_url: str, nat
     decided, committed = (
         Change(f"ledger_command_{what}_seconds_count") for what in ("decide", "commit")
     )
+    outcomes = Change("ledger_command_outcome_seconds_count")
     hits, misses = (Change(f"ledger_aggregate_cache_{what}_total") for what in ("hits", "misses"))
     async with running_worker(database_url, nats_url), await client(nats_url) as ledger:
         account_id = await open_account(ledger)
@@ -53,15 +50,12 @@ async def test_commands_batches_and_the_cache_are_counted(database_url: str, nat
         too_much = DEPOSIT | {"amount": "99"}
         await ledger.submit("Withdraw", too_much, account_id=account_id)
         await ledger.submit("Launder", DEPOSIT, account_id=account_id)
-        assert told("ledger_commands_waiting", consumer="ledger-worker") == 0
     assert (accepted(), rejected(), replayed(), invalid()) == (4, 1, 1, 1)
     assert in_batches() == 9  # with the one that says that the worker serves
     assert batches() == decided() == 9
     assert committed() == 8  # a replay records nothing
     assert hits() > 0
-    assert (
-        REGISTRY.get_sample_value("ledger_commands_waiting", {"consumer": "ledger-worker"}) is None
-    )
+    assert outcomes() == 9
 
 
 async def test_redeliveries_are_counted(
@@ -78,48 +72,3 @@ async def test_redeliveries_are_counted(
         monkeypatch.setattr("ledger.write.ledger.decide", fail)
         await ledger.submit("Deposit", DEPOSIT, account_id=account_id)
     assert (again(), tries()) == (2, 3)
-
-
-async def test_what_waits_is_told_while_it_waits(
-    database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[float] = []
-    receive = pull.Pull._receive
-
-    def look(self: pull.Pull, *arguments: Any) -> None:
-        receive(self, *arguments)
-        seen.append(told("ledger_commands_waiting", consumer="ledger-worker"))
-
-    async with await client(nats_url) as ledger:
-        async with running_worker(database_url, nats_url):
-            account_id = await open_account(ledger)
-        sent = [await ledger.send("Deposit", DEPOSIT, account_id=account_id) for _ in range(50)]
-        await asyncio.gather(*(one.received() for one in sent))
-        monkeypatch.setattr(pull.Pull, "_receive", look)
-        async with running_worker(database_url, nats_url, command_batch_size=10):
-            for one in sent:
-                await one
-    assert max(seen) >= 30
-    assert seen[-1] == 0
-
-
-async def test_the_publisher_tells_how_far_it_is(database_url: str, nats_url: str) -> None:
-    published = Change("ledger_publisher_events_total")
-    async with running_worker(database_url, nats_url), await client(nats_url) as ledger:
-        await open_account(ledger)
-    events = count(database_url, "event_store")
-    publisher = Publisher(database_url, nats_url, Settings())
-    running = asyncio.create_task(publisher.run())
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while True:
-                position = await asyncio.to_thread(told, "ledger_publisher_position")
-                if position == events:
-                    break
-                await asyncio.sleep(0.02)
-        assert await asyncio.to_thread(told, "ledger_publisher_lag_events") == 0
-        assert published() == events
-    finally:
-        publisher.stop()
-        await running
-    assert REGISTRY.get_sample_value("ledger_publisher_position") is None

@@ -43,6 +43,8 @@ from ledger.nouns.orders.events import (
     TimeInForce,
 )
 from ledger.nouns.orders.status import OrderStatus
+from ledger.nouns.prices import state as price_state
+from ledger.nouns.prices.events import PriceKind, PricesRecorded
 from ledger.nouns.projections import events as projection_events
 from tests.projections import log as events
 from tests.projections.log import ACCOUNT, INSTRUMENT, Log
@@ -61,6 +63,7 @@ def append_everything(database_url: str) -> EventMix:
         _account(log)
         _order(log)
         _ends(log)
+        _prices(log)
         _operations(log)
         log.append(
             OTHER_ACCOUNT,
@@ -96,6 +99,27 @@ def _instrument(log: Log) -> None:
         InstrumentDelisted(instrument=INSTRUMENT + "-2"),
         user_id=None,
     )
+
+
+def _prices(log: Log) -> None:
+    """Told, told late, corrected."""
+    for kind, price, seconds in (
+        (PriceKind.MARK, "100", 2),
+        (PriceKind.MARK, "-99", 1),
+        (PriceKind.MARK, "101.5", 2),
+        (PriceKind.LAST, "0", 2),
+    ):
+        log.append(
+            price_state.stream_id("BINANCE"),
+            PricesRecorded(
+                venue="BINANCE",
+                source="feed",
+                kind=kind,
+                time=events.START + timedelta(seconds=seconds),
+                prices={INSTRUMENT: Decimal(price), "BINANCE:ETHUSDT": Decimal(price)},
+            ),
+            user_id=None,
+        )
 
 
 def _operations(log: Log) -> None:

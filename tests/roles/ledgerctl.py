@@ -48,6 +48,7 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
     return {
         "migrate": [],
         "doctor": [],
+        "status": [],
         "query balances": account,
         "query orders": account,
         "query order": [nothing],
@@ -58,6 +59,8 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "query checkpoints": account,
         "query contra-balances": account,
         "query instruments": [],
+        "query prices": [],
+        "query price-history": ["BINANCE:BTCUSDT"],
         "query snapshots": account,
         "audit events": [],
         "audit commands": [],

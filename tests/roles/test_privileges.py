@@ -114,8 +114,10 @@ def test_the_auditor_can_make_nothing_and_call_nothing_that_writes(database_url:
             """SELECT rolname FROM pg_roles WHERE rolname <> 'ledger_auditor'
                AND pg_has_role('ledger_auditor', oid, 'MEMBER')"""
         ).fetchall()
-    # That one tells a number that everybody's queries of the read models depend on.
-    assert (places, sequences, functions, member_of) == ([], [], [("live_generation",)], [])
+    # They tell numbers: what everybody's queries of the read models depend on, how the ledger is,
+    # and who is in the way of appends.
+    told = [("append_blockers",), ("live_generation",), ("vitals",)]
+    assert (places, sequences, sorted(functions), member_of) == ([], [], told, [])
 
 
 def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
@@ -171,6 +173,7 @@ def test_monitoring_sees_how_far_everything_is_and_nothing_else(database_url: st
         "public.projection_dead_letters": {"SELECT"},
         "public.projection_generations": {"SELECT"},
         "public.projection_leases": {"SELECT"},
+        "public.retention_log": {"SELECT"},
         "public.schema_migrations": {"SELECT"},
     }
     with acting_as(database_url, "ledger_monitor") as connection:
@@ -239,6 +242,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "record_operation",
             "settle_failed_command",
             "show_generation",
+            "vitals",
         )
     ]
 

@@ -37,7 +37,7 @@ class Deposit(AccountCommandData):
     """Fact."""
 
     command_class = "money"
-    kind: ClassVar[CommandKind] = CommandKind.FACT
+    command_kind: ClassVar[CommandKind] = CommandKind.FACT
 
     asset: Asset
     amount: PositiveAmount
@@ -68,7 +68,7 @@ class AdjustBalance(AccountCommandData):
     """Fact: a correction, by a person who says why. The amount is signed."""
 
     command_class = "money"
-    kind: ClassVar[CommandKind] = CommandKind.FACT
+    command_kind: ClassVar[CommandKind] = CommandKind.FACT
 
     asset: Asset
     amount: Amount

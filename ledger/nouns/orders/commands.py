@@ -120,7 +120,7 @@ class OrderFactData(OrderCommandData):
     that it never saw submitted; they are ignored for one it knows."""
 
     command_class = "report"
-    kind: ClassVar[CommandKind] = CommandKind.FACT
+    command_kind: ClassVar[CommandKind] = CommandKind.FACT
 
     occurred_at: TimeOrNone = default(None)
     venue_order_id: VenueId | None = None

@@ -1,0 +1,76 @@
+"""The numbers that PostgreSQL has, and the words that belong to them."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import psycopg
+
+from ledger.operate.database import connect
+from ledger.vitals.measure import Sample
+
+TIMEOUT_SECONDS = 2
+"""A database that does not answer by then is told as away; Prometheus waits ten by default."""
+
+REASON_CHARACTERS = 300
+"""Of what a program says of its trouble: a line or two."""
+
+_VITALS = "SELECT name, label, value FROM public.vitals()"
+_CLOCK = "SELECT clock_timestamp()"
+_BLOCKERS = """
+    SELECT format('session %s (%s, %s, %s) has %s on %s since %s', pid, coalesce(login, '?'),
+        coalesce(nullif(application, ''), 'no application'), coalesce(state, '?'), lock, relation,
+        to_char(transaction_start, 'YYYY-MM-DD HH24:MI:SS TZ'))
+    FROM public.append_blockers()
+    WHERE transaction_start < clock_timestamp() - interval '2 seconds'"""
+_TROUBLES = """
+    SELECT left(trouble, %s) FROM public.command_workers
+    WHERE trouble IS NOT NULL AND until > clock_timestamp()"""
+_ERRORS = """
+    SELECT projection_name, left(CASE status WHEN 'PAUSED'
+        THEN format('paused by %%s%%s', coalesce(paused_by, 'nobody known'), ': ' || pause_reason)
+        ELSE error_message END, %s)
+    FROM public.event_projections WHERE status IN ('ERROR', 'PAUSED')"""
+
+
+def ask(database_url: str) -> list[Sample]:
+    """Raises psycopg.Error when the database does not answer in time."""
+    with connect(database_url, "vitals", timeout=TIMEOUT_SECONDS) as connection:
+        connection.execute(
+            "SELECT set_config('statement_timeout', %s, false)", [f"{TIMEOUT_SECONDS}s"]
+        )
+        samples = [Sample(*row) for row in connection.execute(_VITALS)]
+        return [*samples, Sample("database_clock_offset_seconds", "", clock_offset(connection))]
+
+
+class Reasons(NamedTuple):
+    """What the numbers do not say: who is in the way of appends, what command services say of
+    their trouble, and what keeps who follows the log from going on, by name."""
+
+    of_commands: list[str]
+    of_followers: dict[str, str]
+
+
+NO_REASONS = Reasons([], {})
+
+
+def reasons(database_url: str) -> Reasons:
+    """As whoever asks may see them: ledger_monitor, ledger_auditor and ledger_operator. Raises
+    psycopg.Error."""
+    with connect(database_url, "vitals", timeout=TIMEOUT_SECONDS) as connection:
+        rows = connection.execute(_BLOCKERS).fetchall()
+        rows += connection.execute(_TROUBLES, [REASON_CHARACTERS]).fetchall()
+        errors = connection.execute(_ERRORS, [REASON_CHARACTERS]).fetchall()
+    return Reasons(
+        [text for (text,) in rows], {name: text for name, text in errors if text is not None}
+    )
+
+
+def clock_offset(connection: psycopg.Connection[Any]) -> float:
+    """How many seconds the database's clock and ours are apart."""
+    before = time.time()
+    row = connection.execute(_CLOCK).fetchone()
+    assert row is not None
+    theirs: datetime = row[0]
+    ours = datetime.fromtimestamp((before + time.time()) / 2, UTC)
+    return abs((theirs - ours).total_seconds())

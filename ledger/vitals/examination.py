@@ -1,0 +1,105 @@
+"""Both servers asked, within a bounded time: what cannot be asked is told as such."""
+
+import asyncio
+import shutil
+from typing import NamedTuple
+
+import nats.errors
+import nats.js.errors
+import psycopg
+
+from ledger.bus.security import BusSecurity
+from ledger.kernel.errors import LedgerError
+from ledger.operate.settings import Settings
+from ledger.vitals import bus, condition, database
+from ledger.vitals.condition import Alarm
+from ledger.vitals.measure import Sample
+
+BUS_SECONDS = 5.0
+"""For everything that is asked of the bus: dozens of requests of a millisecond each."""
+
+
+_OF_COMMANDS = ("commands_stalled_seconds", "commands_oldest_seconds", "append_held_seconds")
+
+_SIGNS_OF_WORK = (
+    *("command_workers", "command_workers_silent", "commands_waiting", "commands_in_work"),
+    *("projection_owned", "projection_silent"),
+)
+
+
+class Vitals(NamedTuple):
+    """How the ledger is; and why a server could not be asked, None where it could."""
+
+    samples: list[Sample]
+    database_error: str | None = None
+    bus_error: str | None = None
+    reasons: database.Reasons = database.NO_REASONS
+
+    def value(self, name: str, label: str = "") -> float | None:
+        """The number, None where nobody told it."""
+        return next(
+            (one.value for one in self.samples if (one.name, one.label) == (name, label)), None
+        )
+
+    @property
+    def anybody_at_work(self) -> bool:
+        """Whether any program works, or went without a word, or something waits for one."""
+        return any(one.value for one in self.samples if one.name in _SIGNS_OF_WORK)
+
+    def alarms(self) -> list[tuple[Alarm, str]]:
+        """What needs a person, each with all that is known of it."""
+        return [(one, self._told(one)) for one in condition.alarms(self.samples)]
+
+    def _told(self, alarm: Alarm) -> str:
+        name, label, _ = alarm.sample
+        because: list[str | None] = []
+        if name in _OF_COMMANDS:
+            because = [*self.reasons.of_commands]
+        elif name == "database_up":
+            because = [self.database_error]
+        elif name == "bus_up":
+            because = [self.bus_error]
+        elif label in self.reasons.of_followers:
+            because = [self.reasons.of_followers[label]]
+        return ": ".join([alarm.message, *filter(None, because)])
+
+
+def examine(
+    settings: Settings, database_url: str | None, nats_url: str | None, *, why: bool = False
+) -> Vitals:
+    """Asks what is there; a URL that is None is not asked and not told as away. `why`: with what
+    the numbers do not say."""
+    found: list[Sample] = list(_disk(settings))
+    database_error = bus_error = None
+    reasons = database.NO_REASONS
+    if database_url is not None:
+        try:
+            found += database.ask(database_url)
+            reasons = database.reasons(database_url) if why else reasons
+        except (psycopg.Error, LedgerError) as error:
+            database_error = _one_line(error)
+        found.append(Sample("database_up", "", float(database_error is None)))
+    if nats_url is not None:
+        try:
+            found += asyncio.run(_of_bus(nats_url, BusSecurity.of(settings)))
+        except (nats.errors.Error, OSError, LedgerError) as error:
+            bus_error = _one_line(error)
+        found.append(Sample("bus_up", "", float(bus_error is None)))
+    return Vitals(found, database_error, bus_error, reasons)
+
+
+async def _of_bus(url: str, security: BusSecurity) -> list[Sample]:
+    async with asyncio.timeout(BUS_SECONDS):
+        return await bus.ask(url, security)
+
+
+def _disk(settings: Settings) -> list[Sample]:
+    """Only where a server of ours keeps its data: elsewhere it says nothing."""
+    ours = settings.database_url is None or settings.nats_url is None
+    if not ours or not settings.data_dir.exists():
+        return []
+    return [Sample("disk_free_bytes", "", shutil.disk_usage(settings.data_dir).free)]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,145 @@
+"""Every number that tells how the ledger is. As a metric its name begins with `ledger_`."""
+
+from typing import Literal, NamedTuple
+
+Kind = Literal["gauge", "counter"]
+
+STALLED_SECONDS = 15.0
+"""Something waits and nothing was done for so long: no step of any program takes a third of it, and
+with a scrape every ten seconds an alert comes within thirty."""
+
+
+class VitalSign(NamedTuple):
+    """What a number means; `of` is the name of its label, if there is one of each."""
+
+    name: str
+    says: str
+    of: str | None = None
+    kind: Kind = "gauge"
+
+
+class Sample(NamedTuple):
+    """A number at a moment. `label` is empty where there is only one."""
+
+    name: str
+    label: str
+    value: float
+
+
+_PROJECTION = "projection"
+MEASURES: dict[str, VitalSign] = {
+    one.name: one
+    for one in (
+        # the database
+        VitalSign("database_up", "1 if the database told how the ledger is."),
+        VitalSign(
+            "database_clock_offset_seconds", "How far the database's clock is off this machine's."
+        ),
+        VitalSign("database_connections_ratio", "Share of its connections that are in use."),
+        VitalSign(
+            "database_blocked_seconds", "How long the session waits that waits longest for a lock."
+        ),
+        VitalSign("database_bytes", "Size of the database."),
+        VitalSign("replication_lag_seconds", "How far the standby that is furthest behind is."),
+        # the log
+        VitalSign("head_position", "The last position of the log."),
+        VitalSign(
+            "clock_ahead_seconds",
+            "How far the time of the last event is ahead of the database's clock: until then all "
+            "events get the same time.",
+        ),
+        VitalSign(
+            "append_held_seconds",
+            "How long the transaction has lasted that holds a lock which appends need.",
+        ),
+        # commands
+        VitalSign("commands_waiting", "Commands that were not handed out yet.", "consumer"),
+        VitalSign("commands_in_work", "Commands handed out and not answered.", "consumer"),
+        VitalSign("commands_oldest_seconds", "Age of the oldest undecided command."),
+        VitalSign(
+            "commands_stalled_seconds",
+            "How long nothing was decided although commands wait.",
+        ),
+        VitalSign(
+            "commands_room_used_ratio",
+            "Share of its room that the stream of commands uses; from 0.75 on it is filling up.",
+        ),
+        VitalSign("command_workers", "Command services that live."),
+        VitalSign("command_workers_silent", "Command services that went without a word."),
+        VitalSign("command_partitions_unowned", "Partitions of the commands without an owner."),
+        VitalSign("failed_commands_waiting", "Commands that failed and wait for an operator."),
+        VitalSign("unreadable_messages", "Messages that are kept because nobody could read them."),
+        # seals
+        VitalSign("unsealed_events", "Events that are not sealed yet."),
+        VitalSign("unsealed_seconds", "How long the oldest of them has waited."),
+        VitalSign("seals_signed", "1 if the newest seal is signed."),
+        VitalSign("seal_head_age_seconds", "Age of the newest head that is kept on the bus."),
+        # the bus
+        VitalSign("bus_up", "1 if NATS told what waits there."),
+        VitalSign("bus_stores", "1 if JetStream took the last message that was stored to try it."),
+        VitalSign("stream_bytes", "Bytes that the stream has.", "stream"),
+        VitalSign("stream_messages", "Messages that the stream has.", "stream"),
+        VitalSign("stream_room_used_ratio", "Share of its room that the stream uses.", "stream"),
+        VitalSign(
+            "follower_lag_events", "Events published since the place of who follows.", "follower"
+        ),
+        VitalSign(
+            "follower_window_used_ratio",
+            "How much of what the bus still keeps lies before the follower; at 1 it loses events.",
+            "follower",
+        ),
+        # who follows the log
+        VitalSign("projection_position", "Where the read model is in the log.", _PROJECTION),
+        VitalSign(
+            "projection_lag_events", "Events that the read model does not show yet.", _PROJECTION
+        ),
+        VitalSign(
+            "projection_lag_seconds",
+            "How long ago the oldest event that it does not show was stored.",
+            _PROJECTION,
+        ),
+        VitalSign(
+            "projection_stalled_seconds",
+            "How long it has handled nothing although events wait.",
+            _PROJECTION,
+        ),
+        VitalSign(
+            "projection_rate_events_per_second",
+            "Events handled in a second of work, of the last batches.",
+            _PROJECTION,
+        ),
+        VitalSign(
+            "projection_parked_keys", "Keys (orders, accounts) that stand still.", _PROJECTION
+        ),
+        VitalSign("projection_parked_events", "Events of those keys.", _PROJECTION),
+        VitalSign("projection_owned", "1 if a worker owns it by a lease that runs.", _PROJECTION),
+        VitalSign(
+            "projection_silent", "1 if its owner's lease is over: it hangs, or died.", _PROJECTION
+        ),
+        VitalSign("projection_paused", "1 while paused by an operator.", _PROJECTION),
+        VitalSign("projection_failing", "1 while its owner says ERROR.", _PROJECTION),
+        VitalSign("projection_needs_person", "1 if it does not go on by itself.", _PROJECTION),
+        VitalSign(
+            "projection_events",
+            "Events handled since the read model was begun.",
+            _PROJECTION,
+            "counter",
+        ),
+        VitalSign(
+            "projection_failures",
+            "Errors since the read model was begun.",
+            _PROJECTION,
+            "counter",
+        ),
+        VitalSign(
+            "projection_lease_changes",
+            "How often another worker became the owner.",
+            _PROJECTION,
+            "counter",
+        ),
+        # this machine
+        VitalSign(
+            "disk_free_bytes", "Free at the data directory, where servers of ours keep data."
+        ),
+    )
+}
