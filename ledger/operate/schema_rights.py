@@ -7,7 +7,7 @@ database is restored or copied under another name although no file has changed (
              nothing is there already that somebody else made: a function of theirs could stand in
              for one of PostgreSQL's and would run with the rights of whoever calls it
     settle   only members of our roles may connect; only those that fold make temporary tables; all
-             functions and tables are the owner of the log's
+             functions and tables, partitions of the log among them, are the owner of the log's
 """
 
 from typing import Any
@@ -70,7 +70,9 @@ _TABLES = """
     SELECT c.relname, pg_get_userbyid(e.relowner) FROM pg_class AS c, pg_class AS e
     WHERE c.relnamespace = to_regnamespace('public') AND c.relkind = 'r'
         AND e.oid = to_regclass('public.event_store') AND c.relowner <> e.relowner
-        AND c.relname = ANY(%s) AND pg_has_role(current_user, c.relowner, 'USAGE')"""
+        AND (c.relname = ANY(%s)
+            OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = e.oid))
+        AND pg_has_role(current_user, c.relowner, 'USAGE')"""
 
 
 class ForeignObjects(LedgerError):

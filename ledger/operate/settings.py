@@ -180,6 +180,14 @@ class Settings(BaseSettings):
         "a kilobyte. Must be longer than command_retention_days and than what the stream really "
         "keeps, else nothing is forgotten.",
     )
+    log_partition_events: int = Field(
+        default=1_000_000,
+        ge=1_000,
+        description="Positions of the log in one partition, from the next one on. A partition is "
+        "what is archived at once. With a million its keys take some 250 MB, which memory holds "
+        "beside everything else; where a partition is much smaller there are many, and whoever "
+        "asks for an event without saying about where it is looks into each.",
+    )
     clock_tolerance_seconds: float = Field(
         default=300.0,
         ge=0,

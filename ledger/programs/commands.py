@@ -66,6 +66,7 @@ from ledger.programs.command_room import room_made
 from ledger.programs.decision_runner import Batch, Decisions
 from ledger.programs.housekeeping import outcomes_forgotten
 from ledger.programs.keep_alive import kept_from_redelivery
+from ledger.programs.log_room import log_room_made
 from ledger.programs.partition_leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.programs.process import run_in_loop
 from ledger.programs.quarantine import SetAside, is_final
@@ -168,6 +169,7 @@ class CommandWorker:
         async with (
             outcome_service.answering(connection, self._database_url),
             outcomes_forgotten(connection, self._database_url, self._settings),
+            log_room_made(self._database_url, self._settings),
             room_made(connection),
         ):
             while not self._stop.is_set() and not connection.is_closed:

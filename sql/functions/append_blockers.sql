@@ -22,7 +22,9 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     WHERE l.granted AND l.locktype = 'relation' AND l.pid <> pg_backend_pid()
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
         AND (l.relation = 'public.append_lock'::regclass AND l.mode <> 'AccessShareLock'
-            OR l.relation IN ('public.event_store'::regclass, 'public.command_inbox'::regclass)
+            OR (l.relation IN ('public.event_store'::regclass, 'public.command_inbox'::regclass)
+                    OR l.relation IN (SELECT i.inhrelid FROM pg_inherits AS i
+                        WHERE i.inhparent = 'public.event_store'::regclass))
                 AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
                     'AccessExclusiveLock')
             OR l.relation = 'public.command_inbox'::regclass AND l.mode = 'RowExclusiveLock'

@@ -2,16 +2,18 @@
 -- a superuser needs no grant: the trigger stands behind this one.)
 DO $$
 DECLARE
+    part    regclass;
     grantee text;
 BEGIN
-    REVOKE UPDATE, DELETE, TRUNCATE ON event_store FROM PUBLIC;
-    FOR grantee IN
-        SELECT DISTINCT pg_get_userbyid(acl.grantee)
+    FOR part, grantee IN
+        SELECT DISTINCT oid, CASE acl.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(acl.grantee) END
         FROM pg_class, aclexplode(coalesce(relacl, acldefault('r', relowner))) AS acl
-        WHERE pg_class.oid = 'event_store'::regclass AND acl.grantee <> 0
-          AND acl.privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE')
+        WHERE acl.privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE')
+            AND (pg_class.oid = 'public.event_store'::regclass OR pg_class.oid IN (
+                SELECT inhrelid FROM pg_inherits WHERE inhparent = 'public.event_store'::regclass))
     LOOP
-        EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON event_store FROM %I', grantee);
+        EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON %s FROM %s', part,
+            CASE WHEN grantee IS NULL THEN 'PUBLIC' ELSE quote_ident(grantee) END);
     END LOOP;
 END;
 $$;

@@ -53,45 +53,45 @@ def of_things(some: RecordedEvent, account: str) -> dict[str, tuple[EventCriteri
         "stream": (
             EventCriteria(stream_id=some.stream_id),
             "stream_id = '{stream_id}'",
-            "event_store_stream_id_event_version_key",
+            "event_store_1_stream_id_event_version_key",
         ),
         "stream from a position": (
             EventCriteria(stream_id=some.stream_id, after=EVENTS // 2),
             f"stream_id = '{{stream_id}}' AND position > {EVENTS // 2}",
-            "event_store_stream_id_event_version_key",
+            "event_store_1_stream_id_event_version_key",
         ),
         "common type": (
             EventCriteria(event_types=("order.filled",)),
             "event_type = 'order.filled'",
-            "event_store_pkey",
+            "event_store_1_pkey",
         ),
         "uncommon type": (
             EventCriteria(event_types=("allocation.strategy_assigned",)),
             "event_type = 'allocation.strategy_assigned'",
-            "event_store_uncommon_type",
+            "event_store_1_uncommon_type",
         ),
         "aggregate": (
             EventCriteria(stream_type="instrument"),
             "stream_type = 'instrument'",
-            "event_store_uncommon_type",
+            "event_store_1_uncommon_type",
         ),
-        "account": (EventCriteria(account_id=some.stream_id), account, "event_store_account"),
+        "account": (EventCriteria(account_id=some.stream_id), account, "event_store_1_account"),
         "user": (
             EventCriteria(user_id=some.user_id),
             "user_id = '{user_id}'",
-            "event_store_account",
+            "event_store_1_account",
         ),
         "correlation": (
             EventCriteria(correlation_id=some.correlation_id),
             "correlation_id = '{correlation_id}'",
-            "event_store_correlation",
+            "event_store_1_correlation",
         ),
         "causation": (
             EventCriteria(causation_id=some.causation_id),
             "causation_id = '{causation_id}'",
-            "event_store_causation",
+            "event_store_1_causation",
         ),
-        "id": (EventCriteria(event_id=some.id), "id = '{id}'", "event_store_id_key"),
+        "id": (EventCriteria(event_id=some.id), "id = '{id}'", "event_store_1_id_key"),
     }
 
 
@@ -101,17 +101,17 @@ def of_ranges(some: RecordedEvent) -> dict[str, tuple[EventCriteria, str, str]]:
         "positions": (
             EventCriteria(after=100, before=200),
             "position > 100 AND position < 200",
-            "event_store_pkey",
+            "event_store_1_pkey",
         ),
         "recorded": (
             EventCriteria(recorded_from=some.recorded_at),
             "recorded_at >= '{recorded_at}'",
-            "event_store_pkey",
+            "event_store_1_pkey",
         ),
         "occurred": (
             EventCriteria(occurred_from=some.occurred_at, occurred_to=hour),
             f"occurred_at >= '{{occurred_at}}' AND occurred_at < '{hour}'",
-            "event_store_occurred",
+            "event_store_1_occurred",
         ),
     }
 
@@ -125,12 +125,12 @@ def of_payloads(some: RecordedEvent, account: str) -> dict[str, tuple[EventCrite
             ),
             f"{account} AND event_data->>'side' = 'BUY'"
             " AND (event_data->>'last_qty')::numeric > 0.5",
-            "event_store_account",
+            "event_store_1_account",
         ),
         "payload": (
             EventCriteria(contains={"postings": [{"asset": "BTC"}]}),
             """event_data @> '{{"postings": [{{"asset": "BTC"}}]}}'""",
-            "event_store_pkey",
+            "event_store_1_pkey",
         ),
     }
 

@@ -75,7 +75,7 @@ def change_a_column(connection: Connection, chance: random.Random) -> str:
 
 
 CHANGES = {
-    "position": ["position + 1000", "1000000000"],
+    "position": ["position + 1000", "999999"],
     "id": ["gen_random_uuid()"],
     "stream_id": ["gen_random_uuid()"],
     "stream_type": ["'order'", "stream_type || ' '", "upper(stream_type)"],
@@ -241,10 +241,10 @@ def seal_anew(connection: Connection, position: int, how: str) -> None:
 def _shift(connection: Connection, after: int, by: int) -> None:
     """Moves all later events; in two steps, because positions are unique."""
     connection.execute(
-        "UPDATE event_store SET position = position + 1000000 WHERE position > %s", [after]
+        "UPDATE event_store SET position = position + 500000 WHERE position > %s", [after]
     )
     connection.execute(
-        "UPDATE event_store SET position = position - 1000000 + %s WHERE position > 1000000", [by]
+        "UPDATE event_store SET position = position - 500000 + %s WHERE position > 500000", [by]
     )
 
 

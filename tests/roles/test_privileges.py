@@ -124,6 +124,8 @@ def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
     assert privileges(database_url, "ledger_writer") == {
         "public.event_store": {"SELECT", "INSERT"},
         "public.log_incarnations": {"SELECT"},
+        "public.event_archives": {"SELECT"},
+        "public.archived_events": {"SELECT"},
         "public.command_inbox": {"SELECT", "INSERT"},
         "public.unreadable_messages": {"INSERT"},
         "public.failed_commands": {"SELECT", "INSERT"},  # their ids
@@ -164,6 +166,8 @@ def test_the_projector_cannot_append(database_url: str) -> None:
 def test_monitoring_sees_how_far_everything_is_and_nothing_else(database_url: str) -> None:
     assert privileges(database_url, "ledger_monitor") == {
         "public.event_store": {"SELECT"},
+        "public.event_partitions": {"SELECT"},
+        "public.event_archives": {"SELECT"},
         "public.event_projections": {"SELECT"},
         "public.event_seals": {"SELECT"},
         "public.command_workers": {"SELECT"},
@@ -218,7 +222,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
 ) -> None:
     with psycopg.connect(database_url) as connection:
         found = connection.execute(
-            """SELECT proname, proconfig FROM pg_proc
+            """SELECT proname, proconfig[1:1] FROM pg_proc
                WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY 1"""
         ).fetchall()
     assert found == [
@@ -233,10 +237,12 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "end_append_blocker",
             "forget_outcomes",
             "give_generation",
+            "guard_appended_events",
             "guard_records",
             "index_generation",
             "journal_records",
             "live_generation",
+            "make_event_partition",
             "mark_generation",
             "readers_in_the_way",
             "record_operation",

@@ -1,0 +1,114 @@
+-- After events were appended, for each partition that has new ones: what is unique within it is kept
+-- unique by its own keys; this asks whether another partition has it.
+--
+--   streams that begin     event_streams has one row for each stream
+--   streams that go on     an event whose stream has a lower version in the same partition is beyond
+--                          all partitions before: the first of a stream in a partition was compared
+--                          with them
+--   ids                    an id is a UUIDv7, so those of one append lie close together; only if a
+--                          partition before has any between the lowest and the highest, each is
+--                          looked up
+--
+-- The events are found by position, and not handed over as a transition table, which would have COPY
+-- write them one by one. The append lock keeps others from appending meanwhile.
+--
+-- Plans are made once for a session, maybe when the tables were empty: told what will be right.
+CREATE OR REPLACE FUNCTION public.guard_appended_events() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+DECLARE
+    part      record;
+    last      bigint;
+    positions bigint[];  -- of the new events, and with them:
+    ids       uuid[];
+    streams   uuid[];
+    versions  integer[];
+    double    record;
+BEGIN
+    LOCK TABLE public.append_lock IN EXCLUSIVE MODE;
+    FOR part IN
+        SELECT p.first_position AS first, p.last_position AS until,
+            coalesce(p.appended_to, p.first_position - 1) AS after
+        FROM public.event_partitions AS p
+        WHERE p.appended_to IS NULL OR p.appended_to < p.last_position
+        ORDER BY p.first_position
+    LOOP
+        SELECT max(e.position), array_agg(e.position), array_agg(e.id), array_agg(e.stream_id),
+                array_agg(e.event_version)
+            INTO last, positions, ids, streams, versions
+            FROM public.event_store AS e
+            WHERE e.position > part.after AND e.position <= part.until;
+        CONTINUE WHEN last IS NULL;
+
+        INSERT INTO public.event_streams (stream_id, first_position)
+        SELECT n.stream_id, n.position
+        FROM unnest(streams, versions, positions) AS n (stream_id, version, position)
+        WHERE n.version = 1;
+
+        IF part.first > 1 THEN
+            SELECT n.stream_id, n.version INTO double
+            FROM (SELECT a.stream_id, a.version
+                FROM (SELECT v.stream_id, min(v.version) AS version
+                    FROM unnest(streams, versions) AS v (stream_id, version) GROUP BY 1) AS a
+                WHERE a.version > 1
+                    AND NOT EXISTS (SELECT FROM public.event_store AS o
+                        WHERE o.stream_id = a.stream_id AND o.event_version < a.version
+                            AND o.position >= part.first AND o.position <= part.until)
+                OFFSET 0) AS n  -- this first: it leaves next to none
+            WHERE EXISTS (SELECT FROM public.event_store AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version >= n.version
+                        AND o.position < part.first)
+                OR EXISTS (SELECT FROM public.archived_events AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version >= n.version)
+            LIMIT 1;
+            IF FOUND THEN
+                RAISE EXCEPTION 'duplicate key value violates unique constraint "%"',
+                        'event_store_stream_id_event_version_key'
+                    USING ERRCODE = 'unique_violation',
+                        CONSTRAINT = 'event_store_stream_id_event_version_key',
+                        DETAIL = format('Key (stream_id, event_version)=(%s, %s) already exists.',
+                            double.stream_id, double.version);
+            END IF;
+
+            SELECT lowest.id AS low, highest.id AS high INTO double
+            FROM (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 LIMIT 1) AS lowest,
+                (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 DESC LIMIT 1) AS highest
+            WHERE EXISTS (SELECT FROM public.event_store AS o
+                    WHERE o.id BETWEEN lowest.id AND highest.id AND o.position < part.first)
+                OR EXISTS (SELECT FROM public.archived_events AS o
+                    WHERE o.id BETWEEN lowest.id AND highest.id);
+            IF FOUND THEN
+                SELECT n.id INTO double FROM unnest(ids) AS n (id)
+                    WHERE EXISTS (SELECT FROM public.event_store AS o
+                            WHERE o.id = n.id AND o.position < part.first)
+                        OR EXISTS (SELECT FROM public.archived_events AS o WHERE o.id = n.id)
+                    LIMIT 1;
+                IF FOUND THEN
+                    RAISE EXCEPTION 'duplicate key value violates unique constraint "%"',
+                            'event_store_id_key'
+                        USING ERRCODE = 'unique_violation', CONSTRAINT = 'event_store_id_key',
+                            DETAIL = format('Key (id)=(%s) already exists.', double.id);
+                END IF;
+            END IF;
+        END IF;
+
+        UPDATE public.event_partitions AS p SET appended_to = last
+            WHERE p.first_position = part.first;
+    END LOOP;
+    RETURN NULL;
+END;
+$$;
+
+CREATE OR REPLACE TRIGGER event_store_is_guarded AFTER INSERT ON public.event_store
+    FOR EACH STATEMENT EXECUTE FUNCTION public.guard_appended_events();
+DO $$
+DECLARE
+    partition regclass;
+BEGIN
+    FOR partition IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'public.event_store'::regclass
+    LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER event_store_is_guarded AFTER INSERT ON %s'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION public.guard_appended_events()', partition);
+    END LOOP;
+END;
+$$;

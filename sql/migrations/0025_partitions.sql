@@ -1,0 +1,132 @@
+-- The log in partitions by position, so that indexes stay small and what is old and sealed can leave
+-- this server (ledger/archive).
+--
+-- A partition is a table event_store_<first position>, made by functions/make_event_partition.sql.
+-- PostgreSQL keeps unique over all partitions only what has the position in it. So these keep the rest
+-- (functions/guard_appended_events.sql): each partition has its own unique keys on the id and on
+-- (stream_id, event_version), and with each append is asked what could be in another partition.
+--
+-- Nobody appends or reads while this goes on: it takes ACCESS EXCLUSIVE on event_store. The table
+-- that is there becomes the first partition as it is; it is read twice, once to see that its
+-- positions are within its bounds and once for the streams in it. Some seconds per million events.
+
+-- What partitions there are: first_position to last_position of the log.
+--
+-- appended_to  The last position that was appended; NULL when nothing was yet.
+CREATE TABLE public.event_partitions (
+    first_position bigint NOT NULL,
+    last_position  bigint NOT NULL,
+    appended_to    bigint,
+    CONSTRAINT event_partitions_pkey PRIMARY KEY (first_position),
+    CONSTRAINT event_partitions_positions CHECK
+        (first_position >= 1 AND appended_to BETWEEN first_position AND last_position)
+) WITH (fillfactor = 10);  -- a row is updated by each append, in its page
+
+-- Which streams there are: one row for each that ever began, so that none begins twice.
+CREATE TABLE public.event_streams (
+    stream_id      uuid   NOT NULL,
+    first_position bigint NOT NULL,
+    CONSTRAINT event_streams_pkey PRIMARY KEY (stream_id)
+);
+
+-- The log is archived up to a position: one row for each partition whose events are in a file.
+--
+-- manifest     The archive's manifest as text: the file with its SHA-256, and the seals of its events.
+-- restored_at  When it was taken in again; it is then no archive any more.
+CREATE TABLE public.event_archives (
+    id             bigint      GENERATED ALWAYS AS IDENTITY,
+    first_position bigint      NOT NULL,
+    last_position  bigint      NOT NULL,
+    location       text        NOT NULL,
+    manifest       text        NOT NULL,
+    archived_at    timestamptz NOT NULL,
+    archived_by    text        NOT NULL,
+    login          text        NOT NULL DEFAULT session_user,
+    restored_at    timestamptz,
+    restored_by    text,
+    CONSTRAINT event_archives_pkey PRIMARY KEY (id),
+    CONSTRAINT event_archives_positions CHECK (first_position BETWEEN 1 AND last_position),
+    CONSTRAINT event_archives_restored CHECK ((restored_at IS NULL) = (restored_by IS NULL))
+);
+CREATE UNIQUE INDEX event_archives_first_position ON public.event_archives (first_position)
+    WHERE restored_at IS NULL;
+
+-- The keys of the events that are in archives: they stay unique, and are found without opening a file.
+--
+-- account  What index event_store_account has.
+CREATE TABLE public.archived_events (
+    position      bigint  NOT NULL,
+    id            uuid    NOT NULL,
+    stream_id     uuid    NOT NULL,
+    event_version integer NOT NULL,
+    account       uuid,
+    CONSTRAINT archived_events_pkey PRIMARY KEY (position),
+    CONSTRAINT archived_events_id_key UNIQUE (id),
+    CONSTRAINT archived_events_stream_id_event_version_key UNIQUE (stream_id, event_version)
+);
+CREATE INDEX archived_events_account ON public.archived_events (account, position);
+
+REVOKE ALL ON public.event_partitions, public.event_streams, public.event_archives,
+    public.archived_events FROM PUBLIC;
+
+LOCK TABLE public.append_lock IN EXCLUSIVE MODE;
+LOCK TABLE public.event_store IN ACCESS EXCLUSIVE MODE;
+
+ALTER TABLE public.event_store RENAME TO event_store_1;
+ALTER TABLE public.event_store_1 RENAME CONSTRAINT event_store_pkey TO event_store_1_pkey;
+ALTER TABLE public.event_store_1 RENAME CONSTRAINT event_store_id_key TO event_store_1_id_key;
+ALTER TABLE public.event_store_1 RENAME CONSTRAINT event_store_stream_id_event_version_key
+    TO event_store_1_stream_id_event_version_key;
+ALTER INDEX public.event_store_account RENAME TO event_store_1_account;
+ALTER INDEX public.event_store_uncommon_type RENAME TO event_store_1_uncommon_type;
+ALTER INDEX public.event_store_occurred RENAME TO event_store_1_occurred;
+ALTER INDEX public.event_store_correlation RENAME TO event_store_1_correlation;
+ALTER INDEX public.event_store_causation RENAME TO event_store_1_causation;
+ALTER INDEX public.event_store_caused_by RENAME TO event_store_1_caused_by;
+
+CREATE TABLE public.event_store (LIKE public.event_store_1 INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
+    CONSTRAINT event_store_pkey PRIMARY KEY (position)) PARTITION BY RANGE (position);
+COMMENT ON TABLE public.event_store IS
+    'Append-only log of all events; everything else is rebuilt from it.';
+
+-- As in 0008: an index of the whole log is one of each partition, made with it.
+CREATE INDEX event_store_account ON public.event_store (
+    (CASE WHEN stream_type = 'account' THEN stream_id::text ELSE event_data->>'account_id' END),
+    position);
+CREATE INDEX event_store_uncommon_type ON public.event_store (event_type, position)
+    WHERE event_type <> ALL (ARRAY['order.submitted', 'order.accepted', 'order.filled',
+        'order.cancelled', 'account.funds_held', 'account.funds_released',
+        'account.trade_settled']);
+CREATE INDEX event_store_occurred ON public.event_store
+    USING brin (position, occurred_at timestamptz_minmax_multi_ops)
+    WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX event_store_correlation ON public.event_store
+    USING brin (correlation_id uuid_bloom_ops (n_distinct_per_range = 512, false_positive_rate = 0.001))
+    WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX event_store_causation ON public.event_store
+    USING brin (causation_id uuid_bloom_ops (n_distinct_per_range = 512, false_positive_rate = 0.001))
+    WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX event_store_caused_by ON public.event_store ((metadata->>'caused_by'))
+    WHERE metadata ? 'caused_by';
+
+-- Up to the next full million. From the lowest there is, so that PostgreSQL need not look whether
+-- anything is below 1, which the table refuses anyway.
+DO $$
+DECLARE
+    head bigint := coalesce((SELECT max(position) FROM public.event_store_1), 0);
+    size constant bigint := 1000000;
+    last bigint := greatest((head + size - 1) / size, 1) * size;
+BEGIN
+    EXECUTE format('ALTER TABLE public.event_store ATTACH PARTITION public.event_store_1'
+        ' FOR VALUES FROM (MINVALUE) TO (%s)', last + 1);
+    INSERT INTO public.event_partitions VALUES (1, last, nullif(head, 0));
+END;
+$$;
+INSERT INTO public.event_streams
+SELECT stream_id, position FROM public.event_store_1 WHERE event_version = 1;
+
+CREATE TRIGGER event_store_is_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON public.event_store
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change_of_event_store();
+
+REVOKE ALL ON public.event_store, public.event_store_1 FROM PUBLIC;
