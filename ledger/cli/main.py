@@ -17,6 +17,7 @@ import typer
 
 from ledger.cli import (
     audit,
+    backup,
     bus,
     commands,
     database,
@@ -71,6 +72,7 @@ _COMMANDS = (
     audit,
     commands,
     publisher,
+    backup,
     recover,
     schema,
     bus,
