@@ -173,10 +173,6 @@ def test_a_refusal_that_quotes_the_message_can_be_stored() -> None:
     assert r"\x00" in told
 
 
-def test_there_are_all_commands_of_the_contract() -> None:
-    assert len(COMMAND_DATA) == 27
-
-
 @given(st.binary(max_size=300))
 def test_no_bytes_make_parsing_fail(body: bytes) -> None:
     parse(body)

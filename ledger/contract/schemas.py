@@ -3,7 +3,7 @@
     commands/<Type>.<version>.json       what a service sends to ledger.commands.…
     events/<type>.<version>.json         what comes on ledger.events.…
     outcome.json                         the answer to a command
-    rows/<question>.1.json               a row of the answer to a question at ledger.query.…
+    rows/<question>.<version>.json       a row of the answer to a question at ledger.query.…
     asyncapi.json                        where each of them goes (asyncapi.py)
 
 Each schema is of the whole message, envelope and data. Times, ids and amounts are strings. Commands
@@ -29,8 +29,6 @@ from ledger.nouns import COMMAND_DATA, EVENTS, FAMILY_OF_COMMAND, NOUN_OF_STREAM
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OUTCOME_FILE = "outcome.json"
-ROW_VERSION = 1
-"""Of the shape of rows: they only gain columns, as the views that they come from."""
 STATUSES = ("ACCEPTED", "REJECTED", "FAILED", "UNKNOWN")
 
 Schema = dict[str, Any]
@@ -56,7 +54,7 @@ def event_file(name: str) -> str:
 
 
 def row_file(name: str) -> str:
-    return f"rows/{name}.{ROW_VERSION}.json"
+    return f"rows/{name}.{read_side.question(name).row_version}.json"
 
 
 def command(name: str) -> Schema:
@@ -131,7 +129,7 @@ def row(name: str) -> Schema:
     for column, kind in question.types.items():
         if kind is datetime:
             _of_type_string(schema["properties"][column])["format"] = "date-time"
-    identifier = f"urn:trading-ledger:row:{name}:{ROW_VERSION}"
+    identifier = f"urn:trading-ledger:row:{name}:{question.row_version}"
     described = {"title": schema.pop("title"), "description": question.about}
     return {"$schema": DIALECT, "$id": identifier} | described | schema
 
@@ -239,7 +237,7 @@ def _event_subject(name: str) -> Schema:
 
 def _of_struct(model: type[msgspec.Struct]) -> Schema:
     """The schema of a struct, its definitions beside it."""
-    generated = msgspec.json.schema(model)
+    generated = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(model)))
     definitions = generated["$defs"]
     for one in definitions.values():
         if "description" in one:

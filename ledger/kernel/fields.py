@@ -8,46 +8,58 @@ and "1" is as good when a command is made. Type checkers know that as `Given[wha
 be given]`, without any plugin; `default` is how such a field gets a value that nobody gave.
 """
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from pydantic import Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
 from ledger.kernel import money
+from ledger.kernel.text import is_plain
 from ledger.kernel.time import parse_time
 
 MAX_TEXT_LENGTH = 500
 """Characters of a reason, name or reference."""
+MAX_SYMBOL_LENGTH = 64
+"""Characters of an asset, and of an instrument's symbol at its venue: the longest that venues use,
+of options and of tokens on chains, have about half of that."""
 MAX_FEE_RATE = Decimal(1)
 MAX_ALLOCATION_PERCENT = Decimal(100)
 MAX_RISK_MULTIPLIER = Decimal(10)
 
-_AMOUNT_SCHEMA = {
-    "type": "string",
-    "pattern": rf"^-?[0-9]{{1,{money.MAX_INTEGER_DIGITS}}}"
-    rf"(\.[0-9]{{1,{money.MAX_DECIMAL_PLACES}}})?$",
-}
+
+class _Width(NamedTuple):
+    """How many digits an amount may have before and after the point."""
+
+    digits: int
+    places: int
 
 
-def _amount(value: object) -> Decimal:
+_ASKED = _Width(money.MAX_INTEGER_DIGITS, money.MAX_DECIMAL_PLACES)
+_TOLD = _Width(money.MAX_INTEGER_DIGITS, money.MAX_TOLD_PLACES)
+_MOVED = _Width(money.MAX_MOVED_DIGITS, money.MAX_MOVED_PLACES)
+
+
+def _amount(value: object, width: _Width = _ASKED) -> Decimal:
     if isinstance(value, str):
-        return money.parse(value)
+        return money.parse(value, *width)
     if isinstance(value, int) and not isinstance(value, bool):
-        return money.parse(str(value))
+        return money.parse(str(value), *width)
     if isinstance(value, Decimal) and value.is_finite():  # from Python; JSON has none
-        return money.parse(money.plain(value))
+        return money.parse(money.plain(value), *width)
     if isinstance(value, float):
         raise ValueError("a float is not exact: send the amount as a string")
     raise ValueError("send the amount as a string, like '0.5'")
 
 
-def _positive(value: object) -> Decimal:
-    amount = _amount(value)
+def _positive(value: object, width: _Width = _ASKED) -> Decimal:
+    amount = _amount(value, width)
     if amount <= 0:
         raise ValueError("must be greater than zero")
     return amount
@@ -60,11 +72,27 @@ def _not_negative(value: object) -> Decimal:
     return amount
 
 
-def _not_zero(value: object) -> Decimal:
-    amount = _amount(value)
+def _not_zero(value: object, width: _Width) -> Decimal:
+    amount = _amount(value, width)
     if amount == 0:
         raise ValueError("must not be zero")
     return amount
+
+
+def _told(value: object) -> Decimal:
+    return _amount(value, _TOLD)
+
+
+def _told_positive(value: object) -> Decimal:
+    return _positive(value, _TOLD)
+
+
+def _moved(value: object) -> Decimal:
+    return _not_zero(value, _MOVED)
+
+
+def _moved_positive(value: object) -> Decimal:
+    return _positive(value, _MOVED)
 
 
 def _time(value: object) -> datetime:
@@ -81,6 +109,36 @@ def _text(value: object) -> str:
     return value
 
 
+def _name(value: object) -> str:
+    """What a market calls something: whatever a person can see and tell from another."""
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    if not 1 <= len(value) <= MAX_SYMBOL_LENGTH:
+        raise ValueError(f"must have 1 to {MAX_SYMBOL_LENGTH} characters")
+    if not is_plain(value) or " " in value:
+        raise ValueError("must have visible characters only, and no space")
+    if unicodedata.normalize("NFC", value) != value:
+        raise ValueError("must be composed (Unicode NFC): it would look like another")
+    return value
+
+
+def _asset(value: object) -> str:
+    name = _name(value)
+    if ":" in name:
+        raise ValueError("must not contain ':'")
+    return name
+
+
+def _instrument(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    venue, colon, symbol = value.partition(":")
+    if not colon or not _VENUE.fullmatch(venue):
+        raise ValueError("must be VENUE:SYMBOL, like 'BINANCE:BTCUSDT'")
+    _name(symbol)
+    return value
+
+
 def _schema(**schema: Any) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
@@ -88,12 +146,21 @@ def _schema(**schema: Any) -> WithJsonSchema:
 Text = Annotated[
     str, PlainValidator(_text), _schema(type="string", minLength=1, maxLength=MAX_TEXT_LENGTH)
 ]
-Asset = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,31}$")]
-Exchange = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_\-]{1,32}$")]
-Instrument = Annotated[
-    str, Field(strict=True, pattern=r"^[A-Za-z0-9_\-]{1,32}:[A-Za-z0-9._/:\-]{1,64}$")
+Asset = Annotated[
+    str,
+    PlainValidator(_asset),
+    _schema(type="string", pattern=rf"^[^\s:]{{1,{MAX_SYMBOL_LENGTH}}}$"),
 ]
-"""`VENUE:SYMBOL`."""
+"""Any visible text without spaces and colons: `BTC`, `$WIF`."""
+_EXCHANGE = r"[A-Za-z0-9_\-]{1,32}"
+_VENUE = re.compile(_EXCHANGE)
+Exchange = Annotated[str, Field(strict=True, pattern=rf"^{_EXCHANGE}$")]
+Instrument = Annotated[
+    str,
+    PlainValidator(_instrument),
+    _schema(type="string", pattern=rf"^{_EXCHANGE}:[^\s]{{1,{MAX_SYMBOL_LENGTH}}}$"),
+]
+"""`VENUE:SYMBOL`; the symbol is any visible text without spaces."""
 StrategyId = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9._\-]{1,64}$")]
 SubAccount = StrategyId
 SourceName = StrategyId
@@ -140,7 +207,13 @@ if TYPE_CHECKING:
     AmountOrNone: TypeAlias = Given[Decimal | None, Decimal | int | str | None]
     PositiveAmount: TypeAlias = Amount
     PositiveAmountOrNone: TypeAlias = AmountOrNone
-    Commission: TypeAlias = Amount
+    ToldAmount: TypeAlias = Amount
+    ToldAmountOrNone: TypeAlias = AmountOrNone
+    ToldPositive: TypeAlias = Amount
+    ToldPositiveOrNone: TypeAlias = AmountOrNone
+    MovedAmount: TypeAlias = Amount
+    MovedPositive: TypeAlias = Amount
+    MovedPositiveOrNone: TypeAlias = AmountOrNone
     Rate: TypeAlias = Amount
     Percent: TypeAlias = Amount
     PercentOrNone: TypeAlias = AmountOrNone
@@ -154,14 +227,25 @@ if TYPE_CHECKING:
     Choice: TypeAlias = Given[Choice_, Choice_ | str]
     ChoiceOrNone: TypeAlias = Given[Choice_ | None, Choice_ | str | None]
 else:
-    _AS_TEXT = WithJsonSchema(_AMOUNT_SCHEMA)
+
+    def _as_text(width: _Width) -> WithJsonSchema:
+        places = rf"(\.[0-9]{{1,{width.places}}})?"
+        return _schema(type="string", pattern=rf"^-?[0-9]{{1,{width.digits}}}{places}$")
+
+    _AS_TEXT = _as_text(_ASKED)
     _TIME_SCHEMA = _schema(type="string", format="date-time")
 
-    Amount = Annotated[Decimal, PlainValidator(_not_zero), _AS_TEXT]
     PositiveAmount = Annotated[Decimal, PlainValidator(_positive), _AS_TEXT]
     PositiveAmountOrNone = PositiveAmount | None
-    Commission = Annotated[Decimal, PlainValidator(_amount), _AS_TEXT]
-    """May be negative: a maker's rebate."""
+    ToldAmount = Annotated[Decimal, PlainValidator(_told), _as_text(_TOLD)]
+    """What a venue tells, zero and below too: a price, a commission (below zero it is a rebate)."""
+    ToldAmountOrNone = ToldAmount | None
+    ToldPositive = Annotated[Decimal, PlainValidator(_told_positive), _as_text(_TOLD)]
+    ToldPositiveOrNone = ToldPositive | None
+    MovedAmount = Annotated[Decimal, PlainValidator(_moved), _as_text(_MOVED)]
+    """Money that comes or goes, signed; never nothing."""
+    MovedPositive = Annotated[Decimal, PlainValidator(_moved_positive), _as_text(_MOVED)]
+    MovedPositiveOrNone = MovedPositive | None
     Rate = Annotated[Decimal, PlainValidator(_not_negative), _AS_TEXT]
     Percent = Annotated[Decimal, PlainValidator(percent), _AS_TEXT]
     PercentOrNone = Percent | None

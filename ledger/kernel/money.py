@@ -19,27 +19,34 @@ from decimal import (
     Overflow,
     localcontext,
 )
+from functools import cache
 
 ZERO = Decimal(0)
 
 MAX_INTEGER_DIGITS = 20
 """Digits before the point: ten thousand times every satoshi there will be, and more."""
 MAX_DECIMAL_PLACES = 18
-"""Digits after the point: one wei."""
+"""Digits after the point of what is asked for: one wei."""
+MAX_TOLD_PLACES = 36
+"""Digits after the point of what is told: a binary float, which many venues reckon with, has 17
+that count, and with these the price of what costs a quintillionth keeps all of them."""
+MAX_MOVED_DIGITS = 2 * MAX_INTEGER_DIGITS
+MAX_MOVED_PLACES = 2 * MAX_TOLD_PLACES + MAX_DECIMAL_PLACES
+"""Digits of money that is moved: those of a product of quantity, price and contract size, so that
+whatever trades left of an asset can be moved to the last unit."""
 AVERAGE_PLACES = 18
 """Places kept of an average price, rounded half to even."""
 
-_AMOUNT = re.compile(
-    rf"-?[0-9]{{1,{MAX_INTEGER_DIGITS}}}(?:\.[0-9]{{1,{MAX_DECIMAL_PLACES}}})?", re.ASCII
-)
-# Three factors of 38 digits each, and room for sums of them.
+_PRECISION = 250
+"""Digits of a quantity and a price as they are told, a contract size and a fee rate together, and
+room for sums of such products."""
 _EXACT = Context(
-    prec=160,
+    prec=_PRECISION,
     rounding=ROUND_HALF_EVEN,
     traps=[InvalidOperation, DivisionByZero, Overflow, Inexact],
 )
-_ROUNDED = Context(prec=160, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow])
-_CUT = Context(prec=160, rounding=ROUND_DOWN, traps=[InvalidOperation, Overflow])
+_ROUNDED = Context(prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow])
+_CUT = Context(prec=_PRECISION, rounding=ROUND_DOWN, traps=[InvalidOperation, Overflow])
 _AVERAGE_QUANTUM = Decimal(1).scaleb(-AVERAGE_PLACES)
 
 
@@ -48,19 +55,24 @@ def exact() -> AbstractContextManager[Context]:
     return localcontext(_EXACT)
 
 
-def parse(text: str) -> Decimal:
+def parse(text: str, digits: int = MAX_INTEGER_DIGITS, places: int = MAX_DECIMAL_PLACES) -> Decimal:
     """A decimal number written plainly: optional minus, digits, optional fraction.
 
     Raises ValueError for exponents, NaN, infinities, blanks, non-ASCII digits, and for
-    more than `MAX_INTEGER_DIGITS` or `MAX_DECIMAL_PLACES` digits.
+    more than `digits` digits before and `places` after the point.
     """
-    if not _AMOUNT.fullmatch(text):
+    if not _plain_number(digits, places).fullmatch(text):
         shown = text if len(text) <= 40 else text[:40] + "…"
         raise ValueError(
             f"{shown!r} is not an amount: write a plain decimal number with at most "
-            f"{MAX_INTEGER_DIGITS} digits before and {MAX_DECIMAL_PLACES} after the point"
+            f"{digits} digits before and {places} after the point"
         )
     return Decimal(text)
+
+
+@cache
+def _plain_number(digits: int, places: int) -> re.Pattern[str]:
+    return re.compile(rf"-?[0-9]{{1,{digits}}}(?:\.[0-9]{{1,{places}}})?", re.ASCII)
 
 
 def plain(amount: Decimal) -> str:

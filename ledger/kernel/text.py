@@ -46,11 +46,11 @@ find a formula, are written out before."""
 def visible(text: str) -> str:
     """The text on one line, with everything that has no picture of its own written out. A backslash
     that could be read as one of ours is doubled; all others stay."""
-    if _is_plain(text) and "\\" not in text:
+    if is_plain(text) and "\\" not in text:
         return text
     return "".join(
         _written_out(character)
-        if not _is_plain(character)
+        if not is_plain(character)
         else "\\\\"
         if character == "\\" and _is_mistakable(text, place + 1)
         else character
@@ -90,10 +90,10 @@ def json_text(written: bytes | str) -> bytes | str:
         if written.isascii() and b"\x7f" not in written:
             return written
         return json_text(written.decode("utf-8", "surrogatepass")).encode()
-    if _is_plain(written):
+    if is_plain(written):
         return written
     return "".join(
-        character if character == "\n" or _is_plain(character) else _in_json(character)
+        character if character == "\n" or is_plain(character) else _in_json(character)
         for character in written
     )
 
@@ -117,7 +117,8 @@ def json_of(value: object, *, pretty: bool = False) -> bytes:
     return json_text(written)
 
 
-def _is_plain(text: str) -> bool:
+def is_plain(text: str) -> bool:
+    """Whether all of the text is seen as it is."""
     return text.isprintable() and (text.isascii() or not _SEEN.search(text))
 
 
@@ -125,7 +126,7 @@ def _is_mistakable(text: str, place: int) -> bool:
     """Whether a backslash before this place would begin an escape, as things are shown."""
     following = text[place : place + 1]
     return bool(following) and (
-        not _is_plain(following) or _READS_AS_ESCAPE.match(text, place) is not None
+        not is_plain(following) or _READS_AS_ESCAPE.match(text, place) is not None
     )
 
 

@@ -59,7 +59,7 @@ def serve(program: Program, settings: Settings) -> None:
     http.BUILD_INFO.labels(program.name, importlib.metadata.version("trading-ledger")).set(1)
     with (
         http.served(settings, lambda: works.is_set() and program.ready(places)),
-        told(lambda: examine(settings, *_servers(places))),
+        told(lambda: examine(settings, *_servers(places), as_program=True)),
     ):
         if program.role is not None:
             url = when_database_answers(lambda: _as_its_role(program, places), stop)

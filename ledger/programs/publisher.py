@@ -56,6 +56,12 @@ NAME = "publisher"
 BATCHES_IN_FLIGHT = 4
 """Batches sent whose confirmation is not there yet: enough to keep the server's disk busy, and few
 megabytes."""
+TRIES_UNTOLD = 3
+"""Failures in a row that are nobody's business: a server that is started again is back by then."""
+_NOT_STORED = (
+    "If NATS is there and its disk was full, it stores nothing more until it is started again "
+    "(docs/runbooks/disk.md)"
+)
 
 _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
@@ -82,6 +88,8 @@ class Publisher:
         self._backoff = self._patience.backoff()
         self._bell, self._control = Bell(), Bell()
         self._lineage = UNKNOWN
+        self._not_stored = 0
+        """Batches in a row that the server did not store."""
 
     def stop(self) -> None:
         """Ends `run` after the batches under way."""
@@ -160,11 +168,20 @@ class Publisher:
                         return connection.stats["reconnects"] == known
 
                     await self._publish_after(connection, last, sender, progress, same_connection)
-                except (NotStored, nats.errors.Error) as error:
+                except NotStored as error:
+                    self._not_stored += 1
+                    if self._stores_nothing:
+                        await self._note_failure(progress.checkpoint, f"{error}. {_NOT_STORED}")
+                    await self._trouble("events_not_published", error)
+                except nats.errors.Error as error:
                     await self._trouble("events_not_published", error)
                 except (NotOurStream, NoRoomForEvents) as error:
                     await self._note_failure(progress.checkpoint, str(error))
                     await self._trouble("events_cannot_be_published", error)
+
+    @property
+    def _stores_nothing(self) -> bool:
+        return self._not_stored >= TRIES_UNTOLD
 
     async def _find_place(
         self, connection: bus.Connection, progress: "_Progress"
@@ -185,7 +202,8 @@ class Publisher:
                 retention_days=self._settings.event_retention_days,
             )
         )
-        await self._note(progress, to=place, handled=0, event_id=None, rate=None)
+        if place != noted or not self._stores_nothing:  # else its row goes on saying so
+            await self._note(progress, to=place, handled=0, event_id=None, rate=None)
         _log.info("publisher_place_found", position=place, sequence=sequence, noted=noted)
         return event_stream.Last(sequence, place)
 
@@ -253,6 +271,7 @@ class Publisher:
 
     async def _confirm(self, batch: _InFlight, progress: "_Progress") -> None:
         await batch.stored
+        self._not_stored = 0
         metrics.EVENTS_PUBLISHED.inc(len(batch.events))
         end = batch.events[-1]
         await self._note(

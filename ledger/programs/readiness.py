@@ -1,7 +1,7 @@
 """Whether a program does its work, asked of the program itself and not of its process.
 
     answered   one that answers requests answers ours
-    decided    one that takes commands answers, and is not stalled
+    decided    one that takes commands answers, is not stalled, and commands can be sent
     followed   those that follow the log have an owner whose lease runs, which is not stalled and
                says no error; or a person has paused them
 
@@ -34,12 +34,14 @@ def answered(places: Places, subject: str, question: bytes) -> bool:
 
 
 def decided(places: Places, subject: str, question: bytes) -> bool:
-    """Whether somebody answers on the bus, and no command waits that nobody decides."""
+    """Whether somebody answers on the bus, no command waits that nobody decides, and the bus takes
+    further ones."""
 
     async def works(opened: bus.Connection) -> bool:
         return (
             await _answers(opened, subject, question)
             and await bus_vitals.stalled_seconds(opened) <= STALLED_SECONDS
+            and await bus_vitals.stores(opened)
         )
 
     return asyncio.run(_asked(places, works))

@@ -31,22 +31,30 @@ TIMEOUT_SECONDS = 2.0
 MOST_FOLLOWERS = 200
 """Followers that are told by name: each is a series of its own."""
 
+_NO_COMMANDS = "ledger.nothing"
+"""A subject that the stream of commands does not take."""
+_PURGE_FAILED = 10051
+"""The server's code for messages that it could not remove."""
+
 Told = dict[str, Any]
 NotThere = nats.js.errors.NotFoundError
 
 
-async def ask(url: str, security: BusSecurity) -> list[Sample]:
-    """Raises nats.errors.Error, OSError, TimeoutError when the server does not answer in time."""
+async def ask(url: str, security: BusSecurity, *, as_program: bool) -> list[Sample]:
+    """With what only programs of the ledger may ask, where the server has users. Raises
+    nats.errors.Error, OSError, TimeoutError when the server does not answer in time."""
     connection = await bus.connect_once(url, "vitals", security=security, timeout=TIMEOUT_SECONDS)
     try:
-        return await of_connection(connection)
+        return await of_connection(connection, as_program=as_program)
     finally:
         await connection.close()
 
 
-async def of_connection(connection: Connection) -> list[Sample]:
+async def of_connection(connection: Connection, *, as_program: bool) -> list[Sample]:
     """The numbers, asked on a connection that is there."""
     samples = await _commands(connection)
+    if samples and as_program:
+        samples.append(Sample("bus_stores", "", float(await stores(connection))))
     samples += await _stream(connection, EVENTS_STREAM)
     samples += await _followers(connection)
     samples += await _heads(connection)
@@ -94,6 +102,17 @@ async def stalled_seconds(connection: Connection) -> float:
     """How long nothing was decided although commands wait."""
     found = await _commands(connection)
     return next((one.value for one in found if one.name == "commands_stalled_seconds"), 0.0)
+
+
+async def stores(connection: Connection) -> bool:
+    """Whether the stream of commands can be written to. A stream whose write has failed, for want
+    of space, takes nothing more, also when there is space again, until the server is started anew.
+    It says so when it is to remove messages, also where there are none of the kind."""
+    try:
+        await request(connection, f"STREAM.PURGE.{COMMANDS_STREAM}", {"filter": _NO_COMMANDS})
+    except nats.js.errors.APIError as error:
+        return error.err_code != _PURGE_FAILED
+    return True
 
 
 async def _of_partitions(connection: Connection) -> dict[str, Told]:

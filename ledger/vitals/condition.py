@@ -103,7 +103,7 @@ CONDITIONS = (
     ),
     AlertCondition(
         "LedgerBusStoresNothing", "bus_stores", 1, PAGE,
-        "NATS is there and stores nothing", "disk.md", below=True,
+        "NATS stores no commands: make room on its disk, and start it again", "disk.md", below=True,
     ),
     AlertCondition(
         "LedgerDiskFull", "disk_free_bytes", 5 * 1024**3, TICKET,

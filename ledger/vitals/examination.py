@@ -65,10 +65,15 @@ class Vitals(NamedTuple):
 
 
 def examine(
-    settings: Settings, database_url: str | None, nats_url: str | None, *, why: bool = False
+    settings: Settings,
+    database_url: str | None,
+    nats_url: str | None,
+    *,
+    why: bool = False,
+    as_program: bool = False,
 ) -> Vitals:
     """Asks what is there; a URL that is None is not asked and not told as away. `why`: with what
-    the numbers do not say."""
+    the numbers do not say. `as_program`: as a user of the bus who may ask everything."""
     found: list[Sample] = list(_disk(settings))
     database_error = bus_error = None
     reasons = database.NO_REASONS
@@ -81,16 +86,18 @@ def examine(
         found.append(Sample("database_up", "", float(database_error is None)))
     if nats_url is not None:
         try:
-            found += asyncio.run(_of_bus(nats_url, BusSecurity.of(settings)))
+            security = BusSecurity.of(settings)
+            as_program = as_program or security.user is None
+            found += asyncio.run(_of_bus(nats_url, security, as_program))
         except (nats.errors.Error, OSError, LedgerError) as error:
             bus_error = _one_line(error)
         found.append(Sample("bus_up", "", float(bus_error is None)))
     return Vitals(found, database_error, bus_error, reasons)
 
 
-async def _of_bus(url: str, security: BusSecurity) -> list[Sample]:
+async def _of_bus(url: str, security: BusSecurity, as_program: bool) -> list[Sample]:
     async with asyncio.timeout(BUS_SECONDS):
-        return await bus.ask(url, security)
+        return await bus.ask(url, security, as_program=as_program)
 
 
 def _disk(settings: Settings) -> list[Sample]:

@@ -76,7 +76,7 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("seal_head_age_seconds", "Age of the newest head that is kept on the bus."),
         # the bus
         VitalSign("bus_up", "1 if NATS told what waits there."),
-        VitalSign("bus_stores", "1 if JetStream took the last message that was stored to try it."),
+        VitalSign("bus_stores", "1 if the stream of commands can be written to."),
         VitalSign("stream_bytes", "Bytes that the stream has.", "stream"),
         VitalSign("stream_messages", "Messages that the stream has.", "stream"),
         VitalSign("stream_room_used_ratio", "Share of its room that the stream uses.", "stream"),

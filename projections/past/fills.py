@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 
 from ledger.eventstore.moments import Moment
+from ledger.kernel.event import Event
+from ledger.nouns.orders.events import Execution
 from projections.past.fold import fold
 from projections.past.orders import events_of
 from projections.questions.answers import Row, stream
@@ -42,7 +44,14 @@ def _then(connection: psycopg.Connection[Any], row: Row, moment: Moment) -> Row:
     of_trade = [
         event
         for event in events_of(connection, [order_id], moment).get(order_id, ())
-        if getattr(event.decoded(), "trade_id", None) == row["trade_id"]
+        if _is_about(event.decoded(), row)
     ]
     (then,) = fold(FILLS, of_trade)
     return then
+
+
+def _is_about(event: Event, row: Row) -> bool:
+    """Whether an event is one of a trade's row."""
+    return isinstance(event, Execution) and (
+        (event.trade_id, event.revision) == (row["trade_id"], row["revision"])
+    )

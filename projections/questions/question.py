@@ -124,6 +124,8 @@ class Question(Generic[R]):
     past: Past | None = None
     read_model: str = ""
     """The projection that keeps the table, where its name is another."""
+    row_version: int = 1
+    """Of the published schema of a row: a new number where a column promises less than before."""
 
     def __post_init__(self) -> None:
         used = {*self.shown, *(column for path in self.paths for column in path.order)}

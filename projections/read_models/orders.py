@@ -3,7 +3,8 @@
 For every order, at any moment: quantity = filled − overfill + cancelled + leaves. `cancelled`
 is whatever will never trade, for whichever reason the order ended (cancelled, expired,
 rejected, denied, a trade voided after the end). A market buy with a budget has no quantity in
-base units: its `quantity` is what it has bought so far, its size is `quote_quantity`.
+base units: its `quantity` is what it has bought so far, its size is `quote_quantity`. An order that
+a venue told of without its quantity has none, and while it is open no `leaves`.
 
 created_at, filled_at and cancelled_at are the venue's times, updated_at is ours. filled_at is
 the time of the latest trade that was ever reported.
@@ -15,12 +16,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from ledger.kernel.environment import Environment
 from ledger.kernel.money import ZERO, plain
 from ledger.nouns.orders.events import (
+    Execution,
+    Fee,
     OrderAccepted,
     OrderCancelled,
     OrderCancelRejected,
     OrderCancelRequested,
+    OrderCommissionCorrected,
+    OrderCommissionReported,
+    OrderCompleted,
     OrderDenied,
     OrderEvent,
     OrderExpired,
@@ -35,11 +42,16 @@ from ledger.nouns.orders.events import (
     OrderSubmitted,
     OrderTerms,
     OrderType,
+    OrderVoidReported,
     Origin,
     PositionSide,
+    Purpose,
     Side,
     TimeInForce,
+    TriggerPriceType,
+    VenueFact,
 )
+from ledger.nouns.orders.state import gives_venue_id, iceberg_of
 from ledger.nouns.orders.status import OrderStatus
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
@@ -57,8 +69,8 @@ class Order(Row, kw_only=True):
     instrument: str
     side: Side
     position_side: PositionSide | None
-    order_type: OrderType
-    quantity: Decimal
+    order_type: OrderType | None
+    quantity: Decimal | None
     quote_quantity: Decimal | None
     sized_by_quote: bool
     price: Decimal | None
@@ -66,14 +78,14 @@ class Order(Row, kw_only=True):
     filled_quantity: Decimal
     cum_quote: Decimal
     avg_fill_price: Decimal | None
-    leaves_quantity: Decimal
+    leaves_quantity: Decimal | None
     cancelled_quantity: Decimal
     overfill_quantity: Decimal
     commission: Decimal
     commission_asset: str | None
     other_commissions: dict[str, str] | None
     status: OrderStatus
-    time_in_force: TimeInForce
+    time_in_force: TimeInForce | None
     reduce_only: bool
     post_only: bool
     iceberg_qty: Decimal | None
@@ -88,6 +100,13 @@ class Order(Row, kw_only=True):
     filled_at: datetime | None
     cancelled_at: datetime | None
     last_position: int
+    environment: Environment | None
+    oco_group: UUID | None
+    purpose: Purpose | None
+    trailing_offset: Decimal | None
+    trigger_price_type: TriggerPriceType | None
+    signal_id: str | None
+    expires_at: datetime | None
 
 
 ORDERS = Table("orders", Order, key=("order_id",))
@@ -95,7 +114,8 @@ ORDERS = Table("orders", Order, key=("order_id",))
 
 def _begun(recorded: Recorded, event: OrderTerms, rows: RowSet) -> None:
     denied = event if isinstance(event, OrderDenied) else None
-    quantity = ZERO if event.quantity is None else event.quantity
+    by_quote = event.quantity is None and event.quote_quantity is not None
+    quantity = ZERO if by_quote else event.quantity
     rows[ORDERS].insert(
         Order(
             order_id=recorded.stream_id,
@@ -111,14 +131,14 @@ def _begun(recorded: Recorded, event: OrderTerms, rows: RowSet) -> None:
             order_type=event.order_type,
             quantity=quantity,
             quote_quantity=event.quote_quantity,
-            sized_by_quote=event.quantity is None,
+            sized_by_quote=by_quote,
             price=event.price,
             stop_price=event.stop_price,
             filled_quantity=ZERO,
             cum_quote=ZERO,
             avg_fill_price=None,
             leaves_quantity=ZERO if denied else quantity,
-            cancelled_quantity=quantity if denied else ZERO,
+            cancelled_quantity=quantity if denied and quantity else ZERO,
             overfill_quantity=ZERO,
             commission=ZERO,
             commission_asset=None,
@@ -138,19 +158,25 @@ def _begun(recorded: Recorded, event: OrderTerms, rows: RowSet) -> None:
             updated_at=recorded.recorded_at,
             filled_at=None,
             cancelled_at=None,
+            environment=event.environment,
+            oco_group=event.oco_group,
+            purpose=event.purpose,
+            trailing_offset=event.trailing_offset,
+            trigger_price_type=event.trigger_price_type,
+            signal_id=event.signal_id,
+            expires_at=event.expires_at,
             last_position=recorded.position,
         )
     )
 
 
 def _accepted(recorded: Recorded, event: OrderAccepted, rows: RowSet) -> None:
-    row = _touched(recorded, event, rows)
-    row.venue_order_id = event.venue_order_id or row.venue_order_id
+    _touched(recorded, event, rows)
 
 
 def _rejected(recorded: Recorded, event: OrderRejected, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
-    if not event.late:
+    if not (event.late or event.superseded):
         row.reject_reason = event.reason
     _settle_quantities(row)
 
@@ -160,20 +186,29 @@ def _filled(recorded: Recorded, event: OrderFilled, rows: RowSet) -> None:
     if row.filled_at is None or recorded.occurred_at > row.filled_at:
         row.filled_at = recorded.occurred_at
     _traded(row, event)
-    _charge(row, event.commission_asset, event.commission)
+    _charge(row, event.charged, 1)
 
 
 def _voided(recorded: Recorded, event: OrderFillVoided, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
     _traded(row, event)
-    _charge(row, event.commission_asset, -event.commission)
+    _charge(row, event.charged, -1)
     if not event.cum_qty:
         row.filled_at = None
 
 
-def _ended(recorded: Recorded, event: OrderCancelled | OrderExpired, rows: RowSet) -> None:
+def _corrected(recorded: Recorded, event: OrderCommissionCorrected, rows: RowSet) -> None:
     row = _touched(recorded, event, rows)
-    if not event.late:
+    if not event.voided:
+        _charge(row, event.previous_fees, -1)
+        _charge(row, event.charged, 1)
+
+
+def _ended(
+    recorded: Recorded, event: OrderCancelled | OrderCompleted | OrderExpired, rows: RowSet
+) -> None:
+    row = _touched(recorded, event, rows)
+    if not (event.late or event.superseded):
         row.cancel_reason = event.reason
         if event.status is OrderStatus.CANCELLED:
             row.cancelled_at = recorded.occurred_at
@@ -203,12 +238,14 @@ def _replaced(recorded: Recorded, event: OrderReplaced, rows: RowSet) -> None:
         row.sized_by_quote = False
     row.price = event.price
     row.stop_price = event.stop_price
-    row.venue_order_id = event.venue_order_id or row.venue_order_id
+    if event.superseded:
+        return
+    row.iceberg_qty = iceberg_of(row.iceberg_qty, event.quantity)
     row.replace_requested = False
     _settle_quantities(row)
 
 
-def _conflicted(recorded: Recorded, event: OrderFillConflicted, rows: RowSet) -> None:
+def _told(recorded: Recorded, event: OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows)
 
 
@@ -222,6 +259,8 @@ def _touched(recorded: Recorded, event: OrderEvent, rows: RowSet) -> Order:
     row.status = event.status
     row.updated_at = recorded.recorded_at
     row.last_position = recorded.position
+    if isinstance(event, VenueFact | Execution) and gives_venue_id(event, row.venue_order_id):
+        row.venue_order_id = event.venue_order_id
     return row
 
 
@@ -236,13 +275,13 @@ def _settle_quantities(row: Order) -> None:
     filled = row.filled_quantity
     if row.sized_by_quote:
         row.quantity = filled
-    rest = row.quantity - filled
+    rest = None if row.quantity is None else row.quantity - filled
     over = ZERO
-    if rest < 0:
+    if rest is not None and rest < 0:
         rest, over = ZERO, -rest
     row.overfill_quantity = over
     if row.status in _ENDED:
-        row.leaves_quantity, row.cancelled_quantity = ZERO, rest
+        row.leaves_quantity, row.cancelled_quantity = ZERO, rest or ZERO
         row.cancel_requested = row.replace_requested = False
     else:
         row.leaves_quantity, row.cancelled_quantity = rest, ZERO
@@ -251,18 +290,18 @@ def _settle_quantities(row: Order) -> None:
 _ENDED = frozenset(status for status in OrderStatus if status.is_terminal)
 
 
-def _charge(row: Order, asset: str | None, amount: Decimal) -> None:
-    """Adds a commission. Nearly every order pays in one asset; a second one (a venue's token
-    that ran out) goes to other_commissions."""
-    if asset is None or not amount:
-        return
-    if row.commission_asset is None:
-        row.commission_asset = asset
-    if row.commission_asset == asset:
-        row.commission += amount
-        return
-    others = row.other_commissions or {}
-    row.other_commissions = others | {asset: plain(Decimal(others.get(asset, 0)) + amount)}
+def _charge(row: Order, fees: Iterable[Fee], sign: int) -> None:
+    """Adds what a trade was charged, or takes it off. Nearly every order pays in one asset; a
+    second one (a venue's token that ran out) goes to other_commissions."""
+    for fee in fees:
+        others = row.other_commissions or {}
+        if not row.commission and fee.asset not in others:
+            row.commission_asset = fee.asset
+        if row.commission_asset == fee.asset:
+            row.commission += fee.amount * sign
+            continue
+        total = Decimal(others.get(fee.asset, 0)) + fee.amount * sign
+        row.other_commissions = others | {fee.asset: plain(total)}
 
 
 def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
@@ -273,7 +312,7 @@ def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
 
 PROJECTION = Projection(
     name="orders",
-    version=1,
+    version=2,
     tables=(ORDERS,),
     folds={
         OrderSubmitted: _begun,
@@ -283,7 +322,11 @@ PROJECTION = Projection(
         OrderRejected: _rejected,
         OrderFilled: _filled,
         OrderFillVoided: _voided,
-        OrderFillConflicted: _conflicted,
+        OrderFillConflicted: _told,
+        OrderVoidReported: _told,
+        OrderCommissionReported: _told,
+        OrderCommissionCorrected: _corrected,
+        OrderCompleted: _ended,
         OrderCancelRequested: _cancel_requested,
         OrderCancelRejected: _cancel_rejected,
         OrderCancelled: _ended,
@@ -315,6 +358,8 @@ QUESTIONS = (
         filters=(
             exactly("status", _STATUSES),
             exactly("instrument"),
+            exactly("environment"),
+            exactly("oco_group"),
             exactly("client_order_id"),
             exactly("venue_order_id"),
             *between("created_at"),
@@ -324,6 +369,7 @@ QUESTIONS = (
             *("order_type", "avg_fill_price", "sub_account", "created_at"),
         ),
         past=Past("projections.past.orders:orders_at", begins_with="rows where effective"),
+        row_version=2,
     ),
     Question(
         name="order",
@@ -337,5 +383,6 @@ QUESTIONS = (
             *("order_type", "avg_fill_price", "sub_account", "created_at"),
         ),
         past=Past("projections.past.orders:order_at"),
+        row_version=2,
     ),
 )

@@ -53,6 +53,8 @@ COMMANDS = (
     *("audit events --format csv", "audit events --format jsonl"),
     *("audit rotate-key new.key --lost --reason y", "bus url"),
     *("audit witness kept --once", "publisher followers", "recover"),
+    *("backup create", "backup list", "backup verify", "backup prune", "backup receive now"),
+    "restore --to yesterday",
     *("projections generations list", "projections generations settle balances"),
     "projections generations drop balances",
     *("audit seal", "audit verify", "audit verify --export exported", "audit prove nobody"),

@@ -24,6 +24,9 @@ from ledger.operate.plugins import migrate_all
 from ledger.write.aggregates import Aggregates
 from ledger.write.ledger import Ledger
 from ledger.write.parser import parse
+from projections.engine.builds.candidate import Limits, live
+from projections.engine.builds.rebuild import rebuild_all
+from projections.engine.connection import connect
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.audit import history
@@ -67,8 +70,13 @@ def last_url(postgres_url: str, restored_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def migrated_url(last_url: str) -> str:
-    """The same, brought here."""
+    """The same, brought here: migrated, and the read models that this version keeps otherwise
+    built anew."""
     migrate_all(last_url)
+    with connect(last_url, "test") as connection:
+        older = [p for p in PROJECTIONS if live(connection, p).code_version != p.version]
+    reports = rebuild_all(last_url, older, Limits(1000, 1000), accept_differences=True)
+    assert all(report.swapped for report in reports)
     return last_url
 
 

@@ -25,7 +25,7 @@ from ledger.kernel.money import exact
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
-from ledger.nouns.orders.events import OrderType, Side, Terms
+from ledger.nouns.orders.events import OrderType, Side, SubmitTerms
 from ledger.nouns.orders.state import OrderState
 
 BEGIN = datetime(2020, 2, 2, tzinfo=UTC)
@@ -214,7 +214,7 @@ def folded(told: list[Message]) -> tuple[OrderState | None, dict[str, int]]:
 
 
 def begun(data: dict[str, str], *, external: bool) -> tuple[Event, ...]:
-    terms: Terms = {
+    terms: SubmitTerms = {
         "account_id": ACCOUNT,
         "instrument": "X:BTCUSD",
         "base_asset": "BTC",

@@ -27,7 +27,7 @@ from ledger.nouns.instruments.state import INSTRUMENT
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
-from ledger.nouns.orders.events import OrderFillConflicted, OrderType, Terms, hold_asset
+from ledger.nouns.orders.events import OrderFillConflicted, OrderType, SubmitTerms
 from ledger.nouns.orders.state import ORDER
 
 EVOLVE: dict[str, Callable[[Any, Event, UUID], Any]] = {
@@ -107,7 +107,7 @@ class Desk:
         self._begin_order(order_id, events)
         self._keep_hold(order_id)
 
-    def _check_and_submit(self, order_id: UUID, terms: Terms) -> tuple[Event, ...]:
+    def _check_and_submit(self, order_id: UUID, terms: SubmitTerms) -> tuple[Event, ...]:
         account_id, strategy_id = terms["account_id"], terms.get("strategy_id")
         funds = self.states[account_id]
         account_rules.check_order(funds, instrument=terms["instrument"])
@@ -123,13 +123,7 @@ class Desk:
         )
         events = order_rules.submit(self.states.get(order_id), order_id=order_id, **terms)
         to_be = order_state.evolve(None, events[0], order_id)
-        account_settlement.hold(
-            funds,
-            order_id=order_id,
-            sub_account=to_be.sub_account,
-            asset=hold_asset(to_be),
-            amount=order_state.hold_required(to_be),
-        )
+        account_settlement.hold(funds, order_state.required_hold(to_be))
         return events
 
     def report(self, account_id: UUID, order_id: UUID, **asked: Any) -> None:
@@ -143,11 +137,7 @@ class Desk:
         if decision is order_rules.request_replace:
             check_active(self.states[state.account_id])
             account_settlement.check_hold(
-                self.states[state.account_id],
-                order_id=order_id,
-                sub_account=state.sub_account,
-                asset=hold_asset(state),
-                required=order_state.hold_if_replaced(state, **given),
+                self.states[state.account_id], order_state.required_hold(state, **given)
             )
         self._record(ORDER, order_id, events)
         return len(events) + self._keep_hold(order_id)
@@ -160,9 +150,8 @@ class Desk:
         if not events or isinstance(events[0], OrderFillConflicted):
             return len(events)
         settling: dict[str, Any] = {
-            "order_id": order_id,
             "execution": events[0],
-            "hold_required": order_state.hold_required(state),
+            "required": order_state.required_hold(state),
         }
         owner = self.states[state.account_id]
         settled = (
@@ -186,7 +175,7 @@ class Desk:
 
     def _terms(
         self, account_id: UUID, instrument_name: str, strategy_id: str | None = None, **asked: Any
-    ) -> Terms:
+    ) -> SubmitTerms:
         listed = self.states[instrument_state.stream_id(instrument_name)]
         return {
             "account_id": account_id,
@@ -205,11 +194,7 @@ class Desk:
     def _keep_hold(self, order_id: UUID) -> int:
         state = self.states[order_id]
         events = account_settlement.set_hold(
-            self.states[state.account_id],
-            order_id=order_id,
-            sub_account=state.sub_account,
-            asset=hold_asset(state),
-            required=order_state.hold_required(state),
+            self.states[state.account_id], order_state.required_hold(state)
         )
         self._record(ACCOUNT, state.account_id, events)
         return len(events)

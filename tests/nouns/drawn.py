@@ -91,7 +91,6 @@ def content(trade_id: str, trade: Trade) -> dict[str, Any]:
         "trade_id": trade_id,
         "last_qty": trade.last_qty,
         "last_px": trade.last_px,
-        "commission": trade.commission,
-        "commission_asset": trade.commission_asset,
+        "fees": trade.fees,
         "liquidity_side": trade.liquidity_side,
     }

@@ -114,13 +114,7 @@ class FoldedAccount:
         return events[0] if events else None
 
     def hold(self, order_id: UUID, asset: str, amount: str) -> Any:
-        return self.tell(
-            account_settlement.hold,
-            order_id=order_id,
-            sub_account="main",
-            asset=asset,
-            amount=D(amount),
-        )
+        return self.tell(account_settlement.hold, required=required(order_id, asset, amount))
 
     def available(self, asset: str, sub_account: str = "main") -> Decimal:
         return self.state.balance(sub_account, asset).available
@@ -135,6 +129,20 @@ class FoldedAccount:
         for event in events:
             self._state = account_state.evolve(self._state, event, self.id)
             self.events.append(event)
+
+
+def required(
+    order_id: UUID, asset: str, amount: str, sub_account: str = "main"
+) -> order_state.RequiredHold:
+    """What an open BUY asks its account to hold."""
+    return order_state.RequiredHold(
+        order_id=order_id,
+        sub_account=sub_account,
+        asset=asset,
+        side=Side.BUY,
+        amount=D(amount),
+        is_open=True,
+    )
 
 
 def refused(code: str, decision: Callable[..., Any], *given: Any, **arguments: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement as account_settlement
 from ledger.nouns.accounts.events import AccountStatus, AccountType, Environment
-from tests.nouns.folded import BTCUSDT, D, FoldedAccount, refused
+from tests.nouns.folded import BTCUSDT, D, FoldedAccount, refused, required
 
 KNOWN = frozenset({"main", "alpha"})
 
@@ -98,10 +98,7 @@ def test_an_account_that_is_not_active_refuses_requests_for_its_money(made: Any,
         code,
         account_settlement.hold,
         state,
-        order_id=uuid4(),
-        sub_account="main",
-        asset="USDT",
-        amount=D(1),
+        required(uuid4(), "USDT", "1"),
     )
 
 

@@ -11,9 +11,9 @@ from ledger.nouns.accounts import settlement as account_settlement
 from ledger.nouns.accounts.events import AccountType, FundsHeld, FundsReleased, Reason
 from ledger.nouns.orders import facts as order_facts
 from ledger.nouns.orders import state as order_state
-from ledger.nouns.orders.events import Side, hold_asset
+from ledger.nouns.orders.events import Side
 from tests.nouns.desk import EPOCH
-from tests.nouns.folded import D, FoldedAccount, FoldedOrder, refused
+from tests.nouns.folded import D, FoldedAccount, FoldedOrder, refused, required
 
 
 class Desk:
@@ -41,19 +41,14 @@ class Desk:
     def _settle(self, decision: Any, execution: Any, **more: Any) -> Any:
         return self.account.tell(
             decision,
-            order_id=self.order.id,
             execution=execution,
-            hold_required=order_state.hold_required(self.order.state),
+            required=order_state.required_hold(self.order.state),
             **more,
         )
 
     def _keep_hold(self) -> Any:
         return self.account.tell(
-            account_settlement.set_hold,
-            order_id=self.order.id,
-            sub_account="main",
-            asset=hold_asset(self.order.state),
-            required=order_state.hold_required(self.order.state),
+            account_settlement.set_hold, required=order_state.required_hold(self.order.state)
         )
 
 
@@ -84,10 +79,12 @@ def test_a_margin_account_holds_without_funds() -> None:
 def test_a_replace_asks_only_for_what_the_order_does_not_hold_yet() -> None:
     made, order_id = FoldedAccount(USDT="10"), uuid4()
     made.hold(order_id, "USDT", "6")
-    more: dict[str, Any] = {"order_id": order_id, "sub_account": "main", "asset": "USDT"}
-    account_settlement.check_hold(made.state, **more, required=D(10))
+    account_settlement.check_hold(made.state, required(order_id, "USDT", "10"))
     refused(
-        "INSUFFICIENT_FUNDS", account_settlement.check_hold, made.state, **more, required=D("10.1")
+        "INSUFFICIENT_FUNDS",
+        account_settlement.check_hold,
+        made.state,
+        required(order_id, "USDT", "10.1"),
     )
 
 
@@ -95,9 +92,7 @@ def test_a_smaller_hold_is_never_refused() -> None:
     made, order_id = FoldedAccount(USDT="10"), uuid4()
     made.hold(order_id, "USDT", "6")
     made.tell(account_rules.adjust, asset="USDT", amount=D(-9), reason="statement", actor="ops")
-    account_settlement.check_hold(
-        made.state, order_id=order_id, sub_account="main", asset="USDT", required=D(5)
-    )
+    account_settlement.check_hold(made.state, required(order_id, "USDT", "5"))
 
 
 def test_a_hold_that_is_right_already_needs_no_event() -> None:

@@ -13,7 +13,7 @@ from ledger.nouns.accounts.events import AccountEvent, AccountType
 from ledger.nouns.allocations import rules as allocation_rules
 from ledger.nouns.allocations import state as allocation_state
 from ledger.nouns.allocations.state import AllocationState
-from tests.nouns.folded import D, FoldedAccount, refused
+from tests.nouns.folded import D, FoldedAccount, refused, required
 
 
 class FoldedAllocation:
@@ -158,9 +158,8 @@ def test_a_strategy_with_too_much_pays_for_one_with_too_little() -> None:
 def test_what_is_locked_stays() -> None:
     funds = FoldedAccount()
     put(funds, "alpha", "1000")
-    funds.tell(
-        account_settlement.hold, order_id=uuid4(), sub_account="alpha", asset="USDT", amount=D(800)
-    )
+    asked = required(uuid4(), "USDT", "800", "alpha")
+    funds.tell(account_settlement.hold, required=asked)
     FoldedAllocation(alpha="50").rebalance(funds)
     assert (funds.total("USDT", "alpha"), funds.total("USDT")) == (D(800), D(200))
 

@@ -14,12 +14,12 @@ from ledger.nouns.orders.events import (
     OrderType,
     Origin,
     Side,
-    Terms,
+    SubmitTerms,
     hold_asset,
 )
 from tests.nouns.folded import BTCUSDT, D, FoldedOrder, refused
 
-TERMS: Terms = {
+TERMS: SubmitTerms = {
     "account_id": uuid4(),
     "instrument": BTCUSDT,
     "base_asset": "BTC",
@@ -141,38 +141,38 @@ def test_an_ended_order_takes_no_request(ending: object) -> None:
 def test_a_buy_holds_quote_at_its_price_with_the_fee() -> None:
     buy = FoldedOrder(quantity=D("0.5"), price=D("50000.12"), fee_rate=D("0.001"))
     assert hold_asset(buy.state) == "USDT"
-    assert order_state.hold_required(buy.state) == D("25025.06006")
+    assert order_state.required_hold(buy.state).amount == D("25025.06006")
 
 
 @pytest.mark.parametrize("order_type", [OrderType.STOP_MARKET, OrderType.TAKE_PROFIT])
 def test_a_stop_buy_without_a_price_holds_at_its_stop_price(order_type: OrderType) -> None:
     buy = FoldedOrder(order_type=order_type, price=None, stop_price=D(110), fee_rate=D("0.01"))
-    assert order_state.hold_required(buy.state) == D("111.1")
+    assert order_state.required_hold(buy.state).amount == D("111.1")
 
 
 def test_a_stop_buy_with_a_price_holds_at_its_price() -> None:
     buy = FoldedOrder(order_type=OrderType.STOP_LIMIT, price=D(105), stop_price=D(110))
-    assert order_state.hold_required(buy.state) == D(105)
+    assert order_state.required_hold(buy.state).amount == D(105)
 
 
 def test_a_market_buy_with_a_budget_holds_the_rest_of_the_budget() -> None:
     buy = FoldedOrder(
         order_type=OrderType.MARKET, quantity=None, price=None, quote_quantity=D(1000)
     )
-    assert order_state.hold_required(buy.state) == D(1000)
+    assert order_state.required_hold(buy.state).amount == D(1000)
     buy.fill("t1", "3", "100")
-    assert order_state.hold_required(buy.state) == D(700)
+    assert order_state.required_hold(buy.state).amount == D(700)
 
 
 def test_a_market_buy_that_spent_more_than_its_budget_holds_nothing() -> None:
     buy = FoldedOrder(order_type=OrderType.MARKET, price=None, quote_quantity=D(50))
     assert buy.fill("t1", "0.6").status == "PARTIALLY_FILLED"
-    assert order_state.hold_required(buy.state) == 0
+    assert order_state.required_hold(buy.state).amount == 0
 
 
 def test_a_market_buy_with_an_estimate_holds_at_the_estimate() -> None:
     buy = FoldedOrder(order_type=OrderType.MARKET, price=D(101), fee_rate=D("0.5"))
-    assert order_state.hold_required(buy.state) == D(101)
+    assert order_state.required_hold(buy.state).amount == D(101)
 
 
 def test_a_market_buy_with_neither_budget_nor_estimate_is_refused() -> None:
@@ -184,13 +184,13 @@ def test_a_market_buy_with_neither_budget_nor_estimate_is_refused() -> None:
 
 def test_a_reported_market_buy_without_an_estimate_holds_nothing() -> None:
     buy = FoldedOrder(begin=order_facts.report, order_type=OrderType.MARKET, price=None)
-    assert order_state.hold_required(buy.state) == 0
+    assert order_state.required_hold(buy.state).amount == 0
 
 
 def test_a_sell_holds_what_it_has_left_to_sell() -> None:
     sell = FoldedOrder(side=Side.SELL, quantity=D(3), fee_rate=D("0.01"))
     sell.fill("t1", "1")
-    assert (hold_asset(sell.state), order_state.hold_required(sell.state)) == (
+    assert (hold_asset(sell.state), order_state.required_hold(sell.state).amount) == (
         "BTC",
         D(2),
     )
@@ -200,16 +200,16 @@ def test_an_ended_order_holds_nothing() -> None:
     ended = FoldedOrder()
     ended.fill("t1", "0.5")
     ended.tell(order_facts.cancel)
-    assert order_state.hold_required(ended.state) == 0
+    assert order_state.required_hold(ended.state).amount == 0
 
 
 def test_a_pending_replace_changes_the_hold_only_once_it_is_in_force() -> None:
     asked = FoldedOrder()
     asked.tell(order_rules.request_replace, price=D(120), quantity=D(2))
-    assert order_state.hold_required(asked.state) == D(100)
-    assert order_state.hold_if_replaced(asked.state, price=D(120), quantity=D(2)) == D(240)
+    assert order_state.required_hold(asked.state).amount == D(100)
+    assert order_state.required_hold(asked.state, price=D(120), quantity=D(2)).amount == D(240)
     asked.tell(order_facts.replace)
-    assert order_state.hold_required(asked.state) == D(240)
+    assert order_state.required_hold(asked.state).amount == D(240)
 
 
 def test_an_event_of_another_kind_is_a_fault_not_a_change() -> None:

@@ -268,13 +268,28 @@ def test_a_voided_trade_sent_again_stays_voided() -> None:
     made.fill("t1", "0.4")
     made.tell(order_facts.void_fill, trade_id="t1")
     assert made.fill("t1", "0.4") is None
-    assert isinstance(made.fill("t1", "0.5"), OrderFillConflicted)
     assert made.state.cum_qty == 0
 
 
-def test_a_trade_that_was_never_seen_cannot_be_voided() -> None:
-    message = refused("UNKNOWN_TRADE", FoldedOrder().tell, order_facts.void_fill, trade_id="t9")
-    assert "'t9'" in message
+def test_under_the_id_of_a_voided_trade_another_content_is_another_trade() -> None:
+    made = FoldedOrder()
+    made.fill("t1", "0.4", "50")
+    assert isinstance(made.fill("t1", "0.4", "51"), OrderFillConflicted)
+    made.tell(order_facts.void_fill, trade_id="t1")
+    again = made.fill("t1", "0.4", "51")
+    assert (again.revision, again.cum_quote) == (2, D("20.4"))
+    assert made.fill("t1", "0.4", "50") is None, "the first report once more"
+    assert made.fill("t1", "0.4", "51") is None
+    assert made.tell(order_facts.void_fill, trade_id="t1").revision == 2
+    assert made.state.cum_qty == 0
+
+
+def test_a_trade_that_is_taken_back_before_it_is_told_is_remembered() -> None:
+    made = FoldedOrder()
+    told = made.tell(order_facts.void_fill, trade_id="t1", reason="bust")
+    assert (told.type, told.status) == ("order.void_reported", "PENDING")
+    assert made.tell(order_facts.void_fill, trade_id="t1") is None
+    assert made.state.foretold["t1"].voided
 
 
 # --- replaces -------------------------------------------------------------------------

@@ -154,7 +154,9 @@ def test_a_time_without_an_offset_is_utc() -> None:
 
 
 def test_what_must_be_named_is_told_with_what_may_be_named_instead() -> None:
-    with pytest.raises(InvalidQuestion, match=r"account_id is missing \(or, instead, user_id\)"):
+    with pytest.raises(
+        InvalidQuestion, match=r"account_id is missing \(or, instead, user_id or strategy_id\)"
+    ):
         statement(questions()["fills"], {})
 
 
@@ -186,7 +188,7 @@ def test_a_token_that_is_none_of_ours_is_refused(text: object) -> None:
 
 def test_a_token_goes_on_where_it_was_given_and_nowhere_else() -> None:
     fills, orders = questions()["fills"], questions()["orders"]
-    by_account, by_user = fills.paths
+    by_account, by_user, _ = fills.paths
     when = datetime(2026, 11, 21, tzinfo=UTC)
     token = paging.token(fills, by_user, {"fill_timestamp": when, "position": 7})
     assert paging.place(fills, by_user, token) == (when, 7)

@@ -11,6 +11,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from ledger.kernel.command import Outcome
+from ledger.kernel.rejection import Rejection
+from ledger.nouns.orders import facts
+from ledger.nouns.orders.rejections import OrderRejection
 from ledger.write.ledger import Ledger
 from tests.commands import (
     USER,
@@ -242,9 +245,14 @@ def test_a_fact_about_an_order_we_never_saw_begins_it(ledger: Ledger, account_id
 
 
 def test_a_decision_that_is_given_up_halfway_leaves_no_trace(
-    ledger: Ledger, account_id: UUID
+    ledger: Ledger, account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Voiding a trade of an unseen order reports the order first, and then has no trade to void."""
+    """A fact about an unseen order reports the order first; then this one is refused."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Rejection(OrderRejection.ORDER_CLOSED, "it is")
+
+    monkeypatch.setattr(facts, "void_fill", refuse)
     order_id = uuid7()
     described = {"instrument": "BINANCE:BTCUSDT", "side": "BUY", "quantity": "1"}
     void, submit = ledger.execute(
@@ -253,7 +261,7 @@ def test_a_decision_that_is_given_up_halfway_leaves_no_trace(
             submit_order(account_id, order_id),
         ]
     )
-    assert (void.code, types(void)) == ("UNKNOWN_TRADE", [])
+    assert (void.code, types(void)) == ("ORDER_CLOSED", [])
     assert submit.status == "ACCEPTED"
     assert submit.events[0].version == 1
 

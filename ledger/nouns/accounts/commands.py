@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from ledger.kernel.command import AccountCommandData, CommandKind
 from ledger.kernel.fields import (
-    Amount,
     Asset,
     Choice,
     Exchange,
     Id,
-    PositiveAmount,
+    MovedAmount,
+    MovedPositive,
     SubAccount,
     Text,
     TimeOrNone,
@@ -40,7 +40,7 @@ class Deposit(AccountCommandData):
     command_kind: ClassVar[CommandKind] = CommandKind.FACT
 
     asset: Asset
-    amount: PositiveAmount
+    amount: MovedPositive
     reference: Text | None = None
     sub_account: SubAccount = MAIN
     occurred_at: TimeOrNone = default(None)
@@ -50,7 +50,7 @@ class Withdraw(AccountCommandData):
     command_class = "money"
 
     asset: Asset
-    amount: PositiveAmount
+    amount: MovedPositive
     reference: Text | None = None
     sub_account: SubAccount = MAIN
 
@@ -59,7 +59,7 @@ class Transfer(AccountCommandData):
     command_class = "money"
 
     asset: Asset
-    amount: PositiveAmount
+    amount: MovedPositive
     from_sub_account: SubAccount
     to_sub_account: SubAccount
 
@@ -71,7 +71,7 @@ class AdjustBalance(AccountCommandData):
     command_kind: ClassVar[CommandKind] = CommandKind.FACT
 
     asset: Asset
-    amount: Amount
+    amount: MovedAmount
     reason: Text
     actor: Text
     sub_account: SubAccount = MAIN

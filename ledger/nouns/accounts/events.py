@@ -5,6 +5,7 @@ Every event of an account says what it does to money in the same two lists: `pos
 balances, transactions and explanations all read those two lists and nothing else.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -12,8 +13,9 @@ from uuid import UUID
 
 import msgspec
 
+from ledger.kernel.environment import Environment as Environment
 from ledger.kernel.event import Event
-from ledger.nouns.orders.events import Side
+from ledger.nouns.orders.events import Fee, Purpose, Side
 from ledger.nouns.positions.position import Position
 
 MAIN = "main"
@@ -32,6 +34,11 @@ def fees_book(exchange: str) -> str:
     return f"fees:{exchange}"
 
 
+def rounding_book(exchange: str) -> str:
+    """The other side of what a venue moved beside quantity x price."""
+    return f"rounding:{exchange}"
+
+
 def is_own_book(book: str) -> bool:
     """Whether a book is a sub-account, not the other side. No sub-account has a colon."""
     return book != EXTERNAL and ":" not in book
@@ -40,12 +47,6 @@ def is_own_book(book: str) -> bool:
 class AccountType(StrEnum):
     CASH = "CASH"
     MARGIN = "MARGIN"
-
-
-class Environment(StrEnum):
-    LIVE = "LIVE"
-    PAPER = "PAPER"
-    BACKTEST = "BACKTEST"
 
 
 class AccountStatus(StrEnum):
@@ -66,12 +67,14 @@ class Reason(StrEnum):
     TRADE_VOID = "TRADE_VOID"
     FEE_VOID = "FEE_VOID"
     REBALANCE = "REBALANCE"
+    ROUNDING = "ROUNDING"
+    ROUNDING_VOID = "ROUNDING_VOID"
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One leg of a movement in an account's book. `book` is a sub-account of the account
     (`main`, a strategy id) or the other side: `external`, `venue:<exchange>`,
-    `fees:<exchange>`. `amount` is signed: what the book gains."""
+    `fees:<exchange>`, `rounding:<exchange>`. `amount` is signed: what the book gains."""
 
     book: str
     asset: str
@@ -79,13 +82,40 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: Reason
 
 
-class HoldChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What becomes locked (positive) or free again (negative) for an order."""
+class HoldChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What becomes locked (positive) or free again (negative) for an order. `is_open`: the order
+    goes on, though it holds nothing after this."""
 
     order_id: UUID
     sub_account: str
     asset: str
     amount: Decimal
+    is_open: bool = False
+
+
+class OcoMember(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An open order of a group: how much it may trade if no other does, what that takes for each
+    unit of it, and where it stands among the others (`level`: its price or stop)."""
+
+    order_id: UUID
+    instrument: str
+    quantity: Decimal
+    unit: Decimal
+    purpose: Purpose | None = None
+    level: Decimal | None = None
+
+
+class OcoGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Orders of which one cancels the others, as far as it trades: those of one `oco_group`,
+    sub-account, asset and side, whole. What one has `traded` the others no longer may, and only
+    the largest of them holds. It ends with its last open member."""
+
+    oco_group: UUID
+    sub_account: str
+    asset: str
+    side: Side
+    traded: Decimal
+    members: tuple[OcoMember, ...]
 
 
 # --- events ---------------------------------------------------------------------------
@@ -176,44 +206,66 @@ class AccountClosed(AccountEvent, frozen=True, kw_only=True):
     actor: str | None = None
 
 
-class FundsHeld(MoneyEvent, frozen=True, kw_only=True):
-    """An order locks (more) funds."""
+class OrderMoney(MoneyEvent, frozen=True, kw_only=True):
+    """What an order does to the money of its account. `group` is that of the order after it, where
+    it has one and that changed."""
+
+    order_id: UUID
+    group: OcoGroup | None = None
+
+
+class FundsHeld(OrderMoney, frozen=True, kw_only=True):
+    """An order locks (more) funds; or begins without any of its own."""
 
     type: ClassVar[str] = "account.funds_held"
-    order_id: UUID
 
 
-class FundsReleased(MoneyEvent, frozen=True, kw_only=True):
+class FundsReleased(OrderMoney, frozen=True, kw_only=True):
     """An order locks less, or nothing more."""
 
     type: ClassVar[str] = "account.funds_released"
-    order_id: UUID
 
 
-class TradeSettled(MoneyEvent, frozen=True, kw_only=True):
+class TradeMoney(OrderMoney, frozen=True, kw_only=True):
+    """What a trade of an order does to the money of its account. What does not fit: the account is
+    closed, the instrument is not of its venue, the orders of the group have traded more than the
+    largest of them may."""
+
+    trade_id: str
+    instrument: str
+    side: Side
+    last_qty: Decimal
+    last_px: Decimal
+    account_closed: bool = False
+    wrong_venue: bool = False
+    group_overfilled: bool = False
+
+
+class TradeSettled(TradeMoney, frozen=True, kw_only=True):
     """Money moved by a fill, and the part of the hold that it consumed or set free. `positions` is
     what the position became; two, when it was turned round. Empty in a log from before them."""
 
     type: ClassVar[str] = "account.trade_settled"
-    order_id: UUID
-    trade_id: str
-    instrument: str
-    side: Side
-    last_qty: Decimal
-    last_px: Decimal
 
 
-class TradeVoided(MoneyEvent, frozen=True, kw_only=True):
+class TradeVoided(TradeMoney, frozen=True, kw_only=True):
     """The postings of a settled trade, reversed. `positions` are those that are other ones without
     the trade, reckoned anew from all the others."""
 
     type: ClassVar[str] = "account.trade_voided"
+
+
+class CommissionCorrected(MoneyEvent, frozen=True, kw_only=True):
+    """What a trade was charged turned out to be other than was booked: the difference is posted."""
+
+    type: ClassVar[str] = "account.commission_corrected"
     order_id: UUID
     trade_id: str
     instrument: str
-    side: Side
-    last_qty: Decimal
-    last_px: Decimal
+    sub_account: str
+    fees: tuple[Fee, ...]
+    previous_fees: tuple[Fee, ...]
+    account_closed: bool = False
 
 
 class AccountRebalanced(MoneyEvent, frozen=True, kw_only=True):
@@ -222,7 +274,14 @@ class AccountRebalanced(MoneyEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "account.rebalanced"
 
 
-MONEY_EVENTS: tuple[type[MoneyEvent], ...] = tuple(MoneyEvent.__subclasses__())
+def _kinds(event: type[MoneyEvent]) -> Iterator[type[MoneyEvent]]:
+    if "type" in vars(event):
+        yield event
+    for kind in event.__subclasses__():
+        yield from _kinds(kind)
+
+
+MONEY_EVENTS: tuple[type[MoneyEvent], ...] = tuple(_kinds(MoneyEvent))
 """All that move or lock money."""
 
 

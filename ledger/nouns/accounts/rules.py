@@ -99,7 +99,7 @@ def reactivate(
 def close(
     state: AccountState, *, reason: str | None = None, actor: str | None = None
 ) -> tuple[AccountEvent, ...]:
-    """For ever. Only an account without money and without orders that hold some."""
+    """For ever. Only an account without money and without open orders."""
     check_not_closed(state)
     left = [
         f"{shown(balance.total)} {asset} in {sub_account}{_locked(balance)}"
@@ -110,8 +110,13 @@ def close(
     if left:
         raise Rejection(
             AccountRejection.ACCOUNT_NOT_EMPTY,
-            f"account {state.account_id} has {', '.join(left[:_LEFT_TOLD])}"
-            f"{' and more' if len(left) > _LEFT_TOLD else ''}",
+            f"account {state.account_id} has {_some(left)}",
+        )
+    if state.holds:
+        orders = _some([str(order_id) for order_id in state.holds])
+        raise Rejection(
+            AccountRejection.ACCOUNT_NOT_EMPTY,
+            f"account {state.account_id} has open orders: {orders}",
         )
     return (AccountClosed(reason=reason, actor=actor),)
 
@@ -120,8 +125,12 @@ def _locked(balance: BookBalance) -> str:
     return f" ({shown(balance.locked)} locked for orders)" if balance.locked else ""
 
 
+def _some(left: list[str]) -> str:
+    return ", ".join(left[:_LEFT_TOLD]) + (" and more" if len(left) > _LEFT_TOLD else "")
+
+
 _LEFT_TOLD = 5
-"""Balances that the refusal to close lists: enough to know where to look."""
+"""Balances or orders that the refusal to close lists: enough to know where to look."""
 
 
 # --- money from and to outside --------------------------------------------------------
@@ -257,16 +266,21 @@ def _move(
 
 
 def check_order(state: AccountState, *, instrument: str) -> None:
-    """Whether the account may trade this instrument (`VENUE:SYMBOL`) at all. Names of venues
-    differ in case only by habit."""
+    """Whether the account may trade this instrument (`VENUE:SYMBOL`) at all."""
     check_active(state)
-    venue = instrument.partition(":")[0]
-    if venue.casefold() != state.exchange.casefold():
+    if not is_on_venue(state, instrument):
+        venue = instrument.partition(":")[0]
         raise Rejection(
             AccountRejection.WRONG_VENUE,
             f"{instrument} is traded on {venue}, account {state.account_id} is on {state.exchange}",
             f"use an account on {venue}",
         )
+
+
+def is_on_venue(state: AccountState, instrument: str) -> bool:
+    """Whether an instrument is traded where the account is. Names of venues differ in case only by
+    habit."""
+    return instrument.partition(":")[0].casefold() == state.exchange.casefold()
 
 
 def check_sub_account(sub_account: str, known: Collection[str]) -> None:

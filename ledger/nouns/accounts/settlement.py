@@ -1,12 +1,14 @@
 """Accounts: the money of orders, from the hold to the trade.
 
-    hold          a new order asks for funds: refused when a CASH account lacks them
-    set_hold      the order needs more or less from now on: a fact, it follows the order
-    settle        a trade: money moves, and the hold shrinks to what the order still needs
-    void_trade    the same trade taken back: the same postings, reversed
+    hold                 a new order asks for funds: refused when a CASH account lacks them
+    set_hold             the order needs more or less from now on: a fact, it follows the order
+    settle               a trade: money moves, and the hold shrinks to what the order still needs
+    void_trade           the same trade taken back: the same postings, reversed
+    correct_commission   the trade was charged otherwise than was booked: the difference
 
-`order.hold_required` says how much an order must hold; after each event of an order its account
-holds exactly that.
+`orders.state.required_hold` says how much an order must hold; after each event of an order its
+account holds exactly that. Orders of which one cancels the others hold together what the largest
+may still trade (`_of_group`): one of them has it, the others are open and hold nothing.
 """
 
 from collections.abc import Iterable
@@ -14,73 +16,79 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from ledger.kernel.money import ZERO
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
     AccountEvent,
+    AccountStatus,
+    CommissionCorrected,
     FundsHeld,
     FundsReleased,
     HoldChange,
+    OcoGroup,
+    OcoMember,
     Posting,
     Reason,
     TradeSettled,
     TradeVoided,
     fees_book,
+    rounding_book,
     venue_book,
 )
+from ledger.nouns.accounts.rules import is_on_venue
 from ledger.nouns.accounts.state import AccountState, check_active, check_available, overdraws
-from ledger.nouns.orders.events import Execution, Side, hold_asset
+from ledger.nouns.orders.events import Execution, Fee, OrderCommissionCorrected, Side
+from ledger.nouns.orders.state import RequiredHold
 from ledger.nouns.positions import history
 from ledger.nouns.positions import rules as position_rules
 from ledger.nouns.positions.position import PositionKey
 
+Holds = tuple[tuple[HoldChange, ...], OcoGroup | None]
+"""What becomes locked or free, and the order's group after it, if that changed."""
 
-def hold(
-    state: AccountState, *, order_id: UUID, sub_account: str, asset: str, amount: Decimal
-) -> tuple[AccountEvent, ...]:
-    """Request: locks funds for a new order; no event when it needs none."""
+
+def hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent, ...]:
+    """Request: locks funds for a new order."""
     check_active(state)
-    check_hold(state, order_id=order_id, sub_account=sub_account, asset=asset, required=amount)
-    return set_hold(state, order_id=order_id, sub_account=sub_account, asset=asset, required=amount)
+    check_hold(state, required)
+    return set_hold(state, required)
 
 
-def check_hold(
-    state: AccountState, *, order_id: UUID, sub_account: str, asset: str, required: Decimal
-) -> None:
-    """Whether the funds are there for an order to hold `required` in all."""
-    more = required - state.held(order_id)
+def check_hold(state: AccountState, required: RequiredHold) -> None:
+    """Whether the funds are there for an order to hold what it must."""
+    holds, _ = _hold_changes(state, required)
+    more = sum((change.amount for change in holds), ZERO)
     if more > 0:
-        check_available(state, sub_account, asset, more, "this order must hold")
+        check_available(state, required.sub_account, required.asset, more, "this order must hold")
 
 
-def set_hold(
-    state: AccountState, *, order_id: UUID, sub_account: str, asset: str, required: Decimal
-) -> tuple[AccountEvent, ...]:
-    """Fact: the order holds `required` from now on, neither more nor less; no event when it
-    did already."""
-    holds = _hold_change(state, order_id, sub_account, asset, required)
-    if not holds:
+def set_hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent, ...]:
+    """Fact: the order holds what it must from now on, neither more nor less; no event when it did
+    already."""
+    holds, group = _hold_changes(state, required)
+    if not holds and group is None:
         return ()
+    more = sum((change.amount for change in holds), ZERO)
+    begins = required.is_open and required.order_id not in state.holds
+    event = FundsHeld if more > 0 or (more == 0 and begins) else FundsReleased
     overdrawn = overdraws(state, (), holds)
-    if holds[0].amount > 0:
-        return (FundsHeld(order_id=order_id, holds=holds, overdrawn=overdrawn),)
-    return (FundsReleased(order_id=order_id, holds=holds, overdrawn=overdrawn),)
+    return (event(order_id=required.order_id, holds=holds, group=group, overdrawn=overdrawn),)
 
 
 def settle(
     state: AccountState,
     *,
-    order_id: UUID,
     execution: Execution,
-    hold_required: Decimal,
+    required: RequiredHold,
     at: datetime | None = None,
 ) -> tuple[AccountEvent, ...]:
-    """Fact: a trade moves money and makes a position. `hold_required` is the order's after it."""
+    """Fact: a trade moves money and makes a position. `required` is the order's hold after it."""
     trade = _trade(execution, at)
-    postings = _trade_postings(state, execution, 1, Reason.TRADE, Reason.FEE)
-    holds = _hold_after(state, order_id, execution, hold_required)
+    postings = _trade_postings(state, execution, 1)
+    holds, group = _hold_changes(state, required, execution.last_qty)
     return (
         TradeSettled(
-            order_id=order_id,
+            order_id=required.order_id,
             trade_id=execution.trade_id,
             instrument=execution.instrument,
             side=execution.side,
@@ -88,8 +96,12 @@ def settle(
             last_px=execution.last_px,
             postings=postings,
             holds=holds,
+            group=group,
             positions=position_rules.trade(state.position(trade.key), trade),
             overdrawn=overdraws(state, postings, holds),
+            account_closed=state.status is AccountStatus.CLOSED,
+            wrong_venue=not is_on_venue(state, execution.instrument),
+            group_overfilled=_is_overfilled(state, group),
         ),
     )
 
@@ -97,21 +109,20 @@ def settle(
 def void_trade(
     state: AccountState,
     *,
-    order_id: UUID,
     execution: Execution,
-    hold_required: Decimal,
+    required: RequiredHold,
     past: Iterable[PastEvent],
 ) -> tuple[AccountEvent, ...]:
     """Fact: a settled trade is taken back; an order still open must hold for it again. `past` are
     the account's events about the instrument, newest first."""
     key = position_key(execution)
-    name = history.TradeName(order_id, execution.trade_id)
+    name = history.TradeName(required.order_id, execution.trade_id)
     reckoned = history.without(past, state.position(key), key, name)
-    postings = _trade_postings(state, execution, -1, Reason.TRADE_VOID, Reason.FEE_VOID)
-    holds = _hold_after(state, order_id, execution, hold_required)
+    postings = _trade_postings(state, execution, -1)
+    holds, group = _hold_changes(state, required, -execution.last_qty)
     return (
         TradeVoided(
-            order_id=order_id,
+            order_id=required.order_id,
             trade_id=execution.trade_id,
             instrument=execution.instrument,
             side=execution.side,
@@ -119,10 +130,51 @@ def void_trade(
             last_px=execution.last_px,
             postings=postings,
             holds=holds,
+            group=group,
             positions=reckoned.positions,
             overdrawn=overdraws(state, postings, holds),
+            account_closed=state.status is AccountStatus.CLOSED,
+            wrong_venue=not is_on_venue(state, execution.instrument),
         ),
     )
+
+
+def correct_commission(
+    state: AccountState,
+    *,
+    order_id: UUID,
+    corrected: OrderCommissionCorrected,
+    past: Iterable[PastEvent],
+) -> tuple[AccountEvent, ...]:
+    """Fact: a trade was charged otherwise than was booked. A voided one was charged nothing.
+    `past` are the account's events about the instrument, newest first."""
+    if corrected.voided:
+        return ()
+    key = position_key(corrected)
+    name = history.TradeName(order_id, corrected.trade_id)
+    fees = _by_asset(corrected.charged)
+    reckoned = history.recharged(past, state.position(key), key, name, fees)
+    postings = (
+        *_fee_postings(state, corrected.sub_account, corrected.previous_fees, -1),
+        *_fee_postings(state, corrected.sub_account, corrected.charged, 1),
+    )
+    return (
+        CommissionCorrected(
+            order_id=order_id,
+            trade_id=corrected.trade_id,
+            instrument=corrected.instrument,
+            sub_account=corrected.sub_account,
+            fees=corrected.charged,
+            previous_fees=corrected.previous_fees,
+            postings=postings,
+            positions=reckoned.positions,
+            overdrawn=overdraws(state, postings),
+            account_closed=state.status is AccountStatus.CLOSED,
+        ),
+    )
+
+
+# --- positions ------------------------------------------------------------------------
 
 
 def position_key(execution: Execution) -> PositionKey:
@@ -132,57 +184,144 @@ def position_key(execution: Execution) -> PositionKey:
 
 def _trade(execution: Execution, at: datetime | None) -> position_rules.PositionTrade:
     bought = execution.side is Side.BUY
-    fees = {}
-    if execution.commission and execution.commission_asset is not None:
-        fees[execution.commission_asset] = execution.commission
     return position_rules.PositionTrade(
         key=position_key(execution),
         quantity=execution.last_qty if bought else -execution.last_qty,
-        value=execution.last_qty * execution.last_px,
+        value=execution.quote_moved,
         settlement_asset=execution.quote_asset,
         base_asset=execution.base_asset,
-        fees=fees,
+        fees=_by_asset(execution.charged),
         at=at,
     )
 
 
-def _trade_postings(
-    state: AccountState, execution: Execution, sign: int, trade: Reason, fee: Reason
-) -> tuple[Posting, ...]:
-    """Base against quote with the venue, and the commission in its own asset. `sign` is -1 to
-    take the trade back."""
+def _by_asset(fees: tuple[Fee, ...]) -> dict[str, Decimal]:
+    return {fee.asset: fee.amount for fee in fees}
+
+
+# --- postings -------------------------------------------------------------------------
+
+
+def _trade_postings(state: AccountState, execution: Execution, sign: int) -> tuple[Posting, ...]:
+    """Base against quote with the venue, and what it charged. What the venue moved beside
+    quantity x price is in a book of its own. `sign` is -1 to take the trade back."""
     own, venue = execution.sub_account, venue_book(state.exchange)
-    base = execution.last_qty * sign
-    if execution.side is Side.SELL:
-        base = -base
-    quote = -base * execution.last_px
-    postings = (
+    trade, rounding = Reason.TRADE, Reason.ROUNDING
+    if sign < 0:
+        trade, rounding = Reason.TRADE_VOID, Reason.ROUNDING_VOID
+    direction = sign if execution.side is Side.BUY else -sign
+    base = execution.last_qty * direction
+    quote, asset = execution.quote_moved * direction, execution.quote_asset
+    product = base * execution.last_px
+    postings = [
         Posting(book=own, asset=execution.base_asset, amount=base, reason=trade),
         Posting(book=venue, asset=execution.base_asset, amount=-base, reason=trade),
-        Posting(book=own, asset=execution.quote_asset, amount=quote, reason=trade),
-        Posting(book=venue, asset=execution.quote_asset, amount=-quote, reason=trade),
+        Posting(book=own, asset=asset, amount=-quote, reason=trade),
+        Posting(book=venue, asset=asset, amount=product, reason=trade),
+    ]
+    if quote != product:
+        book = rounding_book(state.exchange)
+        rest = quote - product
+        postings.append(Posting(book=book, asset=asset, amount=rest, reason=rounding))
+    postings += _fee_postings(state, own, execution.charged, sign)
+    return tuple(postings)
+
+
+def _fee_postings(state: AccountState, own: str, fees: tuple[Fee, ...], sign: int) -> list[Posting]:
+    reason, book = Reason.FEE if sign > 0 else Reason.FEE_VOID, fees_book(state.exchange)
+    return [
+        posting
+        for fee in fees
+        for posting in (
+            Posting(book=own, asset=fee.asset, amount=-fee.amount * sign, reason=reason),
+            Posting(book=book, asset=fee.asset, amount=fee.amount * sign, reason=reason),
+        )
+    ]
+
+
+# --- holds ----------------------------------------------------------------------------
+
+
+def _hold_changes(state: AccountState, required: RequiredHold, traded: Decimal = ZERO) -> Holds:
+    """What changes for the order to hold what it must, once `traded` more of it has traded."""
+    if required.oco_group is None:
+        return _changes(state, required, {required.order_id: required.amount}), None
+    before = state.oco_group(
+        required.oco_group, required.sub_account, required.asset, required.side
     )
-    if not execution.commission or execution.commission_asset is None:
-        return postings
-    commission, asset = execution.commission * sign, execution.commission_asset
-    return (
-        *postings,
-        Posting(book=own, asset=asset, amount=-commission, reason=fee),
-        Posting(book=fees_book(state.exchange), asset=asset, amount=commission, reason=fee),
+    if before is None:
+        if required.member is None:  # its group has ended with its last order
+            return _changes(state, required, {required.order_id: ZERO}), None
+        before = _empty_group(required, required.oco_group)
+    others = tuple([one for one in before.members if one.order_id != required.order_id])
+    group = OcoGroup(
+        oco_group=before.oco_group,
+        sub_account=before.sub_account,
+        asset=before.asset,
+        side=before.side,
+        traded=before.traded + traded,
+        members=others if required.member is None else (*others, required.member),
+    )
+    wanted = _of_group(state, group)
+    wanted.setdefault(required.order_id, ZERO)
+    changes = _changes(state, required, wanted)
+    return changes, None if group == before else group
+
+
+def _empty_group(required: RequiredHold, oco_group: UUID) -> OcoGroup:
+    return OcoGroup(
+        oco_group=oco_group,
+        sub_account=required.sub_account,
+        asset=required.asset,
+        side=required.side,
+        traded=ZERO,
+        members=(),
     )
 
 
-def _hold_after(
-    state: AccountState, order_id: UUID, execution: Execution, required: Decimal
-) -> tuple[HoldChange, ...]:
-    asset = hold_asset(execution)
-    return _hold_change(state, order_id, execution.sub_account, asset, required)
+def _of_group(state: AccountState, group: OcoGroup) -> dict[UUID, Decimal]:
+    """What each open order of a group holds: one of them what the largest takes, the others
+    nothing. As long as it is the largest, the same one."""
+    takes = {one.order_id: _takes(group, one) for one in group.members}
+    if not takes:
+        return {}
+    largest = max(takes, key=lambda order: (takes[order], state.held(order), -order.int))
+    return {order: amount if order == largest else ZERO for order, amount in takes.items()}
 
 
-def _hold_change(
-    state: AccountState, order_id: UUID, sub_account: str, asset: str, required: Decimal
+def _takes(group: OcoGroup, member: OcoMember) -> Decimal:
+    """What an order would have to hold for what the others have left it to trade."""
+    return max(member.quantity - group.traded, ZERO) * member.unit
+
+
+def _changes(
+    state: AccountState, required: RequiredHold, wanted: dict[UUID, Decimal]
 ) -> tuple[HoldChange, ...]:
-    change = required - state.held(order_id)
-    if change == 0:
-        return ()
-    return (HoldChange(order_id=order_id, sub_account=sub_account, asset=asset, amount=change),)
+    """From what each order holds to what it shall; which of them are open is known but of the one
+    that this is about."""
+    changes = []
+    for order_id, amount in wanted.items():
+        known = state.holds.get(order_id)
+        change = amount - (ZERO if known is None else known.amount)
+        is_open = required.is_open if order_id == required.order_id else True
+        if change == 0 and is_open == (known is not None):
+            continue
+        changes.append(
+            HoldChange(
+                order_id=order_id,
+                sub_account=required.sub_account,
+                asset=required.asset,
+                amount=change,
+                is_open=is_open and amount == 0,
+            )
+        )
+    return tuple(changes)
+
+
+def _is_overfilled(state: AccountState, group: OcoGroup | None) -> bool:
+    """Whether the orders of a group have traded more than the largest of them may."""
+    if group is None:
+        return False
+    before = state.oco_group(group.oco_group, group.sub_account, group.asset, group.side)
+    members = group.members if before is None else (*group.members, *before.members)
+    return group.traded > max((one.quantity for one in members), default=ZERO)

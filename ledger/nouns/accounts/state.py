@@ -19,14 +19,18 @@ from ledger.nouns.accounts.events import (
     AccountStatus,
     AccountSuspended,
     AccountType,
+    Environment,
     HoldChange,
     MoneyEvent,
+    OcoGroup,
+    OrderMoney,
     Posting,
     TradeSettled,
     TradeVoided,
     is_own_book,
 )
 from ledger.nouns.accounts.rejections import AccountRejection
+from ledger.nouns.orders.events import Side
 from ledger.nouns.positions import rules as position_rules
 from ledger.nouns.positions.position import Position, PositionKey
 from ledger.nouns.positions.trades import trade_of
@@ -66,11 +70,14 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     user_id: UUID
     exchange: str
     account_type: AccountType
+    environment: Environment
     status: AccountStatus = AccountStatus.ACTIVE
     balances: dict[str, dict[str, BookBalance]] = msgspec.field(default_factory=dict)
     """By sub-account, then asset."""
     holds: dict[UUID, Hold] = msgspec.field(default_factory=dict)
-    """By order, of orders that hold something."""
+    """By order, of all that are open: also of those that hold nothing."""
+    oco_groups: dict[UUID, list[OcoGroup]] = msgspec.field(default_factory=dict)
+    """By `oco_group`: the groups of one with open orders."""
     positions: dict[str, Position] = msgspec.field(default_factory=dict)
     """The newest of each key, by its text: what is open, and what was closed last."""
     earlier_trades: dict[str, list[EarlierTrade]] = msgspec.field(default_factory=dict)
@@ -80,6 +87,16 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     def balance(self, sub_account: str, asset: str) -> BookBalance:
         """A balance to read. Nothing was ever there: zero."""
         return self.balances.get(sub_account, _NOTHING).get(asset, _ZERO_BALANCE)
+
+    def oco_group(
+        self, oco_group: UUID, sub_account: str, asset: str, side: Side
+    ) -> OcoGroup | None:
+        """The open orders of a group; None if there are none."""
+        key = (sub_account, asset, side)
+        for group in self.oco_groups.get(oco_group, ()):
+            if (group.sub_account, group.asset, group.side) == key:
+                return group
+        return None
 
     def held(self, order_id: UUID) -> Decimal:
         hold = self.holds.get(order_id)
@@ -102,6 +119,7 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             user_id=event.user_id,
             exchange=event.exchange,
             account_type=event.account_type,
+            environment=event.environment,
         )
     if state is None or not isinstance(event, AccountEvent):
         raise TypeError(
@@ -114,6 +132,8 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             balance.locked += change.locked
     for hold in event.holds:
         _change_hold(state, hold)
+    if isinstance(event, OrderMoney) and event.group is not None:
+        _change_group(state, event.group)
     match event:
         case AccountSuspended():
             state.status = AccountStatus.SUSPENDED
@@ -147,8 +167,19 @@ def _change_hold(state: AccountState, change: HoldChange) -> None:
         state.holds[change.order_id] = Hold(change.sub_account, change.asset, change.amount)
         return
     hold.amount += change.amount
-    if hold.amount == 0:
+    if hold.amount == 0 and not change.is_open:
         del state.holds[change.order_id]
+
+
+def _change_group(state: AccountState, group: OcoGroup) -> None:
+    before = state.oco_group(group.oco_group, group.sub_account, group.asset, group.side)
+    groups = state.oco_groups.setdefault(group.oco_group, [])
+    if before is not None:
+        groups.remove(before)
+    if group.members:
+        groups.append(group)
+    elif not groups:
+        del state.oco_groups[group.oco_group]
 
 
 def _follow_positions(state: AccountState, positions: tuple[Position, ...]) -> None:

@@ -173,6 +173,7 @@ def check_order(
 ) -> None:
     """Whether the strategy may submit orders on the account."""
     if strategy_id is not None:
+        _check("strategy_id", check_name, strategy_id)
         _check_assigned(state, account_id, strategy_id)
 
 

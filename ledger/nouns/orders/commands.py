@@ -5,7 +5,7 @@ Requests may be rejected; facts report what happened at the venue and are always
 
 from typing import ClassVar, Self
 
-from pydantic import StrictBool, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from ledger.kernel import money
 from ledger.kernel.command import AccountCommandData, CommandClass, CommandKind
@@ -14,24 +14,32 @@ from ledger.kernel.fields import (
     Asset,
     Choice,
     ChoiceOrNone,
-    Commission,
     Id,
+    IdOrNone,
     Instrument,
-    PositiveAmount,
     PositiveAmountOrNone,
     Rate,
     StrategyId,
     Text,
     TimeOrNone,
+    ToldAmount,
+    ToldAmountOrNone,
+    ToldPositive,
+    ToldPositiveOrNone,
     VenueId,
     default,
 )
 from ledger.nouns.orders.events import (
+    ExecutionKind,
+    Fee,
     LiquiditySide,
     OrderType,
     PositionSide,
+    Purpose,
     Side,
     TimeInForce,
+    TriggerPriceType,
+    charged,
 )
 
 _NEED_PRICE = frozenset(
@@ -45,6 +53,10 @@ _NEED_STOP_PRICE = frozenset(
         OrderType.TAKE_PROFIT_LIMIT,
     }
 )
+_TAKES_AT_ONCE = frozenset({OrderType.MARKET, OrderType.STOP_MARKET, OrderType.TAKE_PROFIT})
+"""What trades with whoever is there already, so that it is never a maker."""
+MAX_FEES = 20
+"""Assets that one trade is charged in: venues charge in one to three."""
 
 
 class OrderCommandData(AccountCommandData):
@@ -54,7 +66,8 @@ class OrderCommandData(AccountCommandData):
 
 
 class SubmitOrder(OrderCommandData):
-    """`price` on a MARKET order is the estimate that its hold is reckoned with."""
+    """`price` on a MARKET order is the estimate that its hold is reckoned with. Orders of one
+    `oco_group`, sub-account and side hold once, as much as the largest of them."""
 
     instrument: Instrument
     side: Choice[Side]
@@ -71,6 +84,12 @@ class SubmitOrder(OrderCommandData):
     strategy_id: StrategyId | None = None
     fee_rate: Rate = default(money.ZERO)
     client_order_id: VenueId | None = None
+    oco_group: IdOrNone = default(None)
+    purpose: ChoiceOrNone[Purpose] = default(None)
+    trailing_offset: PositiveAmountOrNone = default(None)
+    trigger_price_type: ChoiceOrNone[TriggerPriceType] = default(None)
+    signal_id: VenueId | None = None
+    expires_at: TimeOrNone = default(None)
 
     @model_validator(mode="after")
     def _fields_fit_the_order_type(self) -> Self:
@@ -79,18 +98,44 @@ class SubmitOrder(OrderCommandData):
             raise ValueError(f"a {kind} order needs a price")
         if kind in _NEED_STOP_PRICE and self.stop_price is None:
             raise ValueError(f"a {kind} order needs a stop_price")
-        if self.quote_quantity is not None and (kind, self.side) != (OrderType.MARKET, Side.BUY):
-            raise ValueError("quote_quantity is the budget of a MARKET BUY; give quantity instead")
-        if self.quantity is None and self.quote_quantity is None:
-            raise ValueError("quantity is missing")
-        if (
-            self.iceberg_qty is not None
-            and self.quantity is not None
-            and self.iceberg_qty > self.quantity
-        ):
-            raise ValueError("iceberg_qty is more than quantity")
+        if kind not in _NEED_STOP_PRICE and (self.trailing_offset or self.trigger_price_type):
+            raise ValueError(
+                f"trailing_offset and trigger_price_type are of stops, a {kind} order is none"
+            )
         if self.fee_rate >= MAX_FEE_RATE:
             raise ValueError("fee_rate is a fraction: 0.1 % is 0.001")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_size(self) -> Self:
+        if self.quote_quantity is not None:
+            if self.order_type is not OrderType.MARKET:
+                raise ValueError(
+                    "quote_quantity is the budget of a MARKET BUY or SELL; give quantity"
+                )
+            if self.iceberg_qty is not None or self.oco_group is not None:
+                raise ValueError(
+                    "an order sized by quote_quantity has no iceberg_qty and no oco_group: "
+                    "give quantity instead"
+                )
+        elif self.quantity is None:
+            raise ValueError("quantity is missing")
+        elif self.iceberg_qty is not None and self.iceberg_qty > self.quantity:
+            raise ValueError("iceberg_qty is more than quantity")
+        return self
+
+    @model_validator(mode="after")
+    def _lasts_as_its_type_allows(self) -> Self:
+        lasts = self.time_in_force
+        if self.post_only or self.order_type is OrderType.LIMIT_MAKER:
+            if self.order_type in _TAKES_AT_ONCE:
+                raise ValueError(f"post_only rests in the book, a {self.order_type} order does not")
+            if lasts in (TimeInForce.IOC, TimeInForce.FOK):
+                raise ValueError(f"post_only rests in the book, {lasts} does not")
+        if lasts is TimeInForce.GTD and self.expires_at is None:
+            raise ValueError("a GTD order needs expires_at")
+        if self.expires_at is not None and lasts not in (TimeInForce.GTD, TimeInForce.DAY):
+            raise ValueError(f"expires_at is of GTD and DAY orders, this one is {lasts}")
         return self
 
 
@@ -116,8 +161,9 @@ class RequestReplace(OrderCommandData):
 
 
 class OrderFactData(OrderCommandData):
-    """A fact about an order. `instrument`, `side` and `quantity` let the ledger record an order
-    that it never saw submitted; they are ignored for one it knows."""
+    """A fact about an order. `instrument` and `side` let the ledger record an order that it never
+    saw submitted, with what else is told of its terms; for one that it knows they are not its
+    terms' affair."""
 
     command_class = "report"
     command_kind: ClassVar[CommandKind] = CommandKind.FACT
@@ -128,8 +174,11 @@ class OrderFactData(OrderCommandData):
     instrument: Instrument | None = None
     side: ChoiceOrNone[Side] = default(None)
     order_type: ChoiceOrNone[OrderType] = default(None)
-    quantity: PositiveAmountOrNone = default(None)
-    price: PositiveAmountOrNone = default(None)
+    quantity: ToldPositiveOrNone = default(None)
+    price: ToldAmountOrNone = default(None)
+    stop_price: ToldAmountOrNone = default(None)
+    time_in_force: ChoiceOrNone[TimeInForce] = default(None)
+    strategy_id: StrategyId | None = None
 
 
 class AcceptOrder(OrderFactData):
@@ -140,23 +189,69 @@ class RejectOrder(OrderFactData):
     reason: Text | None = None
 
 
-class RecordFill(OrderFactData):
+class FeeData(BaseModel):
+    """A part of what was charged. Below zero it is a rebate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    asset: Asset
+    amount: ToldAmount
+
+
+class TradeFactData(OrderFactData):
+    """A fact about a trade. `commission` in `commission_asset` is what it was charged, or `fees`
+    where that was several assets."""
+
     trade_id: VenueId
-    last_qty: PositiveAmount
-    last_px: PositiveAmount
-    commission: Commission = default(money.ZERO)
+    commission: ToldAmount = default(money.ZERO)
     commission_asset: Asset | None = None
-    liquidity_side: ChoiceOrNone[LiquiditySide] = default(None)
+    fees: tuple[FeeData, ...] = Field(default=(), max_length=MAX_FEES)
 
     @model_validator(mode="after")
-    def _commission_names_its_asset(self) -> Self:
+    def _is_charged_in_one_way(self) -> Self:
         if self.commission != 0 and self.commission_asset is None:
             raise ValueError("commission_asset is missing")
+        if self.fees and self.commission_asset is not None:
+            raise ValueError("give commission with commission_asset, or fees, not both")
+        if len({fee.asset for fee in self.fees}) < len(self.fees):
+            raise ValueError("fees name an asset twice: add the amounts up")
+        return self
+
+    @property
+    def charged(self) -> tuple[Fee, ...]:
+        """What was charged, one for each asset."""
+        fees = tuple(Fee(fee.asset, fee.amount) for fee in self.fees if fee.amount)
+        return charged(self.commission, self.commission_asset, fees)
+
+
+class RecordFill(TradeFactData):
+    """`quote_quantity` is what the venue really moved, where it is not last_qty x last_px."""
+
+    last_qty: ToldPositive
+    last_px: ToldAmount
+    liquidity_side: ChoiceOrNone[LiquiditySide] = default(None)
+    quote_quantity: ToldAmountOrNone = default(None)
+    execution_kind: Choice[ExecutionKind] = default(ExecutionKind.TRADE)
+
+
+class CorrectCommission(TradeFactData):
+    """What the trade was charged in all, and nothing else."""
+
+    @model_validator(mode="after")
+    def _says_what_was_charged(self) -> Self:
+        if not {"commission", "fees"} & self.model_fields_set:
+            raise ValueError("commission is missing")
         return self
 
 
 class VoidFill(OrderFactData):
     trade_id: VenueId
+    reason: Text | None = None
+
+
+class CompleteOrder(OrderFactData):
+    """The venue calls the order done, though a rest of it may be open."""
+
     reason: Text | None = None
 
 
@@ -170,8 +265,6 @@ class RejectCancel(OrderFactData):
 
 class ReplaceOrder(OrderFactData):
     """The terms now in force; what is absent stays as it is (or as the pending request asked)."""
-
-    stop_price: PositiveAmountOrNone = default(None)
 
 
 class RejectReplace(OrderFactData):

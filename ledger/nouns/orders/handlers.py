@@ -5,7 +5,7 @@
     fact      record it on the order, then what follows from it on the order's account
 
 Whatever happens to an order, its account follows in the same transaction: trades move money, and
-the account holds what `hold_required` says. The account's events name the order's as their cause.
+the account holds what `required_hold` says. The account's events name the order's as their cause.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,6 +32,8 @@ from ledger.nouns.orders import facts, rules
 from ledger.nouns.orders.commands import (
     AcceptOrder,
     CancelOrder,
+    CompleteOrder,
+    CorrectCommission,
     ExpireOrder,
     OrderCommandData,
     OrderFactData,
@@ -46,22 +48,16 @@ from ledger.nouns.orders.commands import (
     VoidFill,
 )
 from ledger.nouns.orders.events import (
+    OrderCommissionCorrected,
     OrderEvent,
     OrderFillConflicted,
     OrderFilled,
     OrderFillVoided,
     OrderType,
-    Terms,
-    hold_asset,
+    SubmitTerms,
 )
 from ledger.nouns.orders.rejections import OrderRejection
-from ledger.nouns.orders.state import (
-    ORDER,
-    OrderState,
-    hold_if_replaced,
-    hold_of_new,
-    hold_required,
-)
+from ledger.nouns.orders.state import ORDER, OrderState, evolve, required_hold
 
 
 def _reads(command: Command, data: OrderCommandData) -> Iterator[UUID]:
@@ -70,7 +66,7 @@ def _reads(command: Command, data: OrderCommandData) -> Iterator[UUID]:
     yield data.order_id
     if isinstance(data, SubmitOrder | OrderFactData) and data.instrument is not None:
         yield instrument_stream(data.instrument)
-    if isinstance(data, SubmitOrder) and data.strategy_id is not None:
+    if isinstance(data, SubmitOrder | OrderFactData) and data.strategy_id is not None:
         yield allocation_stream(command.account_id)
 
 
@@ -91,7 +87,7 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
     state = own_account(work)
     listed = listed_instrument(work, data.instrument)
     known = work.state(ORDER, data.order_id)
-    terms: Terms = {
+    terms: SubmitTerms = {
         "account_id": work.account_id,
         "instrument": data.instrument,
         "base_asset": listed.base_asset,
@@ -111,6 +107,13 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
         "strategy_id": data.strategy_id,
         "fee_rate": data.fee_rate,
         "client_order_id": data.client_order_id,
+        "environment": state.environment,
+        "oco_group": data.oco_group,
+        "purpose": data.purpose,
+        "trailing_offset": data.trailing_offset,
+        "trigger_price_type": data.trigger_price_type,
+        "signal_id": data.signal_id,
+        "expires_at": data.expires_at,
     }
     rules.check_is_new(known, data.order_id)
     try:
@@ -126,15 +129,11 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
             stop_price=data.stop_price,
         )
         (submitted,) = rules.submit(known, order_id=data.order_id, **terms)
-        held = settlement.hold(
-            state,
-            order_id=data.order_id,
-            sub_account=submitted.sub_account,
-            asset=hold_asset(submitted),
-            amount=hold_of_new(submitted),
-        )
+        required = required_hold(evolve(None, submitted, data.order_id))
+        held = settlement.hold(state, required)
     except Rejection as refused:
         work.denied = refused
+        terms["sub_account"] = MAIN
         denied = rules.deny(
             known, order_id=data.order_id, code=refused.code.value, reason=refused.message, **terms
         )
@@ -181,15 +180,10 @@ def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
     events = rules.request_replace(
         state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
     )
-    settlement.check_hold(
-        owner,
-        order_id=data.order_id,
-        sub_account=state.sub_account,
-        asset=hold_asset(state),
-        required=hold_if_replaced(
-            state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
-        ),
+    required = required_hold(
+        state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
     )
+    settlement.check_hold(owner, required)
     work.record(ORDER, data.order_id, events)
 
 
@@ -198,33 +192,38 @@ def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
 
 def _order_of_fact(work: UnitOfWork, data: OrderFactData) -> OrderState:
     """The order that a fact is about. One we never saw begins here, if the fact tells enough."""
-    own_account(work)
+    owner = own_account(work)
     state = work.state(ORDER, data.order_id)
     if state is not None:
         _check_own(work, state)
         return state
-    if data.instrument is None or data.side is None or data.quantity is None:
-        missing = [n for n in ("instrument", "side", "quantity") if getattr(data, n) is None]
+    if data.instrument is None or data.side is None:
+        told = (("instrument", data.instrument), ("side", data.side), ("quantity", data.quantity))
+        missing = [name for name, value in told if value is None]
         raise Rejection(
             OrderRejection.UNKNOWN_ORDER,
             f"there is no order {data.order_id}",
             "submit it first, or, if it was placed outside of the ledger, tell its "
-            f"{', '.join(missing)} too",
+            f"{', '.join(missing)}{' if it is known' if 'quantity' in missing else ''} too",
         )
     listed = listed_instrument(work, data.instrument)
-    priced = OrderType.MARKET if data.price is None else OrderType.LIMIT
     reported = facts.report(
         account_id=work.account_id,
         instrument=data.instrument,
         base_asset=listed.base_asset,
         quote_asset=listed.quote_asset,
         side=data.side,
-        order_type=data.order_type or priced,
-        sub_account=MAIN,
+        order_type=data.order_type,
+        sub_account=_sub_account(work, data.strategy_id),
+        strategy_id=data.strategy_id,
         quantity=data.quantity,
         price=data.price,
+        stop_price=data.stop_price,
+        time_in_force=data.time_in_force,
         client_order_id=data.client_order_id,
         venue_order_id=data.venue_order_id,
+        environment=owner.environment,
+        wrong_venue=not account_rules.is_on_venue(owner, data.instrument),
     )
     work.record(ORDER, data.order_id, reported)
     begun = work.state(ORDER, data.order_id)
@@ -232,40 +231,41 @@ def _order_of_fact(work: UnitOfWork, data: OrderFactData) -> OrderState:
     return begun
 
 
+def _sub_account(work: UnitOfWork, strategy_id: str | None) -> str:
+    """Where an order settles that a venue tells of: in the strategy's sub-account, or, of a name
+    that has none, in `main`."""
+    if strategy_id is None:
+        return MAIN
+    known = allocation_rules.sub_accounts(allocations_of(work))
+    return strategy_id if strategy_id in known else MAIN
+
+
 def _record_fact(work: UnitOfWork, order_id: UUID, events: tuple[OrderEvent, ...]) -> None:
     """Records a fact on its order and lets the account follow: the account then holds what
-    `hold_required` says, and a trade has moved its money. The account's event names the order's
+    `required_hold` says, and a trade has moved its money. The account's event names the order's
     event as its cause; of a fact that changed nothing, the report of its order if that is new."""
     cause = work.record(ORDER, order_id, events) or work.last_event
     owner = own_account(work)
     state = work.state(ORDER, order_id)
     assert state is not None, "a fact's order is known, or its report was recorded just now"
-    required = hold_required(state)
+    required = required_hold(state)
     match events:
         case (OrderFilled() as execution,):
             followed = settlement.settle(
-                owner,
-                order_id=order_id,
-                execution=execution,
-                hold_required=required,
-                at=work.occurred_at,
+                owner, execution=execution, required=required, at=work.occurred_at
             )
         case (OrderFillVoided() as execution,):
+            past = work.past(work.account_id, {execution.instrument})
             followed = settlement.void_trade(
-                owner,
-                order_id=order_id,
-                execution=execution,
-                hold_required=required,
-                past=work.past(work.account_id, {execution.instrument}),
+                owner, execution=execution, required=required, past=past
+            )
+        case (OrderCommissionCorrected() as corrected,):
+            past = work.past(work.account_id, {corrected.instrument})
+            followed = settlement.correct_commission(
+                owner, order_id=order_id, corrected=corrected, past=past
             )
         case _:
-            followed = settlement.set_hold(
-                owner,
-                order_id=order_id,
-                sub_account=state.sub_account,
-                asset=hold_asset(state),
-                required=required,
-            )
+            followed = settlement.set_hold(owner, required)
     work.record(ACCOUNT, work.account_id, followed, cause)
 
 
@@ -278,13 +278,15 @@ def accept_order(work: UnitOfWork, data: AcceptOrder) -> None:
 @handles(RejectOrder, reads=_reads)
 def reject_order(work: UnitOfWork, data: RejectOrder) -> None:
     state = _order_of_fact(work, data)
-    _record_fact(work, state.order_id, facts.reject(state, reason=data.reason))
+    events = facts.reject(state, reason=data.reason, venue_order_id=data.venue_order_id)
+    _record_fact(work, state.order_id, events)
 
 
 @handles(RecordFill, reads=_reads)
 def record_fill(work: UnitOfWork, data: RecordFill) -> None:
     """A known trade with other content is recorded as a conflict and moves no money; the sender
-    must look into it, so its outcome is REJECTED."""
+    must look into it, so its outcome is REJECTED. What the venue told of the trade before follows
+    it: what it is charged, that it is void."""
     state = _order_of_fact(work, data)
     events = facts.fill(
         state,
@@ -293,15 +295,47 @@ def record_fill(work: UnitOfWork, data: RecordFill) -> None:
         last_px=data.last_px,
         commission=data.commission,
         commission_asset=data.commission_asset,
+        fees=data.charged if data.fees else (),
         liquidity_side=data.liquidity_side,
+        quote_quantity=data.quote_quantity,
+        execution_kind=data.execution_kind,
+        side=data.side,
+        instrument=data.instrument,
+        venue_order_id=data.venue_order_id,
     )
     _record_fact(work, state.order_id, events)
     if events and isinstance(events[0], OrderFillConflicted):
         work.denied = Rejection(
             OrderRejection.FILL_CONFLICT,
             f"trade {data.trade_id!r} of order {data.order_id} is recorded with another content",
-            "no money moved; void the first report if it was wrong, or give the trade its own id",
+            "no money moved; void the first report if it was wrong and send this one again, "
+            "or give the trade its own id",
         )
+        return
+    _follow_what_was_foretold(work, data.order_id, data.trade_id)
+
+
+def _follow_what_was_foretold(work: UnitOfWork, order_id: UUID, trade_id: str) -> None:
+    state = work.state(ORDER, order_id)
+    assert state is not None
+    told = state.foretold.get(trade_id)
+    if told is None:
+        return
+    is_void, reason = told.voided, told.reason
+    if told.fees is not None:
+        corrected = facts.correct_commission(state, trade_id=trade_id, fees=told.fees)
+        _record_fact(work, order_id, corrected)
+        state = work.state(ORDER, order_id)
+        assert state is not None
+    if is_void:
+        _record_fact(work, order_id, facts.void_fill(state, trade_id=trade_id, reason=reason))
+
+
+@handles(CorrectCommission, reads=_reads)
+def correct_commission(work: UnitOfWork, data: CorrectCommission) -> None:
+    state = _order_of_fact(work, data)
+    events = facts.correct_commission(state, trade_id=data.trade_id, fees=data.charged)
+    _record_fact(work, state.order_id, events)
 
 
 @handles(VoidFill, reads=_reads)
@@ -311,10 +345,18 @@ def void_fill(work: UnitOfWork, data: VoidFill) -> None:
     _record_fact(work, state.order_id, events)
 
 
+@handles(CompleteOrder, reads=_reads)
+def complete_order(work: UnitOfWork, data: CompleteOrder) -> None:
+    state = _order_of_fact(work, data)
+    events = facts.complete(state, reason=data.reason, venue_order_id=data.venue_order_id)
+    _record_fact(work, state.order_id, events)
+
+
 @handles(CancelOrder, reads=_reads)
 def cancel_order(work: UnitOfWork, data: CancelOrder) -> None:
     state = _order_of_fact(work, data)
-    _record_fact(work, state.order_id, facts.cancel(state, reason=data.reason))
+    events = facts.cancel(state, reason=data.reason, venue_order_id=data.venue_order_id)
+    _record_fact(work, state.order_id, events)
 
 
 @handles(RejectCancel, reads=_reads)
@@ -345,4 +387,5 @@ def reject_replace(work: UnitOfWork, data: RejectReplace) -> None:
 @handles(ExpireOrder, reads=_reads)
 def expire_order(work: UnitOfWork, data: ExpireOrder) -> None:
     state = _order_of_fact(work, data)
-    _record_fact(work, state.order_id, facts.expire(state, reason=data.reason))
+    events = facts.expire(state, reason=data.reason, venue_order_id=data.venue_order_id)
+    _record_fact(work, state.order_id, events)

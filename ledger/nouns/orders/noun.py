@@ -10,6 +10,7 @@ NOUN = Noun(
     stream_type=ORDER.stream_type,
     aggregate=ORDER,
     events=events_in(events),
+    upcasters=events.UPCASTERS,
     commands=commands_in(handlers),
     rejections=OrderRejection,
 )

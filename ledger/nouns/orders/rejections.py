@@ -21,8 +21,7 @@ class OrderRejection(RejectionCode):
         "NOTHING_TO_REPLACE",
         "name another quantity, price or stop_price",
     )
-    UNKNOWN_TRADE = "UNKNOWN_TRADE", "record the fill first"
     FILL_CONFLICT = (
         "FILL_CONFLICT",
-        "void the first report if it was wrong, or give the trade its own id",
+        "void the first report if it was wrong and send this again, or give the trade its own id",
     )

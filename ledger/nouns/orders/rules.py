@@ -28,7 +28,7 @@ from ledger.nouns.orders.events import (
     OrderSubmitted,
     OrderType,
     Side,
-    Terms,
+    SubmitTerms,
 )
 from ledger.nouns.orders.rejections import OrderRejection
 from ledger.nouns.orders.state import OrderState
@@ -36,26 +36,33 @@ from ledger.nouns.orders.status import OrderStatus
 
 
 def submit(
-    state: OrderState | None, *, order_id: UUID, **terms: Unpack[Terms]
+    state: OrderState | None, *, order_id: UUID, **terms: Unpack[SubmitTerms]
 ) -> tuple[OrderSubmitted]:
     """A service asks for a new order. Whether account, instrument and allocation allow it is
     asked of them (`check_order` in each)."""
     check_is_new(state, order_id)
+    is_buy, is_budget = terms["side"] is Side.BUY, terms.get("quote_quantity") is not None
     if (
         terms["order_type"] is OrderType.MARKET
-        and terms["side"] is Side.BUY
-        and terms.get("quote_quantity") is None
+        and is_buy != is_budget
         and terms.get("price") is None
     ):
         raise Rejection(
             OrderRejection.PRICE_ESTIMATE_REQUIRED,
-            "how much a MARKET BUY must hold is unknown",
+            f"how much {'a MARKET BUY' if is_buy else 'a MARKET SELL with a budget'} must hold "
+            "is unknown",
+            None if is_buy else "give price as the estimate, or quantity",
         )
     return (OrderSubmitted(**terms, status=OrderStatus.PENDING),)
 
 
 def deny(
-    state: OrderState | None, *, order_id: UUID, code: str, reason: str, **terms: Unpack[Terms]
+    state: OrderState | None,
+    *,
+    order_id: UUID,
+    code: str,
+    reason: str,
+    **terms: Unpack[SubmitTerms],
 ) -> tuple[OrderEvent, ...]:
     """Our own rules refused the order; the attempt is kept."""
     check_is_new(state, order_id)

@@ -1,21 +1,28 @@
 """Orders: what decisions know of an order, how events change it, and what it must hold."""
 
 from decimal import Decimal
-from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
+from ledger.kernel.environment import Environment
 from ledger.kernel.event import Event
-from ledger.kernel.money import ZERO
+from ledger.kernel.money import ZERO, average
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.state import EvolvingState
+from ledger.nouns.accounts.events import MAIN, OcoMember
 from ledger.nouns.orders.events import (
+    Execution,
+    ExecutionKind,
+    Fee,
     LiquiditySide,
-    Market,
+    OrderAccepted,
     OrderCancelled,
     OrderCancelRejected,
     OrderCancelRequested,
+    OrderCommissionCorrected,
+    OrderCommissionReported,
+    OrderDenied,
     OrderEvent,
     OrderFilled,
     OrderFillVoided,
@@ -24,21 +31,70 @@ from ledger.nouns.orders.events import (
     OrderReplaceRequested,
     OrderTerms,
     OrderType,
+    OrderVoidReported,
+    PositionSide,
+    Purpose,
     Side,
     TimeInForce,
+    VenueFact,
+    hold_asset,
 )
 from ledger.nouns.orders.status import OrderStatus
 
 
 class Trade(msgspec.Struct, gc=False):
-    """A trade as first reported. A voided one stays known: its id is used up."""
+    """A trade as it is booked. A voided one stays known, and what was booked under its id before:
+    a venue that tells one of them again tells nothing new. `told` are the fees of the fill's own
+    report, once they were corrected."""
 
+    side: Side
     last_qty: Decimal
     last_px: Decimal
-    commission: Decimal
-    commission_asset: str | None
+    quote_quantity: Decimal | None
+    fees: tuple[Fee, ...]
     liquidity_side: LiquiditySide | None
+    execution_kind: ExecutionKind
+    settled_in_main: bool = False
+    contradicts: tuple[str, ...] = ()
     voided: bool = False
+    told: tuple[Fee, ...] | None = None
+    earlier: tuple["Trade", ...] = ()
+
+    @property
+    def quote_moved(self) -> Decimal:
+        return self.last_qty * self.last_px if self.quote_quantity is None else self.quote_quantity
+
+    @property
+    def revision(self) -> int:
+        return len(self.earlier) + 1
+
+    def is_told_by(self, execution: "Trade") -> bool:
+        """Whether the venue tells of this trade, or of one that was under its id before."""
+        return any(
+            (
+                known.side is execution.side
+                and known.last_qty == execution.last_qty
+                and known.last_px == execution.last_px
+                and known.quote_quantity == execution.quote_quantity
+                and known.liquidity_side is execution.liquidity_side
+                and known.execution_kind is execution.execution_kind
+                and _are_charged(execution.fees, known)
+            )
+            for known in (self, *self.earlier)
+        )
+
+
+def _are_charged(fees: tuple[Fee, ...], known: Trade) -> bool:
+    """Whether these are the fees of a trade, now or as its report told them."""
+    return set(fees) in (set(known.fees), None if known.told is None else set(known.told))
+
+
+class Foretold(msgspec.Struct, gc=False):
+    """What the venue told about a trade before the trade itself."""
+
+    fees: tuple[Fee, ...] | None = None
+    voided: bool = False
+    reason: str | None = None
 
 
 class ReplaceRequest(msgspec.Struct, gc=False):
@@ -58,19 +114,30 @@ class OrderState(EvolvingState, gc=False, kw_only=True):
     base_asset: str
     quote_asset: str
     side: Side
-    order_type: OrderType
+    order_type: OrderType | None
     sub_account: str
     strategy_id: str | None
-    time_in_force: TimeInForce
+    time_in_force: TimeInForce | None
     fee_rate: Decimal
     quantity: Decimal | None
     quote_quantity: Decimal | None
     price: Decimal | None
     stop_price: Decimal | None
+    iceberg_qty: Decimal | None
+    reduce_only: bool
+    position_side: PositionSide | None
+    oco_group: UUID | None
+    purpose: Purpose | None
+    environment: Environment | None
+    venue_order_id: str | None
+    former_venue_order_ids: list[str] = msgspec.field(default_factory=list)
+    """Those that it had before it was replaced."""
     status: OrderStatus
     cum_qty: Decimal = ZERO
     cum_quote: Decimal = ZERO
     trades: dict[str, Trade] = msgspec.field(default_factory=dict)
+    foretold: dict[str, Foretold] = msgspec.field(default_factory=dict)
+    """By the id of a trade that has not come."""
     cancel_pending: bool = False
     replace_pending: ReplaceRequest | None = None
 
@@ -84,21 +151,15 @@ def evolve(state: OrderState | None, event: Event, stream_id: UUID) -> OrderStat
             f"{type(event).__name__} is not how the order {stream_id} can begin or go on"
         )
     state.status = event.status
+    if isinstance(event, VenueFact | Execution):
+        _know_by_venue_id(state, event)
+        if isinstance(event, VenueFact) and event.superseded:
+            return state
     match event:
-        case OrderFilled():
-            state.cum_qty = event.cum_qty
-            state.cum_quote = event.cum_quote
-            state.trades[event.trade_id] = Trade(
-                event.last_qty,
-                event.last_px,
-                event.commission,
-                event.commission_asset,
-                event.liquidity_side,
-            )
-        case OrderFillVoided():
-            state.cum_qty = event.cum_qty
-            state.cum_quote = event.cum_quote
-            state.trades[event.trade_id].voided = True
+        case Execution():
+            _execute(state, event)
+        case OrderVoidReported() | OrderCommissionReported():
+            _foretell(state, event)
         case OrderCancelRequested():
             state.cancel_pending = True
         case OrderCancelled() | OrderCancelRejected():
@@ -109,11 +170,12 @@ def evolve(state: OrderState | None, event: Event, stream_id: UUID) -> OrderStat
             state.quantity = event.quantity
             state.price = event.price
             state.stop_price = event.stop_price
+            state.iceberg_qty = iceberg_of(state.iceberg_qty, event.quantity)
             state.replace_pending = None
         case OrderReplaceRejected():
             state.replace_pending = None
         case _:
-            pass  # accepted, rejected, expired, a fill conflict: the status says it all
+            pass  # accepted, rejected, completed, expired: the status says it all
     return state
 
 
@@ -126,7 +188,8 @@ def _begun(event: OrderTerms, order_id: UUID) -> OrderState:
         quote_asset=event.quote_asset,
         side=event.side,
         order_type=event.order_type,
-        sub_account=event.sub_account,
+        # Whether there is a sub-account of the name, nobody has asked for a denied order.
+        sub_account=MAIN if isinstance(event, OrderDenied) else event.sub_account,
         strategy_id=event.strategy_id,
         time_in_force=event.time_in_force,
         fee_rate=event.fee_rate,
@@ -134,74 +197,179 @@ def _begun(event: OrderTerms, order_id: UUID) -> OrderState:
         quote_quantity=event.quote_quantity,
         price=event.price,
         stop_price=event.stop_price,
+        iceberg_qty=event.iceberg_qty,
+        reduce_only=event.reduce_only,
+        position_side=event.position_side,
+        oco_group=event.oco_group,
+        purpose=event.purpose,
+        environment=event.environment,
+        venue_order_id=event.venue_order_id,
         status=event.status,
     )
 
 
-ORDER = Aggregate("order", OrderState, 1, evolve)
+def iceberg_of(iceberg_qty: Decimal | None, quantity: Decimal | None) -> Decimal | None:
+    """How much of an order is shown when its quantity has changed: never more than all of it."""
+    if iceberg_qty is None or quantity is None:
+        return iceberg_qty
+    return min(iceberg_qty, quantity)
+
+
+def gives_venue_id(event: VenueFact | Execution, known: str | None) -> bool:
+    """Whether the order has the event's venue_order_id from here on. The first that is told is its
+    id; another one only if the venue has accepted or replaced the order under it."""
+    if event.venue_order_id is None or (isinstance(event, VenueFact) and event.superseded):
+        return False
+    return known is None or isinstance(event, OrderAccepted | OrderReplaced)
+
+
+def _know_by_venue_id(state: OrderState, event: VenueFact | Execution) -> None:
+    known, told = state.venue_order_id, event.venue_order_id
+    if not gives_venue_id(event, known):
+        return
+    if known is not None and known != told:
+        state.former_venue_order_ids.append(known)
+    state.venue_order_id = told
+
+
+def _execute(state: OrderState, event: Execution) -> None:
+    match event:
+        case OrderFilled():
+            state.cum_qty = event.cum_qty
+            state.cum_quote = event.cum_quote
+            state.trades[event.trade_id] = _booked(event, state.trades.get(event.trade_id))
+        case OrderFillVoided():
+            state.cum_qty = event.cum_qty
+            state.cum_quote = event.cum_quote
+            state.trades[event.trade_id].voided = True
+            state.foretold.pop(event.trade_id, None)
+        case OrderCommissionCorrected():
+            _correct_fees(state, event)
+        case _:
+            pass  # a conflict is known, and changes nothing
+
+
+def _booked(event: OrderFilled, known: Trade | None) -> Trade:
+    trade = Trade(
+        side=event.side,
+        last_qty=event.last_qty,
+        last_px=event.last_px,
+        quote_quantity=event.quote_quantity,
+        fees=event.charged,
+        liquidity_side=event.liquidity_side,
+        execution_kind=event.execution_kind,
+        settled_in_main=event.settled_in_main,
+        contradicts=event.contradicts,
+    )
+    if known is not None:
+        trade.earlier = (*known.earlier, msgspec.structs.replace(known, earlier=()))
+    return trade
+
+
+def _correct_fees(state: OrderState, event: OrderCommissionCorrected) -> None:
+    trade = state.trades[event.trade_id]
+    if trade.told is None:
+        trade.told = trade.fees
+    trade.fees = event.charged
+    foretold = state.foretold.get(event.trade_id)
+    if foretold is not None:
+        foretold.fees = None
+        if not foretold.voided:
+            del state.foretold[event.trade_id]
+
+
+def _foretell(state: OrderState, event: OrderVoidReported | OrderCommissionReported) -> None:
+    foretold = state.foretold.setdefault(event.trade_id, Foretold())
+    if isinstance(event, OrderVoidReported):
+        foretold.voided, foretold.reason = True, event.reason
+    else:
+        foretold.fees = event.fees
+
+
+ORDER = Aggregate("order", OrderState, 2, evolve)
 
 
 # --- what an order holds --------------------------------------------------------------
 
 
-class _Terms(Market, Protocol):
-    """What an order's hold follows from: of the event that begins it, and of its state."""
+class RequiredHold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an order asks of its account: how much of which asset it must keep locked, taken alone,
+    and, while it is open, what it is in its group."""
 
-    @property
-    def order_type(self) -> OrderType: ...
-    @property
-    def status(self) -> OrderStatus: ...
-    @property
-    def quote_quantity(self) -> Decimal | None: ...
-    @property
-    def fee_rate(self) -> Decimal: ...
-
-
-def hold_of_new(terms: OrderTerms) -> Decimal:
-    """How much of `hold_asset` an order must lock when it begins."""
-    return _hold(terms, terms.quantity, terms.price, terms.stop_price, ZERO, ZERO)
+    order_id: UUID
+    sub_account: str
+    asset: str
+    side: Side
+    amount: Decimal
+    is_open: bool
+    oco_group: UUID | None = None
+    member: OcoMember | None = None
 
 
-def hold_required(state: OrderState) -> Decimal:
-    """How much of `hold_asset` the order must keep locked now; nothing once it has ended."""
-    return hold_if_replaced(state)
-
-
-def hold_if_replaced(
+def required_hold(
     state: OrderState,
     *,
     quantity: Decimal | None = None,
     price: Decimal | None = None,
     stop_price: Decimal | None = None,
-) -> Decimal:
-    """What `hold_required` would be under the new terms; absent terms stay as they are."""
-    return _hold(
-        state,
-        state.quantity if quantity is None else quantity,
-        state.price if price is None else price,
-        state.stop_price if stop_price is None else stop_price,
-        state.cum_qty,
-        state.cum_quote,
+) -> RequiredHold:
+    """What the order must hold now, nothing once it has ended; or would have to under new terms,
+    of which those that are absent stay as they are."""
+    quantity = state.quantity if quantity is None else quantity
+    price = state.price if price is None else price
+    stop_price = state.stop_price if stop_price is None else stop_price
+    is_open = not state.status.is_terminal
+    unit = _hold_of_unit(state, price, stop_price)
+    member = None
+    if is_open and state.oco_group is not None and quantity is not None:
+        member = OcoMember(
+            order_id=state.order_id,
+            instrument=state.instrument,
+            quantity=quantity,
+            unit=unit,
+            purpose=state.purpose,
+            level=_level(state, price, stop_price),
+        )
+    return RequiredHold(
+        order_id=state.order_id,
+        sub_account=state.sub_account,
+        asset=hold_asset(state),
+        side=state.side,
+        amount=_hold(state, quantity, price, unit) if is_open else ZERO,
+        is_open=is_open,
+        oco_group=state.oco_group,
+        member=member,
     )
 
 
 def _hold(
-    terms: _Terms,
-    quantity: Decimal | None,
-    price: Decimal | None,
-    stop_price: Decimal | None,
-    cum_qty: Decimal,
-    cum_quote: Decimal,
+    state: OrderState, quantity: Decimal | None, price: Decimal | None, unit: Decimal
 ) -> Decimal:
-    if terms.status.is_terminal:
+    if state.quote_quantity is not None:
+        rest = max(state.quote_quantity - state.cum_quote, ZERO)
+        if state.side is Side.BUY:
+            return rest
+        return average(rest, price) if price else ZERO
+    if quantity is None:  # first heard of from the venue, which did not tell it
         return ZERO
-    leaves = ZERO if quantity is None else max(quantity - cum_qty, ZERO)
-    if terms.side is Side.SELL:
-        return leaves
-    if terms.order_type is OrderType.MARKET:
-        if terms.quote_quantity is not None:
-            return max(terms.quote_quantity - cum_quote, ZERO)
-        # A market order first heard of from the venue may come without an estimate.
-        return ZERO if price is None else leaves * price
+    return max(quantity - state.cum_qty, ZERO) * unit
+
+
+def _hold_of_unit(state: OrderState, price: Decimal | None, stop_price: Decimal | None) -> Decimal:
+    """What one unit of the base asset takes. Nothing for a BUY that nobody gave a price."""
+    if state.side is Side.SELL:
+        return Decimal(1)
+    if state.order_type is OrderType.MARKET:
+        return ZERO if price is None else max(price, ZERO)
     limit = stop_price if price is None else price
-    return ZERO if limit is None else leaves * limit * (1 + terms.fee_rate)
+    return ZERO if limit is None else max(limit, ZERO) * (1 + state.fee_rate)
+
+
+def _level(state: OrderState, price: Decimal | None, stop_price: Decimal | None) -> Decimal | None:
+    """The price by which an order is known among those of its group: of a stop what sets it off, of
+    all others what it trades at. An estimate is none."""
+    if state.purpose is None or state.order_type is OrderType.MARKET:
+        return None
+    if state.purpose is Purpose.STOP_LOSS or price is None:
+        return stop_price or price
+    return price

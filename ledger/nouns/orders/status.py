@@ -44,6 +44,8 @@ class Happening(StrEnum):
     UNFILLED = "UNFILLED"
     """The last remaining fill was voided; a venue that traded the order had accepted it."""
     REPLACED = "REPLACED"
+    COMPLETED = "COMPLETED"
+    """The venue calls it done, though something is left."""
     CANCELLED = "CANCELLED"
     REJECTED = "REJECTED"
     EXPIRED = "EXPIRED"
@@ -60,12 +62,14 @@ TRANSITIONS: dict[tuple[OrderStatus, Happening], OrderStatus] = {
     (_S.PENDING, _H.PARTLY_FILLED): _S.PARTIALLY_FILLED,  # the fill overtook the acceptance
     (_S.PENDING, _H.WHOLLY_FILLED): _S.FILLED,
     (_S.PENDING, _H.REPLACED): _S.NEW,  # so did the replace
+    (_S.PENDING, _H.COMPLETED): _S.FILLED,
     (_S.PENDING, _H.CANCELLED): _S.CANCELLED,
     (_S.PENDING, _H.REJECTED): _S.REJECTED,
     (_S.PENDING, _H.EXPIRED): _S.EXPIRED,
     (_S.NEW, _H.PARTLY_FILLED): _S.PARTIALLY_FILLED,
     (_S.NEW, _H.WHOLLY_FILLED): _S.FILLED,
     (_S.NEW, _H.REPLACED): _S.NEW,
+    (_S.NEW, _H.COMPLETED): _S.FILLED,
     (_S.NEW, _H.CANCELLED): _S.CANCELLED,
     (_S.NEW, _H.REJECTED): _S.REJECTED,
     (_S.NEW, _H.EXPIRED): _S.EXPIRED,
@@ -74,6 +78,7 @@ TRANSITIONS: dict[tuple[OrderStatus, Happening], OrderStatus] = {
     (_S.PARTIALLY_FILLED, _H.WHOLLY_FILLED): _S.FILLED,
     (_S.PARTIALLY_FILLED, _H.UNFILLED): _S.NEW,
     (_S.PARTIALLY_FILLED, _H.REPLACED): _S.PARTIALLY_FILLED,
+    (_S.PARTIALLY_FILLED, _H.COMPLETED): _S.FILLED,
     (_S.PARTIALLY_FILLED, _H.CANCELLED): _S.CANCELLED,
     (_S.PARTIALLY_FILLED, _H.REJECTED): _S.CANCELLED,  # a cancel of the rest
     (_S.PARTIALLY_FILLED, _H.EXPIRED): _S.EXPIRED,

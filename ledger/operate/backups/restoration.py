@@ -35,6 +35,7 @@ from ledger.kernel.errors import LedgerError
 from ledger.operate import processes
 from ledger.operate.backups import programs
 from ledger.operate.backups.catalogue import Backup, Catalogue, NoSuchBackup
+from ledger.operate.backups.wal_segments import segments_before
 from ledger.operate.database import connect
 from ledger.operate.embedded import root
 from ledger.operate.settings import Settings
@@ -197,6 +198,7 @@ class RecoveringServer:
         self._sockets = Path(tempfile.mkdtemp(prefix="ledger-", dir="/tmp"))
         root.make_private(self._sockets, self._account)
         self._log = self._sockets.with_suffix(".log")
+        self._wal = cluster.with_name(f"{cluster.name}.wal")
 
     @property
     def url(self) -> str:
@@ -206,10 +208,22 @@ class RecoveringServer:
 
     def own(self) -> None:
         """What was unpacked is the server's."""
-        if self._account is not None:
-            for path in (self.cluster, *self.cluster.rglob("*")):
-                os.chown(path, self._account.uid, self._account.gid, follow_symlinks=False)
+        for directory in (self.cluster, self._wal):
+            if self._account is not None and directory.exists():
+                for path in (directory, *directory.rglob("*")):
+                    os.chown(path, self._account.uid, self._account.gid, follow_symlinks=False)
         self.cluster.chmod(0o700)
+
+    def wal(self, received: Path, backup: Backup) -> Path:
+        """Where the server finds the WAL that was received: there, or in a copy if it works as
+        another account, which cannot get there."""
+        if self._account is None or not received.exists():
+            return received
+        self._wal.mkdir(mode=0o700)
+        needed = set(received.iterdir()) - set(segments_before(received, backup))
+        for path in needed:
+            shutil.copyfile(path, self._wal / path.name)
+        return self._wal
 
     def start(self) -> None:
         """Returns when the target is reached. Raises CannotRestore."""
@@ -259,6 +273,7 @@ class RecoveringServer:
             processes.stop(self._process, signal.SIGINT)
             self._process = None
         shutil.rmtree(self._sockets, ignore_errors=True)
+        shutil.rmtree(self._wal, ignore_errors=True)
         self._log.unlink(missing_ok=True)
 
     def leave(self) -> None:
@@ -291,7 +306,7 @@ def recovered(
             _by_command(settings.backup_restore_command, backup, target, server.cluster)
         else:
             _unpack(catalogue, backup, server.cluster)
-            _tell(server.cluster, catalogue, target)
+            _tell(server.cluster, server.wal(catalogue.wal, backup), target)
         server.own()
         server.start()
         yield server
@@ -325,13 +340,13 @@ def _unpack(catalogue: Catalogue, backup: Backup, cluster: Path) -> None:
             raise CannotRestore(f"{data / name} cannot be read: {error}") from error
 
 
-def _tell(cluster: Path, catalogue: Catalogue, target: Target) -> None:
+def _tell(cluster: Path, received: Path, target: Target) -> None:
     """What the server is to do when it starts, in the files that it looks for."""
     (cluster / "recovery.signal").touch()
     for name in ("standby.signal", "postmaster.pid"):
         (cluster / name).unlink(missing_ok=True)
     (cluster / "postgresql.conf").touch()  # elsewhere, on some systems
-    wal = shlex.quote(str(catalogue.wal))
+    wal = shlex.quote(str(received))
     told = {
         # The segment that is being received is not whole; a server takes what there is of it.
         "restore_command": f'cp {wal}/%f "%p" || cp {wal}/%f.partial "%p"',
