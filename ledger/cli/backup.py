@@ -153,12 +153,12 @@ def restore(
 ) -> None:
     """Restore the database to a moment, from a backup and the WAL since. What the embedded server
     had is kept beside it. Afterwards: ledgerctl migrate, ledgerctl recover."""
-    from ledger.operate.backups.restoration import Target
+    from ledger.operate.backups.restoration import RecoveryTarget
     from ledger.operate.backups.restoration import restore as restored
     from ledger.operate.backups.takeover import embedded_cluster
 
     settings, catalogue = _opened()
-    target = Target.parse(to)
+    target = RecoveryTarget.parse(to)
     if into is not None:
         done = restored(settings, catalogue, target, into.absolute(), backup_id=backup_id)
         kept: Path | None = None

@@ -16,7 +16,7 @@ from ledger.eventstore import reader
 from ledger.operate.backups import creation, expiry, verification
 from ledger.operate.backups.catalogue import Backup, BackupStatus, Catalogue, NoSuchBackup
 from ledger.operate.backups.programs import ProgramFailed
-from ledger.operate.backups.restoration import CannotRestore, Target, recovered, restore
+from ledger.operate.backups.restoration import CannotRestore, RecoveryTarget, recovered, restore
 from ledger.operate.backups.retention import Retention
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
@@ -115,10 +115,10 @@ def test_any_position_time_and_end_can_be_restored(
         end = deposit(server, account)
         receiving.until_all_is_here()
     wanted = {
-        Target(): end,
-        Target(time=moment): alone,
-        Target(position=begin): begin,
-        Target(position=batch - 3): batch,  # a batch is one transaction
+        RecoveryTarget(): end,
+        RecoveryTarget(time=moment): alone,
+        RecoveryTarget(position=begin): begin,
+        RecoveryTarget(position=batch - 3): batch,  # a batch is one transaction
     }
     for number, (target, position) in enumerate(wanted.items()):
         done = restore(Settings(), catalogue, target, server_directory / f"restored-{number}")
@@ -127,13 +127,16 @@ def test_any_position_time_and_end_can_be_restored(
         assert not (done.directory / "recovery.signal").exists()
         assert "recovery_target" not in (done.directory / "postgresql.auto.conf").read_text()
     with pytest.raises(CannotRestore, match="it has no position"):
-        restore(Settings(), catalogue, Target(position=end + 1), server_directory / "none")
+        restore(Settings(), catalogue, RecoveryTarget(position=end + 1), server_directory / "none")
     with pytest.raises(NoSuchBackup, match="from before that moment"):
         restore(
-            Settings(), catalogue, Target(position=backup.position - 1), server_directory / "none"
+            Settings(),
+            catalogue,
+            RecoveryTarget(position=backup.position - 1),
+            server_directory / "none",
         )
     with pytest.raises(CannotRestore, match="is there already"):
-        restore(Settings(), catalogue, Target(), server_directory / "restored-0")
+        restore(Settings(), catalogue, RecoveryTarget(), server_directory / "restored-0")
 
 
 def test_a_backup_is_verified_by_restoring_it(
@@ -173,7 +176,7 @@ def test_a_restored_ledger_that_was_altered_is_not_whole(
         history.seal(connection)
     backup = creation.create(Settings(), catalogue, server.url)
     with recovered(
-        Settings(), catalogue, backup, Target(immediate=True), server_directory / "altered"
+        Settings(), catalogue, backup, RecoveryTarget(immediate=True), server_directory / "altered"
     ) as restored:
         with psycopg.connect(restored.url, autocommit=True) as connection:
             connection.execute("SET session_replication_role = replica")
@@ -223,7 +226,7 @@ def test_a_command_of_the_operators_makes_and_brings_back_the_backup(
     kept.mkdir()
     backup = creation.create(settings, catalogue, server.url)
     assert not catalogue.data(backup).exists()
-    done = restore(settings, catalogue, Target(), server_directory / "brought-back")
+    done = restore(settings, catalogue, RecoveryTarget(), server_directory / "brought-back")
     assert done.position == head(server.url)
 
 
@@ -268,14 +271,14 @@ def test_what_is_not_kept_goes_with_its_wal(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize("text", ["yesterday", "2026-11-27T14:00:00", "-5", "0/xyz"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(CannotRestore, match="is no moment"):
-        Target.parse(text)
+        RecoveryTarget.parse(text)
 
 
 def test_moments_are_told_apart() -> None:
-    assert Target.parse("latest") == Target()
-    assert Target.parse("4711") == Target(position=4711)
-    assert Target.parse("0/3000148").settings == {"recovery_target_lsn": "0/3000148"}
-    time_of = Target.parse("2026-11-27T14:00:00Z")
+    assert RecoveryTarget.parse("latest") == RecoveryTarget()
+    assert RecoveryTarget.parse("4711") == RecoveryTarget(position=4711)
+    assert RecoveryTarget.parse("0/3000148").settings == {"recovery_target_lsn": "0/3000148"}
+    time_of = RecoveryTarget.parse("2026-11-27T14:00:00Z")
     assert time_of.text == "2026-11-27T14:00:00+00:00"
-    assert Target(transaction="77").text == "xid:77"
-    assert Target().text == "latest"
+    assert RecoveryTarget(transaction="77").text == "xid:77"
+    assert RecoveryTarget().text == "latest"

@@ -34,7 +34,7 @@ class BackupStatus(StrEnum):
     EXPIRED = "EXPIRED"
 
 
-class Verification(msgspec.Struct, frozen=True):
+class RestoreTrial(msgspec.Struct, frozen=True):
     """What came of restoring it."""
 
     at: datetime
@@ -69,7 +69,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     head: dict[str, Any] | None = None
     incarnation: str | None = None
     error: str | None = None
-    verified: Verification | None = None
+    verified: RestoreTrial | None = None
 
     @property
     def verified_at(self) -> datetime | None:

@@ -55,7 +55,7 @@ class CannotRestore(LedgerError):
     """The backup, with the WAL that there is, does not reach the moment."""
 
 
-class Target(NamedTuple):
+class RecoveryTarget(NamedTuple):
     """The moment to restore to: one of these, or the end of the WAL."""
 
     position: int | None = None
@@ -117,7 +117,7 @@ class Restored(NamedTuple):
 def restore(
     settings: Settings,
     catalogue: Catalogue,
-    target: Target,
+    target: RecoveryTarget,
     directory: Path,
     *,
     backup_id: str | None = None,
@@ -138,7 +138,7 @@ def restore(
     return Restored(backup, server.cluster, position)
 
 
-def _base(catalogue: Catalogue, target: Target) -> Backup:
+def _base(catalogue: Catalogue, target: RecoveryTarget) -> Backup:
     """The newest backup that had ended before the moment. Raises NoSuchBackup."""
 
     def before(backup: Backup) -> bool:
@@ -166,12 +166,12 @@ def _number(lsn: str) -> int:
 
 def _transaction_of(
     settings: Settings, catalogue: Catalogue, backup: Backup, position: int, directory: Path
-) -> Target:
+) -> RecoveryTarget:
     """The transaction that wrote the position. Raises CannotRestore."""
     aside = directory.with_name(f"{directory.name}.looking")
     shutil.rmtree(aside, ignore_errors=True)
     with (
-        recovered(settings, catalogue, backup, Target(), aside) as server,
+        recovered(settings, catalogue, backup, RecoveryTarget(), aside) as server,
         connect(server.url, "restore") as connection,
     ):
         head = reader.head(connection)
@@ -182,7 +182,7 @@ def _transaction_of(
             f"the log of backup {backup.id}, with all the WAL that there is, ends at position "
             f"{head}: it has no position {position}"
         )
-    return Target(transaction=row[0])
+    return RecoveryTarget(transaction=row[0])
 
 
 class RecoveringServer:
@@ -295,7 +295,11 @@ class RecoveringServer:
 
 @contextmanager
 def recovered(
-    settings: Settings, catalogue: Catalogue, backup: Backup, target: Target, directory: Path
+    settings: Settings,
+    catalogue: Catalogue,
+    backup: Backup,
+    target: RecoveryTarget,
+    directory: Path,
 ) -> Iterator[RecoveringServer]:
     """Inside the block a server runs on the restored directory. Raises CannotRestore,
     ProgramFailed."""
@@ -318,7 +322,7 @@ def recovered(
         server.stop()
 
 
-def _by_command(command: str, backup: Backup, target: Target, cluster: Path) -> None:
+def _by_command(command: str, backup: Backup, target: RecoveryTarget, cluster: Path) -> None:
     places = {"id": backup.id, "target": str(cluster), "to": target.text}
     words = [word.format(**places) for word in shlex.split(command)]
     programs.run(words, "LEDGER_BACKUP_RESTORE_COMMAND")
@@ -340,7 +344,7 @@ def _unpack(catalogue: Catalogue, backup: Backup, cluster: Path) -> None:
             raise CannotRestore(f"{data / name} cannot be read: {error}") from error
 
 
-def _tell(cluster: Path, received: Path, target: Target) -> None:
+def _tell(cluster: Path, received: Path, target: RecoveryTarget) -> None:
     """What the server is to do when it starts, in the files that it looks for."""
     (cluster / "recovery.signal").touch()
     for name in ("standby.signal", "postmaster.pid"):

@@ -21,8 +21,8 @@ import orjson
 
 from ledger.eventstore import reader
 from ledger.kernel.errors import LedgerError
-from ledger.operate.backups.catalogue import Backup, Catalogue, Verification
-from ledger.operate.backups.restoration import Target, recovered
+from ledger.operate.backups.catalogue import Backup, Catalogue, RestoreTrial
+from ledger.operate.backups.restoration import RecoveryTarget, recovered
 from ledger.operate.database import connect
 from ledger.operate.settings import Settings
 
@@ -35,7 +35,7 @@ def verify(settings: Settings, catalogue: Catalogue, backup: Backup, *, to_the_e
     the catalogue. Raises BackupUnderWay."""
     started = time.monotonic()
     position, message = 0, ""
-    target = Target() if to_the_end else Target(immediate=True)
+    target = RecoveryTarget() if to_the_end else RecoveryTarget(immediate=True)
     with catalogue.changing(), tempfile.TemporaryDirectory(prefix="ledger-", dir="/tmp") as scratch:
         Path(scratch).chmod(0o711)
         try:
@@ -48,7 +48,7 @@ def verify(settings: Settings, catalogue: Catalogue, backup: Backup, *, to_the_e
             server.remove()
         except LedgerError as error:
             message = str(error)
-        found = Verification(
+        found = RestoreTrial(
             at=datetime.now(UTC),
             holds=not message,
             position=position,
