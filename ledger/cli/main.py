@@ -27,6 +27,7 @@ from ledger.cli import (
     schema,
     serve,
     status,
+    streams,
     submit,
     up,
 )
@@ -63,19 +64,8 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    up,
-    demo,
-    database,
-    status,
-    serve,
-    submit,
-    audit,
-    commands,
-    publisher,
-    backup,
-    recover,
-    schema,
-    bus,
+    *(up, demo, database, status, serve, submit, audit, commands, streams, publisher),
+    *(backup, recover, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 

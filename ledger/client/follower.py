@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 from uuid import UUID
 
 import nats.errors
@@ -23,7 +23,15 @@ import nats.js.errors
 
 from ledger.bus import connection as bus
 from ledger.bus import delivery
-from ledger.bus.events import EVENTS_STREAM, LINEAGE, POSITION, LedgerEvent, received
+from ledger.bus.events import (
+    EVENTS_STREAM,
+    LINEAGE,
+    NOBODY,
+    POSITION,
+    LedgerEvent,
+    UnreadableEvent,
+    received,
+)
 from ledger.bus.follower_record import KeptRecord, Record
 from ledger.bus.followers import Place, UnreadablePlace
 from ledger.bus.permission_errors import Denials
@@ -44,7 +52,7 @@ from ledger.kernel.incarnation import Lineage
 from ledger.kernel.logger import EventLogger
 
 __all__ = ["LEASE_SECONDS", "EventFilter", "EventsMissing", "EventsTaken", "Follower"]
-__all__ += ["LogRestored", "PositionAhead", "UnreadablePlace", "forget"]
+__all__ += ["LogRestored", "PositionAhead", "Unknown", "UnreadablePlace", "forget"]
 
 EVENTS_REQUESTED = 500
 """Events requested at once: some hundred kilobytes."""
@@ -55,6 +63,9 @@ AGAIN_SECONDS = 0.5
 LEAST_LEASE_SECONDS = 1.0
 """A shorter lease would run out over every hiccup of the server."""
 NOW: Literal["now"] = "now"
+Unknown = Literal["raise", "skip", "raw"]
+"""What becomes of an event that this version of the code cannot decode: UnreadableEvent is raised,
+it is left out, or it is handed out with its data as it is."""
 
 _log = EventLogger(__name__)
 
@@ -107,6 +118,7 @@ class Follower:
         name: str | None,
         after: int | Literal["now"] | None,
         incarnation: UUID | None,
+        unknown: Unknown,
         lease_seconds: float,
         denials: Denials,
     ) -> None:
@@ -114,6 +126,8 @@ class Follower:
             raise ValueError(f"{name!r} cannot be a follower's name: no blanks, no dots, no * >")
         if isinstance(after, int) and after < 0:
             raise ValueError(f"after={after} is no position: 0 is before the first event")
+        if unknown not in get_args(Unknown):
+            raise ValueError(f"unknown={unknown!r} is none of {', '.join(get_args(Unknown))}")
         if lease_seconds < LEAST_LEASE_SECONDS:
             raise ValueError(
                 f"a lease of {lease_seconds:g} s is too short: at least {LEAST_LEASE_SECONDS:g}"
@@ -124,6 +138,7 @@ class Follower:
         self._name = name
         self._after = after
         self._incarnation = incarnation
+        self._unknown = unknown
         self._lease_seconds = lease_seconds
         self._denials = denials
         self._feed = Feed(connection, wanted, self._consumer(), denials)
@@ -136,14 +151,16 @@ class Follower:
             async with self._owning() as ownership, aclosing(self._batches(ownership)) as batches:
                 async for messages in batches:
                     for message in messages:
-                        event = self._event(message, ownership)
-                        if event is None:
+                        position = self._position(message, ownership)
+                        if position is None:
                             continue
+                        event = self._event(message)
                         if not ownership.is_ours:
                             await ownership.until_ours()
                         ownership.handed_out()
-                        yield event
-                        ownership.done(event.position, event.incarnation)
+                        if event is not None:
+                            yield event
+                        ownership.done(position, event.incarnation if event else None)
         except nats.errors.ConnectionClosedError as error:
             raise LedgerUnavailable("the client was closed, and follows no more") from error
 
@@ -154,9 +171,9 @@ class Follower:
 
     # --- the messages ---------------------------------------------------------------------
 
-    def _event(self, message: Message, ownership: _Ownership) -> LedgerEvent | None:
-        """The event of a message; None if it is done: the server had lost it, and it was published
-        again. Raises UnreadableEvent, EventsMissing, LogRestored."""
+    def _position(self, message: Message, ownership: _Ownership) -> int | None:
+        """The position of a message's event; None if it is done: the server had lost it, and it was
+        published again. Raises EventsMissing, LogRestored."""
         position = int(message.header(POSITION.encode()) or 0)
         self._check_same_log(message, ownership.place)
         done = ownership.place.position
@@ -164,7 +181,21 @@ class Follower:
             return None
         if done or self._after == 0:
             self._feed.check_nothing_missing(done, position)
-        return received(message.data)
+        return position
+
+    def _event(self, message: Message) -> LedgerEvent | None:
+        """The event of a message; None if it is one that is left out. Raises UnreadableEvent."""
+        try:
+            return received(message.data)
+        except UnreadableEvent as error:
+            if self._unknown == "raw":
+                return received(message.data, decoded=False)
+            # Of an application of its own on the store, which follows its events by itself.
+            foreign = message.subject.endswith(f".{NOBODY}")
+            if self._unknown == "raise" and not foreign:
+                raise
+            _log.debug("event_left_out", subject=message.subject, reason=str(error))
+            return None
 
     def _check_same_log(self, message: Message, place: Begin) -> None:
         """Raises LogRestored if the log is not the one any more in which the place is."""
