@@ -161,6 +161,8 @@ def _tell_plan(asked: _Asked, plan: "Plan") -> None:
     asked.say(
         f"{len(plan.lost_events)} published events are not in it, behind position {plan.common};"
     )
+    if plan.lost_head is not None:
+        asked.say(f"the head in LEDGER_SEALS, seal {plan.lost_head.number}, is none of its seals;")
     asked.say(f"{len(plan.too_far)} names under which events are followed have handled such:")
     _some(asked, [f"  {one.user} {one.name}: up to {one.place}" for one in plan.too_far])
     begun = "has begun already" if plan.begun else f"begins behind position {plan.common}"
@@ -209,6 +211,7 @@ def _print(asked: _Asked, plan: "Plan", done: "Recovered | None") -> None:
         "common": plan.common,
         "lost_commands": len(plan.lost_commands),
         "lost_events": len(plan.lost_events),
+        "lost_seal": plan.lost_head.number if plan.lost_head else None,
         "followers": [one._asdict() for one in plan.too_far],
         "recovered": None,
     }

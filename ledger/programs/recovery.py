@@ -1,7 +1,7 @@
 """Recovering the log after the database was restored to an earlier moment.
 
     look     what does the bus have that the database does not: commands that were acknowledged,
-             events that were published, followers that have handled them
+             events that were published, followers that have handled them, heads of seals
     begin    `log.recovered`: another incarnation of the log, behind the last position in common
     rewind   the consumers of the commands go back to before the first command that is lost
     decide   a worker decides again, in the order of the stream, so before anything newer: ours, or
@@ -17,6 +17,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,12 +30,14 @@ import psycopg
 import structlog
 from uuid_utils.compat import uuid7
 
+from ledger.audit.prove.seals import Seal, from_document
 from ledger.bus import followers, stream_range
 from ledger.bus.command_stream import Acknowledged, acknowledged, request, rewind_consumers
 from ledger.bus.connection import COMMANDS_STREAM, JETSTREAM_TIMEOUT_SECONDS, Connection
 from ledger.bus.delivery import sequence
 from ledger.bus.event_stream import NotOurStream
 from ledger.bus.events import EVENTS_STREAM, MESSAGE_ID, POSITION
+from ledger.bus.seal_stream import newest_kept, seals_of
 from ledger.bus.wire import Message
 from ledger.eventstore import incarnations, reader, store
 from ledger.eventstore.codec import encode
@@ -58,6 +61,11 @@ _log = structlog.get_logger(__name__)
 _RECOVERED = """
     SELECT id, (event_data->>'commands_acknowledged')::bigint FROM public.event_store
     WHERE stream_id = %s ORDER BY event_version DESC LIMIT 1"""
+_SEAL = "SELECT hash FROM public.event_seals WHERE number = %s"
+_NEWEST_SEAL = "SELECT coalesce(max(number), 0) FROM public.event_seals"
+_EXPLAINED = """
+    SELECT FROM public.event_store
+    WHERE stream_id = %s AND (event_data->>'seals')::bigint < %s AND recorded_at > %s LIMIT 1"""
 _VERSION = "SELECT count(*) FROM public.event_store WHERE stream_id = %s"
 _IN_LOG = """
     SELECT count(*) FROM public.event_store AS e
@@ -106,6 +114,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: UUID | None
     lost_commands: tuple[Lost, ...]
     lost_events: tuple[LostEvent, ...]
+    lost_head: Seal | None
+    """The newest head in LEDGER_SEALS, where no seal is that one any more and the log does not say
+    why."""
     too_far: tuple[TooFar, ...]
     begun: bool
     """The incarnation of this recovery is there already."""
@@ -115,7 +126,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needed(self) -> bool:
-        return bool(self.lost_commands or self.lost_events or self.undecided)
+        lost = self.lost_commands or self.lost_events or self.lost_head
+        return bool(lost or self.undecided)
 
 
 class Again(NamedTuple):
@@ -163,19 +175,21 @@ class Recovery:
         limit = self._settings.command_payload_limit_bytes
         lost = await lost_commands(connection, self._database, done, 1, limit)
         events = await self._lost_events(connection, head)
+        lost_head = await self._lost_head(connection)
         common = min([head, *(event.position - 1 for event in events[:1])])
         of_ours = any(_incarnation(event) in (None, str(lineage.newest)) for event in events)
-        begun = before is not None and not of_ours and done.any <= up_to
+        begun = before is not None and not of_ours and lost_head is None and done.any <= up_to
         if begun:
             common = lineage[-1].after
         undecided = begun and not lost and not await _all_decided(connection, up_to)
-        needed = bool(lost or events or undecided)
+        needed = bool(lost or events or lost_head or undecided)
         return Plan(
             head=head,
             common=common,
             incarnation=lineage.newest,
             lost_commands=tuple(lost),
             lost_events=tuple(events),
+            lost_head=lost_head,
             too_far=tuple(
                 await _too_far(connection, common, lineage.newest if begun else None)
                 if needed
@@ -213,6 +227,15 @@ class Recovery:
                 "LEDGER_NATS_URL to this ledger's server."
             )
         return events[known:]
+
+    async def _lost_head(self, connection: Connection) -> Seal | None:
+        try:
+            kept = await newest_kept(seals_of(connection))
+        except nats.js.errors.NotFoundError:
+            return None
+        if kept is None:
+            return None
+        return await ask(self._database, partial(_unexplained, from_document(kept.body)))
 
     # --- act ------------------------------------------------------------------------------
 
@@ -265,6 +288,17 @@ def _newest_recovery(connection: psycopg.Connection[Any]) -> tuple[UUID | None, 
     """The id of the newest `log.recovered`, and up to which message it has commands decided."""
     row = connection.execute(_RECOVERED, [STREAM_ID]).fetchone()
     return (None, 0) if row is None else (row[0], row[1])
+
+
+def _unexplained(head: Seal, connection: psycopg.Connection[Any]) -> Seal | None:
+    """The head, unless it is one of the seals, or the log says that a restore took it away."""
+    found = connection.execute(_SEAL, [head.number]).fetchone()
+    if found is not None and found[0] == head.hash:
+        return None
+    told = connection.execute(
+        _EXPLAINED, [STREAM_ID, head.number, datetime.fromisoformat(head.sealed_at)]
+    ).fetchone()
+    return None if told is not None else head
 
 
 def _in_log(events: Sequence[LostEvent], connection: psycopg.Connection[Any]) -> int:
@@ -329,16 +363,19 @@ async def _too_far(connection: Connection, common: int, begun: UUID | None) -> l
 
 def begin(plan: Plan, by: str, reason: str, connection: psycopg.Connection[Any]) -> UUID:
     """Appends `log.recovered`; its id. Raises Overtaken, psycopg.Error."""
-    begun = LogRecovered(
-        previous=plan.incarnation,
-        after=plan.common,
-        commands_acknowledged=plan.acknowledged,
-        actor=by,
-        reason=reason,
-    )
     with connection.transaction(), connection.cursor() as cursor:
         login = cursor.execute("SELECT session_user").fetchone()
+        seals = cursor.execute(_NEWEST_SEAL).fetchone()
         assert login is not None
+        assert seals is not None
+        begun = LogRecovered(
+            previous=plan.incarnation,
+            after=plan.common,
+            commands_acknowledged=plan.acknowledged,
+            seals=seals[0],
+            actor=by,
+            reason=reason,
+        )
         appended = store.begin_append(cursor, 1)
         if incarnations.lineage(connection).newest != plan.incarnation:
             raise Overtaken("the log was recovered by somebody else meanwhile: run it again")

@@ -26,6 +26,7 @@ def recovered(database_url: str) -> None:
         head, newest = reader.head(connection), incarnations.lineage(connection).newest
         plan = Plan(
             head=head, common=head, incarnation=newest, lost_commands=(), lost_events=(),
+            lost_head=None,
             too_far=(),
             begun=False, acknowledged=0, undecided=False,
         )  # fmt: skip

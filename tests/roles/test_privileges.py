@@ -124,6 +124,7 @@ def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
     assert privileges(database_url, "ledger_writer") == {
         "public.event_store": {"SELECT", "INSERT"},
         "public.log_incarnations": {"SELECT"},
+        "public.event_seals": {"SELECT"},
         "public.event_archives": {"SELECT"},
         "public.archived_events": {"SELECT"},
         "public.command_inbox": {"SELECT", "INSERT"},

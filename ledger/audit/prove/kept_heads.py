@@ -18,6 +18,8 @@ class Restoration(NamedTuple):
     """What a log says of a restore: what it had behind position `after` is lost."""
 
     after: int
+    seals: int
+    """The number of the newest seal that was left."""
     recovered_at: datetime
     actor: str
     reason: str
@@ -61,11 +63,7 @@ def _lost_by(head: Seal, restorations: Sequence[Restoration]) -> Restoration | N
     """The restore that took the seal away, as the log says."""
     sealed_at = datetime.fromisoformat(head.sealed_at)
     return next(
-        (
-            one
-            for one in restorations
-            if head.last_position > one.after and sealed_at < one.recovered_at
-        ),
+        (one for one in restorations if head.number > one.seals and sealed_at < one.recovered_at),
         None,
     )
 

@@ -70,7 +70,8 @@ _VERSIONS = """
             WHERE event_type = 'stream.gap_accepted' AND stream_type = 'stream')
     ORDER BY position LIMIT 1"""
 _RESTORATIONS = """
-    SELECT (event_data->>'after')::bigint, recorded_at, event_data->>'actor', event_data->>'reason'
+    SELECT (event_data->>'after')::bigint, coalesce((event_data->>'seals')::bigint, 0), recorded_at,
+        event_data->>'actor', event_data->>'reason'
     FROM event_store WHERE stream_id = %s AND event_type = 'log.recovered' ORDER BY event_version"""
 _PARTS = """
     SELECT min(number), max(number) FROM (

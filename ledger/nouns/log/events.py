@@ -27,5 +27,7 @@ class LogRecovered(Event, frozen=True, kw_only=True):
     commands_acknowledged: int
     """The last message of LEDGER_COMMANDS that the incarnation before had decided: up to there
     commands are decided again before any new one."""
+    seals: int | None = None
+    """The number of the newest seal that was left: further ones that were kept outside are lost."""
     actor: str
     reason: str
