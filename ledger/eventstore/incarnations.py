@@ -6,7 +6,8 @@ import psycopg
 
 from ledger.kernel.incarnation import Lineage
 
-_LINEAGE = 'SELECT id, "after" FROM public.log_incarnations ORDER BY begun_position'
+_LINEAGE = """
+    SELECT id, "after" FROM public.log_incarnations ORDER BY begun_position, begun_by NULLS FIRST"""
 
 
 def lineage(connection: psycopg.Connection[Any]) -> Lineage:

@@ -174,10 +174,14 @@ class Recovery:
         done = await _acknowledged(connection)
         limit = self._settings.command_payload_limit_bytes
         lost = await lost_commands(connection, self._database, done, 1, limit)
-        events = await self._lost_events(connection, head)
+        # Up to here the log is what it was, for all that it knows itself.
+        whole = lineage[-1].after if before is not None else head
+        events = await self._lost_events(connection, whole)
         lost_head = await self._lost_head(connection)
         common = min([head, *(event.position - 1 for event in events[:1])])
         of_ours = any(_incarnation(event) in (None, str(lineage.newest)) for event in events)
+        # (Of a log of which nothing is left, all are.)
+        of_ours = of_ours or not lineage
         begun = before is not None and not of_ours and lost_head is None and done.any <= up_to
         if begun:
             common = lineage[-1].after
@@ -186,7 +190,7 @@ class Recovery:
         return Plan(
             head=head,
             common=common,
-            incarnation=lineage.newest,
+            incarnation=lineage.newest or _incarnation_of(events),
             lost_commands=tuple(lost),
             lost_events=tuple(events),
             lost_head=lost_head,
@@ -200,7 +204,7 @@ class Recovery:
             undecided=undecided,
         )
 
-    async def _lost_events(self, connection: Connection, head: int) -> list[LostEvent]:
+    async def _lost_events(self, connection: Connection, whole: int) -> list[LostEvent]:
         """The last events of the stream, as far as the log does not have them; oldest first."""
         jetstream = connection.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS)
         try:
@@ -221,7 +225,7 @@ class Recovery:
             if known or first <= state.first_seq:
                 break
             look_back *= 10
-        if events and not known and events[0].position <= head:
+        if events and not known and events[0].position <= whole:
             raise NotOurStream(
                 f"{EVENTS_STREAM} has no event that this log has: it is another ledger's. Point "
                 "LEDGER_NATS_URL to this ledger's server."
@@ -318,6 +322,12 @@ def _published(messages: Sequence[Message]) -> list[LostEvent]:
     ]
 
 
+def _incarnation_of(events: Sequence[LostEvent]) -> UUID | None:
+    """What the bus says that a log of which nothing is left was."""
+    said = next((said for event in reversed(events) if (said := _incarnation(event))), None)
+    return UUID(said) if said else None
+
+
 def _incarnation(event: LostEvent) -> str | None:
     found: str | None = event.content.get("incarnation")
     return found
@@ -377,7 +387,7 @@ def begin(plan: Plan, by: str, reason: str, connection: psycopg.Connection[Any])
             reason=reason,
         )
         appended = store.begin_append(cursor, 1)
-        if incarnations.lineage(connection).newest != plan.incarnation:
+        if incarnations.lineage(connection).newest not in (None, plan.incarnation):
             raise Overtaken("the log was recovered by somebody else meanwhile: run it again")
         version = cursor.execute(_VERSION, [STREAM_ID]).fetchone()
         assert version is not None

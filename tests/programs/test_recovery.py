@@ -15,6 +15,8 @@ from ledger.client.event_feed import LogRestored
 from ledger.kernel.command import Outcome
 from ledger.operate.settings import Settings
 from ledger.programs.recovery import Plan, Recovered, Recovery
+from tests.conftest import TEMPLATE
+from tests.databases import temporary_database
 from tests.programs.publishing import connected, in_stream, published_up_to, running_publisher
 from tests.programs.restoring import copied
 from tests.programs.services import client, open_account, rows, running_worker
@@ -180,6 +182,23 @@ async def test_a_command_that_the_bus_has_no_more_is_named(
     assert {one.why for one in done.differing} == {"the bus does not keep its command any more"}
     first = orjson.loads(lost.read_bytes().splitlines()[0])
     assert (first["again_at"], first["event"]["position"]) == (None, 8)
+
+
+async def test_of_an_empty_database_everything_is_recovered_and_followers_are_told(
+    postgres_url: str, database_url: str, nats_url: str, tmp_path: Path
+) -> None:
+    _, outcomes = await lived_and_restored(postgres_url, database_url, nats_url)
+    with temporary_database(postgres_url, template=TEMPLATE) as empty:
+        _, done, after = await recovered(empty, nats_url, tmp_path / "lost.jsonl")
+        assert (done.after, done.differing, after.needed) == (0, (), False)
+        assert len(rows(empty, "SELECT FROM log_incarnations")) == 2
+        known = rows(empty, "SELECT command_id FROM command_inbox")
+        assert {one.command_id for one in outcomes} <= {row[0] for row in known}
+        async with running_publisher(empty, nats_url), await client(nats_url) as ledger:
+            await published_up_to(empty, done.head)
+            with pytest.raises(LogRestored) as told:
+                await anext(ledger.events(name="risk"))
+            assert told.value.position == 0
 
 
 async def test_a_ledger_that_lost_nothing_needs_no_recovery(
