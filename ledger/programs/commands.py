@@ -430,4 +430,5 @@ PROGRAM = Program(
     role=WRITER,
     ready=_ready,
     run=_serve,
+    port=9464,
 )
