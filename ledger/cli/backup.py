@@ -194,7 +194,7 @@ def _opened() -> "tuple[Settings, Catalogue]":
     from ledger.operate.settings import load
 
     settings = load()
-    return settings, Catalogue(settings.backup_dir or settings.data_dir / "backups")
+    return settings, Catalogue.of(settings)
 
 
 def _replication_url(settings: "Settings") -> str:

@@ -8,7 +8,7 @@ are counts of this process; how the ledger is as a whole, every program asks whe
 from collections import Counter as Tally
 from collections.abc import Iterable
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 from ledger.kernel.command import Command, InvalidCommand, Outcome
 from ledger.nouns import COMMAND_DATA
@@ -42,10 +42,6 @@ OUTCOME_SECONDS = Histogram(
     "ledger_command_outcome_seconds",
     "From the arrival of a command on the bus to its outcome on the way back.",
     buckets=(*_SECONDS, 30, 100, 1_000),
-)
-LOG_BEHIND = Gauge(
-    "ledger_log_behind",
-    "1 while the database lacks what the bus says was done, and nothing is decided: recover it.",
 )
 CACHE_HITS = Counter("ledger_aggregate_cache_hits", "Streams that were in memory when needed.")
 CACHE_MISSES = Counter("ledger_aggregate_cache_misses", "Streams that had to be loaded.")

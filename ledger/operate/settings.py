@@ -285,12 +285,6 @@ class Settings(BaseSettings):
         "backup before on. As long as NATS keeps commands and events, which a restored ledger "
         "needs to decide what came since.",
     )
-    backup_verify_days: float = Field(
-        default=8.0,
-        gt=0,
-        description="Days after which a backup that was restored and verified is too old for "
-        "`ledgerctl doctor`: a weekly drill, and a day for whoever runs it.",
-    )
     backup_command: str | None = Field(
         default=None,
         description="Command that makes the backup instead of pg_basebackup, as pgBackRest's or "

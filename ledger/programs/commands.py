@@ -212,7 +212,6 @@ class CommandWorker:
                 found = await ask(self._database, identity)
                 await check_whole(connection, self._database, limit)
             except LogBehind as error:
-                metrics.LOG_BEHIND.set(1)
                 tell = _log.debug if str(error) == told else _log.error
                 tell("log_behind", error=str(error))
                 told = str(error)
@@ -221,7 +220,6 @@ class CommandWorker:
                 _log.warning("log_not_looked_at", error=str(error).strip())
                 await self._patience.pause(self._settings.retry_wait_seconds)
             else:
-                metrics.LOG_BEHIND.set(0)
                 self._same_database.take(found)
                 return True
         return False

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from uuid_utils.compat import uuid7
@@ -14,13 +15,21 @@ from uuid_utils.compat import uuid7
 from ledger.audit.prove import seals
 from ledger.eventstore import reader
 from ledger.operate.backups import creation, expiry, verification
-from ledger.operate.backups.catalogue import Backup, BackupStatus, Catalogue, NoSuchBackup
+from ledger.operate.backups.catalogue import (
+    Backup,
+    BackupStatus,
+    Catalogue,
+    NoSuchBackup,
+    RestoreTrial,
+    verified_age_seconds,
+)
 from ledger.operate.backups.programs import ProgramFailed
 from ledger.operate.backups.restoration import CannotRestore, RecoveryTarget, recovered, restore
 from ledger.operate.backups.retention import Retention
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from ledger.operate.settings import Settings
+from ledger.vitals.examination import examine
 from ledger.write.ledger import Ledger
 from tests.audit import history
 from tests.commands import command
@@ -148,13 +157,13 @@ def test_a_backup_is_verified_by_restoring_it(
     assert newest is not None
     backup = creation.create(Settings(), catalogue, server.url)
     assert backup.head == newest.document()
-    assert verification.verified_age_seconds(catalogue) is None
+    assert verified_age_seconds(catalogue) is None
     verified = verification.verify(Settings(), catalogue, backup, to_the_end=False)
     assert verified.verified is not None
     assert verified.verified.holds, verified.verified.message
     assert verified.verified.position == head(server.url)
     assert catalogue.find(None) == verified
-    age = verification.verified_age_seconds(catalogue)
+    age = verified_age_seconds(catalogue)
     assert age is not None
     assert 0 <= age < PATIENCE_SECONDS * 6
 
@@ -165,7 +174,22 @@ def test_a_backup_is_verified_by_restoring_it(
     assert broken.verified is not None
     assert not broken.verified.holds
     assert broken.verified_at is None
-    assert verification.verified_age_seconds(catalogue) is None
+    assert verified_age_seconds(catalogue) is None
+
+
+def test_who_makes_backups_is_told_how_old_the_newest_good_one_is(
+    server: EmbeddedPostgres, catalogue: Catalogue, server_directory: Path
+) -> None:
+    nowhere = Settings(data_dir=server_directory)
+    assert examine(nowhere, None, None).value("backup_verified_age_seconds") is None
+    settings = Settings(backup_dir=catalogue.directory)
+    never = examine(settings, None, None)
+    assert never.value("backup_verified_age_seconds") == float("inf")
+    assert "LedgerBackupOld" in [alarm.condition.alert for alarm, _ in never.alarms()]
+    backup = creation.create(Settings(), catalogue, server.url)
+    good = RestoreTrial(datetime.now(UTC), True, 1, 1.0, "")
+    catalogue.write(msgspec.structs.replace(backup, verified=good))
+    assert examine(settings, None, None).alarms() == []
 
 
 def test_a_restored_ledger_that_was_altered_is_not_whole(

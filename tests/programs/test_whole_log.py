@@ -1,5 +1,6 @@
 """A worker decides nothing on a database that lacks what the bus says was done."""
 
+import asyncio
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -11,7 +12,9 @@ from ledger.bus.connection import Connection
 from ledger.bus.events import EVENTS_STREAM
 from ledger.client.submission import LedgerUnavailable
 from ledger.eventstore.connection import OneConnection
+from ledger.operate.settings import Settings
 from ledger.programs.whole_log import LogBehind, check_whole
+from ledger.vitals.examination import examine
 from tests.programs.publishing import connected, published_up_to, running_publisher
 from tests.programs.restoring import copied, worker_on
 from tests.programs.services import (
@@ -75,6 +78,9 @@ async def test_what_was_published_and_is_not_in_the_log_is_missed_too(
         await connection.jetstream().purge_stream("LEDGER_COMMANDS")
     with pytest.raises(LogBehind, match=r"published at position 2, .* ends at 1"):
         await looked_at(restored, nats_url)
+    for url, behind in ((restored, 1.0), (database_url, 0.0)):
+        vitals = await asyncio.to_thread(examine, Settings(), url, nats_url)
+        assert vitals.value("log_behind") == behind
 
 
 async def test_commands_that_have_no_outcome_by_their_nature_are_not_missed(

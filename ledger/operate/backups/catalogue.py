@@ -6,14 +6,15 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from ledger.kernel.errors import LedgerError
+from ledger.operate.settings import Settings
 
 FILE, DATA, WAL = "backup.json", "data", "wal"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
@@ -82,6 +83,11 @@ class Catalogue:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Of the directory that is set."""
+        return cls(settings.backup_dir or settings.data_dir / "backups")
 
     @property
     def wal(self) -> Path:
@@ -156,3 +162,11 @@ class Catalogue:
                         msgspec.structs.replace(one, status=BackupStatus.FAILED, error=error)
                     )
             yield
+
+
+def verified_age_seconds(catalogue: Catalogue) -> float | None:
+    """How old the newest backup is that was restored and found whole; None where there is none."""
+    good = [one for one in catalogue.completed() if one.verified_at is not None]
+    if not good:
+        return None
+    return (datetime.now(UTC) - good[-1].started_at).total_seconds()

@@ -47,6 +47,8 @@ LAST_WORDS = 3
 
 _LSN = re.compile(r"[0-9A-Fa-f]+/[0-9A-Fa-f]+")
 _TRANSACTION = "SELECT xmin::text FROM public.event_store WHERE position = %s"
+_TOO_EARLY = "before consistent recovery point"
+"""What the server says of a moment at which the backup was still being made."""
 _ANYBODY_HERE = "local all all trust\n"
 """Who may connect to the server that recovers: its socket is in a directory that only we enter."""
 
@@ -127,8 +129,32 @@ def restore(
     if directory.exists():
         raise CannotRestore(f"{directory} is there already: name a new directory, or move it away")
     backup = catalogue.find(backup_id) if backup_id else _base(catalogue, target)
-    if target.position is not None:
-        target = _transaction_of(settings, catalogue, backup, target.position, directory)
+    wanted = target.position
+    if wanted is not None:
+        target = _transaction_of(settings, catalogue, backup, wanted, directory)
+    try:
+        return _restored(settings, catalogue, backup, target, directory)
+    except CannotRestore as error:
+        # The position was written while the backup was made: it is whole only behind it.
+        if wanted is None or _TOO_EARLY not in str(error):
+            raise
+    whole = _restored(settings, catalogue, backup, RecoveryTarget(immediate=True), directory)
+    if whole.position > wanted:
+        shutil.rmtree(whole.directory)
+        raise CannotRestore(
+            f"backup {backup.id} is whole from position {whole.position} on, and {wanted} was "
+            "wanted: name an older backup (--backup)"
+        )
+    return whole
+
+
+def _restored(
+    settings: Settings,
+    catalogue: Catalogue,
+    backup: Backup,
+    target: RecoveryTarget,
+    directory: Path,
+) -> Restored:
     with (
         recovered(settings, catalogue, backup, target, directory) as server,
         connect(server.url, "restore") as connection,
@@ -254,9 +280,8 @@ class RecoveringServer:
             )
         while not self._ready():
             if self._process.poll() is not None:
-                lines = self._log.read_text(errors="replace").strip().splitlines()
                 raise CannotRestore(
-                    f"backup {self._backup.id} was not recovered: {' | '.join(lines[-LAST_WORDS:])}"
+                    f"backup {self._backup.id} was not recovered: {self._last_words()}"
                 )
             time.sleep(POLL_SECONDS)
 
@@ -266,6 +291,12 @@ class RecoveringServer:
                 return connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
         except psycopg.OperationalError:
             return False
+
+    def _last_words(self) -> str:
+        """Why the server ended, as it says."""
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        fatal = [line for line in lines if any(word in line for word in ("FATAL", "PANIC"))]
+        return " | ".join((fatal or lines)[-LAST_WORDS:])
 
     def stop(self) -> None:
         """Ends the server in good order; nothing if it does not run."""

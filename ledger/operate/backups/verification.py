@@ -94,11 +94,3 @@ def _environment(url: str) -> dict[str, str]:
     """Ours, with the restored database: nothing of the one that lives may be touched."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LEDGER_")}
     return kept | {"LEDGER_DATABASE_URL": url}
-
-
-def verified_age_seconds(catalogue: Catalogue) -> float | None:
-    """How old the newest backup is that was restored and found whole; None where there is none."""
-    good = [one for one in catalogue.completed() if one.verified_at is not None]
-    if not good:
-        return None
-    return (datetime.now(UTC) - good[-1].started_at).total_seconds()
