@@ -24,6 +24,7 @@ from ledger.cli import (
     demo,
     publisher,
     recover,
+    report,
     schema,
     serve,
     status,
@@ -66,7 +67,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, status, serve, submit),
-    *(audit, commands, streams, publisher, backup, recover, schema, bus),
+    *(audit, report, commands, streams, publisher, backup, recover, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 
