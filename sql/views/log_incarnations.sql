@@ -10,6 +10,9 @@ SELECT CASE e.event_type WHEN 'log.recovered' THEN (e.event_data->>'previous')::
 FROM public.event_store AS e
 WHERE e.position = 1 AND (e.event_type <> 'log.recovered' OR e.event_data->>'previous' IS NOT NULL)
 UNION ALL
+SELECT a.id, a.position, 0::bigint, NULL, NULL, NULL FROM public.archived_events AS a
+WHERE a.position = 1 AND NOT EXISTS (SELECT FROM public.event_store AS e WHERE e.position = 1)
+UNION ALL
 SELECT e.id, e.position, (e.event_data->>'after')::bigint, e.recorded_at,
     e.event_data->>'actor', e.event_data->>'reason'
 FROM public.event_store AS e
