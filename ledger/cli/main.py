@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ledger.cli import (
+    archive,
     audit,
     backup,
     bus,
@@ -67,7 +68,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, status, serve, submit),
-    *(audit, report, commands, streams, publisher, backup, recover, schema, bus),
+    *(audit, archive, report, commands, streams, publisher, backup, recover, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 
