@@ -224,3 +224,18 @@ def test_a_commission_that_is_corrected_is_in_cost_and_position(trader: Trader) 
     assert (gain["cost"], gain["gain"]) == (103, 7)
     (trip,) = trader.rows("round_trips")
     assert trip["net_pnl"] == 7
+
+
+def test_a_round_trip_tells_its_signal_why_it_ended_and_what_slipped(trader: Trader) -> None:
+    trader.buy("2", "101", named="100", signal_id="s-7")
+    trader.sell("1", "109", named="110")
+    trader.sell("1", "95", named="96", purpose="STOP_LOSS")
+    (trip,) = trader.rows("round_trips")
+    assert (trip["signal_id"], trip["close_reason"], trip["slippage"]) == ("s-7", "STOP_LOSS", 4)
+
+
+def test_a_round_trip_that_the_venue_ended_says_so(trader: Trader) -> None:
+    trader.buy("1", "100")
+    trader.sell("1", "50", execution_kind="LIQUIDATION")
+    (trip,) = trader.rows("round_trips")
+    assert (trip["signal_id"], trip["close_reason"]) == (None, "LIQUIDATION")

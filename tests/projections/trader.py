@@ -108,13 +108,15 @@ class Trader:
         self._orders[trade_id] = order_id
         times = {} if at is None else {"occurred_at": _time(at)}
         instrument = fill.pop("instrument", "BINANCE:BTCUSDT")
-        terms = {name: fill.pop(name) for name in ("strategy_id",) if name in fill}
+        named = fill.pop("named", price)
+        of_order = ("strategy_id", "signal_id", "purpose")
+        terms = {name: fill.pop(name) for name in of_order if name in fill}
         order = submit_order(
             self.account_id,
             order_id,
             side=side,
             quantity=quantity,
-            price=price,
+            price=named,
             instrument=instrument,
             **terms,
         )
