@@ -1,6 +1,7 @@
 """There is one way to connect to the bus and one to the database, each with its security."""
 
 import ast
+import asyncio
 import contextlib
 import inspect
 import re
@@ -16,13 +17,18 @@ from psycopg_pool import PoolTimeout
 from uuid_utils.compat import uuid7
 
 from ledger.bus import connection as bus
-from ledger.operate import database, database_session
+from ledger.bus.security import BusSecurity
+from ledger.operate import database, database_session, doctor
 from ledger.operate.database_url import acting_as, catalog_only, confined, settled
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
+from ledger.operate.settings import Settings
+from ledger.programs.registry import Places, find
 from ledger.write.ledger import Ledger
 from tests.commands import open_account
 from tests.databases import create_database
+from tests.programs.services import client, running_worker
+from tests.programs.services import open_account as open_an_account
 
 ROOT = Path(__file__).parent.parent
 DATABASE = "ledger/operate/database.py"
@@ -65,6 +71,24 @@ def calls(pattern: re.Pattern[str]) -> Iterator[str]:
 
 def test_one_module_connects_to_the_database() -> None:
     assert set(calls(OPENS_DATABASE)) == {DATABASE, *ELSEWHERE}
+
+
+async def test_of_several_servers_of_the_bus_the_one_that_is_there_is_used_everywhere(
+    nats_url: str, database_url: str
+) -> None:
+    urls = f"nats://127.0.0.1:1, {nats_url},nats://[::1]:1"
+    security = BusSecurity()
+    once = await bus.connect_once(urls, "tests", security=security)
+    lasting = await bus.connect(urls, "tests", security=security, retry_wait=0.1)
+    for connection in (once, lasting):
+        await connection.jetstream().account_info()
+        await connection.close()
+    places = Places(Settings(nats_url=urls, database_url=database_url))
+    async with running_worker(database_url, urls), await client(urls) as ledger:
+        await open_an_account(ledger)
+        assert await asyncio.to_thread(find("commands").ready, places)
+        checked = await asyncio.to_thread(lambda: list(doctor.examine(places.settings)))
+        assert {one.check: one.status for one in checked}["nats"] == "ok"
 
 
 def test_one_module_connects_to_the_bus_and_asks_who_we_are() -> None:

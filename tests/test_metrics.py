@@ -39,6 +39,14 @@ def free_port() -> int:
         return min(int(probe.getsockname()[1]), 65_000)
 
 
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_pages_are_served_where_addresses_are_of_version_6(host: str) -> None:
+    with http.served(Settings(metrics_host=host, metrics_port=free_port())) as url:
+        assert url is not None
+        assert url.startswith(f"http://[{host}]:")
+        assert "alive" in get(f"{url}/health")
+
+
 def test_two_services_on_one_machine_each_have_a_port() -> None:
     settings = Settings(metrics_port=free_port())
     with http.served(settings) as one, http.served(settings) as two:

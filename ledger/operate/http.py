@@ -11,6 +11,7 @@ A service must not fail for its metrics: if no port can be had, it says so in it
 """
 
 import errno
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -66,6 +67,10 @@ class _Server(ThreadingWSGIServer):
 
     allow_reuse_port = False
 
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
     def server_bind(self) -> None:
         # WSGIServer would ask the resolver for our name, which may take seconds.
         self.socket.bind(self.server_address)
@@ -101,7 +106,9 @@ def served(settings: Settings, ready: Callable[[], bool] = lambda: True) -> Iter
     if server is None:
         yield None
         return
-    url = f"http://{settings.metrics_host}:{server.server_port}"
+    host = settings.metrics_host
+    url = f"http://[{host}]" if ":" in host else f"http://{host}"
+    url += f":{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
     _log.info("metrics_served", url=f"{url}/metrics")
