@@ -151,9 +151,7 @@ def repaired(database_url: str, damaged: Sequence[UUID]) -> None:
                 held := stream_reader.read(connection, [stream_id])[stream_id], HeldStream
             ):
                 assert held.event_version is not None
-                of_gap = held.reason.startswith("Gap")
-                deed: held_streams.Deed = "accept-gap" if of_gap else "pass-over"
-                held_streams.repair(connection, stream_id, held.event_version, deed, **BY)
+                held_streams.repair(connection, stream_id, held.event_version, **BY)
         assert set(held_streams.examine(connection)) == noted
         found = [one.message for one in verify(connection).findings]
         assert [one for one in found if "it is not used" not in one] == []  # but spoilt snapshots
