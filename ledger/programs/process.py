@@ -39,8 +39,8 @@ DATABASE_PAUSE_SECONDS = 1.0
 _REFUSED = re.compile(
     "password authentication failed|no password supplied|no pg_hba.conf entry|authentication method"
 )
-"""What a server says that refuses a login. (libpq gives no code for it. A server that speaks another
-language is waited for.)"""
+"""What a server says that refuses a login. (libpq gives no code for it; a server that speaks
+another language is waited for.)"""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = structlog.get_logger(__name__)
