@@ -140,6 +140,13 @@ def explained(error: psycopg.OperationalError) -> Exception:
     )
 
 
+def pinned_options() -> str:
+    """What is pinned, as `options` of a connection that others open for us."""
+    return " ".join(
+        f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in PINNED.items()
+    )
+
+
 def asked_for(database_url: str) -> dict[str, str]:
     """The settings that a URL asks for, `options=-c name=value`, the role last."""
     query = dict(parse_qsl(database_url.partition("?")[2]))
