@@ -142,9 +142,8 @@ def explained(error: psycopg.OperationalError) -> Exception:
 
 def pinned_options() -> str:
     """What is pinned, as `options` of a connection that others open for us."""
-    return " ".join(
-        f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in PINNED.items()
-    )
+    escaped = {name: value.replace(" ", r"\ ") for name, value in PINNED.items()}
+    return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
 
 def asked_for(database_url: str) -> dict[str, str]:
