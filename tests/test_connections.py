@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 
 from ledger.bus import connection as bus
 from ledger.bus.security import BusSecurity
+from ledger.eventstore.library.factory import LedgerFactory
 from ledger.operate import database, database_session, doctor
 from ledger.operate.database_url import acting_as, catalog_only, confined, settled
 from ledger.operate.embedded.servers import EmbeddedPostgres
@@ -183,6 +184,23 @@ async def test_no_setting_of_the_database_the_login_or_the_shell_changes_what_a_
     with Ledger(database_url) as ledger:
         outcomes = ledger.execute([open_account(uuid7(), name="€ 漢 😀")])
     assert [outcome.status for outcome in outcomes] == ["ACCEPTED"]
+
+
+def test_applications_of_the_library_have_the_same_settings(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute(
+            sql.SQL("ALTER DATABASE {} SET datestyle = German").format(
+                sql.Identifier(owner.info.dbname)
+            )
+        )
+    factory = LedgerFactory({"LEDGER_DATABASE_URL": database_url})
+    try:
+        with factory.datastore.get_connection() as connection:
+            for name in ("datestyle", "timezone", "default_transaction_isolation"):
+                shown = connection.execute(f"SHOW {name}".encode()).fetchone()
+                assert list((shown or {}).values()) == [database_session.PINNED[name]]
+    finally:
+        factory.close()
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])

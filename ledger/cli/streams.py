@@ -54,10 +54,12 @@ def repair(stream_id: Stream, version: Version, by: By, reason: Reason, json: Js
     """Go on past the event that a stream is held at: without it where it cannot be read, with it
     where versions before it are missing. It stays in the log; what is decided here is recorded
     there, and not taken back."""
+    from ledger.operate.logging import configure
     from ledger.write import held_streams
     from ledger.write.stream_reader import HeldStream, read
 
     require(by, reason)
+    configure("streams", "WARNING")
     with as_operator() as connection:
         position = held_streams.repair(connection, stream_id, version, by=by, reason=reason)
         now = read(connection, [stream_id])[stream_id]

@@ -27,6 +27,7 @@ from random import Random
 from uuid import UUID
 
 import psycopg
+import pytest
 from uuid_utils.compat import uuid7
 
 from ledger.audit.prove.verify import verify
@@ -43,9 +44,10 @@ from tests.write.damage import DAMAGES
 
 ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", "0"))
 SEED = os.environ.get("LEDGER_TEST_SEED") or secrets.token_hex(4)
-ACCOUNTS, DAMAGED, DEPOSITS = (1_000, 10, 20_000) if ROUNDS else (40, 7, 300)
+ACCOUNTS, DAMAGED, DEPOSITS = (1_000, 10, 8_000) if ROUNDS else (40, 7, 300)
 BETWEEN_DAMAGES_SECONDS = 1.0 if ROUNDS else 0.05
 """At most. Each costs the batch that it meets a second decision."""
+ROUND_SECONDS = 400
 FOR_DAMAGED = 0.05
 """Commands for damaged accounts, for each for a healthy one."""
 LEAST_RATE = 0.9
@@ -163,6 +165,7 @@ def repaired(database_url: str, damaged: Sequence[UUID]) -> None:
                 assert outcome.status in ("ACCEPTED", "REJECTED"), outcome
 
 
+@pytest.mark.timeout(ROUND_SECONDS * max(ROUNDS, 1))
 async def test_streams_that_cannot_be_read_cost_the_others_nothing(
     database_url: str, nats_url: str
 ) -> None:
