@@ -246,6 +246,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "guard_appended_events",
             "guard_records",
             "index_generation",
+            "journal_archives",
             "journal_records",
             "live_generation",
             "make_event_partition",
