@@ -200,8 +200,8 @@ def _changed(before: dict[int, Position], after: dict[int, Position]) -> Reckone
         for number, position in before.items()
         if number not in after
     ]
-    if gone and last is not None and after[last] not in changed:
-        changed.append(after[last])  # it is the newest again
+    if last is not None and after[last] not in changed:
+        changed.append(after[last])  # it is the one that goes on, also if an earlier one changed
     realized = sum((p.realized_pnl for p in after.values()), ZERO) - sum(
         (p.realized_pnl for p in before.values()), ZERO
     )
