@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ledger.nouns.allocations.commands import *  # noqa: F403
     from ledger.nouns.instruments.commands import *  # noqa: F403
     from ledger.nouns.orders.commands import *  # noqa: F403
+    from ledger.nouns.positions.commands import *  # noqa: F403
     from ledger.nouns.prices.commands import *  # noqa: F403
 
 HOMES = {

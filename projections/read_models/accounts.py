@@ -13,7 +13,9 @@ from ledger.nouns.accounts.events import (
     AccountStatus,
     AccountSuspended,
     AccountType,
+    CostBasis,
     Environment,
+    PositionMode,
 )
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
@@ -33,6 +35,8 @@ class Account(Row, kw_only=True):
     created_at: datetime
     updated_at: datetime
     last_position: int
+    cost_basis: CostBasis
+    position_mode: PositionMode
 
 
 ACCOUNTS = Table("accounts", Account, key=("account_id",))
@@ -48,6 +52,8 @@ def _opened(recorded: Recorded, event: AccountOpened, rows: RowSet) -> None:
             account_type=event.account_type,
             environment=event.environment,
             base_currency=event.base_currency,
+            cost_basis=event.cost_basis,
+            position_mode=event.position_mode,
             status=AccountStatus.ACTIVE,
             status_reason=None,
             created_at=recorded.occurred_at,
@@ -84,7 +90,7 @@ def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:  
 
 PROJECTION = Projection(
     name="accounts",
-    version=1,
+    version=2,
     tables=(ACCOUNTS,),
     folds={
         AccountOpened: _opened,

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from ledger.nouns.instruments.contract import InstrumentKind
 from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
@@ -17,15 +18,23 @@ class Symbol(Row, kw_only=True):
     symbol: str
     base_asset: str
     quote_asset: str
-    tick_size: Decimal
-    step_size: Decimal
-    min_quantity: Decimal
+    tick_size: Decimal | None
+    step_size: Decimal | None
+    min_quantity: Decimal | None
     max_quantity: Decimal | None
     is_active: bool
     listed_at: datetime
     delisted_at: datetime | None
     updated_at: datetime
     last_position: int
+    kind: InstrumentKind
+    contract_size: Decimal
+    inverse: bool
+    settlement_asset: str
+    expires_at: datetime | None
+    max_leverage: Decimal | None
+    initial_margin_rate: Decimal | None
+    maintenance_margin_rate: Decimal | None
 
 
 SYMBOLS = Table("symbols", Symbol, key=("instrument",), shared=True)
@@ -41,10 +50,18 @@ def _listed(recorded: Recorded, event: InstrumentListed, rows: RowSet) -> None:
             symbol=symbol,
             base_asset=event.base_asset,
             quote_asset=event.quote_asset,
+            kind=event.kind,
+            contract_size=event.contract_size,
+            inverse=event.inverse,
+            settlement_asset=event.settlement_asset or event.quote_asset,
+            expires_at=event.expires_at,
             tick_size=event.tick_size,
             step_size=event.step_size,
             min_quantity=event.min_quantity,
             max_quantity=event.max_quantity,
+            max_leverage=event.max_leverage,
+            initial_margin_rate=event.initial_margin_rate,
+            maintenance_margin_rate=event.maintenance_margin_rate,
             is_active=True,
             listed_at=recorded.occurred_at,
             delisted_at=None,
@@ -60,6 +77,9 @@ def _updated(recorded: Recorded, event: InstrumentUpdated, rows: RowSet) -> None
     row.step_size = event.step_size
     row.min_quantity = event.min_quantity
     row.max_quantity = event.max_quantity
+    row.max_leverage = event.max_leverage
+    row.initial_margin_rate = event.initial_margin_rate
+    row.maintenance_margin_rate = event.maintenance_margin_rate
 
 
 def _delisted(recorded: Recorded, event: InstrumentDelisted, rows: RowSet) -> None:
@@ -83,7 +103,7 @@ def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:  
 
 PROJECTION = Projection(
     name="symbols",
-    version=1,
+    version=2,
     tables=(SYMBOLS,),
     folds={
         InstrumentListed: _listed,
@@ -97,13 +117,14 @@ PROJECTION = Projection(
 QUESTIONS = (
     Question(
         name="instruments",
+        row_version=2,
         table=SYMBOLS,
         about="What can be traded where, and on which grid.",
         paths=(ascending(None, "instrument"),),
-        filters=(exactly("instrument"), exactly("exchange"), exactly("is_active")),
+        filters=(exactly("instrument"), exactly("exchange"), exactly("kind"), exactly("is_active")),
         argument="instrument",
         shown=(
-            *("instrument", "base_asset", "quote_asset", "tick_size", "step_size"),
+            *("instrument", "kind", "base_asset", "quote_asset", "tick_size", "step_size"),
             *("min_quantity", "max_quantity", "is_active", "listed_at"),
         ),
     ),

@@ -11,13 +11,15 @@ from typing import Any
 from uuid import UUID
 
 from ledger.nouns.accounts.events import (
+    MONEY_EVENTS,
     AccountAdjusted,
     AccountDeposited,
     AccountEvent,
-    AccountRebalanced,
-    AccountTransferred,
     AccountWithdrawn,
     CommissionCorrected,
+    FundsHeld,
+    FundsReleased,
+    LeverageSet,
     Reason,
     TradeSettled,
     TradeVoided,
@@ -158,19 +160,21 @@ def _keys(recorded: Recorded, event: AccountEvent) -> Iterator[tuple[Table[Any],
         yield BOOKS, (recorded.stream_id, posting.book, posting.asset)
 
 
+_ONLY_LOCK = frozenset({FundsHeld, FundsReleased, LeverageSet})
+"""Those that move nothing."""
+
 PROJECTION = Projection(
     name="transactions",
     version=1,
     tables=(TRANSACTIONS, BOOKS),
     folds={
+        **{kind: _moved for kind in MONEY_EVENTS if kind not in _ONLY_LOCK},
         AccountDeposited: _deposited,
         AccountWithdrawn: _deposited,
-        AccountTransferred: _moved,
         AccountAdjusted: _adjusted,
         TradeSettled: _traded,
         TradeVoided: _traded,
         CommissionCorrected: _charged,
-        AccountRebalanced: _moved,
     },
     keys=_keys,
     by_stream=True,

@@ -11,5 +11,7 @@ CREATE TABLE accounts (
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     last_position bigint      NOT NULL,
+    cost_basis    text        NOT NULL,
+    position_mode text        NOT NULL,
     CONSTRAINT accounts_pkey PRIMARY KEY (account_id)
 );

@@ -80,9 +80,11 @@ def listing(name: str) -> dict[str, Any]:
         "instrument": name,
         "base_asset": INSTRUMENTS[name],
         "quote_asset": "USDT",
-        "tick_size": D("0.01"),
-        "step_size": D("0.001"),
-        "max_quantity": D(500),
+        "limits": {
+            "tick_size": D("0.01"),
+            "step_size": D("0.001"),
+            "max_quantity": D(500),
+        },
     }
 
 

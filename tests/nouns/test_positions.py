@@ -117,13 +117,11 @@ def test_a_split_changes_the_quantity_and_not_the_cost() -> None:
     assert (closed.quantity, closed.cost, closed.realized_pnl) == (D(0), D(0), D(-200))
 
 
-def test_the_fraction_that_a_split_leaves_is_sold_for_the_cash_that_is_paid() -> None:
-    (held,) = after(traded("101", "10"))
-    kept = rules.split(held, 1, 2, cash=D(12), at=AT)
-    assert (kept.quantity, kept.cost, kept.realized_pnl) == (D(50), D(1000), D(2))
-    (one,) = after(traded("1", "10"))
-    gone = rules.split(one, 1, 2, cash=D(12), at=AT)
-    assert (gone.quantity, gone.cost, gone.realized_pnl) == (D(0), D(0), D(2))
+def test_a_split_that_leaves_nothing_closes() -> None:
+    (dust,) = after(traded("0.000000000000000001", "10"))
+    gone = rules.split(dust, 1, 1000, at=AT)
+    assert (gone.quantity, gone.cost, gone.closed_at) == (D(0), D(0), AT)
+    assert gone.realized_pnl == D("-0.00000000000000001")
 
 
 def test_positions_of_a_key_count_from_flat_to_flat() -> None:

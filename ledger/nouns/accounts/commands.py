@@ -18,7 +18,13 @@ from ledger.kernel.fields import (
     TimeOrNone,
     default,
 )
-from ledger.nouns.accounts.events import MAIN, AccountType, Environment
+from ledger.nouns.accounts.events import (
+    MAIN,
+    AccountType,
+    CostBasis,
+    Environment,
+    PositionMode,
+)
 
 
 class OpenAccount(AccountCommandData):
@@ -31,6 +37,8 @@ class OpenAccount(AccountCommandData):
     account_type: Choice[AccountType]
     environment: Choice[Environment]
     base_currency: Asset
+    cost_basis: Choice[CostBasis] = default(CostBasis.AVERAGE)
+    position_mode: Choice[PositionMode] = default(PositionMode.ONE_WAY)
 
 
 class Deposit(AccountCommandData):

@@ -15,7 +15,9 @@ import msgspec
 
 from ledger.kernel.environment import Environment as Environment
 from ledger.kernel.event import Event
-from ledger.nouns.orders.events import Fee, Purpose, Side
+from ledger.nouns.orders.events import Fee, PositionSide, Purpose, Side
+from ledger.nouns.positions.lots import CostBasis as CostBasis
+from ledger.nouns.positions.margin import MarginMode
 from ledger.nouns.positions.position import Position
 
 MAIN = "main"
@@ -49,6 +51,13 @@ class AccountType(StrEnum):
     MARGIN = "MARGIN"
 
 
+class PositionMode(StrEnum):
+    """Whether an account may be long and short of one contract at the same time."""
+
+    ONE_WAY = "ONE_WAY"
+    HEDGE = "HEDGE"
+
+
 class AccountStatus(StrEnum):
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
@@ -67,8 +76,19 @@ class Reason(StrEnum):
     TRADE_VOID = "TRADE_VOID"
     FEE_VOID = "FEE_VOID"
     REBALANCE = "REBALANCE"
+    REALIZED_PNL = "REALIZED_PNL"
+    """What closing a part of a contract has won or lost."""
+    REALIZED_PNL_VOID = "REALIZED_PNL_VOID"
+    CORPORATE_ACTION = "CORPORATE_ACTION"
     ROUNDING = "ROUNDING"
     ROUNDING_VOID = "ROUNDING_VOID"
+
+
+class CorporateAction(StrEnum):
+    """What happens to all that is held of an instrument."""
+
+    SPLIT = "SPLIT"
+    RENAME = "RENAME"
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -82,15 +102,28 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: Reason
 
 
+class ClosingOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """How much of what is held the other way an open order is yet to close. Of orders of one
+    `oco_group` only the largest does."""
+
+    instrument: str
+    position_side: PositionSide = PositionSide.BOTH
+    side: Side
+    quantity: Decimal
+    oco_group: UUID | None = None
+
+
 class HoldChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What becomes locked (positive) or free again (negative) for an order. `is_open`: the order
-    goes on, though it holds nothing after this."""
+    """What becomes locked (positive) or free again (negative) for an order, or, under an id of its
+    own, for a position (`margin_hold_id`). `is_open`: the order goes on, though it holds nothing
+    after this. `closing` is what it closes, whole, as long as it is open."""
 
     order_id: UUID
     sub_account: str
     asset: str
     amount: Decimal
     is_open: bool = False
+    closing: ClosingOrder | None = None
 
 
 class OcoMember(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -149,6 +182,8 @@ class AccountOpened(AccountEvent, frozen=True, kw_only=True):
     account_type: AccountType
     environment: Environment
     base_currency: str
+    cost_basis: CostBasis = CostBasis.AVERAGE
+    position_mode: PositionMode = PositionMode.ONE_WAY
 
 
 class AccountDeposited(MoneyEvent, frozen=True, kw_only=True):
@@ -229,7 +264,8 @@ class FundsReleased(OrderMoney, frozen=True, kw_only=True):
 class TradeMoney(OrderMoney, frozen=True, kw_only=True):
     """What a trade of an order does to the money of its account. What does not fit: the account is
     closed, the instrument is not of its venue, the orders of the group have traded more than the
-    largest of them may."""
+    largest of them may, a contract on a CASH account, a `reduce_only` order that has opened what it
+    was to close."""
 
     trade_id: str
     instrument: str
@@ -239,6 +275,8 @@ class TradeMoney(OrderMoney, frozen=True, kw_only=True):
     account_closed: bool = False
     wrong_venue: bool = False
     group_overfilled: bool = False
+    contract_on_cash: bool = False
+    reduced_beyond: bool = False
 
 
 class TradeSettled(TradeMoney, frozen=True, kw_only=True):
@@ -266,6 +304,51 @@ class CommissionCorrected(MoneyEvent, frozen=True, kw_only=True):
     fees: tuple[Fee, ...]
     previous_fees: tuple[Fee, ...]
     account_closed: bool = False
+
+
+class LeverageSet(MoneyEvent, frozen=True, kw_only=True):
+    """How much a position of the instrument may be greater than what it locks. `margin_rate` is the
+    share of its cost that it locks from now on, open ones too; orders keep theirs."""
+
+    type: ClassVar[str] = "account.leverage_set"
+    instrument: str
+    leverage: Decimal
+    mode: MarginMode
+    margin_rate: Decimal
+
+
+class BorrowingLimitSet(AccountEvent, frozen=True, kw_only=True):
+    """How much of an asset requests may take beyond what is there; None: as much as they like."""
+
+    type: ClassVar[str] = "account.borrowing_limit_set"
+    asset: str
+    limit: Decimal | None = None
+
+
+class CorporateActionRecorded(MoneyEvent, frozen=True, kw_only=True):
+    """`numerator` of the instrument for each `denominator` that was held, and under another name if
+    there is a `new_instrument`. `fraction` is what of it in `sub_account` was paid for with
+    `cash_in_lieu`, signed as the position is. `conflicts`: there is another action of the same id,
+    and nothing has changed."""
+
+    type: ClassVar[str] = "account.corporate_action_recorded"
+    action_id: str
+    instrument: str
+    action: CorporateAction
+    numerator: int
+    denominator: int
+    new_instrument: str | None = None
+    cash_in_lieu: Decimal | None = None
+    sub_account: str | None = None
+    fraction: Decimal | None = None
+    conflicts: bool = False
+    account_closed: bool = False
+
+    @property
+    def content(self) -> str:
+        """What was told, to know it by when it is told again."""
+        told = (self.instrument, self.action, self.numerator, self.denominator)
+        return " ".join(map(str, (*told, self.new_instrument, self.cash_in_lieu)))
 
 
 class AccountRebalanced(MoneyEvent, frozen=True, kw_only=True):

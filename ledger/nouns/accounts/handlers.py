@@ -74,6 +74,8 @@ def open_account(work: UnitOfWork, data: OpenAccount) -> None:
         account_type=data.account_type,
         environment=data.environment,
         base_currency=data.base_currency,
+        cost_basis=data.cost_basis,
+        position_mode=data.position_mode,
     )
     work.of_user(data.user_id)
     _record(work, events)

@@ -92,9 +92,22 @@ def _changes(
     changes = []
     for order_id, amount in wanted.items():
         known = state.holds.get(order_id)
+        if known is not None and known.asset != required.asset:  # it has another name
+            changes.append(
+                HoldChange(
+                    order_id=order_id,
+                    sub_account=known.sub_account,
+                    asset=known.asset,
+                    amount=-known.amount,
+                )
+            )
+            known = None
         change = amount - (ZERO if known is None else known.amount)
-        is_open = required.is_open if order_id == required.order_id else True
-        if change == 0 and is_open == (known is not None):
+        this = order_id == required.order_id
+        is_open = required.is_open if this else True
+        before = None if known is None else known.closing
+        closing = required.closing if this else before
+        if change == 0 and is_open == (known is not None) and closing == before:
             continue
         changes.append(
             HoldChange(
@@ -103,6 +116,7 @@ def _changes(
                 asset=required.asset,
                 amount=change,
                 is_open=is_open and amount == 0,
+                closing=closing,
             )
         )
     return tuple(changes)

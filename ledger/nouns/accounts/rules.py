@@ -35,7 +35,9 @@ from ledger.nouns.accounts.events import (
     AccountTransferred,
     AccountType,
     AccountWithdrawn,
+    CostBasis,
     Environment,
+    PositionMode,
     Posting,
     Reason,
 )
@@ -62,6 +64,8 @@ def open_account(
     account_type: AccountType,
     environment: Environment,
     base_currency: str,
+    cost_basis: CostBasis = CostBasis.AVERAGE,
+    position_mode: PositionMode = PositionMode.ONE_WAY,
 ) -> tuple[AccountEvent, ...]:
     if state is not None:
         raise Rejection(AccountRejection.ACCOUNT_ALREADY_EXISTS, f"account {account_id} exists")
@@ -73,6 +77,8 @@ def open_account(
             account_type=account_type,
             environment=environment,
             base_currency=base_currency,
+            cost_basis=cost_basis,
+            position_mode=position_mode,
         ),
     )
 

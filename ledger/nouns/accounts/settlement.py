@@ -15,11 +15,13 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from ledger.kernel.money import ZERO
+from ledger.kernel.money import ZERO, shown
+from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
     AccountEvent,
     AccountStatus,
+    AccountType,
     CommissionCorrected,
     FundsHeld,
     FundsReleased,
@@ -33,12 +35,19 @@ from ledger.nouns.accounts.events import (
 )
 from ledger.nouns.accounts.holds import changes_for, check_group, is_overfilled
 from ledger.nouns.accounts.rules import is_on_venue
-from ledger.nouns.accounts.state import AccountState, check_active, check_available, overdraws
-from ledger.nouns.orders.events import Execution, Fee, OrderCommissionCorrected, Side
+from ledger.nouns.accounts.state import (
+    AccountState,
+    check_active,
+    check_available,
+    check_free,
+    overdraws,
+)
+from ledger.nouns.orders.events import Execution, Fee, OrderCommissionCorrected, PositionSide, Side
 from ledger.nouns.orders.state import RequiredHold
 from ledger.nouns.positions import history
 from ledger.nouns.positions import rules as position_rules
-from ledger.nouns.positions.position import PositionKey
+from ledger.nouns.positions.leverage import margin_holds, margin_rate_in_force
+from ledger.nouns.positions.position import Position, PositionKey
 
 
 def hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent, ...]:
@@ -54,7 +63,8 @@ def check_hold(state: AccountState, required: RequiredHold) -> None:
     holds, _ = changes_for(state, required)
     more = sum((change.amount for change in holds), ZERO)
     if more > 0:
-        check_available(state, required.sub_account, required.asset, more, "this order must hold")
+        check = check_available if required.contract is None else check_free
+        check(state, required.sub_account, required.asset, more, "this order must hold")
 
 
 def set_hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent, ...]:
@@ -78,9 +88,17 @@ def settle(
     at: datetime | None = None,
 ) -> tuple[AccountEvent, ...]:
     """Fact: a trade moves money and makes a position. `required` is the order's hold after it."""
-    trade = _trade(execution, at)
-    postings = _trade_postings(state, execution, 1)
+    trade = _trade(state, execution, required, at)
+    before = state.position(trade.key)
+    positions = position_rules.trade(before, trade)
     holds, group = changes_for(state, required, execution.last_qty)
+    if required.contract is None:
+        postings = _trade_postings(state, execution, 1)
+    else:
+        open_before = () if before is None or not before.is_open else (before,)
+        won = position_rules.realized(positions) - position_rules.realized(open_before)
+        postings = _contract_postings(state, execution, trade, won, 1)
+        holds = (*holds, *margin_holds(state, positions))
     return (
         TradeSettled(
             order_id=required.order_id,
@@ -92,11 +110,13 @@ def settle(
             postings=postings,
             holds=holds,
             group=group,
-            positions=position_rules.trade(state.position(trade.key), trade),
+            positions=positions,
             overdrawn=overdraws(state, postings, holds),
             account_closed=state.status is AccountStatus.CLOSED,
             wrong_venue=not is_on_venue(state, execution.instrument),
             group_overfilled=is_overfilled(state, group),
+            contract_on_cash=_is_contract_on_cash(state, required),
+            reduced_beyond=_has_opened(required, positions, trade),
         ),
     )
 
@@ -110,11 +130,15 @@ def void_trade(
 ) -> tuple[AccountEvent, ...]:
     """Fact: a settled trade is taken back; an order still open must hold for it again. `past` are
     the account's events about the instrument, newest first."""
-    key = position_key(execution)
+    trade = _trade(state, execution, required, None)
     name = history.TradeName(required.order_id, execution.trade_id)
-    reckoned = history.without(past, state.position(key), key, name)
-    postings = _trade_postings(state, execution, -1)
+    reckoned = history.without(past, _current(state, trade.key), name)
     holds, group = changes_for(state, required, -execution.last_qty)
+    if required.contract is None:
+        postings = _trade_postings(state, execution, -1, reckoned.quantity)
+    else:
+        postings = _contract_postings(state, execution, trade, reckoned.realized_pnl, -1)
+        holds = (*holds, *margin_holds(state, reckoned.positions))
     return (
         TradeVoided(
             order_id=required.order_id,
@@ -140,15 +164,16 @@ def correct_commission(
     order_id: UUID,
     corrected: OrderCommissionCorrected,
     past: Iterable[PastEvent],
+    position_side: PositionSide = PositionSide.BOTH,
 ) -> tuple[AccountEvent, ...]:
     """Fact: a trade was charged otherwise than was booked. A voided one was charged nothing.
     `past` are the account's events about the instrument, newest first."""
     if corrected.voided:
         return ()
-    key = position_key(corrected)
+    key = PositionKey(corrected.sub_account, corrected.instrument, position_side)
     name = history.TradeName(order_id, corrected.trade_id)
     fees = _by_asset(corrected.charged)
-    reckoned = history.recharged(past, state.position(key), key, name, fees)
+    reckoned = history.recharged(past, _current(state, key), name, fees)
     postings = (
         *_fee_postings(state, corrected.sub_account, corrected.previous_fees, -1),
         *_fee_postings(state, corrected.sub_account, corrected.charged, 1),
@@ -172,22 +197,61 @@ def correct_commission(
 # --- positions ------------------------------------------------------------------------
 
 
-def position_key(execution: Execution) -> PositionKey:
-    """Which position a trade is of."""
-    return PositionKey(execution.sub_account, execution.instrument)
-
-
-def _trade(execution: Execution, at: datetime | None) -> position_rules.PositionTrade:
+def _trade(
+    state: AccountState, execution: Execution, required: RequiredHold, at: datetime | None
+) -> position_rules.PositionTrade:
     bought = execution.side is Side.BUY
+    key = PositionKey(execution.sub_account, execution.instrument, required.position_side)
+    quantity = execution.last_qty if bought else -execution.last_qty
+    fees = _by_asset(execution.charged)
+    contract = required.contract
+    if contract is None:
+        return position_rules.PositionTrade(
+            key=key,
+            quantity=quantity,
+            value=execution.quote_moved,
+            settlement_asset=execution.quote_asset,
+            base_asset=execution.base_asset,
+            fees=fees,
+            at=at,
+        )
+    if contract.inverse and execution.last_px <= 0:
+        raise Rejection(
+            GeneralRejection.INVALID_COMMAND,
+            f"{execution.instrument} is inverse: at the price {shown(execution.last_px)} it is "
+            "worth nothing that could be reckoned",
+            "tell a price above zero",
+        )
     return position_rules.PositionTrade(
-        key=position_key(execution),
-        quantity=execution.last_qty if bought else -execution.last_qty,
-        value=execution.quote_moved,
-        settlement_asset=execution.quote_asset,
-        base_asset=execution.base_asset,
-        fees=_by_asset(execution.charged),
+        key=key,
+        quantity=quantity,
+        value=contract.value(execution.last_qty, execution.last_px),
+        settlement_asset=contract.settlement_asset,
+        contract=contract,
+        margin_rate=margin_rate_in_force(state, execution.instrument, required.margin_rate),
+        fees=fees,
         at=at,
     )
+
+
+def _current(state: AccountState, key: PositionKey) -> dict[PositionKey, Position | None]:
+    """What there is of a key under all names that its instrument has had."""
+    keys = [key._replace(instrument=name) for name in state.names_of(key.instrument)]
+    return {each: state.position(each) for each in keys}
+
+
+def _is_contract_on_cash(state: AccountState, required: RequiredHold) -> bool:
+    return required.contract is not None and state.account_type is AccountType.CASH
+
+
+def _has_opened(
+    required: RequiredHold,
+    positions: tuple[Position, ...],
+    trade: position_rules.PositionTrade,
+) -> bool:
+    """Whether an order that may only close has opened something, or added to it."""
+    made = positions[-1]
+    return required.reduce_only and made.is_open and (made.quantity > 0) is (trade.quantity > 0)
 
 
 def _by_asset(fees: tuple[Fee, ...]) -> dict[str, Decimal]:
@@ -197,9 +261,12 @@ def _by_asset(fees: tuple[Fee, ...]) -> dict[str, Decimal]:
 # --- postings -------------------------------------------------------------------------
 
 
-def _trade_postings(state: AccountState, execution: Execution, sign: int) -> tuple[Posting, ...]:
+def _trade_postings(
+    state: AccountState, execution: Execution, sign: int, held: Decimal | None = None
+) -> tuple[Posting, ...]:
     """Base against quote with the venue, and what it charged. What the venue moved beside
-    quantity x price is in a book of its own. `sign` is -1 to take the trade back."""
+    quantity x price is in a book of its own. `sign` is -1 to take the trade back: then `held` is
+    how much more is held without it, which a split since has made another quantity."""
     own, venue = execution.sub_account, venue_book(state.exchange)
     trade, rounding = Reason.TRADE, Reason.ROUNDING
     if sign < 0:
@@ -208,6 +275,8 @@ def _trade_postings(state: AccountState, execution: Execution, sign: int) -> tup
     base = execution.last_qty * direction
     quote, asset = execution.quote_moved * direction, execution.quote_asset
     product = base * execution.last_px
+    if held is not None:
+        base = held + sign * _by_asset(execution.charged).get(execution.base_asset, ZERO)
     postings = [
         Posting(book=own, asset=execution.base_asset, amount=base, reason=trade),
         Posting(book=venue, asset=execution.base_asset, amount=-base, reason=trade),
@@ -220,6 +289,29 @@ def _trade_postings(state: AccountState, execution: Execution, sign: int) -> tup
         postings.append(Posting(book=book, asset=asset, amount=rest, reason=rounding))
     postings += _fee_postings(state, own, execution.charged, sign)
     return tuple(postings)
+
+
+def _contract_postings(
+    state: AccountState,
+    execution: Execution,
+    trade: position_rules.PositionTrade,
+    won: Decimal,
+    sign: int,
+) -> tuple[Posting, ...]:
+    """Of a contract nothing changes hands but what is won by closing it; of an option its premium,
+    which that is a part of. `won` is signed already where a trade is taken back."""
+    own, venue, asset = execution.sub_account, venue_book(state.exchange), trade.settlement_asset
+    amount, reason = won, Reason.REALIZED_PNL if sign > 0 else Reason.REALIZED_PNL_VOID
+    if trade.contract is not None and trade.contract.premium_paid:
+        amount = trade.value * (-sign if trade.quantity > 0 else sign)
+        reason = Reason.TRADE if sign > 0 else Reason.TRADE_VOID
+    moved = []
+    if amount:
+        moved = [
+            Posting(book=own, asset=asset, amount=amount, reason=reason),
+            Posting(book=venue, asset=asset, amount=-amount, reason=reason),
+        ]
+    return (*moved, *_fee_postings(state, own, execution.charged, sign))
 
 
 def _fee_postings(state: AccountState, own: str, fees: tuple[Fee, ...], sign: int) -> list[Posting]:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, shown
@@ -19,19 +20,26 @@ from ledger.nouns.accounts.events import (
     AccountStatus,
     AccountSuspended,
     AccountType,
+    BorrowingLimitSet,
+    ClosingOrder,
+    CorporateActionRecorded,
     Environment,
     HoldChange,
+    LeverageSet,
     MoneyEvent,
     OcoGroup,
     OrderMoney,
+    PositionMode,
     Posting,
     TradeSettled,
     TradeVoided,
     is_own_book,
 )
 from ledger.nouns.accounts.rejections import AccountRejection
+from ledger.nouns.instruments.contract import share
 from ledger.nouns.orders.events import Side
 from ledger.nouns.positions import rules as position_rules
+from ledger.nouns.positions.margin import MarginMode
 from ledger.nouns.positions.position import Position, PositionKey
 from ledger.nouns.positions.trades import trade_of
 
@@ -48,11 +56,12 @@ class BookBalance(msgspec.Struct, gc=False):
 
 
 class Hold(msgspec.Struct, gc=False):
-    """What one order has locked."""
+    """What one order, or one position, has locked. `closing` is what an open order closes."""
 
     sub_account: str
     asset: str
     amount: Decimal
+    closing: ClosingOrder | None = None
 
 
 class EarlierTrade(msgspec.Struct, gc=False):
@@ -63,6 +72,14 @@ class EarlierTrade(msgspec.Struct, gc=False):
     trade: position_rules.PositionTrade
 
 
+class Leverage(msgspec.Struct, gc=False):
+    """Of one instrument, as it was set."""
+
+    leverage: Decimal
+    mode: MarginMode
+    margin_rate: Decimal
+
+
 class AccountState(EvolvingState, gc=False, kw_only=True):
     """What decisions about an account need to know."""
 
@@ -70,6 +87,7 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     user_id: UUID
     exchange: str
     account_type: AccountType
+    position_mode: PositionMode = PositionMode.ONE_WAY
     environment: Environment
     status: AccountStatus = AccountStatus.ACTIVE
     balances: dict[str, dict[str, BookBalance]] = msgspec.field(default_factory=dict)
@@ -80,6 +98,14 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     """By `oco_group`: the groups of one with open orders."""
     positions: dict[str, Position] = msgspec.field(default_factory=dict)
     """The newest of each key, by its text: what is open, and what was closed last."""
+    leverages: dict[str, Leverage] = msgspec.field(default_factory=dict)
+    """By instrument, where it was set."""
+    borrowing_limits: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    """By asset, where there is one."""
+    corporate_actions: dict[str, str] = msgspec.field(default_factory=dict)
+    """By id, what was told of it."""
+    renamed: dict[str, str] = msgspec.field(default_factory=dict)
+    """By the name that an instrument had, the one that it has had since."""
     earlier_trades: dict[str, list[EarlierTrade]] = msgspec.field(default_factory=dict)
     """By key, of events that do not tell positions, in case that such an event takes one back.
     Forgotten at the first event that does: none of the older ones follows it."""
@@ -102,6 +128,15 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
         hold = self.holds.get(order_id)
         return ZERO if hold is None else hold.amount
 
+    def names_of(self, instrument: str) -> set[str]:
+        """Those that an instrument has had, and has."""
+        names, found = {instrument}, True
+        while found:
+            links = {pair for pair in self.renamed.items() if names.intersection(pair)}
+            found = not names.issuperset(linked := {name for pair in links for name in pair})
+            names |= linked
+        return names
+
     def position(self, key: PositionKey) -> Position | None:
         """The newest of this key, open or closed."""
         return self.positions.get(key.text)
@@ -119,6 +154,7 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             user_id=event.user_id,
             exchange=event.exchange,
             account_type=event.account_type,
+            position_mode=event.position_mode,
             environment=event.environment,
         )
     if state is None or not isinstance(event, AccountEvent):
@@ -132,8 +168,18 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             balance.locked += change.locked
     for hold in event.holds:
         _change_hold(state, hold)
+    if isinstance(event, MoneyEvent) and event.positions:
+        _follow_positions(state, event.positions)
+    elif isinstance(event, TradeSettled | TradeVoided):
+        _follow_earlier_trade(state, event)
     if isinstance(event, OrderMoney) and event.group is not None:
         _change_group(state, event.group)
+    _change_terms(state, event)
+    return state
+
+
+def _change_terms(state: AccountState, event: AccountEvent) -> None:
+    """What is no money: whether the account may trade, and on which terms."""
     match event:
         case AccountSuspended():
             state.status = AccountStatus.SUSPENDED
@@ -141,13 +187,38 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             state.status = AccountStatus.ACTIVE
         case AccountClosed():
             state.status = AccountStatus.CLOSED
-        case MoneyEvent() if event.positions:
-            _follow_positions(state, event.positions)
-        case TradeSettled() | TradeVoided():
-            _follow_earlier_trade(state, event)
+        case LeverageSet():
+            state.leverages[event.instrument] = Leverage(
+                event.leverage, event.mode, event.margin_rate
+            )
+        case BorrowingLimitSet():
+            _limit_borrowing(state, event)
+        case CorporateActionRecorded() if not event.conflicts:
+            state.corporate_actions[event.action_id] = event.content
+            _follow_corporate_action(state, event)
         case _:
             pass  # what else happens is money, and that is in the postings and holds
-    return state
+
+
+def _follow_corporate_action(state: AccountState, event: CorporateActionRecorded) -> None:
+    """What groups of orders have traded counts as so many more; names are known by each other."""
+    ratio = Decimal(event.numerator), Decimal(event.denominator)
+    for groups in state.oco_groups.values():
+        groups[:] = [
+            replace(group, traded=share(group.traded, *ratio))
+            if any(one.instrument == event.instrument for one in group.members)
+            else group
+            for group in groups
+        ]
+    if event.new_instrument is not None:
+        state.renamed[event.instrument] = event.new_instrument
+
+
+def _limit_borrowing(state: AccountState, event: BorrowingLimitSet) -> None:
+    if event.limit is None:
+        state.borrowing_limits.pop(event.asset, None)
+    else:
+        state.borrowing_limits[event.asset] = event.limit
 
 
 def _own_balance(state: AccountState, sub_account: str, asset: str) -> BookBalance:
@@ -164,9 +235,12 @@ def _own_balance(state: AccountState, sub_account: str, asset: str) -> BookBalan
 def _change_hold(state: AccountState, change: HoldChange) -> None:
     hold = state.holds.get(change.order_id)
     if hold is None:
-        state.holds[change.order_id] = Hold(change.sub_account, change.asset, change.amount)
+        state.holds[change.order_id] = Hold(
+            change.sub_account, change.asset, change.amount, change.closing
+        )
         return
     hold.amount += change.amount
+    hold.closing = change.closing
     if hold.amount == 0 and not change.is_open:
         del state.holds[change.order_id]
 
@@ -185,11 +259,15 @@ def _change_group(state: AccountState, group: OcoGroup) -> None:
 def _follow_positions(state: AccountState, positions: tuple[Position, ...]) -> None:
     state.earlier_trades.clear()
     for position in positions:
-        key = position.key.text
-        if not position.withdrawn:
-            state.positions[key] = position
-        elif key in state.positions and state.positions[key].number >= position.number:
-            del state.positions[key]
+        known = state.positions.get(position.key.text)
+        if position.withdrawn and known is not None and known.number >= position.number:
+            del state.positions[position.key.text]
+    for position in positions:
+        if position.withdrawn:
+            continue
+        known = state.positions.get(position.key.text)
+        if known is None or known.number <= position.number:
+            state.positions[position.key.text] = position
 
 
 def _follow_earlier_trade(state: AccountState, event: TradeSettled | TradeVoided) -> None:
@@ -234,17 +312,49 @@ def check_available(
     purpose: str,
     remedy: str | None = None,
 ) -> None:
-    """Whether a request finds its funds. Only a CASH account can lack them."""
-    if state.account_type is not AccountType.CASH:
-        return
+    """Whether a request finds its funds. A CASH account has what is available, a MARGIN account
+    what it may borrow besides; without a limit it lacks nothing."""
+    if state.account_type is AccountType.CASH or asset in state.borrowing_limits:
+        check_free(state, sub_account, asset, amount, purpose, remedy)
+
+
+def check_free(
+    state: AccountState,
+    sub_account: str,
+    asset: str,
+    amount: Decimal,
+    purpose: str,
+    remedy: str | None = None,
+) -> None:
+    """Whether so much is available, or may be borrowed."""
     available = state.balance(sub_account, asset).available
-    if available < amount:
-        raise Rejection(
-            AccountRejection.INSUFFICIENT_FUNDS,
-            f"available {shown(available)} {asset} in {sub_account} is less than the "
-            f"{shown(amount)} {asset} {purpose}",
-            remedy,
-        )
+    if amount <= max(available, ZERO):
+        return
+    borrowing = ""
+    limit = state.borrowing_limits.get(asset)
+    if limit is not None:
+        most = limit - borrowed(state, asset) + max(available, ZERO)
+        if amount <= most:
+            return
+        borrowing = f" and the {shown(limit)} {asset} that may be borrowed in all"
+    raise Rejection(
+        AccountRejection.INSUFFICIENT_FUNDS,
+        f"available {shown(available)} {asset} in {sub_account}{borrowing} is less than the "
+        f"{shown(amount)} {asset} {purpose}",
+        remedy,
+    )
+
+
+def borrowed(state: AccountState, asset: str) -> Decimal:
+    """How much of an asset is taken beyond what is there, in all sub-accounts."""
+    return sum(
+        (
+            -assets[asset].available
+            for assets in state.balances.values()
+            if asset in assets and assets[asset].available < 0
+        ),
+        ZERO,
+    )
 
 
 def check_active(state: AccountState) -> None:

@@ -36,25 +36,15 @@ def list_instrument(work: UnitOfWork, data: ListInstrument) -> None:
     events = rules.list_instrument(
         work.state(INSTRUMENT, stream),
         instrument=data.instrument,
-        base_asset=data.base_asset,
-        quote_asset=data.quote_asset,
-        tick_size=data.tick_size,
-        step_size=data.step_size,
-        min_quantity=data.min_quantity,
-        max_quantity=data.max_quantity,
+        limits=data.limits(),
+        **data.fixed(),
     )
     work.record(INSTRUMENT, stream, events)
 
 
 @handles(UpdateInstrument, reads=_reads)
 def update_instrument(work: UnitOfWork, data: UpdateInstrument) -> None:
-    events = rules.update_instrument(
-        listed_instrument(work, data.instrument),
-        tick_size=data.tick_size,
-        step_size=data.step_size,
-        min_quantity=data.min_quantity,
-        max_quantity=data.max_quantity,
-    )
+    events = rules.update_instrument(listed_instrument(work, data.instrument), **data.limits())
     work.record(INSTRUMENT, stream_id(data.instrument), events)
 
 

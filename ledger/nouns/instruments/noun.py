@@ -11,6 +11,7 @@ NOUN = Noun(
     stream_type=INSTRUMENT.stream_type,
     aggregate=INSTRUMENT,
     events=events_in(events),
+    upcasters=events.UPCASTERS,
     commands=commands_in(handlers),
     rejections=InstrumentRejection,
 )

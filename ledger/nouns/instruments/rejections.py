@@ -6,6 +6,7 @@ from ledger.kernel.rejection import RejectionCode
 class InstrumentRejection(RejectionCode):
     UNKNOWN_INSTRUMENT = "UNKNOWN_INSTRUMENT", "list it first (ListInstrument)"
     INSTRUMENT_ALREADY_LISTED = "INSTRUMENT_ALREADY_LISTED", "update it instead"
+    INSTRUMENT_EXPIRED = "INSTRUMENT_EXPIRED", "trade one that runs on"
     INSTRUMENT_ASSETS_FIXED = "INSTRUMENT_ASSETS_FIXED", "list another name"
     INSTRUMENT_DELISTED = "INSTRUMENT_DELISTED", "trade another instrument"
     PRICE_OFF_TICK = "PRICE_OFF_TICK", "round it"

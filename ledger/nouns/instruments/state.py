@@ -1,12 +1,14 @@
 """Instruments: what decisions know of what is traded, and how events change it."""
 
-from decimal import Decimal
 from functools import lru_cache
 from uuid import UUID, uuid5
+
+from msgspec.structs import asdict
 
 from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.state import EvolvingState
+from ledger.nouns.instruments.contract import Contract, InstrumentKind
 from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentTerms
 
 _NAMESPACE = UUID("3f1b5b4e-5d0c-5c0e-9c55-6f6c6c0a7a02")
@@ -23,28 +25,36 @@ def stream_id(instrument: str) -> UUID:
 class InstrumentState(EvolvingState, gc=False, kw_only=True):
     """What decisions about an instrument, and orders of it, need to know."""
 
-    instrument: str
-    base_asset: str
-    quote_asset: str
-    tick_size: Decimal
-    step_size: Decimal
-    min_quantity: Decimal
-    max_quantity: Decimal | None
+    terms: InstrumentTerms
     delisted: bool = False
+
+    @property
+    def base_asset(self) -> str:
+        return self.terms.base_asset
+
+    @property
+    def quote_asset(self) -> str:
+        return self.terms.quote_asset
+
+    @property
+    def contract(self) -> Contract | None:
+        """What a derivative is; None for SPOT."""
+        terms = self.terms
+        if terms.kind is InstrumentKind.SPOT:
+            return None
+        assert terms.settlement_asset is not None, "a derivative is listed with one"
+        return Contract(
+            kind=terms.kind,
+            settlement_asset=terms.settlement_asset,
+            contract_size=terms.contract_size,
+            inverse=terms.inverse,
+        )
 
 
 def evolve(state: InstrumentState | None, event: Event, stream_id: UUID) -> InstrumentState:
     """The state after an event."""
     if isinstance(event, InstrumentTerms):
-        return InstrumentState(
-            instrument=event.instrument,
-            base_asset=event.base_asset,
-            quote_asset=event.quote_asset,
-            tick_size=event.tick_size,
-            step_size=event.step_size,
-            min_quantity=event.min_quantity,
-            max_quantity=event.max_quantity,
-        )
+        return InstrumentState(terms=InstrumentTerms(**asdict(event)))
     if state is None or not isinstance(event, InstrumentDelisted):
         raise TypeError(
             f"{type(event).__name__} is not how the instrument {stream_id} can begin or go on"
@@ -53,4 +63,4 @@ def evolve(state: InstrumentState | None, event: Event, stream_id: UUID) -> Inst
     return state
 
 
-INSTRUMENT = Aggregate("instrument", InstrumentState, 1, evolve)
+INSTRUMENT = Aggregate("instrument", InstrumentState, 2, evolve)

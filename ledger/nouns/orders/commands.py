@@ -178,6 +178,7 @@ class OrderFactData(OrderCommandData):
     price: ToldAmountOrNone = default(None)
     stop_price: ToldAmountOrNone = default(None)
     time_in_force: ChoiceOrNone[TimeInForce] = default(None)
+    position_side: ChoiceOrNone[PositionSide] = default(None)
     strategy_id: StrategyId | None = None
 
 

@@ -14,6 +14,7 @@ import msgspec
 from ledger.kernel.environment import Environment
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
+from ledger.nouns.instruments.contract import Contract
 from ledger.nouns.orders.status import OrderStatus
 
 
@@ -94,10 +95,14 @@ class Market(Protocol):
     def base_asset(self) -> str: ...
     @property
     def quote_asset(self) -> str: ...
+    @property
+    def contract(self) -> Contract | None: ...
 
 
 def hold_asset(market: Market) -> str:
     """The asset that is paid with, which the order locks."""
+    if market.contract is not None:
+        return market.contract.settlement_asset
     return market.quote_asset if market.side is Side.BUY else market.base_asset
 
 
@@ -151,6 +156,12 @@ class OrderTerms(OrderEvent, frozen=True, kw_only=True):
     trigger_price_type: TriggerPriceType | None = None
     signal_id: str | None = None
     expires_at: datetime | None = None
+    contract: Contract | None = None
+    """Of what is not SPOT."""
+    margin_rate: Decimal | None = None
+    """The share of its value that a contract of it locks."""
+    closing_quantity: Decimal = ZERO
+    """How much of it closes what is held the other way. That trades first, and takes no margin."""
 
 
 class AskedTerms(OrderTerms, frozen=True, kw_only=True):
@@ -189,6 +200,9 @@ class Terms(TypedDict, total=False):
     trigger_price_type: TriggerPriceType | None
     signal_id: str | None
     expires_at: datetime | None
+    contract: Contract | None
+    margin_rate: Decimal | None
+    closing_quantity: Decimal
 
 
 class SubmitTerms(Terms, total=False):
@@ -402,6 +416,26 @@ class OrderReplaced(VenueFact, frozen=True, kw_only=True):
     stop_price: Decimal | None = None
     leaves_qty: Decimal | None = None
     overfill_qty: Decimal = ZERO
+
+
+class OrderAdjusted(OrderEvent, frozen=True, kw_only=True):
+    """Its instrument was split, `numerator` for each `denominator`, or has another name: the terms
+    since, whole. What was filled counts as so many more."""
+
+    type: ClassVar[str] = "order.adjusted"
+    instrument: str
+    base_asset: str
+    quote_asset: str
+    numerator: int = 1
+    denominator: int = 1
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    iceberg_qty: Decimal | None = None
+    closing_quantity: Decimal = ZERO
+    cum_qty: Decimal = ZERO
+    leaves_qty: Decimal | None = None
+    contract: Contract | None = None
 
 
 class OrderReplaceRejected(OrderEvent, frozen=True, kw_only=True):

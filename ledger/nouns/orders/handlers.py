@@ -9,10 +9,12 @@ the account holds what `required_hold` says. The account's events name the order
 """
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from ledger.kernel.command import Command
+from ledger.kernel.money import ZERO
 from ledger.kernel.noun import handles
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.unit_of_work import UnitOfWork
@@ -21,12 +23,13 @@ from ledger.nouns.accounts import settlement
 from ledger.nouns.accounts.events import MAIN
 from ledger.nouns.accounts.handlers import own_account
 from ledger.nouns.accounts.invariants import ACCOUNT
-from ledger.nouns.accounts.state import check_active
+from ledger.nouns.accounts.state import AccountState, check_active
 from ledger.nouns.allocations import rules as allocation_rules
 from ledger.nouns.allocations.handlers import allocations_of
 from ledger.nouns.allocations.state import stream_id as allocation_stream
 from ledger.nouns.instruments import rules as instrument_rules
 from ledger.nouns.instruments.handlers import listed_instrument
+from ledger.nouns.instruments.state import InstrumentState
 from ledger.nouns.instruments.state import stream_id as instrument_stream
 from ledger.nouns.orders import facts, rules
 from ledger.nouns.orders.commands import (
@@ -54,10 +57,14 @@ from ledger.nouns.orders.events import (
     OrderFilled,
     OrderFillVoided,
     OrderType,
+    PositionSide,
     SubmitTerms,
 )
 from ledger.nouns.orders.rejections import OrderRejection
 from ledger.nouns.orders.state import ORDER, OrderState, evolve, required_hold
+from ledger.nouns.positions import exposure
+from ledger.nouns.positions.leverage import margin_rate_of
+from ledger.nouns.positions.position import PositionKey
 
 
 def _reads(command: Command, data: OrderCommandData) -> Iterator[UUID]:
@@ -70,7 +77,9 @@ def _reads(command: Command, data: OrderCommandData) -> Iterator[UUID]:
         yield allocation_stream(command.account_id)
 
 
-def _instrument_of_order(data: RequestReplace, state_of: Callable[[UUID], Any]) -> Iterator[UUID]:
+def _instrument_of_order(
+    _: Command, data: RequestReplace, state_of: Callable[[UUID], Any]
+) -> Iterator[UUID]:
     """A replace does not say which instrument its order is for."""
     state = state_of(data.order_id)
     if isinstance(state, OrderState):
@@ -128,6 +137,7 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
             price=None if data.order_type is OrderType.MARKET else data.price,
             stop_price=data.stop_price,
         )
+        _check_position(state, listed, terms, data.order_id)
         (submitted,) = rules.submit(known, order_id=data.order_id, **terms)
         required = required_hold(evolve(None, submitted, data.order_id))
         held = settlement.hold(state, required)
@@ -140,6 +150,35 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
         work.record(ORDER, data.order_id, denied)
         return
     work.record(ACCOUNT, work.account_id, held, work.record(ORDER, data.order_id, (submitted,)))
+
+
+def _check_position(
+    owner: AccountState, listed: InstrumentState, terms: SubmitTerms, order_id: UUID
+) -> None:
+    """Whether the order may be placed by what is held; says what of it closes something, and what
+    the rest would lock."""
+    contract = listed.contract
+    key = PositionKey(
+        terms["sub_account"],
+        terms["instrument"],
+        terms.get("position_side") or PositionSide.BOTH,
+    )
+    exposure.check_order(owner, contract, key=key, budget=terms.get("quote_quantity"))
+    closing = exposure.closing_quantity(
+        owner,
+        contract,
+        key=key,
+        side=terms["side"],
+        quantity=terms.get("quantity"),
+        reduce_only=terms.get("reduce_only", False),
+        order_id=order_id,
+        oco_group=terms.get("oco_group"),
+    )
+    if closing:
+        terms["closing_quantity"] = closing
+    if contract is not None:
+        terms["contract"] = contract
+        terms["margin_rate"] = margin_rate_of(owner, listed)
 
 
 def _own_order(work: UnitOfWork, order_id: UUID) -> OrderState:
@@ -180,11 +219,29 @@ def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
     events = rules.request_replace(
         state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
     )
+    if data.quantity is not None:
+        _check_quantity_by_position(owner, state, data.quantity)
     required = required_hold(
         state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
     )
     settlement.check_hold(owner, required)
     work.record(ORDER, data.order_id, events)
+
+
+def _check_quantity_by_position(owner: AccountState, state: OrderState, quantity: Decimal) -> None:
+    """Whether an order that may only close something closes no more than there is."""
+    exposure.closing_quantity(
+        owner,
+        state.contract,
+        key=PositionKey(
+            state.sub_account, state.instrument, state.position_side or PositionSide.BOTH
+        ),
+        side=state.side,
+        quantity=max(quantity - state.cum_qty, ZERO),
+        reduce_only=state.reduce_only,
+        order_id=state.order_id,
+        oco_group=state.oco_group,
+    )
 
 
 # --- facts ----------------------------------------------------------------------------
@@ -220,10 +277,13 @@ def _order_of_fact(work: UnitOfWork, data: OrderFactData) -> OrderState:
         price=data.price,
         stop_price=data.stop_price,
         time_in_force=data.time_in_force,
+        position_side=data.position_side,
         client_order_id=data.client_order_id,
         venue_order_id=data.venue_order_id,
         environment=owner.environment,
         wrong_venue=not account_rules.is_on_venue(owner, data.instrument),
+        contract=listed.contract,
+        margin_rate=margin_rate_of(owner, listed),
     )
     work.record(ORDER, data.order_id, reported)
     begun = work.state(ORDER, data.order_id)
@@ -255,14 +315,18 @@ def _record_fact(work: UnitOfWork, order_id: UUID, events: tuple[OrderEvent, ...
                 owner, execution=execution, required=required, at=work.occurred_at
             )
         case (OrderFillVoided() as execution,):
-            past = work.past(work.account_id, {execution.instrument})
+            past = work.past(work.account_id, owner.names_of(execution.instrument))
             followed = settlement.void_trade(
                 owner, execution=execution, required=required, past=past
             )
         case (OrderCommissionCorrected() as corrected,):
-            past = work.past(work.account_id, {corrected.instrument})
+            past = work.past(work.account_id, owner.names_of(corrected.instrument))
             followed = settlement.correct_commission(
-                owner, order_id=order_id, corrected=corrected, past=past
+                owner,
+                order_id=order_id,
+                corrected=corrected,
+                past=past,
+                position_side=required.position_side,
             )
         case _:
             followed = settlement.set_hold(owner, required)

@@ -19,7 +19,7 @@ from decimal import Decimal
 from typing import Unpack
 from uuid import UUID
 
-from ledger.kernel.money import shown
+from ledger.kernel.money import ZERO, shown
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns.orders.events import (
     OrderCancelRequested,
@@ -42,6 +42,9 @@ def submit(
     """A service asks for a new order. Whether account, instrument and allocation allow it is
     asked of them (`check_order` in each)."""
     check_is_new(state, order_id)
+    if terms.get("contract") is not None:
+        _check_contract_estimate(**terms)
+        return (OrderSubmitted(**terms, status=OrderStatus.PENDING),)
     is_buy, is_budget = terms["side"] is Side.BUY, terms.get("quote_quantity") is not None
     if (
         terms["order_type"] is OrderType.MARKET
@@ -55,6 +58,17 @@ def submit(
             None if is_buy else "give price as the estimate, or quantity",
         )
     return (OrderSubmitted(**terms, status=OrderStatus.PENDING),)
+
+
+def _check_contract_estimate(**terms: Unpack[SubmitTerms]) -> None:
+    """What a contract opens locks a share of its value, whichever way it is traded."""
+    opens = (terms.get("quantity") or ZERO) > terms.get("closing_quantity", ZERO)
+    if terms["order_type"] is OrderType.MARKET and terms.get("price") is None and opens:
+        raise Rejection(
+            OrderRejection.PRICE_ESTIMATE_REQUIRED,
+            f"how much margin {terms['quantity']} of {terms['instrument']} takes is unknown",
+            "give price as the estimate",
+        )
 
 
 def deny(

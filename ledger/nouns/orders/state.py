@@ -10,13 +10,15 @@ from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, average
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.state import EvolvingState
-from ledger.nouns.accounts.events import MAIN, OcoMember
+from ledger.nouns.accounts.events import MAIN, ClosingOrder, OcoMember
+from ledger.nouns.instruments.contract import Contract, share
 from ledger.nouns.orders.events import (
     Execution,
     ExecutionKind,
     Fee,
     LiquiditySide,
     OrderAccepted,
+    OrderAdjusted,
     OrderCancelled,
     OrderCancelRejected,
     OrderCancelRequested,
@@ -58,11 +60,18 @@ class Trade(msgspec.Struct, gc=False):
     contradicts: tuple[str, ...] = ()
     voided: bool = False
     told: tuple[Fee, ...] | None = None
+    split_to: Decimal | None = None
+    """What its quantity has become by splits since."""
     earlier: tuple["Trade", ...] = ()
 
     @property
     def quote_moved(self) -> Decimal:
         return self.last_qty * self.last_px if self.quote_quantity is None else self.quote_quantity
+
+    @property
+    def counts_for(self) -> Decimal:
+        """How much of the order it has filled, as that is counted now."""
+        return self.last_qty if self.split_to is None else self.split_to
 
     @property
     def revision(self) -> int:
@@ -129,6 +138,9 @@ class OrderState(EvolvingState, gc=False, kw_only=True):
     oco_group: UUID | None
     purpose: Purpose | None
     environment: Environment | None
+    contract: Contract | None
+    margin_rate: Decimal | None
+    closing_quantity: Decimal
     venue_order_id: str | None
     former_venue_order_ids: list[str] = msgspec.field(default_factory=list)
     """Those that it had before it was replaced."""
@@ -166,17 +178,32 @@ def evolve(state: OrderState | None, event: Event, stream_id: UUID) -> OrderStat
             state.cancel_pending = False
         case OrderReplaceRequested():
             state.replace_pending = ReplaceRequest(event.quantity, event.price, event.stop_price)
-        case OrderReplaced():
-            state.quantity = event.quantity
-            state.price = event.price
-            state.stop_price = event.stop_price
-            state.iceberg_qty = iceberg_of(state.iceberg_qty, event.quantity)
-            state.replace_pending = None
+        case OrderReplaced() | OrderAdjusted():
+            _change_terms(state, event)
         case OrderReplaceRejected():
             state.replace_pending = None
         case _:
             pass  # accepted, rejected, completed, expired: the status says it all
     return state
+
+
+def _change_terms(state: OrderState, event: OrderReplaced | OrderAdjusted) -> None:
+    state.quantity = event.quantity
+    state.price = event.price
+    state.stop_price = event.stop_price
+    if isinstance(event, OrderReplaced):
+        state.iceberg_qty = iceberg_of(state.iceberg_qty, event.quantity)
+        state.replace_pending = None
+        return
+    state.instrument = event.instrument
+    state.base_asset, state.quote_asset = event.base_asset, event.quote_asset
+    state.contract = event.contract
+    state.cum_qty = event.cum_qty
+    state.iceberg_qty, state.closing_quantity = event.iceberg_qty, event.closing_quantity
+    for trade in state.trades.values():
+        trade.split_to = share(
+            trade.counts_for, Decimal(event.numerator), Decimal(event.denominator)
+        )
 
 
 def _begun(event: OrderTerms, order_id: UUID) -> OrderState:
@@ -203,6 +230,9 @@ def _begun(event: OrderTerms, order_id: UUID) -> OrderState:
         oco_group=event.oco_group,
         purpose=event.purpose,
         environment=event.environment,
+        contract=event.contract,
+        margin_rate=event.margin_rate,
+        closing_quantity=event.closing_quantity,
         venue_order_id=event.venue_order_id,
         status=event.status,
     )
@@ -311,6 +341,11 @@ class RequiredHold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_open: bool
     oco_group: UUID | None = None
     member: OcoMember | None = None
+    closing: ClosingOrder | None = None
+    contract: Contract | None = None
+    margin_rate: Decimal | None = None
+    position_side: PositionSide = PositionSide.BOTH
+    reduce_only: bool = False
 
 
 def required_hold(
@@ -346,6 +381,25 @@ def required_hold(
         is_open=is_open,
         oco_group=state.oco_group,
         member=member,
+        closing=_closing(state, quantity) if is_open else None,
+        contract=state.contract,
+        margin_rate=state.margin_rate,
+        position_side=state.position_side or PositionSide.BOTH,
+        reduce_only=state.reduce_only,
+    )
+
+
+def _closing(state: OrderState, quantity: Decimal | None) -> ClosingOrder | None:
+    """What is left of the part that closes something."""
+    whole = quantity if state.reduce_only else state.closing_quantity
+    if not whole:
+        return None
+    return ClosingOrder(
+        instrument=state.instrument,
+        position_side=state.position_side or PositionSide.BOTH,
+        side=state.side,
+        quantity=max(whole - state.cum_qty, ZERO),
+        oco_group=state.oco_group,
     )
 
 
@@ -359,17 +413,32 @@ def _hold(
         return average(rest, price) if price else ZERO
     if quantity is None:  # first heard of from the venue, which did not tell it
         return ZERO
-    return max(quantity - state.cum_qty, ZERO) * unit
+    leaves = max(quantity - state.cum_qty, ZERO)
+    if state.contract is not None:
+        closing = quantity if state.reduce_only else state.closing_quantity
+        leaves = min(leaves, max(quantity - closing, ZERO))
+    return leaves * unit
 
 
 def _hold_of_unit(state: OrderState, price: Decimal | None, stop_price: Decimal | None) -> Decimal:
     """What one unit of the base asset takes. Nothing for a BUY that nobody gave a price."""
+    if state.contract is not None:
+        return _margin_of_unit(state, state.contract, stop_price if price is None else price)
     if state.side is Side.SELL:
         return Decimal(1)
     if state.order_type is OrderType.MARKET:
         return ZERO if price is None else max(price, ZERO)
     limit = stop_price if price is None else price
     return ZERO if limit is None else max(limit, ZERO) * (1 + state.fee_rate)
+
+
+def _margin_of_unit(state: OrderState, contract: Contract, price: Decimal | None) -> Decimal:
+    """What one contract takes to open: its margin and fee; its premium, where that is paid."""
+    if price is None or price <= 0:
+        return ZERO
+    pays = contract.premium_paid and state.side is Side.BUY
+    rate = Decimal(1) if pays or state.margin_rate is None else state.margin_rate
+    return contract.value(Decimal(1), price) * (rate + state.fee_rate)
 
 
 def _level(state: OrderState, price: Decimal | None, stop_price: Decimal | None) -> Decimal | None:

@@ -1,16 +1,17 @@
 """Positions: reckoned anew where something in their past is not as it was told.
 
 A trade that is taken back is taken out: what follows it is gone through again without it, by the
-same rules, and never an inverse trade, which would leave another average and another number. It is
-read backwards, from the newest event to the trade in question and on to the first event before it
-that tells what the position was then; what a trade of yesterday costs is yesterday's events.
+same rules, and never an inverse trade, which would leave another average and another number. What a
+trade was charged, told later, is put in its place likewise. It is read backwards, from the newest
+event to the trade in question and on to the first event before it that tells what the position was
+then: what a trade of yesterday costs is yesterday's events.
 
-    without()      the positions of a key as they are without a trade
-    recharged()    the same with other fees for a trade
+    without()      the positions as they are without a trade
+    recharged()    the positions as they are if a trade had been charged otherwise
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -23,13 +24,19 @@ from ledger.kernel.money import ZERO
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
     CommissionCorrected,
+    CorporateActionRecorded,
+    LeverageSet,
     MoneyEvent,
     TradeSettled,
     TradeVoided,
 )
-from ledger.nouns.positions import rules
+from ledger.nouns.positions import corporate_actions, rules
 from ledger.nouns.positions.position import Position, PositionKey
 from ledger.nouns.positions.trades import trade_of
+
+Fees = Mapping[str, Decimal]
+Positions = dict[tuple[PositionKey, int], Position]
+"""By key and number."""
 
 
 class HistoryDiffers(LedgerError):
@@ -46,13 +53,11 @@ class TradeName(NamedTuple):
 
 class Reckoned(NamedTuple):
     """`positions` are those that are other ones than before, by number, and the one that goes on.
-    `realized_pnl` is how much more is realised in all."""
+    `realized_pnl` and `quantity` are how much more is realised and held in all."""
 
     positions: tuple[Position, ...]
     realized_pnl: Decimal
-
-
-Fees = dict[str, Decimal]
+    quantity: Decimal
 
 
 class _Step(NamedTuple):
@@ -64,66 +69,66 @@ class _Step(NamedTuple):
 
 
 class _Past(NamedTuple):
-    """From where on all is gone through again: the position at that point, None before the first;
-    the events since, oldest first, of trades those that stand; and the place of the trade in
-    question among them."""
+    """From where on all is gone through again: the newest of each key at that point; the events
+    since, oldest first, of trades those that stand; and the place of the trade in question among
+    them."""
 
-    start: Position | None
+    start: dict[PositionKey, Position | None]
     since: list[_Step]
-    place: int | None
+    place: int
 
     def but(self, *instead: _Step) -> list[_Step]:
         """The events with others in place of the trade in question."""
-        if self.place is None:
-            return self.since
         return [*self.since[: self.place], *instead, *self.since[self.place + 1 :]]
 
 
 def without(
-    past: Iterable[PastEvent], current: Position | None, key: PositionKey, name: TradeName
+    past: Iterable[PastEvent],
+    current: Mapping[PositionKey, Position | None],
+    name: TradeName,
 ) -> Reckoned:
-    """The positions of a key as if the trade had never been. `past` are the events about its
-    instrument, newest first; `current` is what they have led to."""
-    found = _back_to(past, key, name)
-    return _reckoned(found, found.but(), current, key)
+    """The positions as if the trade had never been. `past` are the events about its instrument,
+    newest first; `current` are those that they have led to: of its key, and of the keys that this
+    was renamed to."""
+    found = _back_to(past, current, name)
+    return _reckoned(found, found.but(), current)
 
 
 def recharged(
     past: Iterable[PastEvent],
-    current: Position | None,
-    key: PositionKey,
+    current: Mapping[PositionKey, Position | None],
     name: TradeName,
     fees: Fees,
 ) -> Reckoned:
-    """The positions of a key as if the trade had been charged these fees."""
-    found = _back_to(past, key, name)
-    if found.place is None:
-        raise HistoryDiffers(f"the position {key.text} has no trade {name.trade_id!r}")
+    """The positions as if the trade had been charged this."""
+    found = _back_to(past, current, name)
     step = found.since[found.place]
-    return _reckoned(found, found.but(step._replace(fees=fees)), current, key)
+    return _reckoned(found, found.but(step._replace(fees=fees)), current)
 
 
 def _reckoned(
-    found: _Past, steps: list[_Step], current: Position | None, key: PositionKey
+    found: _Past, steps: list[_Step], current: Mapping[PositionKey, Position | None]
 ) -> Reckoned:
     before = _run(found.start, found.since)
     after = _run(found.start, steps)
-    _check(current, before, key)
+    _check(current, before)
     return _changed(before, after)
 
 
-def _back_to(past: Iterable[PastEvent], key: PositionKey, name: TradeName) -> _Past:
-    """As far back as it takes: to the trade, and to those that were taken back, or charged
-    otherwise, after it."""
+def _back_to(past: Iterable[PastEvent], keys: Collection[PositionKey], name: TradeName) -> _Past:
+    """As far back as it takes: to the trade, to those that were taken back or charged otherwise
+    after it, and on to what was before all of them."""
     taken_back: dict[TradeName, int] = defaultdict(int)
     charged: dict[TradeName, Fees] = {}
     since: list[_Step] = []
-    found: int | None = None
-    start: Position | None = None
-    for event, at in _of_key(past, key):
-        if found is not None and event.positions and not charged and not any(taken_back.values()):
-            start = rules.newest(p for p in event.positions if p.key == key)
-            break
+    start: dict[PositionKey, Position | None] = {}
+    place: int | None = None
+    for event, at in _of_keys(past, keys):
+        if place is not None and event.positions and not charged and not any(taken_back.values()):
+            _begin_with(start, event, keys)
+            if len(start) == len(keys):
+                break
+            continue
         match event:
             case TradeVoided():
                 taken_back[TradeName(event.order_id, event.trade_id)] += 1
@@ -136,74 +141,91 @@ def _back_to(past: Iterable[PastEvent], key: PositionKey, name: TradeName) -> _P
                 if taken_back[this]:
                     taken_back[this] -= 1
                     continue
-                if found is None and this == name:
-                    found = len(since)
+                if place is None and this == name:
+                    place = len(since)
                 since.append(_Step(event, at, corrected))
             case _:
                 since.append(_Step(event, at))
-    return _Past(start, since[::-1], None if found is None else len(since) - 1 - found)
+    if place is None:
+        raise HistoryDiffers(f"no event has settled the trade {name.trade_id!r}")
+    return _Past(start, since[::-1], len(since) - 1 - place)
 
 
-def _of_key(past: Iterable[PastEvent], key: PositionKey) -> Iterator[tuple[MoneyEvent, datetime]]:
+def _begin_with(
+    start: dict[PositionKey, Position | None], event: MoneyEvent, keys: Collection[PositionKey]
+) -> None:
+    """What an event tells of the keys is what they begin with, unless a later one told it."""
+    for key in keys:
+        if key not in start and any(position.key == key for position in event.positions):
+            start[key] = rules.newest(p for p in event.positions if p.key == key)
+
+
+def _of_keys(
+    past: Iterable[PastEvent], keys: Collection[PositionKey]
+) -> Iterator[tuple[MoneyEvent, datetime]]:
     for event, at in past:
         if not isinstance(event, MoneyEvent):
             continue
         if event.positions:
-            if any(position.key == key for position in event.positions):
+            if any(position.key in keys for position in event.positions):
                 yield event, at
-        elif isinstance(event, TradeSettled | TradeVoided) and trade_of(event).key == key:
+        elif isinstance(event, TradeSettled | TradeVoided) and trade_of(event).key in keys:
             yield event, at
 
 
-def _run(start: Position | None, steps: Iterable[_Step]) -> dict[int, Position]:
-    """The positions from the start on, by number."""
-    positions = {} if start is None else {start.number: start}
-    newest = start
+def _run(start: Mapping[PositionKey, Position | None], steps: Iterable[_Step]) -> Positions:
+    """The positions from the start on."""
+    newest = {key: position for key, position in start.items() if position is not None}
+    positions = {(key, position.number): position for key, position in newest.items()}
     for step in steps:
         for position in _after(newest, step):
-            newest = positions[position.number] = position
+            newest[position.key] = positions[position.key, position.number] = position
     return positions
 
 
-def _after(newest: Position | None, step: _Step) -> tuple[Position, ...]:
+def _after(newest: Mapping[PositionKey, Position], step: _Step) -> Iterable[Position]:
+    """The positions that an event makes."""
     event, at, fees = step
-    if isinstance(event, TradeSettled):
-        trade = trade_of(event, at)
-        return rules.trade(newest, trade if fees is None else replace(trade, fees=fees))
-    raise HistoryDiffers(f"{event.type} changed a position, and it is not known how")
+    match event:
+        case TradeSettled():
+            trade = trade_of(event, at)
+            if fees is not None:
+                trade = replace(trade, fees=dict(fees))
+            return rules.trade(newest.get(trade.key), trade)
+        case LeverageSet():
+            return [
+                replace(position, margin_rate=event.margin_rate)
+                for position in newest.values()
+                if position.instrument == event.instrument and position.is_open
+            ]
+        case CorporateActionRecorded():
+            return list(corporate_actions.followed(newest, event, at))
+        case _:
+            raise HistoryDiffers(f"{event.type} changed a position, and it is not known how")
 
 
-def _check(current: Position | None, before: dict[int, Position], key: PositionKey) -> None:
-    told = None if current is None else _numbers(current)
-    reckoned = None if not before else _numbers(before[max(before)])
-    if told != reckoned:
-        raise HistoryDiffers(f"the position {key.text} is {told}; its events say {reckoned}")
+def _check(current: Mapping[PositionKey, Position | None], before: Positions) -> None:
+    for key, told in current.items():
+        reckoned = rules.newest(p for p in before.values() if p.key == key)
+        if _numbers(told) != _numbers(reckoned):
+            raise HistoryDiffers(f"the position {key.text} is {told}; its events say {reckoned}")
 
 
-def _numbers(position: Position) -> tuple[object, ...]:
-    return (
-        position.number,
-        position.quantity,
-        position.cost,
-        position.realized_pnl,
-        position.commission,
-        position.funding,
-        position.other_commissions,
-    )
+def _numbers(position: Position | None) -> Position | None:
+    """All but times, which a log from before positions does not tell."""
+    return None if position is None else replace(position, opened_at=None, closed_at=None)
 
 
-def _changed(before: dict[int, Position], after: dict[int, Position]) -> Reckoned:
-    last = max(after, default=None)
-    changed = [position for number, position in after.items() if position != before.get(number)]
-    gone = [
-        replace(position, withdrawn=True)
-        for number, position in before.items()
-        if number not in after
-    ]
-    if last is not None and after[last] not in changed:
-        changed.append(after[last])  # it is the one that goes on, also if an earlier one changed
-    realized = sum((p.realized_pnl for p in after.values()), ZERO) - sum(
-        (p.realized_pnl for p in before.values()), ZERO
-    )
-    positions = sorted((*changed, *gone), key=lambda position: position.number)
-    return Reckoned(tuple(positions), realized)
+def _changed(before: Positions, after: Positions) -> Reckoned:
+    changed = {place: p for place, p in after.items() if p != before.get(place)}
+    for place, position in before.items():
+        if place not in after:
+            changed[place] = replace(position, withdrawn=True)
+    for key in {key for key, _ in changed}:
+        newest = rules.newest(p for p in after.values() if p.key == key)
+        if newest is not None:  # it goes on, also if only an earlier one is another
+            changed[key, newest.number] = newest
+    positions = tuple(changed[place] for place in sorted(changed))
+    won = rules.realized(after.values()) - rules.realized(before.values())
+    held = sum((p.quantity for p in after.values()), ZERO)
+    return Reckoned(positions, won, held - sum((p.quantity for p in before.values()), ZERO))

@@ -53,6 +53,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     settlement_asset: str
     contract: Contract | None = None
     """None: SPOT, the base asset itself."""
+    margin_rate: Decimal | None = None
+    """Of a contract: the share of its cost that it locks."""
     realized_pnl: Decimal = ZERO
     commission: Decimal = ZERO
     other_commissions: dict[str, Decimal] = {}
@@ -108,3 +110,8 @@ def gain(position: Position, cost: Decimal, value: Decimal) -> Decimal:
 def position_id(account_id: UUID, key: PositionKey, number: int) -> UUID:
     """The id of a position in tables, the same at every rebuild."""
     return uuid5(_NAMESPACE, f"{account_id} {key.text} {number}")
+
+
+def margin_hold_id(account_id: UUID, key: PositionKey) -> UUID:
+    """What a position locks is held under this id, as what an order locks is under the order's."""
+    return uuid5(_NAMESPACE, f"{account_id} {key.text}")

@@ -2,7 +2,7 @@
 
     trade      opens, adds, closes a part or all, or turns round: then two parts, close and open
     fund       funding, dividends, interest: what comes or goes because of holding it
-    split      n for m, with cash for a fraction or without
+    split      n for m
 
 Average cost: an open position carries its cost, not an average. Closing a part takes
 cost x part / whole, rounded half to even to 18 places; closing all takes the rest. So flat means
@@ -27,7 +27,8 @@ _NONE: dict[str, Decimal] = {}
 class PositionTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What a trade means to a position. `quantity` is signed (negative: sold) and `value` what it
     was traded for, in the settlement asset. `fees` by asset, positive when paid. `base_asset` is
-    that of a SPOT instrument, of which a fee makes the position smaller."""
+    that of a SPOT instrument, of which a fee makes the position smaller. `margin_rate` is that of
+    the order: what a position locks is by the rate that it was last added to."""
 
     key: PositionKey
     quantity: Decimal
@@ -35,6 +36,7 @@ class PositionTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     settlement_asset: str
     base_asset: str | None = None
     contract: Contract | None = None
+    margin_rate: Decimal | None = None
     fees: dict[str, Decimal] = {}
     at: datetime | None = None
 
@@ -55,6 +57,8 @@ def _traded(
     if before is None or not before.is_open:
         return (_added(_new(before, trade), trade.quantity, trade.value, fees),)
     if (before.quantity > 0) is (trade.quantity > 0):
+        if before.margin_rate != trade.margin_rate:
+            before = replace(before, margin_rate=trade.margin_rate)
         return (_added(before, trade.quantity, trade.value, fees),)
     held = abs(before.quantity)
     if size <= held:
@@ -78,6 +82,7 @@ def _new(before: Position | None, trade: PositionTrade) -> Position:
         number=1 if before is None else before.number + 1,
         settlement_asset=trade.settlement_asset,
         contract=trade.contract,
+        margin_rate=trade.margin_rate,
         opened_at=trade.at,
     )
 
@@ -154,26 +159,38 @@ def fund(position: Position, asset: str, amount: Decimal) -> Position:
 
 
 def split(
-    position: Position,
-    numerator: int,
-    denominator: int,
-    *,
-    cash: Decimal | None = None,
-    at: datetime | None = None,
+    position: Position, numerator: int, denominator: int, *, at: datetime | None = None
 ) -> Position:
-    """`numerator` for each `denominator` held; the cost is the same. With `cash` only whole ones
-    are held after it, and the fraction was sold for that."""
+    """`numerator` for each `denominator` held; the cost is the same. What is too little to be told
+    in 18 places is lost."""
     quantity = share(position.quantity, Decimal(numerator), Decimal(denominator))
     if not quantity:
-        return _closed(position, abs(position.quantity), cash or ZERO, _NONE, at)
-    after = replace(position, quantity=quantity)
-    if cash is None:
-        return after
-    fraction = abs(quantity) % 1
-    return _closed(after, fraction, cash, _NONE, at) if fraction else after
+        return _closed(position, abs(position.quantity), ZERO, _NONE, at)
+    return replace(position, quantity=quantity)
+
+
+def joined(position: Position, moved: Position) -> tuple[Position, ...]:
+    """What is held of one instrument, once another one has been renamed to it: the moved quantity
+    is added for its cost, or closes as much."""
+    return trade(
+        position,
+        PositionTrade(
+            key=position.key,
+            quantity=moved.quantity,
+            value=moved.cost,
+            settlement_asset=position.settlement_asset,
+            contract=position.contract,
+            margin_rate=position.margin_rate,
+            at=moved.opened_at,
+        ),
+    )
 
 
 def newest(positions: Iterable[Position]) -> Position | None:
     """The one that goes on, of those of one key."""
     there = [position for position in positions if not position.withdrawn]
     return max(there, key=lambda position: position.number, default=None)
+
+
+def realized(positions: Iterable[Position]) -> Decimal:
+    return sum((position.realized_pnl for position in positions), ZERO)

@@ -43,6 +43,7 @@ def trade_of(event: TradeSettled | TradeVoided, at: datetime | None = None) -> P
             value=made.contract.value(event.last_qty, event.last_px),
             settlement_asset=made.settlement_asset,
             contract=made.contract,
+            margin_rate=event.positions[-1].margin_rate,
             fees=fees,
             at=at,
         )
