@@ -33,15 +33,17 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None,
         pattern="^postgres(ql)?://",
-        description="PostgreSQL 15 or later, as a libpq URL. Unset: the embedded PostgreSQL of "
-        "the data directory, so that trying out needs no server.",
+        description="PostgreSQL 15 or later, as a URL of libpq: postgresql://login@host/database, "
+        "with several hosts separated by commas (key=value is not taken). Unset: the embedded "
+        "PostgreSQL of the data directory, so that trying out needs no server.",
     )
     nats_url: str | None = Field(
         default=None,
         pattern="^(nats|tls|ws|wss)://",
-        description="NATS 2.10 or later with JetStream. Unset: the embedded server of the data "
-        "directory. Its max_payload must be well above command_payload_limit_bytes, so that a "
-        "command that is too large arrives and is refused with a reason.",
+        description="NATS 2.10 or later with JetStream; several servers of a cluster separated by "
+        "commas. Unset: the embedded server of the data directory. Its max_payload must be well "
+        "above command_payload_limit_bytes, so that a command that is too large arrives and is "
+        "refused with a reason.",
     )
     data_dir: Path = Field(
         default=Path(".ledger"),
@@ -200,6 +202,19 @@ class Settings(BaseSettings):
         description="Age in seconds from which a price is stale: shown as such, and no ground for "
         "a decision. Ten times the pace of `ledgerctl serve prices`, so that a feed that fails now "
         "and then is not the end of the world.",
+    )
+    price_venues: str = Field(
+        default="",
+        description="Venues that `ledgerctl serve prices` asks what listed instruments are worth, "
+        "separated by commas: as instruments name them, with ccxt's name where that is another "
+        "(`BINANCE, OKX=okx`). None unless set: nobody is asked whom you do not name.",
+    )
+    prices_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        description="Pace of `ledgerctl serve prices` in seconds. Each time is an event for each "
+        "venue and kind of price, some 40 bytes for each instrument: at 30 s and 20 instruments "
+        "5 MB a day.",
     )
     retry_wait_seconds: float = Field(
         default=1.0,
@@ -464,7 +479,11 @@ def load_as(kind: type[Some]) -> Some:
         first = error.errors(include_url=False)[0]
         name = "LEDGER_" + "_".join(str(part) for part in first["loc"]).upper()
         value = "wrong" if name.endswith("_URL") else repr(first["input"])  # URLs have passwords
+        why = first["msg"]
+        if first["type"] == "string_pattern_mismatch":  # a pattern says nothing to a person
+            field = kind.model_fields[str(first["loc"][0])]
+            why = f"it should be {(field.description or '').partition('. ')[0]}"
         raise InvalidSettings(
-            f"{name} is {value}: {first['msg']}. "
+            f"{name} is {value}: {why}. "
             "Correct it in the environment or in .env (docs/settings.md)."
         ) from error
