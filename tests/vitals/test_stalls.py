@@ -84,7 +84,7 @@ class Stage:
 
     async def well(self) -> None:
         await until(
-            lambda: not self.alarms() and self.ready() == {*names()}, WELL_SECONDS, self.say
+            lambda: not self.alarms() and self.ready() == {*self.names}, WELL_SECONDS, self.say
         )
 
     def say(self) -> object:
