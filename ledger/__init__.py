@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ledger.bus.envelope import CommandNotSendable as CommandNotSendable
     from ledger.bus.events import LedgerEvent as LedgerEvent
+    from ledger.bus.events import UnknownEvent as UnknownEvent
+    from ledger.bus.events import UnreadableEvent as UnreadableEvent
     from ledger.bus.permission_errors import NotPermitted as NotPermitted
     from ledger.bus.queries import QueryRefused as QueryRefused
     from ledger.bus.security import BusSecurity as BusSecurity
@@ -52,6 +54,8 @@ HOMES = {
     "PositionAhead": "ledger.client.event_feed",
     "QueryRefused": "ledger.bus.queries",
     "Sent": "ledger.client.submission",
+    "UnknownEvent": "ledger.bus.events",
+    "UnreadableEvent": "ledger.bus.events",
     "UnusableCredentials": "ledger.bus.security",
 }
 """Where each name is defined."""

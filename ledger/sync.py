@@ -29,7 +29,7 @@ from ledger.client.client import (
     MAX_IN_FLIGHT,
     OUTCOME_TIMEOUT_SECONDS,
 )
-from ledger.client.follower import LEASE_SECONDS
+from ledger.client.follower import LEASE_SECONDS, Unknown
 from ledger.client.loop_thread import LoopThread
 from ledger.client.questions import Answer, FilterValue, PositionRow
 from ledger.client.submission import DEADLINE_SECONDS, LedgerUnavailable
@@ -261,6 +261,7 @@ class BlockingLedgerClient:
         after: int | Literal["now"] | None = None,
         account_id: UUID | str | None = None,
         event_type: str | None = None,
+        unknown: Unknown = "raise",
         lease_seconds: float = LEASE_SECONDS,
     ) -> Generator[LedgerEvent, None, None]:
         """The ledger's events in order, without end, as the asynchronous client has them: an event
@@ -273,6 +274,7 @@ class BlockingLedgerClient:
                 after=after,
                 account_id=account_id,
                 event_type=event_type,
+                unknown=unknown,
                 lease_seconds=lease_seconds,
             )
 

@@ -7,7 +7,7 @@ refusal         why the bus has not stored what it answers
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -34,7 +34,7 @@ class Outgoing(NamedTuple):
 
     subject: str
     body: bytes
-    headers: Mapping[str, str]
+    headers: dict[str, str]
 
 
 def takes_batches(connection: Client, since: tuple[int, int] = BATCHES_SINCE) -> bool:

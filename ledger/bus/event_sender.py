@@ -2,6 +2,9 @@
 
 A batch is stored whole, directly behind the message it names, or not at all. Where the server
 takes no batches, each event names the one before it, which is as certain and slower.
+
+Message ids are a second line only. A server that lost its newest messages knows their ids for a
+while all the same, and takes none of them again: they are sent without.
 """
 
 import asyncio
@@ -29,7 +32,7 @@ from ledger.bus.atomic_batch import (
     refusal,
     takes_batches,
 )
-from ledger.bus.events import published
+from ledger.bus.events import MESSAGE_ID, published
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.errors import LedgerError
 
@@ -51,6 +54,7 @@ class Sender:
         self._subscription: Subscription | None = None
         self._confirmations = Confirmations()
         self._batches = takes_batches(connection, MESSAGE_IDS_SINCE)
+        self._ids = True
 
     async def __aenter__(self) -> Self:
         self._subscription = await self._nats.subscribe(f"{self._replies}.*", cb=self._answered)
@@ -65,6 +69,9 @@ class Sender:
         """Sends the events, which go directly behind the message with the sequence number
         `follows`. The task that is returned ends when they are stored, or raises NotStored."""
         outgoing = [Outgoing(*published(event)) for event in events]
+        if not self._ids:
+            for _, _, headers in outgoing:
+                del headers[MESSAGE_ID]
         if self._batches and len(events) > 1:
             subject, body, headers = outgoing[0]
             outgoing[0] = Outgoing(subject, body, {**headers, FOLLOWS: str(follows)})
@@ -102,14 +109,18 @@ class Sender:
             raise NotStored(f"{len(futures) - len(done)} confirmations did not come in time")
         for answer, sequence in answers:
             self._check(answer.result(), sequence)
+        self._ids = True
 
     def _check(self, data: bytes, sequence: int) -> None:
         error = refusal(data)
+        answer = orjson.loads(data) if data else {}
+        if answer.get("duplicate") or (error and error.get("err_code") == DUPLICATES):
+            _log.warning("events_were_lost", reason="the server knows their ids and has them not")
+            self._ids = False
         if error:
             if self._batches and error.get("err_code") not in (WRONG_LAST_SEQUENCE, DUPLICATES):
                 _log.info("batches_refused", error=error.get("description"))
                 self._batches = False
             raise NotStored(str(error.get("description", error)))
-        answer = orjson.loads(data)
         if answer.get("seq") != sequence or answer.get("duplicate"):
             raise NotStored(f"message {sequence} was stored as {answer.get('seq')}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import nats.js.errors
+import orjson
 import psycopg
 import structlog
 from nats.js import JetStreamContext, api
@@ -101,7 +102,15 @@ async def last_published(jetstream: JetStreamContext) -> tuple[int, int | None, 
     if not position.isdecimal():
         _log.warning("foreign_message_in_stream", stream=EVENTS_STREAM, sequence=message.seq)
         return sequence, None, None
-    return sequence, int(position), headers.get(MESSAGE_ID)
+    return sequence, int(position), headers.get(MESSAGE_ID) or _id_of(message.data)
+
+
+def _id_of(body: bytes | None) -> str | None:
+    """Of an event that was sent without a message id."""
+    try:
+        return str(orjson.loads(body or b"")["id"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def position_to_go_on_after(

@@ -9,7 +9,7 @@ published contract. The headers repeat what a reader of the stream needs without
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -42,8 +42,17 @@ class UnreadableEvent(LedgerError, ValueError):
     """A message that is no event of this ledger."""
 
 
+class UnknownEvent(Event, frozen=True, kw_only=True):
+    """The data of an event that this version of the code does not know, as it was published."""
+
+    type: ClassVar[str] = "unknown"
+    data_schema: str
+    payload: dict[str, Any]
+
+
 class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as a service receives it. `data` is the domain event: OrderFilled and the like."""
+    """An event as a service receives it. `data` is the domain event: OrderFilled and the like;
+    UnknownEvent for who asked for what cannot be decoded as well."""
 
     position: int
     id: UUID
@@ -104,11 +113,11 @@ def published(event: "RecordedEvent", prefix: str = EVENTS_PREFIX) -> Published:
     return Published(subject, orjson.dumps(body), headers)
 
 
-def received(body: bytes) -> LedgerEvent:
-    """The event of a message. Raises UnreadableEvent."""
+def received(body: bytes, *, decoded: bool = True) -> LedgerEvent:
+    """The event of a message; with its data as it is, where that is not to be `decoded`. Raises
+    UnreadableEvent."""
     try:
         message: dict[str, Any] = orjson.loads(body)
-        _, _, schema = message["dataschema"].rpartition(":")
         token = message["subject"]
         return LedgerEvent(
             position=message["position"],
@@ -124,13 +133,22 @@ def received(body: bytes) -> LedgerEvent:
             correlation_id=_uuid(message, "correlationid"),
             causation_id=_uuid(message, "causationid"),
             user_id=_uuid(message, "userid"),
-            data=decode(message["type"], orjson.dumps(message["data"]), int(schema)),
+            data=_decoded(message) if decoded else _as_it_is(message),
         )
     except (ValueError, KeyError, TypeError, AttributeError, UnknownEventType) as error:
         raise UnreadableEvent(
             f"this is no event that this version of the code knows ({error}): {body[:120]!r}. "
             "Update the trading-ledger package of this service to the ledger's version."
         ) from error
+
+
+def _decoded(message: dict[str, Any]) -> Event:
+    _, _, schema = message["dataschema"].rpartition(":")
+    return decode(message["type"], orjson.dumps(message["data"]), int(schema))
+
+
+def _as_it_is(message: dict[str, Any]) -> UnknownEvent:
+    return UnknownEvent(data_schema=message["dataschema"], payload=message["data"])
 
 
 def schema_name(event_type: str, schema: int) -> str:

@@ -50,7 +50,7 @@ def list_failed(
     """What waits for a decision, the oldest first."""
     from ledger.write import failed_commands
 
-    with _database() as connection:
+    with as_operator() as connection:
         found = failed_commands.find(connection, settled=settled)
     if json:
         terminal.say_json([_row(one) for one in found], pretty=True)
@@ -66,7 +66,7 @@ def show(command_id: CommandId, json: Json = False) -> None:
     """All failures of one command, what was decided of them, and its message."""
     from ledger.write import failed_commands
 
-    with _database() as connection:
+    with as_operator() as connection:
         found = failed_commands.of_command(connection, command_id)
     if json:
         terminal.say_json([one.shown() for one in found], pretty=True)
@@ -93,7 +93,7 @@ def retry(
     from ledger.kernel.command import FAILED, UNKNOWN
     from ledger.operate.logging import configure
 
-    _require(by, reason)
+    require(by, reason)
     if bool(command_ids) == every:
         raise typer.BadParameter("name the commands by their ids, or say --all")
     configure("commands", "WARNING")
@@ -118,10 +118,10 @@ def dismiss(command_ids: CommandIds, by: By, reason: Reason, json: Json = False)
     from ledger.write import failed_commands
     from ledger.write.failed_commands import DISMISSED
 
-    _require(by, reason)
+    require(by, reason)
     if not command_ids:
         raise typer.BadParameter("name the commands by their ids")
-    with _database() as connection, connection.transaction():
+    with as_operator() as connection, connection.transaction():
         for command_id in command_ids:
             failed_commands.settle(connection, command_id, "DISMISSED", by=by, reason=reason)
     if json:
@@ -144,7 +144,7 @@ async def _retry(command_ids: "list[UUID] | None", by: str, reason: str) -> "lis
     settings = load()
     bus = await connect_once(find_nats(settings), "retry", security=BusSecurity.of(settings))
     try:
-        with _database() as connection:
+        with as_operator() as connection:
             ids = command_ids or [one.command_id for one in failed_commands.find(connection)]
             return [
                 await send_again(
@@ -161,13 +161,14 @@ async def _retry(command_ids: "list[UUID] | None", by: str, reason: str) -> "lis
         await bus.close()
 
 
-def _require(by: str, reason: str) -> None:
+def require(by: str, reason: str) -> None:
+    """Both are kept, and so must say something."""
     if not by.strip() or not reason.strip():
         raise typer.BadParameter("say who decides it and why: both are kept")
 
 
 @contextmanager
-def _database() -> "Iterator[psycopg.Connection[Any]]":
+def as_operator() -> "Iterator[psycopg.Connection[Any]]":
     """As an operator, if the login can be one."""
     from ledger.operate.database import connect
     from ledger.operate.roles import OPERATOR

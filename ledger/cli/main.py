@@ -25,6 +25,7 @@ from ledger.cli import (
     schema,
     serve,
     status,
+    streams,
     submit,
     up,
 )
@@ -60,7 +61,9 @@ def ledgerctl(
     """The trading ledger: run it, send it commands, ask it, check it."""
 
 
-_COMMANDS = (up, demo, database, status, serve, submit, audit, commands, publisher, schema, bus)
+_COMMANDS = (
+    *(up, demo, database, status, serve, submit, audit, commands, streams, publisher, schema, bus),
+)
 """Modules with a `register(app)`, in the order of the help."""
 
 for _module in _COMMANDS:

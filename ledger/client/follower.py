@@ -15,14 +15,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import nats.errors
 import nats.js.errors
 
 from ledger.bus import connection as bus
 from ledger.bus import delivery
-from ledger.bus.events import EVENTS_STREAM, POSITION, LedgerEvent, received
+from ledger.bus.events import (
+    EVENTS_STREAM,
+    NOBODY,
+    POSITION,
+    LedgerEvent,
+    UnreadableEvent,
+    received,
+)
 from ledger.bus.follower_record import KeptRecord, Record
 from ledger.bus.followers import Place, UnreadablePlace
 from ledger.bus.permission_errors import Denials
@@ -35,7 +42,7 @@ from ledger.client.submission import LedgerUnavailable
 from ledger.kernel.logger import EventLogger
 
 __all__ = ["LEASE_SECONDS", "EventFilter", "EventsMissing", "EventsTaken", "Follower"]
-__all__ += ["PositionAhead", "UnreadablePlace", "forget"]
+__all__ += ["PositionAhead", "Unknown", "UnreadablePlace", "forget"]
 
 EVENTS_REQUESTED = 500
 """Events requested at once: some hundred kilobytes."""
@@ -46,6 +53,9 @@ AGAIN_SECONDS = 0.5
 LEAST_LEASE_SECONDS = 1.0
 """A shorter lease would run out over every hiccup of the server."""
 NOW: Literal["now"] = "now"
+Unknown = Literal["raise", "skip", "raw"]
+"""What becomes of an event that this version of the code cannot decode: UnreadableEvent is raised,
+it is left out, or it is handed out with its data as it is."""
 
 _log = EventLogger(__name__)
 
@@ -96,6 +106,7 @@ class Follower:
         user: str | None,
         name: str | None,
         after: int | Literal["now"] | None,
+        unknown: Unknown,
         lease_seconds: float,
         denials: Denials,
     ) -> None:
@@ -103,6 +114,8 @@ class Follower:
             raise ValueError(f"{name!r} cannot be a follower's name: no blanks, no dots, no * >")
         if isinstance(after, int) and after < 0:
             raise ValueError(f"after={after} is no position: 0 is before the first event")
+        if unknown not in get_args(Unknown):
+            raise ValueError(f"unknown={unknown!r} is none of {', '.join(get_args(Unknown))}")
         if lease_seconds < LEAST_LEASE_SECONDS:
             raise ValueError(
                 f"a lease of {lease_seconds:g} s is too short: at least {LEAST_LEASE_SECONDS:g}"
@@ -112,6 +125,7 @@ class Follower:
         self._user = user
         self._name = name
         self._after = after
+        self._unknown = unknown
         self._lease_seconds = lease_seconds
         self._denials = denials
         self._feed = Feed(connection, wanted, self._consumer(), denials)
@@ -124,14 +138,16 @@ class Follower:
             async with self._owning() as ownership, aclosing(self._batches(ownership)) as batches:
                 async for messages in batches:
                     for message in messages:
-                        event = self._event(message, ownership)
-                        if event is None:
+                        position = self._position(message, ownership)
+                        if position is None:
                             continue
+                        event = self._event(message)
                         if not ownership.is_ours:
                             await ownership.until_ours()
                         ownership.handed_out()
-                        yield event
-                        ownership.done(event.position)
+                        if event is not None:
+                            yield event
+                        ownership.done(position)
         except nats.errors.ConnectionClosedError as error:
             raise LedgerUnavailable("the client was closed, and follows no more") from error
 
@@ -142,16 +158,30 @@ class Follower:
 
     # --- the messages ---------------------------------------------------------------------
 
-    def _event(self, message: Message, ownership: _Ownership) -> LedgerEvent | None:
-        """The event of a message; None if it is done: the server had lost it, and it was published
-        again. Raises UnreadableEvent, EventsMissing."""
+    def _position(self, message: Message, ownership: _Ownership) -> int | None:
+        """The position of a message's event; None if it is done: the server had lost it, and it was
+        published again. Raises EventsMissing."""
         position = int(message.header(POSITION.encode()) or 0)
         done = ownership.place.position
         if position <= done:
             return None
         if done or self._after == 0:
             self._feed.check_nothing_missing(done, position)
-        return received(message.data)
+        return position
+
+    def _event(self, message: Message) -> LedgerEvent | None:
+        """The event of a message; None if it is one that is left out. Raises UnreadableEvent."""
+        try:
+            return received(message.data)
+        except UnreadableEvent as error:
+            if self._unknown == "raw":
+                return received(message.data, decoded=False)
+            # Of an application of its own on the store, which follows its events by itself.
+            foreign = message.subject.endswith(f".{NOBODY}")
+            if self._unknown == "raise" and not foreign:
+                raise
+            _log.debug("event_left_out", subject=message.subject, reason=str(error))
+            return None
 
     async def _batches(self, ownership: _Ownership) -> AsyncGenerator[list[Message], None]:
         """From behind the place, without end."""

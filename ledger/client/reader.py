@@ -8,7 +8,7 @@ from weakref import WeakSet
 from ledger.bus.connection import Connection
 from ledger.bus.events import LedgerEvent
 from ledger.bus.permission_errors import Denials
-from ledger.client.follower import LEASE_SECONDS, EventFilter, Follower, forget
+from ledger.client.follower import LEASE_SECONDS, EventFilter, Follower, Unknown, forget
 from ledger.client.questions import Queries
 
 
@@ -27,19 +27,23 @@ class Reader:
         after: int | Literal["now"] | None = None,
         account_id: UUID | str | None = None,
         event_type: str | None = None,
+        unknown: Unknown = "raise",
         lease_seconds: float = LEASE_SECONDS,
     ) -> AsyncGenerator[LedgerEvent, None]:
         """The ledger's events in order, without end; see `event_consumer`. With a `name` the place
         is remembered under it; `after` says where to begin the first time: behind a position, or
         "now"; else with the oldest that is kept. An event is done when the next is asked for. A
-        process that died loses its name to the next after `lease_seconds`. Raises EventsMissing,
-        EventsTaken, PositionAhead, UnreadableEvent, NotPermitted."""
+        process that died loses its name to the next after `lease_seconds`. An event that this
+        version cannot decode raises UnreadableEvent, unless `unknown` says "skip", or "raw": then
+        its data is an UnknownEvent. Raises EventsMissing, EventsTaken, PositionAhead,
+        UnreadableEvent, NotPermitted."""
         follower = Follower(
             self._nats,
             EventFilter(account_id, event_type),
             user=self._user,
             name=name,
             after=after,
+            unknown=unknown,
             lease_seconds=lease_seconds,
             denials=self._denials,
         )

@@ -4,6 +4,7 @@ codec.py                 event objects <-> stored payloads
 store.py                 appending, loading streams
 inbox.py                 the outcome of each command, in the transaction of its events
 snapshots.py             states of long streams
+repairs.py               what operators did to streams that cannot be read
 reader.py                the log in position order
 library/                 the same table for the `eventsourcing` library:
                          PERSISTENCE_MODULE=ledger.eventstore

@@ -60,6 +60,12 @@ _STREAMS = "SELECT DISTINCT stream_id FROM public.aggregate_snapshots ORDER BY 1
 _SAVE = """
     INSERT INTO public.aggregate_snapshots (stream_id, event_version, topic, state)
     VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+_DELETE_OLDER = """
+    DELETE FROM public.aggregate_snapshots AS old WHERE old.stream_id = %(stream)s
+        AND old.event_version < (
+            SELECT kept.event_version FROM public.aggregate_snapshots AS kept
+            WHERE kept.stream_id = %(stream)s ORDER BY kept.event_version DESC OFFSET 1 LIMIT 1)"""
+_DELETE = "DELETE FROM public.aggregate_snapshots WHERE stream_id = %s AND event_version = %s"
 
 
 def newest(
@@ -80,6 +86,14 @@ def streams(connection: psycopg.Connection[Any]) -> list[UUID]:
 
 
 def save(connection: psycopg.Connection[Any], snapshots: Sequence[AggregateSnapshot]) -> None:
-    """Writes the snapshots in one transaction."""
+    """Writes the snapshots in one transaction. Of each stream the newest two are kept: where one is
+    damaged there is another."""
+    streams = [{"stream": snapshot.stream_id} for snapshot in snapshots]
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(_SAVE, snapshots)
+        cursor.executemany(_DELETE_OLDER, streams)
+
+
+def delete(connection: psycopg.Connection[Any], snapshot: AggregateSnapshot) -> None:
+    """Deletes one."""
+    connection.execute(_DELETE, (snapshot.stream_id, snapshot.event_version))

@@ -35,6 +35,7 @@ class GeneralRejection(RejectionCode):
     ID_TAKEN = "ID_TAKEN", "choose another"
     INTERNAL_ERROR = "INTERNAL_ERROR", "it was set aside"
     NOT_RECORDED = "NOT_RECORDED", "it was set aside"
+    STREAM_HELD = "STREAM_HELD", "it was set aside, and is decided when the stream is repaired"
     RATE_LIMITED = "RATE_LIMITED", "send fewer, and this one again under a new command id"
 
 

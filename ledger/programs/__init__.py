@@ -10,6 +10,7 @@
                    rate_limit, quarantine, unreadable_messages  what is refused or set aside
                    outcome_service, operator_retry              asked, and tried again
                    housekeeping                                 outcomes that nobody can ask for
+                   stream_examination                           streams that cannot be read, again
     publisher      the log sent to LEDGER_EVENTS, in order; replay: sent again
                    consumer_guard                               consumers for users of the bus
     seals          the sealer; head_publisher sends each head

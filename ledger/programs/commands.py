@@ -53,6 +53,7 @@ from ledger.bus.security import BusSecurity
 from ledger.bus.wire import Message
 from ledger.eventstore.connection import OneConnection
 from ledger.kernel.command import FAILED, Outcome
+from ledger.kernel.rejection import GeneralRejection
 from ledger.operate import interpreter, metrics
 from ledger.operate.roles import WRITER
 from ledger.operate.settings import Settings
@@ -64,17 +65,20 @@ from ledger.programs.keep_alive import kept_from_redelivery
 from ledger.programs.log_room import log_room_made
 from ledger.programs.partition_leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
 from ledger.programs.process import run_in_loop
-from ledger.programs.quarantine import SetAside, is_final
+from ledger.programs.quarantine import SetAside, is_final, keep_recorded
 from ledger.programs.rate_limit import RateLimit
 from ledger.programs.readiness import decided
 from ledger.programs.registry import Places, Program
 from ledger.programs.replies import answers, log_outcome
 from ledger.programs.step import Step
+from ledger.programs.stream_examination import held_streams_examined
 from ledger.programs.tracing import Tracing
 from ledger.subscriptions.retry import FIRST_RETRY_SECONDS, Patience
 from ledger.write.ledger import Decision, Ledger
 from ledger.write.parser import parse
 
+_HELD = GeneralRejection.STREAM_HELD.value
+"""Code of commands that need a stream which cannot be read: that is told once, and not of each."""
 MAX_UNDIVIDED = 4
 """Commands that are decided and committed in one go when nothing else is in work: handing them to
 a thread twice costs more than is won by deciding the next ones meanwhile."""
@@ -106,7 +110,9 @@ class CommandWorker:
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._rate_limit = RateLimit.of(settings)
         self._tracing = Tracing.of(settings)
-        self._decisions = Decisions(self._ledger, self._patience, settings.command_max_deliver)
+        self._decisions = Decisions(
+            self._ledger, self._patience, settings.command_max_deliver, keep_recorded
+        )
         self._bus_vouches = settings.nats_user is not None
         """The server has users, and each can send in its own name only."""
         self._log_commands = settings.log_level == "DEBUG"
@@ -159,6 +165,7 @@ class CommandWorker:
             outcomes_forgotten(connection, self._database_url, self._settings),
             log_room_made(self._database_url, self._settings),
             room_made(connection),
+            held_streams_examined(self._database_url),
         ):
             while not self._stop.is_set() and not connection.is_closed:
                 if connection.is_reconnecting:
@@ -338,7 +345,7 @@ class CommandWorker:
         """Replies, and acknowledges."""
         messages: list[bytes] = []
         for one, outcome in zip(batch, decided, strict=True):
-            if self._log_commands or outcome.status == FAILED:
+            if self._log_commands or (outcome.status == FAILED and outcome.code != _HELD):
                 log_outcome(one, outcome)
             if not is_final(one, outcome, self._settings):
                 wait = self._settings.command_retry_wait_seconds * 2 ** (one.tries - 1)

@@ -1,7 +1,8 @@
 """Answers to `ledger.outcomes.get`: what became of a command, for a service that lost the reply.
 
     question   the command id, as plain text or as {"command_id": "…"}
-    answer     the recorded outcome; UNKNOWN while there is none; INVALID_COMMAND for no id
+    answer     the recorded outcome, or that the command was set aside (FAILED) where none could be
+               recorded; UNKNOWN while there is neither; INVALID_COMMAND for no id
 
 Questions that wait are answered together with one query: after a fault every service asks at once.
 While the database is away nothing is answered, because UNKNOWN would be a guess; whoever asks asks
@@ -12,6 +13,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import nats.errors
@@ -26,6 +28,7 @@ from ledger.eventstore.connection import OneConnection
 from ledger.kernel import strict_json
 from ledger.kernel.command import REJECTED, UNKNOWN, Outcome
 from ledger.kernel.rejection import GeneralRejection
+from ledger.write import failed_commands
 
 QUEUE_GROUP = "ledger"
 MAX_QUESTIONS_AT_ONCE = 1_000
@@ -80,11 +83,17 @@ async def _answer_all(
 async def _answer(connection: Client, questions: Sequence[Msg], database: OneConnection) -> None:
     wanted = [command_id_in(question.data) for question in questions]
     ids = list({command_id for command_id in wanted if command_id is not None})
-    found = await asyncio.to_thread(database.run, lambda opened: inbox.find(opened, ids))
+    found = await asyncio.to_thread(database.run, lambda opened: _find(opened, ids))
     for question, command_id in zip(questions, wanted, strict=True):
         if question.reply:
             with contextlib.suppress(nats.errors.Error):
                 await connection.publish(question.reply, _outcome(command_id, found).to_json())
+
+
+def _find(connection: psycopg.Connection[Any], ids: list[UUID]) -> dict[UUID, Outcome]:
+    recorded = inbox.find(connection, ids)
+    unrecorded = failed_commands.outcomes(connection, [one for one in ids if one not in recorded])
+    return unrecorded | {one: Outcome.from_json(text) for one, (_, text) in recorded.items()}
 
 
 def command_id_in(body: bytes) -> UUID | None:
@@ -97,7 +106,7 @@ def command_id_in(body: bytes) -> UUID | None:
         return None
 
 
-def _outcome(command_id: UUID | None, found: dict[UUID, tuple[bytes, str]]) -> Outcome:
+def _outcome(command_id: UUID | None, found: dict[UUID, Outcome]) -> Outcome:
     if command_id is None:
         return Outcome(
             command_id=None,
@@ -113,4 +122,4 @@ def _outcome(command_id: UUID | None, found: dict[UUID, tuple[bytes, str]]) -> O
             message="no command with this id is decided: ask again, or send it again under the "
             "same id, which can have no second effect",
         )
-    return Outcome.from_json(found[command_id][1])
+    return found[command_id]

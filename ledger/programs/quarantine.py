@@ -1,4 +1,5 @@
-"""What of a batch must be kept for a person before it is answered."""
+"""What of a batch must be kept for a person before it is answered: commands that failed for good,
+with the outcome in one transaction where it is recorded, and what has no outcome to record."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +19,33 @@ from ledger.write.failed_commands import FailedMessage
 _log = structlog.get_logger(__name__)
 
 
+def keep_recorded(
+    cursor: psycopg.Cursor[Any], batch: Sequence[Delivery], decided: Sequence[Outcome]
+) -> None:
+    """Keeps the commands whose outcome FAILED is being recorded."""
+    failed_commands.keep_within(
+        cursor,
+        [
+            _failed(one, outcome)
+            for one, outcome in zip(batch, decided, strict=True)
+            if _is_recorded(outcome)
+        ],
+    )
+
+
+def _is_recorded(outcome: Outcome) -> bool:
+    """Whether this batch records that the command failed."""
+    return (
+        outcome.status == FAILED
+        and outcome.command_id is not None
+        and outcome.position is not None
+        and not outcome.replayed
+    )
+
+
 class SetAside:
-    """Messages without an id, whose outcome nothing can record, and commands that were tried as
-    often as they are."""
+    """What is kept by itself: messages without an id, whose outcome nothing can record, and
+    commands that were tried as often as they are and could not be recorded, or were before."""
 
     def __init__(
         self, batch: Sequence[Delivery], decided: Sequence[Outcome], settings: Settings
@@ -38,6 +63,8 @@ class SetAside:
                         body=one.message.data,
                     )
                 )
+            elif _is_recorded(outcome):
+                continue  # it is kept with its outcome
             elif outcome.status == FAILED and is_final(one, outcome, settings):
                 self._failed.append(_failed(one, outcome))
 

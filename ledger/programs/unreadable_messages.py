@@ -1,7 +1,7 @@
 """Messages that could be neither decided nor recorded under a command id, kept for a person.
 
-A message is kept before it is acknowledged, so it may be kept twice when the worker dies in
-between, but never lost.
+A message is kept before it is acknowledged, so it is never lost; one that comes again, because the
+worker died in between, is kept once.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ MAX_KEPT_SUBJECT = 255
 
 _INSERT = """
     INSERT INTO unreadable_messages (received_at, subject, reason, body, body_bytes)
-    VALUES (%s, %s, %s, %s, %s)"""
+    VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 
 
 class UnreadableMessage(NamedTuple):

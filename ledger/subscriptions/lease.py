@@ -82,7 +82,7 @@ _RENEW = """
         AND lease.owner = %(owner)s AND projection.owner = %(owner)s
         AND projection.status <> 'PAUSED'
     RETURNING lease.projection_name"""
-_OFFER = "SELECT pg_notify(%(channel)s, %(projection_name)s)"
+_OFFER = "SELECT public.wake(%(channel)s, %(projection_name)s)"
 _RELEASE = """
     UPDATE event_projections
     SET owner = NULL, status = CASE status WHEN 'RUNNING' THEN 'STOPPED' ELSE status END,

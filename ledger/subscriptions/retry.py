@@ -11,7 +11,7 @@ from typing import TypeVar
 import psycopg
 import structlog
 
-from ledger.eventstore.store import VersionConflict
+from ledger.operate.database import OF_WHAT_IS_ASKED
 
 FIRST_RETRY_SECONDS = 0.05
 """A restart of a server is often over in less than a second."""
@@ -66,9 +66,9 @@ class Patience:
         while True:
             try:
                 done = await asyncio.to_thread(work)
-            except (psycopg.DataError, psycopg.IntegrityError):
+            except (psycopg.IntegrityError, *OF_WHAT_IS_ASKED):
                 raise
-            except (psycopg.Error, VersionConflict) as error:
+            except psycopg.Error as error:
                 pause = backoff.seconds()
                 self.trouble = f"{type(error).__name__}: {str(error).strip()}"
                 _log.warning(

@@ -98,6 +98,11 @@ CONDITIONS = (
         "{value:.0f} failed commands wait for an operator", "commands.md",
     ),
     AlertCondition(
+        "LedgerStreamHeld", "streams_held", 0, PAGE,
+        "{value:.0f} streams cannot be read: commands that need them are set aside",
+        "stuck-stream.md",
+    ),
+    AlertCondition(
         "LedgerCommandsFillTheirStream", "commands_room_used_ratio", FILLING, PAGE,
         "commands use {value:.0%} of their room: when it is full they are refused", "commands.md",
     ),
@@ -150,6 +155,11 @@ CONDITIONS = (
     AlertCondition(
         "LedgerConnections", "database_connections_ratio", 0.8, TICKET,
         "{value:.0%} of the database's connections are in use", "servers.md", seconds=60,
+    ),
+    AlertCondition(
+        "LedgerNotificationsFill", "notification_queue_ratio", 0.1, TICKET,
+        "the queue of notifications is {value:.0%} full: a session that listens stands still",
+        "notifications.md",
     ),
     AlertCondition(
         "LedgerReplicationLate", "replication_lag_seconds", 60, TICKET,

@@ -26,6 +26,17 @@ _BLOCKERS = """
 _TROUBLES = """
     SELECT left(trouble, %s) FROM public.command_workers
     WHERE trouble IS NOT NULL AND until > clock_timestamp()"""
+_HELD = """
+    SELECT format('%s %s at version %s', coalesce(stream_type, 'stream'), stream_id,
+        coalesce(event_version::text, 'nobody can say'))
+    FROM public.held_streams ORDER BY held_since LIMIT 3"""
+_LISTENING = """
+    SELECT format('session %s (%s, %s, database %s) in a transaction for %s s', pid,
+        coalesce(usename, '?'), coalesce(nullif(application_name, ''), 'no application'),
+        coalesce(datname, '?'), extract(epoch FROM clock_timestamp() - xact_start)::bigint)
+    FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid()
+        AND backend_type = 'client backend' AND pg_notification_queue_usage() > 0
+    ORDER BY xact_start LIMIT 3"""
 _ERRORS = """
     SELECT projection_name, left(CASE status WHEN 'PAUSED'
         THEN format('paused by %%s%%s', coalesce(paused_by, 'nobody known'), ': ' || pause_reason)
@@ -45,13 +56,15 @@ def ask(database_url: str) -> list[Sample]:
 
 class Reasons(NamedTuple):
     """What the numbers do not say: who is in the way of appends, what command services say of
-    their trouble, and what keeps who follows the log from going on, by name."""
+    their trouble, what keeps who follows the log from going on, by name; and, by the measure,
+    which streams are held, and which sessions may keep the queue of notifications full."""
 
     of_commands: list[str]
     of_followers: dict[str, str]
+    of_measures: dict[str, list[str]]
 
 
-NO_REASONS = Reasons([], {})
+NO_REASONS = Reasons([], {}, {})
 
 
 def reasons(database_url: str) -> Reasons:
@@ -60,9 +73,18 @@ def reasons(database_url: str) -> Reasons:
     with connect(database_url, "vitals", timeout=TIMEOUT_SECONDS) as connection:
         rows = connection.execute(_BLOCKERS).fetchall()
         rows += connection.execute(_TROUBLES, [REASON_CHARACTERS]).fetchall()
+        of_measures = {
+            name: [text for (text,) in connection.execute(statement).fetchall()]
+            for name, statement in (
+                ("streams_held", _HELD),
+                ("notification_queue_ratio", _LISTENING),
+            )
+        }
         errors = connection.execute(_ERRORS, [REASON_CHARACTERS]).fetchall()
     return Reasons(
-        [text for (text,) in rows], {name: text for name, text in errors if text is not None}
+        [text for (text,) in rows],
+        {name: text for name, text in errors if text is not None},
+        of_measures,
     )
 
 

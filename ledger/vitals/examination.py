@@ -59,6 +59,8 @@ class Vitals(NamedTuple):
             because = [self.database_error]
         elif name == "bus_up":
             because = [self.bus_error]
+        elif name in self.reasons.of_measures:
+            because = [*self.reasons.of_measures[name]]
         elif label in self.reasons.of_followers:
             because = [self.reasons.of_followers[label]]
         return ": ".join([alarm.message, *filter(None, because)])

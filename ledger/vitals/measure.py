@@ -39,6 +39,7 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign(
             "database_blocked_seconds", "How long the session waits that waits longest for a lock."
         ),
+        VitalSign("notification_queue_ratio", "How full the server's queue of notifications is."),
         VitalSign("database_bytes", "Size of the database."),
         VitalSign("replication_lag_seconds", "How far the standby that is furthest behind is."),
         # the log
@@ -68,6 +69,7 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("command_workers_silent", "Command services that went without a word."),
         VitalSign("command_partitions_unowned", "Partitions of the commands without an owner."),
         VitalSign("failed_commands_waiting", "Commands that failed and wait for an operator."),
+        VitalSign("streams_held", "Streams that cannot be read, and hold up their commands."),
         VitalSign("unreadable_messages", "Messages that are kept because nobody could read them."),
         # seals
         VitalSign("unsealed_events", "Events that are not sealed yet."),

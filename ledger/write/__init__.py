@@ -5,6 +5,8 @@
     batch             which commands are decided here, which were before, and the outcomes of all
     unit_of_work      one command being decided: what its handler reads and records
     aggregates        states, from batch to batch; never trusted beyond the log
+    stream_reader     streams read from the log, or held because they cannot be
+    held_streams      which are held, for an operator, who may have them go on
     failed_commands   what a fault of ours stopped, set aside for an operator
     blockers          who holds up an append
 

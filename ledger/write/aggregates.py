@@ -1,14 +1,16 @@
 """The states of aggregates, in memory while they are in use.
 
-    load()      reads the streams a batch needs: newest snapshot, then the events after it, two
-                queries whatever their number; streams already here are not read again. A snapshot
-                that is not the state that the log tells of is passed over
+    load()      reads the streams a batch needs (`stream_reader.py`); streams already here are not
+                read again
+    held()      tells of streams that cannot be read. They are remembered for a while: a flood of
+                commands that need one costs those of others nothing
     get()       the state of a stream, None before its first event
     past()      the events that led to the state of a stream, for the command that needs them
     record()    evolves the state by an event that was just decided; when a snapshot is due, the
                 event is to tell of it
     restore()   takes back what an abandoned decision recorded
     committed() tells which records are in the log
+    abandon()   drops the states that records not kept have made
     forget()    drops streams that another writer has changed
 
 States are kept from batch to batch, at most `capacity` streams, least recently used dropped
@@ -20,6 +22,7 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from itertools import islice
+from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -28,19 +31,36 @@ import orjson
 import psycopg
 import structlog
 
-from ledger.eventstore import snapshots
+from ledger.eventstore import repairs
 from ledger.eventstore.snapshots import AggregateSnapshot
-from ledger.eventstore.store import NewEvent, load_backwards, load_streams
-from ledger.kernel.event import Event
+from ledger.eventstore.store import NewEvent, load_backwards
 from ledger.kernel.money import plain
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns import AGGREGATES
+from ledger.nouns.streams.events import repairs_of
 from ledger.operate import metrics
+from ledger.write import stream_reader
+from ledger.write.stream_reader import HeldStream, Stream, StreamHeld
 
 _JSON_NATIVE = (Decimal,)
 
 _log = structlog.get_logger(__name__)
+
+
+HELD_SECONDS = 30.0
+"""How long a stream that could not be read counts as such, before it is read again: somebody may
+have mended the database. A repair or another event of the stream ends it at once."""
+MOST_HELD = 10_000
+"""Held streams that are remembered: some megabytes."""
+RUNBOOK = "docs/runbooks/stuck-stream.md"
+
+
+class _Held(NamedTuple):
+    """`until` is when to read it again."""
+
+    stream: HeldStream
+    until: float
 
 
 class StreamPlace(NamedTuple):
@@ -51,24 +71,6 @@ class StreamPlace(NamedTuple):
     state_digest: str | None
 
 
-class Stream:
-    """A stream in memory. `pending` are events recorded and not known to be committed."""
-
-    __slots__ = ("pending", "snapshot_version", "state", "stream_type", "version")
-
-    def __init__(self) -> None:
-        self.stream_type: str | None = None
-        self.state: Any = None
-        self.version = 0
-        self.snapshot_version = 0
-        self.pending: deque[PastEvent] = deque()
-
-    def evolve(self, stream_id: UUID, event: Event, stream_type: str) -> None:
-        self.stream_type = stream_type
-        self.state = AGGREGATES[stream_type].evolve(self.state, event, stream_id)
-        self.version += 1
-
-
 class Aggregates:
     """See the module's text. Not thread-safe: one batch is decided at a time."""
 
@@ -76,48 +78,41 @@ class Aggregates:
         self._capacity = capacity
         self._snapshot_interval = snapshot_interval
         self._streams: OrderedDict[UUID, Stream] = OrderedDict()
+        self._held: dict[UUID, _Held] = {}
         self._due: list[AggregateSnapshot] = []
         """Snapshots of states that events of this batch have left."""
 
     def load(self, connection: psycopg.Connection[Any], stream_ids: Collection[UUID]) -> None:
-        missing: dict[UUID, int] = {}
+        now = monotonic()
+        missing = []
         for stream_id in stream_ids:
             if stream_id in self._streams:
                 self._streams.move_to_end(stream_id)
-            else:
-                missing[stream_id] = 0
+            elif stream_id not in self._held or self._held[stream_id].until <= now:
+                missing.append(stream_id)
         metrics.CACHE_HITS.inc(len(stream_ids) - len(missing))
         if not missing:
             return
         metrics.CACHE_MISSES.inc(len(missing))
-        for stream_id, stream in self._read(connection, missing).items():
-            self._streams[stream_id] = stream
+        for stream_id, stream in stream_reader.read(connection, missing).items():
+            if isinstance(stream, HeldStream):
+                self._hold(stream, now)
+            else:
+                self._held.pop(stream_id, None)
+                self._streams[stream_id] = stream
 
-    def _read(
-        self, connection: psycopg.Connection[Any], wanted: dict[UUID, int]
-    ) -> dict[UUID, Stream]:
-        streams = {stream_id: Stream() for stream_id in wanted}
-        topics = {kind.topic: kind for kind in AGGREGATES.values()}
-        for kept in snapshots.newest(connection, list(wanted), list(topics)):
-            snapshot = kept.snapshot
-            if not kept.holds():
-                _log.error(
-                    "snapshot_is_not_the_state",
-                    stream_id=str(snapshot.stream_id),
-                    event_version=snapshot.event_version,
-                    remedy="somebody changed aggregate_snapshots; the log was read instead",
-                )
-                continue
-            stream = streams[snapshot.stream_id]
-            aggregate = topics[snapshot.topic]
-            stream.stream_type = aggregate.stream_type
-            stream.state = msgspec.json.decode(snapshot.state, type=aggregate.state)
-            stream.version = stream.snapshot_version = snapshot.event_version
-            wanted[snapshot.stream_id] = snapshot.event_version
-        for stream_id, events in load_streams(connection, wanted).items():
-            for recorded in events:
-                streams[stream_id].evolve(stream_id, recorded.decoded(), recorded.stream_type)
-        return streams
+    def _hold(self, stream: HeldStream, now: float) -> None:
+        if stream.stream_id not in self._held:
+            _log.error("stream_held", **stream.shown(), remedy=f"see {RUNBOOK}")
+        self._held[stream.stream_id] = _Held(stream, now + HELD_SECONDS)
+        while len(self._held) > MOST_HELD:
+            del self._held[next(iter(self._held))]
+
+    def held(self, stream_ids: Iterable[UUID]) -> HeldStream | None:
+        """The first of the streams that was loaded and cannot be read."""
+        if not self._held:
+            return None
+        return next((self._held[one].stream for one in stream_ids if one in self._held), None)
 
     def peek(self, stream_id: UUID) -> Any:
         """The state of a loaded stream, of whichever kind it is."""
@@ -143,8 +138,10 @@ class Aggregates:
         for past in tuple(reversed(stream.pending)):
             if getattr(past.event, "instrument", None) in instruments:
                 yield past
+        passed_over = repairs.read(connection, [stream_id]).get(stream_id, repairs.NONE).passed_over
         for recorded in load_backwards(connection, stream_id, below, instruments):
-            yield PastEvent(recorded.decoded(), recorded.occurred_at)
+            if recorded.event_version not in passed_over:
+                yield PastEvent(recorded.decoded(), recorded.occurred_at)
 
     def record(self, stream_type: str, stream_id: UUID, recorded: PastEvent) -> StreamPlace:
         """Evolves the stream."""
@@ -161,7 +158,9 @@ class Aggregates:
         """Undoes the last n records of each of the streams, by reading them anew."""
         for stream_id, count in taken_back.items():
             old = self._streams[stream_id]
-            fresh = self._read(connection, {stream_id: 0})[stream_id]
+            fresh = stream_reader.read(connection, [stream_id])[stream_id]
+            if isinstance(fresh, HeldStream):  # since it was loaded
+                raise StreamHeld(f"stream {stream_id} cannot be read any more: {fresh.reason}")
             fresh.pending = deque(list(old.pending)[:-count])
             # A commit beside us may have brought some of them into what was read.
             first = old.version - len(old.pending) + 1
@@ -190,9 +189,19 @@ class Aggregates:
 
     def forget(self, stream_ids: Iterable[UUID]) -> set[UUID]:
         """Drops the streams; returns those of them that were here."""
-        return {i for i in stream_ids if self._streams.pop(i, None) is not None}
+        changed = set(stream_ids)
+        for one in [one for one in self._held if one in changed or repairs_of(one) in changed]:
+            del self._held[one]
+        return {i for i in changed if self._streams.pop(i, None) is not None}
+
+    def abandon(self) -> None:
+        """Drops the states that have events which may never be in the log."""
+        for one in [one for one, stream in self._streams.items() if stream.pending]:
+            del self._streams[one]
+        self._due.clear()
 
     def clear(self) -> None:
+        """Forgets all states. What is held stays so: reading it again would not help."""
         self._streams.clear()
         self._due.clear()
 

@@ -6,6 +6,7 @@ when their content differs. A message whose id could not be read is decided on i
 outcome is not recorded: there is no id to record it under.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -16,19 +17,22 @@ from ledger.eventstore.inbox import InboxEntry
 from ledger.eventstore.store import Appended, NewEvent
 from ledger.kernel.command import FAILED, REJECTED, Command, EventReference, InvalidCommand, Outcome
 from ledger.kernel.rejection import GeneralRejection
+from ledger.write.stream_reader import HeldStream
 
 Message = Command | InvalidCommand
 _REUSED = GeneralRejection.COMMAND_ID_REUSED
 
 
 class Decided(NamedTuple):
-    """A command with what was decided of it, not yet committed."""
+    """A command with what was decided of it, not yet committed. `held` is the stream that cannot be
+    read and is needed: trying again would not help."""
 
     command: Message
     status: str
     code: str | None
     message: str | None
     events: list[NewEvent]
+    held: HeldStream | None = None
 
 
 class Batch:
@@ -66,8 +70,16 @@ class Batch:
             (place, decided)
             for place, decided in self._decided.items()
             if decided.command.id is not None
-            and (decided.status != FAILED or decided.command.id in last_tries)
+            and (
+                decided.status != FAILED
+                or decided.held is not None
+                or decided.command.id in last_tries
+            )
         ]
+
+    def held(self) -> dict[HeldStream, int]:
+        """The streams that cannot be read, with the number of commands that need each."""
+        return Counter(one.held for one in self._decided.values() if one.held is not None)
 
     def recorded(
         self, to_record: Sequence[tuple[int, Decided]], appended: Appended

@@ -1,6 +1,7 @@
 """Commands that failed through a fault of ours and were set aside for an operator.
 
-    keep      the command service puts the whole message here before it answers FAILED
+    keep      the command service puts the whole message here before it answers FAILED, where the
+              outcome is recorded in the same transaction
     find      what an operator is shown
     settle    RETRIED takes the FAILED outcome away, so that the command can be decided anew under
               its id; DISMISSED makes it the outcome for ever
@@ -21,6 +22,7 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
 
+from ledger.kernel.command import FAILED, Outcome
 from ledger.kernel.errors import LedgerError
 
 WAITING, RETRIED, DISMISSED = "FAILED", "RETRIED", "DISMISSED"
@@ -29,7 +31,8 @@ Deed = Literal["RETRIED", "DISMISSED"]
 _KEEP = """
     INSERT INTO failed_commands
         (command_id, command_type, source, subject, fingerprint, body, code, message, tries)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::bytea[],
+        %s::text[], %s::text[], %s::integer[])
     ON CONFLICT DO NOTHING"""
 
 _FIND = """
@@ -41,6 +44,10 @@ _FIND = """
     WHERE (%(command_id)s::uuid IS NULL OR f.command_id = %(command_id)s)
         AND (%(settled)s OR f.status = 'FAILED' AND coalesce(i.status, 'FAILED') = 'FAILED')
     ORDER BY f.id"""
+
+_OF_UNRECORDED = """
+    SELECT command_id, code, message FROM public.failed_commands
+    WHERE command_id = ANY (%s) AND status <> 'RETRIED'"""
 
 
 class NotWaiting(LedgerError):
@@ -94,7 +101,14 @@ def keep(connection: psycopg.Connection[Any], messages: Sequence[FailedMessage])
     if messages:
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute("SELECT public.commit_durably()")  # the message is acknowledged next
-            cursor.executemany(_KEEP, [tuple(map(_storable, message)) for message in messages])
+            keep_within(cursor, messages)
+
+
+def keep_within(cursor: psycopg.Cursor[Any], messages: Sequence[FailedMessage]) -> None:
+    """The same, in the caller's transaction."""
+    if messages:
+        rows = [tuple(map(_storable, message)) for message in messages]
+        cursor.execute(_KEEP, [list(column) for column in zip(*rows, strict=True)])
 
 
 def find(
@@ -103,6 +117,20 @@ def find(
     """What waits for an operator, the oldest first; with `settled` also what does not any more."""
     with connection.cursor(row_factory=class_row(FailedCommand)) as cursor:
         return cursor.execute(_FIND, {"command_id": command_id, "settled": settled}).fetchall()
+
+
+def outcomes(
+    connection: psycopg.Connection[Any], command_ids: Sequence[UUID]
+) -> dict[UUID, Outcome]:
+    """What was answered for those of the commands that were set aside. One that the database did
+    not record has no other outcome."""
+    if not command_ids:
+        return {}
+    rows = connection.execute(_OF_UNRECORDED, (list(command_ids),)).fetchall()
+    return {
+        command_id: Outcome(command_id=command_id, status=FAILED, code=code, message=message)
+        for command_id, code, message in rows
+    }
 
 
 def of_command(connection: psycopg.Connection[Any], command_id: UUID) -> list[FailedCommand]:

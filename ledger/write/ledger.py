@@ -20,16 +20,17 @@ batch while the one before commits. A decision names the one it follows, and is 
 was the last one kept: whatever breaks, no batch is kept on states that never were.
 
 A decision that fails through a fault of ours gives a FAILED outcome and leaves no trace, so that
-it can be tried again, until the caller says that this was the last try.
+it can be tried again, until the caller says that this was the last try. A command that needs a
+stream which cannot be read is FAILED at once, and recorded so; the others of its batch go on.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Lock
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -43,11 +44,14 @@ from ledger.kernel.command import ACCEPTED, FAILED, REJECTED, Command, InvalidCo
 from ledger.kernel.money import exact
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns import COMMANDS
+from ledger.nouns.streams.events import repairs_of
 from ledger.operate import metrics
 from ledger.operate.database import connect
+from ledger.write import held_streams
 from ledger.write.aggregates import Aggregates
 from ledger.write.batch import Batch, Decided
 from ledger.write.blockers import LOCK_SECONDS, MOST_WAITS, Blockers
+from ledger.write.stream_reader import HeldStream
 from ledger.write.unit_of_work import CommandWork
 
 MAX_CACHED_STREAMS = 100_000
@@ -61,12 +65,15 @@ STALLED_COMMIT_SECONDS = 5.0
 """A commit's statements follow each other within milliseconds. A process that sends none for so
 long hangs or is gone with its machine, and everybody waits for the append lock that it holds: the
 server ends it, and nothing of the batch is kept."""
-MAX_CONFLICT_RETRIES = 20
-"""Times that a batch is decided again because of other writers. Each retry means that somebody
-else committed, so the ledger as a whole moves; past this, something is wrong."""
+CONFLICTS_BEFORE_LOCK = 3
+"""Times that a batch is decided again because of other writers, before it is decided with them
+locked out: each time somebody else has committed, but of many writers one could always lose."""
 
+Result = TypeVar("Result")
 Fence = Callable[[psycopg.Cursor[Any]], None]
 """Whether the caller may still decide these commands; raises when not."""
+Keep = Callable[[psycopg.Cursor[Any], Sequence[Outcome]], None]
+"""Keeps what a person must look at, given the outcomes of a batch of which some are FAILED."""
 
 
 class Decision(NamedTuple):
@@ -108,7 +115,7 @@ class Ledger:
         self._committed = 0
         """Number of the last decision that was kept."""
         self._states_lost = False
-        """A decision was not kept: the states are to be read anew."""
+        """A decision was not kept: the states that it made are to be read anew."""
         self._known_head: int | None = None
         self._reports: list[tuple[int, set[UUID]]] = []
         """(number, streams that other writers appended to) of the last commits."""
@@ -141,20 +148,44 @@ class Ledger:
         now: datetime | None = None,
         last_tries: frozenset[UUID] = frozenset(),
         fence: Fence | None = None,
+        keep: Keep | None = None,
     ) -> list[Outcome]:
         """One outcome per command, in order, all recorded. FAILED outcomes are recorded only for
-        ids in `last_tries`; the others may be sent again. `fence` is called in the transaction of
-        the commit, under the append lock; what it raises ends the batch with nothing kept.
+        ids in `last_tries` and where a stream is held; the others may be sent again. `fence` and,
+        where FAILED outcomes are recorded, `keep` are called in the transaction of the commit,
+        under the append lock; what they raise ends the batch with nothing kept.
 
         Raises psycopg.OperationalError when the database cannot be reached or its answer was
-        lost, and VersionConflict after `MAX_CONFLICT_RETRIES`; the batch may be given again.
+        lost; the batch may be given again. Raises VersionConflict when it cannot be recorded
+        although nobody else got in between.
         """
-        for attempt in range(1, MAX_CONFLICT_RETRIES + 1):
+        for attempt in range(1, CONFLICTS_BEFORE_LOCK + 1):
             try:
-                return self.commit(self.decide(commands, now), last_tries, fence)
+                return self.commit(self.decide(commands, now), last_tries, fence, keep)
             except VersionConflict as conflict:
                 _log.info("batch_decided_again", attempt=attempt, conflict=str(conflict))
-        raise VersionConflict(f"other writers kept getting in between, {attempt} times in a row")
+        return self._patiently(lambda: self._execute_locked(commands, now, last_tries, fence, keep))
+
+    def _execute_locked(
+        self,
+        commands: Sequence[Command | InvalidCommand],
+        now: datetime | None,
+        last_tries: frozenset[UUID],
+        fence: Fence | None,
+        keep: Keep | None,
+    ) -> list[Outcome]:
+        """All steps with the append lock: nobody can get in between, and everybody waits."""
+        kept = self._committed
+        try:
+            with self._to_write().transaction(), self._to_write().cursor() as cursor:
+                self._note_others(cursor, store.begin_append(cursor, 0).head)
+                outcomes = self.commit(self.decide(commands, now), last_tries, fence, keep)
+        except BaseException:
+            self._committed = kept  # with the transaction, it is not
+            self._known_head = None
+            self._states_lost = True
+            raise
+        return outcomes
 
     def outcome(self, command_id: UUID) -> Outcome | None:
         """The recorded outcome of a command, None when it is not decided."""
@@ -187,7 +218,7 @@ class Ledger:
         """What became of the decisions before, and what other writers did."""
         if self._states_lost:
             self._states_lost = False
-            self._aggregates.clear()
+            self._aggregates.abandon()
             self._in_flight.clear()
         if self._known_head is None:
             self._known_head = reader.head(connection)
@@ -207,35 +238,56 @@ class Ledger:
         follows = self._in_flight[-1].number if self._in_flight else self._committed
         batch = Batch(commands, inbox.find(connection, [c.id for c in commands if c.id]))
         to_decide = batch.to_decide()
-        readable = [c for _, c in to_decide if isinstance(c, Command)]
-        read = {i for c in readable for i in COMMANDS[c.type].reads(c, c.data)}
-        self._aggregates.load(connection, read)
-        behind = set(self._read_behind(readable)) - read
-        self._aggregates.load(connection, behind)
-        read |= behind
+        reads = {
+            place: set(COMMANDS[c.type].reads(c, c.data))
+            for place, c in to_decide
+            if isinstance(c, Command)
+        }
+        self._load(connection, to_decide, reads)
         with exact(), metrics.DECIDE_SECONDS.time():
             for place, command in to_decide:
-                batch.decided(place, self._decide(connection, command, now))
+                held = self._aggregates.held(reads.get(place, ()))
+                batch.decided(place, self._decide(connection, command, now, held))
+        read = set().union(*reads.values())
+        # What an operator did to a stream that is held is in a stream of its own.
+        read |= {repairs_of(held.stream_id) for held in batch.held()}
         due = self._aggregates.take_snapshots()
         decision = Decision(batch, next(self._numbers), follows, self._heeded, read, due)
         self._in_flight.append(decision)
         return decision
 
-    def _read_behind(self, commands: Sequence[Command]) -> Iterator[UUID]:
-        """The streams that only states that were just loaded can name."""
-        for command in commands:
+    def _load(
+        self,
+        connection: psycopg.Connection[Any],
+        to_decide: Sequence[tuple[int, Command | InvalidCommand]],
+        reads: dict[int, set[UUID]],
+    ) -> None:
+        """Loads what the commands read, and adds the streams that only states just loaded name."""
+        self._aggregates.load(connection, set().union(*reads.values()))
+        behind = set[UUID]()
+        for place, command in to_decide:
+            if not isinstance(command, Command) or self._aggregates.held(reads[place]):
+                continue
             reads_behind = COMMANDS[command.type].reads_behind
             if reads_behind is not None:
-                yield from reads_behind(command.data, self._aggregates.peek)
+                further = set(reads_behind(command.data, self._aggregates.peek))
+                behind |= further - reads[place]
+                reads[place] |= further
+        self._aggregates.load(connection, behind)
 
     def _decide(
         self,
         connection: psycopg.Connection[Any],
         command: Command | InvalidCommand,
         now: datetime,
+        held: HeldStream | None,
     ) -> Decided:
         if isinstance(command, InvalidCommand):
             return Decided(command, REJECTED, command.code, command.message, [])
+        if held is not None:
+            code = GeneralRejection.STREAM_HELD
+            reason = f"stream {held.stream_id} cannot be read, and waits for an operator"
+            return Decided(command, FAILED, code.value, f"{reason}: {code.remedy}", [], held)
         work = CommandWork(command, self._aggregates, connection)
         try:
             work.set_time(now, self._clock_tolerance)
@@ -263,6 +315,7 @@ class Ledger:
         decision: Decision,
         last_tries: frozenset[UUID] = frozenset(),
         fence: Fence | None = None,
+        keep: Keep | None = None,
     ) -> list[Outcome]:
         """Steps 4 and 5; see `execute`. Raises VersionConflict when the batch is to be decided
         again: others got in between, or a decision before it was not kept."""
@@ -272,7 +325,7 @@ class Ledger:
             to_record = decision.batch.to_record(last_tries)
             if to_record:
                 with metrics.COMMIT_SECONDS.time():
-                    self._record(decision, to_record, fence)
+                    self._patiently(lambda: self._append(decision, to_record, fence, keep))
             self._committed = decision.number
         except VersionConflict:
             self._states_lost = True
@@ -285,22 +338,24 @@ class Ledger:
             self._save_snapshots(decision.snapshots)
         return decision.batch.outcomes()
 
-    def _record(
-        self, decision: Decision, to_record: list[tuple[int, Decided]], fence: Fence | None
-    ) -> None:
+    def _patiently(self, work: Callable[[], Result]) -> Result:
+        """The result of work that needs the append lock; who holds it up is told, and ended."""
         blockers = Blockers()
         for waits in range(1, MOST_WAITS + 1):
             try:
-                self._append(decision, to_record, fence)
+                return work()
             except errors.LockNotAvailable:
                 if waits == MOST_WAITS:
                     raise
                 blockers.look(self._to_write())
-            else:
-                return
+        raise AssertionError("the last wait returns or raises")
 
     def _append(
-        self, decision: Decision, to_record: list[tuple[int, Decided]], fence: Fence | None
+        self,
+        decision: Decision,
+        to_record: list[tuple[int, Decided]],
+        fence: Fence | None,
+        keep: Keep | None,
     ) -> None:
         events = [event for _, decided in to_record for event in decided.events]
         with self._to_write().transaction(), self._to_write().cursor() as cursor:
@@ -310,21 +365,28 @@ class Ledger:
             self._refuse_stale_reads(cursor, appended.head, decision)
             store.copy_events(cursor, events, appended)
             inbox.record(cursor, decision.batch.recorded(to_record, appended))
+            held_streams.note(cursor, decision.batch.held())
+            if keep is not None and any(decided.status == FAILED for _, decided in to_record):
+                keep(cursor, decision.batch.outcomes())
         self._known_head = appended.head + len(events)
 
     def _refuse_stale_reads(
         self, cursor: psycopg.Cursor[Any], head: int, decision: Decision
     ) -> None:
         """Under the append lock: has anybody else appended to what this batch was decided on?"""
+        self._note_others(cursor, head)
+        self._reports = [report for report in self._reports if report[0] > decision.seen]
+        stale = {i for _, changed in self._reports for i in changed & decision.read}
+        if stale:
+            raise VersionConflict(f"{len(stale)} streams were appended to meanwhile")
+
+    def _note_others(self, cursor: psycopg.Cursor[Any], head: int) -> None:
+        """Under the append lock: the streams that others have appended to."""
         assert self._known_head is not None
         if head != self._known_head:
             changed = store.streams_changed(cursor, after=self._known_head, up_to=head)
             self._reports.append((next(self._report_numbers), changed))
             self._known_head = head
-        self._reports = [report for report in self._reports if report[0] > decision.seen]
-        stale = {i for _, changed in self._reports for i in changed & decision.read}
-        if stale:
-            raise VersionConflict(f"{len(stale)} streams were appended to meanwhile")
 
     def _save_snapshots(self, due: list[AggregateSnapshot]) -> None:
         """The batch is committed: a snapshot that cannot be saved costs time later, nothing now."""

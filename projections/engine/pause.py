@@ -53,7 +53,7 @@ def _tell(
         connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
         changed = sorted(name for (name,) in connection.execute(statement, parameters))
         for name in changed:
-            connection.execute("SELECT pg_notify(%s, %s)", [CONTROL_CHANNEL, name])
+            connection.execute("SELECT public.wake(%s, %s)", [CONTROL_CHANNEL, name])
         for name in changed:
             operator_events.record(connection, deed.as_event(kind, name))
     return changed

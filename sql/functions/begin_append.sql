@@ -1,6 +1,6 @@
 -- Takes the append lock until the end of the transaction, tells the head of the log and the
--- time of recording, and queues one NOTIFY with the head after the append. The transaction's
--- commit waits for the disk, whatever the server's default.
+-- time of recording, and queues one NOTIFY with the head after the append, if there is room for it
+-- (wake.sql). The transaction's commit waits for the disk, whatever the server's default.
 --
 -- PL/pgSQL on purpose: the lock and the read of the head must be separate statements, each
 -- with a snapshot of its own, because waiting for a lock does not refresh a snapshot. With the
@@ -22,6 +22,7 @@ BEGIN
     SELECT e.position, e.recorded_at INTO head, recorded_at
         FROM public.event_store AS e ORDER BY e.position DESC LIMIT 1;
     head := coalesce(head, 0);
+    PERFORM set_config('ledger.append_head', head::text, true);  -- for guard_appended_events
     recorded_at := greatest(clock_timestamp(), recorded_at);
     SELECT p.last_position, p.last_position - p.first_position + 1 AS positions, (
             SELECT max(o.appended_to) FROM public.event_partitions AS o) > head AS cut_off INTO last
@@ -34,7 +35,7 @@ BEGIN
             PERFORM public.add_event_partition(last.positions);
             last.last_position := last.last_position + last.positions;
         END LOOP;
-        PERFORM pg_notify(channel, (head + event_count)::text);
+        PERFORM public.wake(channel, (head + event_count)::text);
     END IF;
 END;
 $$;

@@ -5,6 +5,10 @@
 --   streams that go on     an event whose stream has a lower version in the same partition is beyond
 --                          all partitions before: the first of a stream in a partition was compared
 --                          with them
+--   versions without gaps  the version before the lowest that is new of a stream is there, and none is
+--                          missing between the new ones. Of what this transaction appends, that is:
+--                          what somebody put into the log past all triggers is found by whoever
+--                          reads the stream, and must not stop who appends to another
 --   ids                    an id is a UUIDv7, so those of one append lie close together; only if a
 --                          partition before has any between the lowest and the highest, each is
 --                          looked up
@@ -24,6 +28,7 @@ DECLARE
     streams   uuid[];
     versions  integer[];
     double    record;
+    head      bigint := nullif(current_setting('ledger.append_head', true), '')::bigint;
 BEGIN
     LOCK TABLE public.append_lock IN EXCLUSIVE MODE;
     FOR part IN
@@ -90,6 +95,31 @@ BEGIN
                             DETAIL = format('Key (id)=(%s) already exists.', double.id);
                 END IF;
             END IF;
+        END IF;
+
+        SELECT n.stream_id, n.version INTO double
+        FROM (SELECT a.stream_id, a.version, a.split
+            FROM (SELECT v.stream_id, min(v.version) AS version,
+                    max(v.version) - min(v.version) + 1 <> count(*) AS split
+                FROM unnest(streams, versions, positions) AS v (stream_id, version, position)
+                WHERE v.position > coalesce(head, part.after) GROUP BY 1) AS a
+            WHERE a.split OR a.version > 1
+                AND NOT EXISTS (SELECT FROM public.event_store AS o
+                    WHERE o.stream_id = a.stream_id AND o.event_version = a.version - 1
+                        AND o.position >= part.first AND o.position <= part.until)
+            OFFSET 0) AS n
+        WHERE n.split OR NOT EXISTS (SELECT FROM public.event_store AS o
+                WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1
+                    AND o.position < part.first)
+            AND NOT EXISTS (SELECT FROM public.archived_events AS o
+                WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1)
+        LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'versions of stream % would have a gap, at or after version %',
+                    double.stream_id, double.version
+                USING ERRCODE = 'integrity_constraint_violation',
+                    CONSTRAINT = 'event_store_versions_without_a_gap',
+                    HINT = 'Read the stream again: its next version is one more than its last.';
         END IF;
 
         UPDATE public.event_partitions AS p SET appended_to = last

@@ -49,6 +49,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     UNION ALL SELECT 'failed_commands_waiting', '', count(*)
         FROM public.failed_commands AS f LEFT JOIN public.command_inbox AS i USING (command_id)
         WHERE f.status = 'FAILED' AND coalesce(i.status, 'FAILED') = 'FAILED'
+    UNION ALL SELECT 'streams_held', '', count(*) FROM public.held_streams
     UNION ALL SELECT 'unreadable_messages', '', count(*) FROM public.unreadable_messages
     UNION ALL SELECT 'command_workers', '', count(*) FROM public.command_workers AS w, now
         WHERE w.until > now.time
@@ -70,6 +71,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     UNION ALL SELECT 'database_connections_ratio', '',
         (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
             OR backend_type IS NULL)::float8 / current_setting('max_connections')::float8
+    UNION ALL SELECT 'notification_queue_ratio', '', pg_notification_queue_usage()
     UNION ALL SELECT 'database_blocked_seconds', '', coalesce(max(
             extract(epoch FROM now.time - l.waitstart)), 0)
         FROM now LEFT JOIN pg_locks AS l ON NOT l.granted AND l.database =

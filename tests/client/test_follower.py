@@ -7,13 +7,14 @@ from contextlib import aclosing
 import pytest
 from uuid_utils.compat import uuid7
 
-from ledger.bus.events import EVENTS_STREAM, LedgerEvent
+from ledger.bus.events import EVENTS_STREAM, LedgerEvent, UnknownEvent, UnreadableEvent
 from ledger.client.client import LedgerClient
 from ledger.client.follower import EventsMissing, EventsTaken
 from ledger.nouns.accounts.events import AccountDeposited
 from ledger.operate.embedded.servers import EmbeddedNats
 from tests.programs.publishing import Log, connected, published_up_to, running_publisher
 from tests.programs.services import ANSWER_SECONDS, client, open_account, running_worker
+from tests.write.damage import appended
 
 
 @pytest.fixture
@@ -153,6 +154,39 @@ async def test_events_that_the_stream_no_longer_has_are_missed_aloud(
         await anext(ledger.events(after=50))
     assert await positions(ledger, 101) == [101]
     assert await positions(ledger, 101, after=100) == [101]
+
+
+async def test_what_a_service_does_not_know_it_may_pass_or_be_given_as_it_is(
+    database_url: str, log: Log, ledger: LedgerClient
+) -> None:
+    application = appended(database_url, uuid7(), "basket.opened", data='{"of": "a shop"}')
+    appended(database_url, account := uuid7(), "account.of_tomorrow", data='{"worth": "1.5"}')
+    log.grow(1)
+    assert application == 1
+    assert await positions(ledger, 303, after=300, unknown="skip") == [303]
+    with pytest.raises(UnreadableEvent, match=r"account\.of_tomorrow"):
+        await positions(ledger, 303, after=300)
+    events = ledger.events(name="raw", after=300, unknown="raw")
+    foreign, unknown = await anext(events), await anext(events)
+    assert (foreign.type, foreign.account_id, foreign.position) == ("basket.opened", None, 301)
+    assert isinstance(unknown.data, UnknownEvent)
+    assert unknown.data.payload == {"worth": "1.5"}
+    assert (unknown.account_id, unknown.type) == (account, "account.of_tomorrow")
+    await events.aclose()
+    with pytest.raises(ValueError, match="raise, skip, raw"):
+        ledger.events(unknown="ignore")  # type: ignore[arg-type]
+
+
+async def test_a_named_follower_does_not_meet_again_what_it_passed(
+    database_url: str, log: Log, ledger: LedgerClient
+) -> None:
+    appended(database_url, uuid7(), "account.of_tomorrow")
+    assert await positions(ledger, 300, name="n", unknown="skip") == list(range(1, 301))
+    async with aclosing(ledger.events(name="n", unknown="skip")) as events:
+        following = asyncio.ensure_future(anext(events))
+        log.grow(1)
+        assert (await asyncio.wait_for(following, ANSWER_SECONDS)).position == 300
+        assert (await anext(events)).position == 302
 
 
 @pytest.mark.parametrize("wrong", ["order.*", "a.b.c", "order filled"])

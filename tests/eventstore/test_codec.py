@@ -49,7 +49,9 @@ def test_names_in_the_store_are_dotted_and_begin_with_their_stream_type() -> Non
         "allocation",
         "instrument",
         "order",
+        "prices",
         "projection",
+        "stream",
     }
 
 

@@ -177,6 +177,32 @@ async def test_the_place_is_found_in_the_stream_when_the_note_of_it_was_lost(
     assert await ids_in_stream(nats_url) == log.ids()
 
 
+@pytest.mark.parametrize("batches", [True, False], ids=["in batches", "one by one"])
+async def test_events_that_the_server_lost_are_sent_again_although_it_knows_their_ids(
+    log: Log, nats_url: str, batches: bool
+) -> None:
+    async with connected(nats_url) as connection:
+        jetstream = connection.jetstream()
+        await jetstream.add_stream(
+            api.StreamConfig(
+                name=EVENTS_STREAM, subjects=["ledger.events.>"], duplicate_window=3_600,
+                allow_atomic=batches,
+            )
+        )  # fmt: skip
+        head = log.grow(20)
+        async with running_publisher(log.database_url, nats_url):
+            await published_up_to(log.database_url, head)
+        for sequence in range(head - 2, head + 1):
+            await jetstream.delete_msg(EVENTS_STREAM, sequence)
+        head = log.grow(10)
+        async with running_publisher(log.database_url, nats_url, retry_wait_seconds=0.05):
+            await published_up_to(log.database_url, head)
+        async with running_publisher(log.database_url, nats_url):  # finds its place by them
+            head = log.grow(1)
+            await published_up_to(log.database_url, head)
+    assert await ids_in_stream(nats_url) == log.ids()
+
+
 async def test_of_two_publishers_one_publishes_and_the_other_takes_over_from_a_silent_one(
     log: Log, nats_url: str
 ) -> None:

@@ -127,7 +127,8 @@ def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
         "public.archived_events": {"SELECT"},
         "public.command_inbox": {"SELECT", "INSERT"},
         "public.unreadable_messages": {"INSERT"},
-        "public.failed_commands": {"INSERT"},
+        "public.failed_commands": {"INSERT", "SELECT"},
+        "public.held_streams": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "public.aggregate_snapshots": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "public.command_workers": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "public.command_partitions": {"SELECT", "INSERT", "UPDATE", "DELETE"},
@@ -155,6 +156,8 @@ def test_the_projector_cannot_append(database_url: str) -> None:
             "SELECT begin_append(1, 'ledger_events')",
             "SELECT record_operation(gen_random_uuid(), gen_random_uuid(), 'projection.paused',"
             " '{}', 'ledger_events')",
+            "SELECT repair_stream(gen_random_uuid(), gen_random_uuid(), gen_random_uuid(),"
+            " 'stream.gap_accepted', '{}', 'ledger_events')",
             "CREATE TABLE public.mine ()",
             "CREATE OR REPLACE VIEW balances AS SELECT 1",
         ):
@@ -169,6 +172,7 @@ def test_monitoring_sees_how_far_everything_is_and_nothing_else(database_url: st
         "public.event_archives": {"SELECT"},
         "public.event_projections": {"SELECT"},
         "public.event_seals": {"SELECT"},
+        "public.held_streams": {"SELECT"},
         "public.command_workers": {"SELECT"},
         "public.command_partitions": {"SELECT"},
         "public.projection_build_parts": {"SELECT"},
@@ -245,6 +249,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "mark_generation",
             "readers_in_the_way",
             "record_operation",
+            "repair_stream",
             "settle_failed_command",
             "show_generation",
             "vitals",

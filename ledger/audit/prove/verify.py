@@ -55,14 +55,18 @@ _GAP_BEYOND = """
     SELECT before + 1 FROM (SELECT position, lag(position, 1, %(sealed)s::bigint)
         OVER (ORDER BY position) AS before FROM event_store WHERE position > %(sealed)s) AS log
     WHERE position <> before + 1 ORDER BY position LIMIT 1"""
-# Versions are to rise by one with position: gaps, doubles and swaps within a stream all show.
+# Versions are to rise by one with position: gaps, doubles and swaps within a stream all show. A gap
+# that an operator accepted is in the log as that.
 _VERSIONS = """
     SELECT position, stream_id, event_version, before FROM (
         SELECT position, stream_id, event_version, lag(event_version) OVER stream AS before
         FROM event_store WHERE position BETWEEN %(first)s AND %(last)s
         WINDOW stream AS (PARTITION BY stream_id ORDER BY position)) AS log
-    WHERE event_version <> before + 1
-        OR before IS NULL AND event_version <> 1 AND %(first)s <= 1
+    WHERE (event_version <> before + 1
+            OR before IS NULL AND event_version <> 1 AND %(first)s <= 1)
+        AND position NOT IN (
+            SELECT (event_data->>'position')::bigint FROM public.event_store
+            WHERE event_type = 'stream.gap_accepted' AND stream_type = 'stream')
     ORDER BY position LIMIT 1"""
 _PARTS = """
     SELECT min(number), max(number) FROM (
@@ -144,7 +148,7 @@ def _verify(
     found += block_findings
     if end > sealed_end or first <= 1:
         found += _beyond(connection, sealed_end)
-    found += _versions(connection, first, end)
+    found += _versions(connection, first, end, any(one.tampering == "removed" for one in found))
     records = verify_records(connection) if first <= 1 and last is None else None
     found += records.findings if records is not None else ()
     return Verdict(
@@ -249,7 +253,10 @@ def _beyond(connection: psycopg.Connection[Any], sealed_end: int) -> list[Findin
     return found
 
 
-def _versions(connection: psycopg.Connection[Any], first: int, last: int) -> list[Finding]:
+def _versions(
+    connection: psycopg.Connection[Any], first: int, last: int, removed: bool
+) -> list[Finding]:
+    """`removed` tells that events are missing from the log, which may be what the gap is."""
     row = connection.execute(_VERSIONS, {"first": first, "last": last}).fetchone()
     if row is None:
         return []
@@ -258,7 +265,12 @@ def _versions(connection: psycopg.Connection[Any], first: int, last: int) -> lis
         message = f"stream {stream_id} begins with version {version}: its beginning is missing"
     else:
         message = f"version {version} of stream {stream_id} follows its version {before}"
-    return [Finding(position, "removed" if version > (before or 0) else "inserted", message)]
+    gap = version > (before or 0)
+    if gap and removed:
+        return [Finding(position, "removed", message)]
+    if gap:
+        message += ": no event is missing from the log, so it was inserted with a gap"
+    return [Finding(position, "inserted", message)]
 
 
 def _check_here(connection: psycopg.Connection[Any], numbers: list[range]) -> Iterator[BlocksCheck]:

@@ -181,7 +181,7 @@ def _retry(
            WHERE projection_name = %s""",
         [len(applied.events), projection.name],
     )
-    connection.execute("SELECT pg_notify(%s, %s)", [CONTROL_CHANNEL, projection.name])
+    connection.execute("SELECT public.wake(%s, %s)", [CONTROL_CHANNEL, projection.name])
     return Retried(
         projection.name,
         key,
