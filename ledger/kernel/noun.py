@@ -38,7 +38,7 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes the payload of one schema version and returns that of the next."""
 Reads = Callable[["Command", Any], Iterable[UUID]]
 """The streams that deciding a command may look at, of its message alone."""
-ReadsBehind = Callable[[Any, Callable[[UUID], Any]], Iterable[UUID]]
+ReadsBehind = Callable[["Command", Any, Callable[[UUID], Any]], Iterable[UUID]]
 """The streams that only the state of another one names, given that state by its id."""
 
 

@@ -270,7 +270,7 @@ class Ledger:
                 continue
             reads_behind = COMMANDS[command.type].reads_behind
             if reads_behind is not None:
-                further = set(reads_behind(command.data, self._aggregates.peek))
+                further = set(reads_behind(command, command.data, self._aggregates.peek))
                 behind |= further - reads[place]
                 reads[place] |= further
         self._aggregates.load(connection, behind)

@@ -30,13 +30,13 @@ class Account(Row, kw_only=True):
     account_type: AccountType
     environment: Environment
     base_currency: str
-    cost_basis: CostBasis
-    position_mode: PositionMode
     status: AccountStatus
     status_reason: str | None
     created_at: datetime
     updated_at: datetime
     last_position: int
+    cost_basis: CostBasis
+    position_mode: PositionMode
 
 
 ACCOUNTS = Table("accounts", Account, key=("account_id",))

@@ -18,23 +18,23 @@ class Symbol(Row, kw_only=True):
     symbol: str
     base_asset: str
     quote_asset: str
-    kind: InstrumentKind
-    contract_size: Decimal
-    inverse: bool
-    settlement_asset: str
-    expires_at: datetime | None
     tick_size: Decimal | None
     step_size: Decimal | None
     min_quantity: Decimal | None
     max_quantity: Decimal | None
-    max_leverage: Decimal | None
-    initial_margin_rate: Decimal | None
-    maintenance_margin_rate: Decimal | None
     is_active: bool
     listed_at: datetime
     delisted_at: datetime | None
     updated_at: datetime
     last_position: int
+    kind: InstrumentKind
+    contract_size: Decimal
+    inverse: bool
+    settlement_asset: str
+    expires_at: datetime | None
+    max_leverage: Decimal | None
+    initial_margin_rate: Decimal | None
+    maintenance_margin_rate: Decimal | None
 
 
 SYMBOLS = Table("symbols", Symbol, key=("instrument",), shared=True)

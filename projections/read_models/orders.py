@@ -17,11 +17,12 @@ from typing import Any
 from uuid import UUID
 
 from ledger.kernel.environment import Environment
-from ledger.kernel.money import ZERO, plain
+from ledger.kernel.money import ZERO, average, plain
 from ledger.nouns.orders.events import (
     Execution,
     Fee,
     OrderAccepted,
+    OrderAdjusted,
     OrderCancelled,
     OrderCancelRejected,
     OrderCancelRequested,
@@ -245,6 +246,20 @@ def _replaced(recorded: Recorded, event: OrderReplaced, rows: RowSet) -> None:
     _settle_quantities(row)
 
 
+def _adjusted(recorded: Recorded, event: OrderAdjusted, rows: RowSet) -> None:
+    """What it is for was split or renamed: what is filled counts as so many more."""
+    row = _touched(recorded, event, rows)
+    row.instrument = event.instrument
+    row.quantity = event.quantity
+    row.price = event.price
+    row.stop_price = event.stop_price
+    row.iceberg_qty = event.iceberg_qty
+    row.filled_quantity = event.cum_qty
+    if event.cum_qty:
+        row.avg_fill_price = average(row.cum_quote, event.cum_qty)
+    _settle_quantities(row)
+
+
 def _told(recorded: Recorded, event: OrderEvent, rows: RowSet) -> None:
     _touched(recorded, event, rows)
 
@@ -334,6 +349,7 @@ PROJECTION = Projection(
         OrderReplaceRequested: _replace_requested,
         OrderReplaceRejected: _replace_rejected,
         OrderReplaced: _replaced,
+        OrderAdjusted: _adjusted,
     },
     keys=_keys,
     by_stream=True,

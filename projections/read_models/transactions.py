@@ -11,12 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from ledger.nouns.accounts.events import (
+    MONEY_EVENTS,
     AccountAdjusted,
     AccountDeposited,
     AccountEvent,
-    AccountRebalanced,
-    AccountTransferred,
     AccountWithdrawn,
+    FundsHeld,
+    FundsReleased,
+    LeverageSet,
     Reason,
     TradeSettled,
     TradeVoided,
@@ -157,18 +159,20 @@ def _keys(recorded: Recorded, event: AccountEvent) -> Iterator[tuple[Table[Any],
         yield BOOKS, (recorded.stream_id, posting.book, posting.asset)
 
 
+_ONLY_LOCK = frozenset({FundsHeld, FundsReleased, LeverageSet})
+"""Those that move nothing."""
+
 PROJECTION = Projection(
     name="transactions",
     version=1,
     tables=(TRANSACTIONS, BOOKS),
     folds={
+        **{kind: _moved for kind in MONEY_EVENTS if kind not in _ONLY_LOCK},
         AccountDeposited: _deposited,
         AccountWithdrawn: _deposited,
-        AccountTransferred: _moved,
         AccountAdjusted: _adjusted,
         TradeSettled: _traded,
         TradeVoided: _traded,
-        AccountRebalanced: _moved,
     },
     keys=_keys,
     by_stream=True,

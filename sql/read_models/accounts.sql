@@ -6,12 +6,12 @@ CREATE TABLE accounts (
     account_type  text        NOT NULL,
     environment   text        NOT NULL,
     base_currency text        NOT NULL,
-    cost_basis    text        NOT NULL,
-    position_mode text        NOT NULL,
     status        text        NOT NULL,
     status_reason text,
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     last_position bigint      NOT NULL,
+    cost_basis    text        NOT NULL,
+    position_mode text        NOT NULL,
     CONSTRAINT accounts_pkey PRIMARY KEY (account_id)
 );

@@ -16,8 +16,12 @@ from ledger.nouns.accounts.events import (
     AccountSuspended,
     AccountTransferred,
     AccountWithdrawn,
+    BorrowingLimitSet,
+    CorporateAction,
+    CorporateActionRecorded,
     FundsHeld,
     FundsReleased,
+    LeverageSet,
     Reason,
 )
 from ledger.nouns.allocations.events import (
@@ -29,6 +33,7 @@ from ledger.nouns.allocations.events import (
 from ledger.nouns.instruments import state as instrument_state
 from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
 from ledger.nouns.orders.events import (
+    OrderAdjusted,
     OrderCancelRejected,
     OrderCancelRequested,
     OrderExpired,
@@ -43,6 +48,7 @@ from ledger.nouns.orders.events import (
     TimeInForce,
 )
 from ledger.nouns.orders.status import OrderStatus
+from ledger.nouns.positions.margin import MarginMode
 from ledger.nouns.prices import state as price_state
 from ledger.nouns.prices.events import PriceKind, PricesRecorded
 from ledger.nouns.projections import events as projection_events
@@ -184,7 +190,23 @@ def _account(log: Log) -> None:
 def _order(log: Log) -> None:
     """One order that sees about everything."""
     log.order(events.submitted())
-    log.account(FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "1000"),)))
+    log.account(
+        FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "1000"),)),
+        LeverageSet(
+            instrument=INSTRUMENT,
+            leverage=Decimal(4),
+            mode=MarginMode.CROSS,
+            margin_rate=Decimal("0.25"),
+        ),
+        BorrowingLimitSet(asset="USDT", limit=Decimal(5)),
+        CorporateActionRecorded(
+            action_id="split 1",
+            instrument=INSTRUMENT,
+            action=CorporateAction.SPLIT,
+            numerator=2,
+            denominator=1,
+        ),
+    )
     log.order(events.accepted())
     log.order(events.filled("4", cum="4", commission=Decimal("0.4"), commission_asset="USDT"))
     log.account(events.settled("4", "100", fee="0.4", holds=(events.hold("USDT", "-400"),)))
@@ -195,6 +217,16 @@ def _order(log: Log) -> None:
         OrderReplaceRequested(**now, quantity=Decimal(8)),
         OrderReplaceRejected(**now),
         OrderReplaced(**now, quantity=Decimal(8), price=Decimal(101)),
+        OrderAdjusted(
+            **now,
+            instrument=INSTRUMENT,
+            base_asset="BTC",
+            quote_asset="USDT",
+            quantity=Decimal(8),
+            price=Decimal(101),
+            cum_qty=Decimal(4),
+            leaves_qty=Decimal(4),
+        ),
         events.filled(
             "1", cum="5", trade_id="t-2", commission=Decimal("0.001"), commission_asset="BNB"
         ),

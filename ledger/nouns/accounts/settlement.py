@@ -101,7 +101,7 @@ def settle(
         postings = _trade_postings(state, execution, 1)
     else:
         open_before = () if before is None or not before.is_open else (before,)
-        won = history.realized(positions) - history.realized(open_before)
+        won = position_rules.realized(positions) - position_rules.realized(open_before)
         postings = _contract_postings(state, execution, trade, won, 1)
         holds = (*holds, *margin_holds(state, positions))
     return (
@@ -140,7 +140,7 @@ def void_trade(
     reckoned = history.without(past, _current(state, trade.key), name)
     holds, group = _hold_changes(state, required, -execution.last_qty)
     if required.contract is None:
-        postings = _trade_postings(state, execution, -1)
+        postings = _trade_postings(state, execution, -1, reckoned.quantity)
     else:
         postings = _contract_postings(state, execution, trade, reckoned.realized_pnl, -1)
         holds = (*holds, *margin_holds(state, reckoned.positions))
@@ -240,14 +240,9 @@ def _trade(
 
 
 def _current(state: AccountState, key: PositionKey) -> dict[PositionKey, Position | None]:
-    """What there is of a key, and of those that its instrument has been renamed to."""
-    current = {key: state.position(key)}
-    while key.instrument in state.renamed:
-        key = key._replace(instrument=state.renamed[key.instrument])
-        if key in current:
-            break
-        current[key] = state.position(key)
-    return current
+    """What there is of a key under all names that its instrument has had."""
+    keys = [key._replace(instrument=name) for name in state.names_of(key.instrument)]
+    return {each: state.position(each) for each in keys}
 
 
 def _is_contract_on_cash(state: AccountState, required: RequiredHold) -> bool:
@@ -271,9 +266,12 @@ def _by_asset(fees: tuple[Fee, ...]) -> dict[str, Decimal]:
 # --- postings -------------------------------------------------------------------------
 
 
-def _trade_postings(state: AccountState, execution: Execution, sign: int) -> tuple[Posting, ...]:
+def _trade_postings(
+    state: AccountState, execution: Execution, sign: int, held: Decimal | None = None
+) -> tuple[Posting, ...]:
     """Base against quote with the venue, and what it charged. What the venue moved beside
-    quantity x price is in a book of its own. `sign` is -1 to take the trade back."""
+    quantity x price is in a book of its own. `sign` is -1 to take the trade back: then `held` is
+    how much more is held without it, which a split since has made another quantity."""
     own, venue = execution.sub_account, venue_book(state.exchange)
     trade, rounding = Reason.TRADE, Reason.ROUNDING
     if sign < 0:
@@ -282,6 +280,8 @@ def _trade_postings(state: AccountState, execution: Execution, sign: int) -> tup
     base = execution.last_qty * direction
     quote, asset = execution.quote_moved * direction, execution.quote_asset
     product = base * execution.last_px
+    if held is not None:
+        base = held + sign * _by_asset(execution.charged).get(execution.base_asset, ZERO)
     postings = [
         Posting(book=own, asset=execution.base_asset, amount=base, reason=trade),
         Posting(book=venue, asset=execution.base_asset, amount=-base, reason=trade),
@@ -394,6 +394,16 @@ def _changes(
     changes = []
     for order_id, amount in wanted.items():
         known = state.holds.get(order_id)
+        if known is not None and known.asset != required.asset:  # it has another name
+            changes.append(
+                HoldChange(
+                    order_id=order_id,
+                    sub_account=known.sub_account,
+                    asset=known.asset,
+                    amount=-known.amount,
+                )
+            )
+            known = None
         change = amount - (ZERO if known is None else known.amount)
         this = order_id == required.order_id
         is_open = required.is_open if this else True

@@ -5,6 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, shown
@@ -35,6 +36,7 @@ from ledger.nouns.accounts.events import (
     is_own_book,
 )
 from ledger.nouns.accounts.rejections import AccountRejection
+from ledger.nouns.instruments.contract import share
 from ledger.nouns.orders.events import Side
 from ledger.nouns.positions import rules as position_rules
 from ledger.nouns.positions.margin import MarginMode
@@ -126,6 +128,15 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
         hold = self.holds.get(order_id)
         return ZERO if hold is None else hold.amount
 
+    def names_of(self, instrument: str) -> set[str]:
+        """Those that an instrument has had, and has."""
+        names, found = {instrument}, True
+        while found:
+            links = {pair for pair in self.renamed.items() if names.intersection(pair)}
+            found = not names.issuperset(linked := {name for pair in links for name in pair})
+            names |= linked
+        return names
+
     def position(self, key: PositionKey) -> Position | None:
         """The newest of this key, open or closed."""
         return self.positions.get(key.text)
@@ -184,10 +195,23 @@ def _change_terms(state: AccountState, event: AccountEvent) -> None:
             _limit_borrowing(state, event)
         case CorporateActionRecorded() if not event.conflicts:
             state.corporate_actions[event.action_id] = event.content
-            if event.new_instrument is not None:
-                state.renamed[event.instrument] = event.new_instrument
+            _follow_corporate_action(state, event)
         case _:
             pass  # what else happens is money, and that is in the postings and holds
+
+
+def _follow_corporate_action(state: AccountState, event: CorporateActionRecorded) -> None:
+    """What groups of orders have traded counts as so many more; names are known by each other."""
+    ratio = Decimal(event.numerator), Decimal(event.denominator)
+    for groups in state.oco_groups.values():
+        groups[:] = [
+            replace(group, traded=share(group.traded, *ratio))
+            if any(one.instrument == event.instrument for one in group.members)
+            else group
+            for group in groups
+        ]
+    if event.new_instrument is not None:
+        state.renamed[event.instrument] = event.new_instrument
 
 
 def _limit_borrowing(state: AccountState, event: BorrowingLimitSet) -> None:

@@ -418,6 +418,26 @@ class OrderReplaced(VenueFact, frozen=True, kw_only=True):
     overfill_qty: Decimal = ZERO
 
 
+class OrderAdjusted(OrderEvent, frozen=True, kw_only=True):
+    """Its instrument was split, `numerator` for each `denominator`, or has another name: the terms
+    since, whole. What was filled counts as so many more."""
+
+    type: ClassVar[str] = "order.adjusted"
+    instrument: str
+    base_asset: str
+    quote_asset: str
+    numerator: int = 1
+    denominator: int = 1
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    iceberg_qty: Decimal | None = None
+    closing_quantity: Decimal = ZERO
+    cum_qty: Decimal = ZERO
+    leaves_qty: Decimal | None = None
+    contract: Contract | None = None
+
+
 class OrderReplaceRejected(OrderEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "order.replace_rejected"
     reason: str | None = None

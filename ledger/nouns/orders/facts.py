@@ -11,11 +11,13 @@ from msgspec.structs import replace as changed
 from ledger.kernel.environment import Environment
 from ledger.kernel.money import ZERO, average
 from ledger.kernel.rejection import GeneralRejection, Rejection
+from ledger.nouns.instruments.contract import Contract, share
 from ledger.nouns.orders.events import (
     ExecutionKind,
     Fee,
     LiquiditySide,
     OrderAccepted,
+    OrderAdjusted,
     OrderCancelled,
     OrderCancelRejected,
     OrderCommissionCorrected,
@@ -249,7 +251,7 @@ def void_fill(
         )
     if trade.voided:
         return ()
-    cum_qty = state.cum_qty - trade.last_qty
+    cum_qty = state.cum_qty - trade.counts_for
     cum_quote = state.cum_quote - trade.quote_moved
     status = state.status
     if cum_qty == 0:
@@ -264,6 +266,46 @@ def void_fill(
             leaves_qty=_leaves(state.quantity, cum_qty, status),
             overfill_qty=_overfill(state.quantity, cum_qty),
             reason=reason,
+        ),
+    )
+
+
+def adjust(
+    state: OrderState,
+    *,
+    instrument: str,
+    base_asset: str,
+    quote_asset: str,
+    contract: Contract | None,
+    numerator: int,
+    denominator: int,
+) -> tuple[OrderEvent, ...]:
+    """What is traded was split, or has another name: as much more is ordered for as much less each.
+    Of a price that does not come out even, the 18th place is rounded."""
+    more = (Decimal(numerator), Decimal(denominator))
+    less = (Decimal(denominator), Decimal(numerator))
+
+    def each(amount: Decimal | None, ratio: tuple[Decimal, Decimal]) -> Decimal | None:
+        return None if amount is None else share(amount, *ratio)
+
+    quantity, cum_qty = each(state.quantity, more), share(state.cum_qty, *more)
+    return (
+        OrderAdjusted(
+            account_id=state.account_id,
+            status=state.status,
+            instrument=instrument,
+            base_asset=base_asset,
+            quote_asset=quote_asset,
+            numerator=numerator,
+            denominator=denominator,
+            quantity=quantity,
+            price=each(state.price, less),
+            stop_price=each(state.stop_price, less),
+            iceberg_qty=each(state.iceberg_qty, more),
+            closing_quantity=share(state.closing_quantity, *more),
+            cum_qty=cum_qty,
+            leaves_qty=_leaves(quantity, cum_qty, state.status),
+            contract=contract,
         ),
     )
 

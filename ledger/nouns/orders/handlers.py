@@ -77,7 +77,9 @@ def _reads(command: Command, data: OrderCommandData) -> Iterator[UUID]:
         yield allocation_stream(command.account_id)
 
 
-def _instrument_of_order(data: RequestReplace, state_of: Callable[[UUID], Any]) -> Iterator[UUID]:
+def _instrument_of_order(
+    _: Command, data: RequestReplace, state_of: Callable[[UUID], Any]
+) -> Iterator[UUID]:
     """A replace does not say which instrument its order is for."""
     state = state_of(data.order_id)
     if isinstance(state, OrderState):
@@ -313,12 +315,12 @@ def _record_fact(work: UnitOfWork, order_id: UUID, events: tuple[OrderEvent, ...
                 owner, execution=execution, required=required, at=work.occurred_at
             )
         case (OrderFillVoided() as execution,):
-            past = work.past(work.account_id, _names(owner, execution.instrument))
+            past = work.past(work.account_id, owner.names_of(execution.instrument))
             followed = settlement.void_trade(
                 owner, execution=execution, required=required, past=past
             )
         case (OrderCommissionCorrected() as corrected,):
-            past = work.past(work.account_id, _names(owner, corrected.instrument))
+            past = work.past(work.account_id, owner.names_of(corrected.instrument))
             followed = settlement.correct_commission(
                 owner,
                 order_id=order_id,
@@ -329,14 +331,6 @@ def _record_fact(work: UnitOfWork, order_id: UUID, events: tuple[OrderEvent, ...
         case _:
             followed = settlement.set_hold(owner, required)
     work.record(ACCOUNT, work.account_id, followed, cause)
-
-
-def _names(owner: AccountState, instrument: str) -> set[str]:
-    """Of an instrument: the one it had, and those that it has had since."""
-    names = {instrument}
-    while (instrument := owner.renamed.get(instrument, instrument)) not in names:
-        names.add(instrument)
-    return names
 
 
 @handles(AcceptOrder, reads=_reads)

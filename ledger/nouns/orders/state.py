@@ -11,13 +11,14 @@ from ledger.kernel.money import ZERO, average
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.state import EvolvingState
 from ledger.nouns.accounts.events import MAIN, ClosingOrder, OcoMember
-from ledger.nouns.instruments.contract import Contract
+from ledger.nouns.instruments.contract import Contract, share
 from ledger.nouns.orders.events import (
     Execution,
     ExecutionKind,
     Fee,
     LiquiditySide,
     OrderAccepted,
+    OrderAdjusted,
     OrderCancelled,
     OrderCancelRejected,
     OrderCancelRequested,
@@ -59,11 +60,18 @@ class Trade(msgspec.Struct, gc=False):
     contradicts: tuple[str, ...] = ()
     voided: bool = False
     told: tuple[Fee, ...] | None = None
+    split_to: Decimal | None = None
+    """What its quantity has become by splits since."""
     earlier: tuple["Trade", ...] = ()
 
     @property
     def quote_moved(self) -> Decimal:
         return self.last_qty * self.last_px if self.quote_quantity is None else self.quote_quantity
+
+    @property
+    def counts_for(self) -> Decimal:
+        """How much of the order it has filled, as that is counted now."""
+        return self.last_qty if self.split_to is None else self.split_to
 
     @property
     def revision(self) -> int:
@@ -170,17 +178,32 @@ def evolve(state: OrderState | None, event: Event, stream_id: UUID) -> OrderStat
             state.cancel_pending = False
         case OrderReplaceRequested():
             state.replace_pending = ReplaceRequest(event.quantity, event.price, event.stop_price)
-        case OrderReplaced():
-            state.quantity = event.quantity
-            state.price = event.price
-            state.stop_price = event.stop_price
-            state.iceberg_qty = iceberg_of(state.iceberg_qty, event.quantity)
-            state.replace_pending = None
+        case OrderReplaced() | OrderAdjusted():
+            _change_terms(state, event)
         case OrderReplaceRejected():
             state.replace_pending = None
         case _:
             pass  # accepted, rejected, completed, expired: the status says it all
     return state
+
+
+def _change_terms(state: OrderState, event: OrderReplaced | OrderAdjusted) -> None:
+    state.quantity = event.quantity
+    state.price = event.price
+    state.stop_price = event.stop_price
+    if isinstance(event, OrderReplaced):
+        state.iceberg_qty = iceberg_of(state.iceberg_qty, event.quantity)
+        state.replace_pending = None
+        return
+    state.instrument = event.instrument
+    state.base_asset, state.quote_asset = event.base_asset, event.quote_asset
+    state.contract = event.contract
+    state.cum_qty = event.cum_qty
+    state.iceberg_qty, state.closing_quantity = event.iceberg_qty, event.closing_quantity
+    for trade in state.trades.values():
+        trade.split_to = share(
+            trade.counts_for, Decimal(event.numerator), Decimal(event.denominator)
+        )
 
 
 def _begun(event: OrderTerms, order_id: UUID) -> OrderState:

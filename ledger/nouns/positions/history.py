@@ -53,10 +53,11 @@ class TradeName(NamedTuple):
 
 class Reckoned(NamedTuple):
     """`positions` are those that are other ones than before, by number, and the one that goes on.
-    `realized_pnl` is how much more is realised in all."""
+    `realized_pnl` and `quantity` are how much more is realised and held in all."""
 
     positions: tuple[Position, ...]
     realized_pnl: Decimal
+    quantity: Decimal
 
 
 class _Step(NamedTuple):
@@ -224,9 +225,7 @@ def _changed(before: Positions, after: Positions) -> Reckoned:
         newest = rules.newest(p for p in after.values() if p.key == position.key)
         if newest is not None:  # it goes on again
             changed[newest.key, newest.number] = newest
-    won = realized(after.values()) - realized(before.values())
-    return Reckoned(tuple(changed[place] for place in sorted(changed)), won)
-
-
-def realized(positions: Iterable[Position]) -> Decimal:
-    return sum((position.realized_pnl for position in positions), ZERO)
+    positions = tuple(changed[place] for place in sorted(changed))
+    won = rules.realized(after.values()) - rules.realized(before.values())
+    held = sum((p.quantity for p in after.values()), ZERO)
+    return Reckoned(positions, won, held - sum((p.quantity for p in before.values()), ZERO))

@@ -14,6 +14,10 @@ class PositionRejection(RejectionCode):
         "WRONG_POSITION_SIDE",
         "say LONG or SHORT of a contract on an account in HEDGE mode, else BOTH or nothing",
     )
+    CORPORATE_ACTION_CONFLICT = (
+        "CORPORATE_ACTION_CONFLICT",
+        "look at which is right; another action has an id of its own",
+    )
     NOTHING_TO_REDUCE = (
         "NOTHING_TO_REDUCE",
         "ask for no more than is held and other open orders do not close already",

@@ -190,3 +190,7 @@ def newest(positions: Iterable[Position]) -> Position | None:
     """The one that goes on, of those of one key."""
     there = [position for position in positions if not position.withdrawn]
     return max(there, key=lambda position: position.number, default=None)
+
+
+def realized(positions: Iterable[Position]) -> Decimal:
+    return sum((position.realized_pnl for position in positions), ZERO)
