@@ -179,10 +179,7 @@ def correct_commission(
     name = history.TradeName(order_id, corrected.trade_id)
     fees = _by_asset(corrected.charged)
     reckoned = history.recharged(past, _current(state, key), name, fees)
-    postings = (
-        *_fee_postings(state, corrected.sub_account, corrected.previous_fees, -1),
-        *_fee_postings(state, corrected.sub_account, corrected.charged, 1),
-    )
+    postings = _corrected_postings(state, corrected, reckoned)
     return (
         CommissionCorrected(
             order_id=order_id,
@@ -329,6 +326,23 @@ def _fee_postings(state: AccountState, own: str, fees: tuple[Fee, ...], sign: in
             Posting(book=book, asset=fee.asset, amount=fee.amount * sign, reason=reason),
         )
     ]
+
+
+def _corrected_postings(
+    state: AccountState, corrected: OrderCommissionCorrected, reckoned: history.Reckoned
+) -> tuple[Posting, ...]:
+    """What was charged back, what is charged instead. In the base asset of what is SPOT it is what
+    the position is more or less by: a split since has made that another quantity."""
+    own = corrected.sub_account
+    is_spot = all(position.contract is None for position in reckoned.positions)
+    base = corrected.base_asset if is_spot else None
+    moved = []
+    for fees, sign in ((corrected.previous_fees, -1), (corrected.charged, 1)):
+        others = tuple(fee for fee in fees if fee.asset != base)
+        moved += _fee_postings(state, own, others, sign)
+    if base is not None and reckoned.quantity:
+        moved += _fee_postings(state, own, (Fee(base, -reckoned.quantity),), 1)
+    return tuple(moved)
 
 
 # --- holds ----------------------------------------------------------------------------

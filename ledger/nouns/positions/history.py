@@ -164,13 +164,20 @@ def _of_keys(
     past: Iterable[PastEvent], keys: Collection[PositionKey]
 ) -> Iterator[tuple[MoneyEvent, datetime]]:
     for event, at in past:
-        if not isinstance(event, MoneyEvent):
-            continue
-        if event.positions:
-            if any(position.key in keys for position in event.positions):
-                yield event, at
-        elif isinstance(event, TradeSettled | TradeVoided) and trade_of(event).key in keys:
+        if isinstance(event, MoneyEvent) and _is_of(event, keys):
             yield event, at
+
+
+def _is_of(event: MoneyEvent, keys: Collection[PositionKey]) -> bool:
+    """Whether an event is about one of the keys: also when there was nothing that it could change.
+    Without the trade in question there might have been."""
+    match event:
+        case CorporateActionRecorded() | LeverageSet():
+            return any(key.instrument == event.instrument for key in keys)
+        case TradeSettled() | TradeVoided() if not event.positions:
+            return trade_of(event).key in keys
+        case _:
+            return any(position.key in keys for position in event.positions)
 
 
 def _run(start: Mapping[PositionKey, Position | None], steps: Iterable[_Step]) -> Positions:
@@ -198,6 +205,8 @@ def _after(newest: Mapping[PositionKey, Position], step: _Step) -> Iterable[Posi
                 for position in newest.values()
                 if position.instrument == event.instrument and position.is_open
             ]
+        case CorporateActionRecorded() if event.conflicts:
+            return ()
         case CorporateActionRecorded():
             return list(corporate_actions.followed(newest, event, at))
         case _:
