@@ -170,6 +170,14 @@ def test_a_cash_account_has_no_contracts_but_what_the_venue_tells() -> None:
     assert ledger.held(PERPETUAL).quantity == 1
 
 
+def test_an_account_with_a_position_is_not_closed() -> None:
+    ledger = InMemoryLedger()
+    ledger.fill("t1", "SELL", "2", "100", PERPETUAL)
+    assert ledger.tell("CloseAccount") == "ACCOUNT_NOT_EMPTY"
+    ledger.fill("t2", "BUY", "2", "100", PERPETUAL)
+    assert ledger.tell("CloseAccount") is None
+
+
 # --- what only closes -----------------------------------------------------------------
 
 

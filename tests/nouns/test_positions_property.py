@@ -283,3 +283,31 @@ def test_positions_are_the_trades_that_stand_and_wealth_is_what_they_made(
         for step in steps:
             venue.do(step)
         check(venue)
+
+
+_of_one = st.lists(st.tuples(st.booleans(), _quantities, _prices, _fees), min_size=1, max_size=4)
+
+
+@settings(max_examples=RUNS // 4, deadline=None)
+@given(spot=_of_one, linear=_of_one, inverse=_of_one, order=st.randoms(use_true_random=False))
+def test_in_which_order_different_instruments_are_told_makes_no_difference(
+    spot: list[Any], linear: list[Any], inverse: list[Any], order: Any
+) -> None:
+    told = {SPOT: spot, PERPETUAL: linear, INVERSE: inverse}
+    turns = [instrument for instrument, trades in told.items() for _ in trades]
+    shuffled = list(turns)
+    order.shuffle(shuffled)
+    with exact():
+        one, other = (outcome(told, each) for each in (turns, shuffled))
+    assert one == other
+
+
+def outcome(told: dict[str, list[Any]], turns: list[str]) -> tuple[Any, ...]:
+    venue = Venue("ONE_WAY")
+    left = {instrument: list(trades) for instrument, trades in told.items()}
+    for instrument in turns:
+        venue.do(("fill", instrument, *left[instrument].pop(0), 0))
+    account = venue.ledger.account
+    positions = {key: plain(position) for key, position in account.positions.items()}
+    balances = account.balances["main"]
+    return positions, {asset: (b.total, b.locked) for asset, b in sorted(balances.items())}
