@@ -8,6 +8,7 @@ from uuid_utils.compat import uuid7
 from ledger.nouns.accounts.events import TradeSettled
 from ledger.nouns.orders.events import PositionSide
 from ledger.nouns.positions.exposure import may_still_close
+from ledger.write.aggregates import state_text
 from tests.nouns.folded import D
 from tests.nouns.in_memory import INVERSE, PERPETUAL, SPOT, InMemoryLedger
 
@@ -249,3 +250,12 @@ def test_a_hedging_account_says_which_side_it_means() -> None:
     assert InMemoryLedger().submit(uuid7(), "BUY", "1", position_side="LONG") == (
         "WRONG_POSITION_SIDE"
     )
+
+
+def test_what_is_kept_of_a_position_does_not_grow_with_its_trades() -> None:
+    ledger, sizes = InMemoryLedger(), []
+    for n in range(60):
+        ledger.fill(f"t{n}", "BUY", "1", "100", PERPETUAL)
+        ledger.fill(f"s{n}", "BUY", "1", "100", SPOT)
+        sizes.append(len(state_text(ledger.account)))
+    assert max(sizes) - sizes[9] < 20  # further digits
