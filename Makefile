@@ -23,7 +23,7 @@ SEED ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test faults check format bench install lock clean
+.PHONY: help demo up test faults check format bench install lock clean wipe
 
 help: ## Tell what can be made
 	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
@@ -67,10 +67,12 @@ lock: ## Resolve the packages again into requirements.lock, for all Pythons and 
 	"$$directory/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --upgrade --extra dev pyproject.toml -o requirements.lock
 
-clean: ## Remove everything that was made: .venv, caches and the data in .ledger
-	@if [ -L .ledger/postgresql ]; then rm -rf "$$(readlink .ledger/postgresql)"; fi
-	rm -rf $(VENV) $(VENV).log .ledger build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## Remove what can be made again: .venv and caches; never data
+	rm -rf $(VENV) $(VENV).log build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+wipe: $(INSTALLED) ## Remove the ledger in .ledger for ever, after asking; not while it runs
+	@$(BIN)/ledgerctl wipe $(ARGUMENTS)
 
 $(LOCKED): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("error: this is Python %d.%d; 3.11 or later is needed. Name one: make PYTHON=python3.12 ..." % v[:2])'

@@ -356,4 +356,5 @@ PROGRAM = Program(
     role=AUDITOR,
     ready=lambda places: answered(places, bus.POSITION_OF_SUBJECT, b""),  # how far everything is
     run=_serve,
+    port=9467,
 )

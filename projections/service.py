@@ -71,4 +71,5 @@ PROGRAM = Program(
     bus=False,
     ready=_ready,
     run=_serve,
+    port=9465,
 )

@@ -17,11 +17,13 @@ import psycopg
 import pytest
 
 from ledger.operate.embedded import programs as embedded_programs
-from ledger.operate.embedded import root
+from ledger.operate.embedded import root, servers
 from ledger.operate.embedded.directory import (
     PRIVATE,
     PRIVATE_OF_ROOT,
     DataDirectoryInUse,
+    NotADataDirectory,
+    remove,
     running_services,
 )
 from ledger.operate.embedded.servers import EmbeddedError, EmbeddedNats, EmbeddedPostgres
@@ -187,6 +189,37 @@ def test_a_data_directory_in_use_is_refused_by_name(server_directory: Path) -> N
         EmbeddedNats(server_directory).start()
     assert str(server_directory) in str(refusal.value)
     assert str(os.getpid()) in str(refusal.value)
+
+
+def test_data_is_removed_when_nothing_runs_on_it_and_nothing_else_ever_is(
+    server_directory: Path, tmp_path: Path
+) -> None:
+    with (
+        EmbeddedNats(server_directory),
+        pytest.raises(DataDirectoryInUse, match="nats already runs"),
+    ):
+        remove(server_directory)
+    remove(server_directory)
+    assert not server_directory.exists()
+    (tmp_path / "mine").write_text("kept")
+    with pytest.raises(NotADataDirectory, match="LEDGER_DATA_DIR"):
+        remove(tmp_path)
+    assert (tmp_path / "mine").exists()
+
+
+def test_the_log_of_a_server_begins_anew_when_it_is_long_while_it_writes(
+    nats_server: EmbeddedNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nats_server.shorten_log()
+    said = nats_server.log.read_text()
+    monkeypatch.setattr(servers, "LONGEST_LOG_BYTES", 100)
+    nats_server.shorten_log()
+    before = nats_server.log.with_suffix(".log.1")
+    assert before.read_text() == said
+    assert stat.S_IMODE(before.stat().st_mode) == 0o600
+    os.kill(nats_server.pid, signal.SIGHUP)  # asks it to read its configuration, which it logs
+    wait_until(lambda: nats_server.log.stat().st_size > 0)
+    assert b"\x00" not in nats_server.log.read_bytes()
 
 
 def test_a_server_started_by_a_thread_outlives_the_thread(server_directory: Path) -> None:

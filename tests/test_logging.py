@@ -78,3 +78,34 @@ log.info("nats_reconnected", url="nats://user:SECRET@host", connection="strategy
     assert lines("theirs") == (
         "ledger.bus.connection nats_reconnected url='nats://***@host' connection='strategy-7'\n"
     )
+
+
+def test_what_goes_wrong_again_and_again_is_told_once_with_how_often_it_was() -> None:
+    program = """
+import threading, structlog
+from ledger.operate import logging
+logging.QUIET_SECONDS = 0.2
+logging.configure("test")
+log = structlog.get_logger()
+def outage():
+    for _ in range(100):
+        log.warning("database_away", error="refused", projection="orders")
+thread = threading.Thread(target=outage)
+thread.start()
+thread.join()
+log.warning("database_away", error="no route")
+log.warning("failed", reason="x", command_id="1")
+log.warning("failed", reason="x", command_id="2")
+threading.Event().wait(0.3)
+outage()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.decode().splitlines()]
+    assert [(line["event"], line.get("error"), line.get("left_out")) for line in lines] == [
+        ("database_away", "refused", None),
+        ("database_away", "no route", None),
+        ("failed", None, None),
+        ("failed", None, None),
+        ("database_away", "refused", 99),
+    ]
+    assert {line["service"] for line in lines} == {"test"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TARGETS = ("help", "demo", "up", "test", "faults", "check", "bench", "clean")
+TARGETS = ("help", "demo", "up", "test", "faults", "check", "bench", "clean", "wipe")
 
 
 def make(*arguments: str) -> str:
@@ -26,6 +26,13 @@ def test_make_alone_tells_what_there_is() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_help_explains_each_target(target: str) -> None:
     assert re.search(rf"^  {target} +\S.{{20,}}$", make("help"), re.MULTILINE)
+
+
+def test_cleaning_touches_no_data() -> None:
+    removed = make("--dry-run", "clean")
+    assert ".venv" in removed
+    assert ".ledger" not in removed
+    assert "postgresql" not in removed
 
 
 def test_the_lock_has_hashes_and_names_no_index() -> None:

@@ -39,16 +39,26 @@ def free_port() -> int:
         return min(int(probe.getsockname()[1]), 65_000)
 
 
-def test_two_services_on_one_machine_each_have_a_port() -> None:
+def test_a_port_that_was_set_and_is_taken_ends_the_program() -> None:
     settings = Settings(metrics_port=free_port())
-    with http.served(settings) as one, http.served(settings) as two:
-        assert one is not None
-        assert two is not None
-        assert one != two
-        for url in (one, two):
-            assert "python_info" in get(f"{url}/metrics")
+    with http.served(settings) as url:
+        assert "python_info" in get(f"{url}/metrics")
+        with (
+            pytest.raises(http.PortTaken, match=rf":{settings.metrics_port}: .*METRICS_PORT"),
+            http.served(settings),
+        ):
+            pass
     with pytest.raises(urllib.error.URLError):
-        get(f"{one}/metrics")
+        get(f"{url}/metrics")
+
+
+def test_where_none_was_set_a_program_has_its_own_and_works_without_if_that_is_taken() -> None:
+    port = free_port()
+    with http.served(Settings(), port=port) as one, http.served(Settings(), port=port) as two:
+        assert one == f"http://127.0.0.1:{port}"
+        assert two is None
+    with http.served(Settings()) as none:
+        assert none is None
 
 
 def test_another_path_is_answered_with_those_there_are() -> None:
@@ -97,9 +107,10 @@ def test_port_0_means_no_metrics() -> None:
         assert url is None
 
 
-def test_a_host_that_is_not_ours_does_not_stop_the_service() -> None:
-    with http.served(Settings(metrics_host="192.0.2.1", metrics_port=free_port())) as url:
-        assert url is None
+def test_a_host_that_is_not_ours_is_told_with_the_settings_name() -> None:
+    settings = Settings(metrics_host="192.0.2.1", metrics_port=free_port())
+    with pytest.raises(http.PortTaken, match="LEDGER_METRICS_HOST"), http.served(settings):
+        pass
 
 
 async def test_a_projection_service_tells_lag_batches_and_leases(

@@ -28,6 +28,7 @@ from ledger.cli import (
     streams,
     submit,
     up,
+    wipe,
 )
 from ledger.kernel.errors import LedgerError
 from ledger.operate import terminal
@@ -62,7 +63,8 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    *(up, demo, database, status, serve, submit, audit, commands, streams, publisher, schema, bus),
+    *(up, wipe, demo, database, status, serve, submit),
+    *(audit, commands, streams, publisher, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 

@@ -4,6 +4,8 @@ Which there are, the registry knows (ledger/programs/registry.py). `all` runs ea
 its own, because each can keep a processor busy, and starts again what ends.
 """
 
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +13,8 @@ import typer
 from ledger.programs.registry import ALL, find, names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ledger.operate.settings import Settings
 
 
@@ -41,7 +45,26 @@ def serve(
         return
     from ledger.programs import process
 
-    process.serve(find(program), settings)
+    with _told_as_json():
+        process.serve(find(program), settings)
+
+
+@contextmanager
+def _told_as_json() -> "Iterator[None]":
+    """What ends a program is a line of its log, as all others: who collects them reads no plain
+    text. A person at a terminal is told by ledgerctl."""
+    import structlog
+
+    from ledger.operate import terminal
+    from ledger.operate.errors import explain
+
+    try:
+        yield
+    except Exception as error:
+        if terminal.is_terminal(sys.stderr):
+            raise
+        structlog.get_logger(__name__).error("program_ended", error=explain(error))
+        raise typer.Exit(1) from error
 
 
 def _serve_all(settings: "Settings") -> None:

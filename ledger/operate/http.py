@@ -7,10 +7,12 @@
 
 Other pages are added to PAGES before the server is started.
 
-A service must not fail for its metrics: if no port can be had, it says so in its log and works on.
+Each program has a port of its own, so that whoever watches finds it at the same place after every
+start. A port that was set and cannot be had ends the program, because nobody could watch it; where
+none was set (trying out, twice on one machine) it says so in its log and works on.
 """
 
-import errno
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,10 +25,8 @@ import structlog
 from prometheus_client import Gauge, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate.settings import Settings
-
-PORTS = 10
-"""Ports that are tried. More services than this on one machine want ports of their own."""
 
 Page: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """A WSGI application."""
@@ -67,6 +67,8 @@ class _Server(ThreadingWSGIServer):
     allow_reuse_port = False
 
     def server_bind(self) -> None:
+        # Connections of the process before, which are over, keep nobody from its port.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # WSGIServer would ask the resolver for our name, which may take seconds.
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -93,11 +95,18 @@ class _Readiness:
         return _text(start_response, "503 Service Unavailable", "not ready: see the log")
 
 
+class PortTaken(LedgerError):
+    """The port that was set cannot be had."""
+
+
 @contextmanager
-def served(settings: Settings, ready: Callable[[], bool] = lambda: True) -> Iterator[str | None]:
-    """Serves the pages for the length of the block. Gives the URL; None if there is none."""
+def served(
+    settings: Settings, ready: Callable[[], bool] = lambda: True, *, port: int | None = None
+) -> Iterator[str | None]:
+    """Serves the pages for the length of the block, on the port that is set, else on this one.
+    Gives the URL; None if there is none. Raises PortTaken."""
     pages: dict[str, Page] = {**PAGES, "/ready": _Readiness(ready)}
-    server = _first_free(settings, pages)
+    server = _server(settings, port, pages)
     if server is None:
         yield None
         return
@@ -113,24 +122,22 @@ def served(settings: Settings, ready: Callable[[], bool] = lambda: True) -> Iter
         thread.join()
 
 
-def _first_free(settings: Settings, pages: dict[str, Page]) -> WSGIServer | None:
-    if settings.metrics_port == 0:
+def _server(settings: Settings, usual: int | None, pages: dict[str, Page]) -> WSGIServer | None:
+    port = usual if settings.metrics_port is None else settings.metrics_port
+    if not port:
         return None
-    ports = range(settings.metrics_port, settings.metrics_port + PORTS)
-    for port in ports:
-        try:
-            page = partial(_page, pages)
-            return make_server(settings.metrics_host, port, page, _Server, _Handler)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                _log.warning("metrics_not_served", host=settings.metrics_host, error=str(error))
-                return None
-    _log.warning(
-        "metrics_not_served",
-        host=settings.metrics_host,
-        error=f"the ports {ports[0]} to {ports[-1]} are taken: set LEDGER_METRICS_PORT",
-    )
-    return None
+    page = partial(_page, pages)
+    try:
+        return make_server(settings.metrics_host, port, page, _Server, _Handler)
+    except OSError as error:
+        where = f"{settings.metrics_host}:{port}"
+        if settings.metrics_port is not None:
+            raise PortTaken(
+                f"/metrics cannot be served on {where}: {error.strerror or error}. Correct "
+                "LEDGER_METRICS_HOST and LEDGER_METRICS_PORT, or end what has the port."
+            ) from error
+        _log.warning("metrics_not_served", at=where, error=error.strerror or str(error))
+        return None
 
 
 def _page(

@@ -3,6 +3,10 @@
 The ids that lead from a log line to a command, its cause and its stream are bound once, where
 they become known, and appear in every line until they are released.
 
+What goes wrong again and again, the same way, is one line in QUIET_SECONDS, which says how often it
+was: an outage is told, and does not fill the disk. Lines that name a command, a stream or a session
+are each of their own and all written.
+
 What services import, too, speaks by the standard library's logging (`kernel/logger.py`): here its
 lines are JSON like all others.
 """
@@ -10,7 +14,8 @@ lines are JSON like all others.
 import logging
 import sys
 import threading
-from collections.abc import Iterator, MutableMapping
+import time
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -21,6 +26,13 @@ from ledger.kernel.logger import FIELDS
 from ledger.kernel.masking import masked
 from ledger.kernel.text import json_of
 
+QUIET_SECONDS = 10.0
+"""Between two lines of one kind: often enough to see that it goes on."""
+MOST_KINDS = 1_000
+"""Kinds of lines that are remembered; beyond that all are forgotten, and told once more."""
+_OF_THEIR_OWN = ("command_id", "stream_id", "position", "session", "exc_info", "epoch")
+"""Fields of lines that are never left out."""
+
 
 def configure(service: str, level: str = "INFO") -> None:
     """Makes every later log line a JSON object that names the service."""
@@ -28,6 +40,8 @@ def configure(service: str, level: str = "INFO") -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            _Repeats(),
+            _of(service),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(serializer=_json),
@@ -37,11 +51,11 @@ def configure(service: str, level: str = "INFO") -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(service=service)
     # Libraries speak the standard library's logging; their warnings belong in the same stream.
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
+            _of(service),
             _with_fields,
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
@@ -59,6 +73,45 @@ def configure(service: str, level: str = "INFO") -> None:
     logging.getLogger("ledger").setLevel(level)
     if threading.excepthook is threading.__excepthook__:  # which would write plain text between
         threading.excepthook = _log_end_of_thread
+
+
+Line = MutableMapping[str, Any]
+
+
+def _of(service: str) -> Callable[[Any, str, Line], Line]:
+    """Names the service in every line, whichever thread writes it."""
+
+    def named(_: Any, __: str, line: Line) -> Line:
+        line.setdefault("service", service)
+        return line
+
+    return named
+
+
+class _Repeats:
+    """Leaves out what was said a moment ago; the next line of its kind says how often that was."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
+        """Until when a kind is left out, and how often it was."""
+
+    def __call__(self, _: Any, level: str, line: Line) -> Line:
+        if level not in ("warning", "error") or any(name in line for name in _OF_THEIR_OWN):
+            return line
+        kind = (str(line.get("event")), str(line.get("error") or line.get("reason") or line))
+        with self._lock:
+            now = time.monotonic()
+            until, left_out = self._kinds.get(kind, (0.0, 0))
+            if now < until:
+                self._kinds[kind] = (until, left_out + 1)
+                raise structlog.DropEvent
+            if len(self._kinds) >= MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[kind] = (now + QUIET_SECONDS, 0)
+        if left_out:
+            line["left_out"] = left_out
+        return line
 
 
 def _with_fields(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -273,13 +273,14 @@ class Settings(BaseSettings):
         "on. Only this machine by default: they tell nobody's balances, but nobody asked outside "
         "may know how much is traded. In a container: 0.0.0.0.",
     )
-    metrics_port: int = Field(
-        default=9464,
+    metrics_port: int | None = Field(
+        default=None,
         ge=0,
-        le=65_526,
-        description="First of ten ports; a service takes the first that is free, so that several "
-        "services and instances on one machine each have one. Prometheus' usual port for "
-        "exporters of applications. 0: neither metrics nor /health and /ready.",
+        le=65_000,
+        description="Port of those pages. Unset: each program has its own, from 9464 on, and works "
+        "without where that is taken. Set, it must be free, or the program ends: nobody could "
+        "watch it. `ledgerctl up`, and `serve` without a name, take it for the first of them, and "
+        "the others those behind it. 0: neither metrics nor /health and /ready.",
     )
     trace_context: bool = Field(
         default=False,

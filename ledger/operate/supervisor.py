@@ -27,7 +27,7 @@ from ledger.operate.embedded.servers import EmbeddedError, EmbeddedNats, Embedde
 from ledger.operate.plugins import migrate_all
 from ledger.operate.servers import database_url
 from ledger.operate.settings import Settings
-from ledger.programs.registry import Places, find, names
+from ledger.programs.registry import FIRST_PORT, Places, find, names
 
 READY_TIMEOUT_SECONDS = 60.0
 """Programs start in a second or two; a slow machine may take more."""
@@ -129,9 +129,17 @@ class Supervisor:
         }
         for child in self._children:
             url = logins.get(child.name, self.database_url)
-            child.prepare(environment | {"LEDGER_DATABASE_URL": url}, output)
+            own = {"LEDGER_DATABASE_URL": url} | self._port_of(child.name)
+            child.prepare(environment | own, output)
             child.start()
         self._tending.start()
+
+    def _port_of(self, name: str) -> dict[str, str]:
+        """A port of its own for each, where one was set for all of them."""
+        first, usual = self._settings.metrics_port, find(name).port
+        if not first or usual is None:
+            return {}
+        return {"LEDGER_METRICS_PORT": str(first + usual - FIRST_PORT)}
 
     def _logins(self) -> dict[str, str]:
         """The database as each program sees it: with a login of its own where the server is ours,
@@ -151,6 +159,7 @@ class Supervisor:
     def _tend(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
             for server in self._servers:
+                server.shorten_log()
                 if not server.running:
                     _log.error("server_ended", server=server.name, log=str(server.log))
                     try:

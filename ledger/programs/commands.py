@@ -392,4 +392,5 @@ PROGRAM = Program(
     role=WRITER,
     ready=_ready,
     run=_serve,
+    port=9464,
 )

@@ -9,7 +9,9 @@ SIGINT, SIGTERM     ask it to stop, also while it waits
 
 import asyncio
 import importlib.metadata
+import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -56,9 +58,11 @@ def serve(program: Program, settings: Settings) -> None:
     if program.role is not None:
         places = replace(places, found_database=places.database_url)
     works = threading.Event()
-    http.BUILD_INFO.labels(program.name, importlib.metadata.version("trading-ledger")).set(1)
+    version = importlib.metadata.version("trading-ledger")
+    http.BUILD_INFO.labels(program.name, version).set(1)
+    _log.info("program_started", version=version, host=socket.gethostname(), process=os.getpid())
     with (
-        http.served(settings, lambda: works.is_set() and program.ready(places)),
+        http.served(settings, lambda: works.is_set() and program.ready(places), port=program.port),
         told(lambda: examine(settings, *_servers(places), as_program=True)),
     ):
         if program.role is not None:
@@ -68,6 +72,7 @@ def serve(program: Program, settings: Settings) -> None:
             places = replace(places, found_database=url)
         works.set()
         program.run(places, stop)
+    _log.info("program_stopped")
 
 
 def _servers(places: Places) -> tuple[str | None, str | None]:

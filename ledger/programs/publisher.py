@@ -322,4 +322,5 @@ PROGRAM = Program(
     role=PROJECTOR,
     ready=lambda places: followed(places, ["publisher"]),
     run=_serve,
+    port=9466,
 )

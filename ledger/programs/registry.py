@@ -7,6 +7,7 @@
     bus      whether it cannot work without NATS
     ready    whether it does its work, asked of the program itself and not of its process
     run      does the work until it is asked to stop
+    port     where it tells how it is (`ledger/operate/http.py`), from FIRST_PORT on
 
 A program is one file with a `PROGRAM = Program(…)`, and one line in the entry points
 "ledger.programs", where other packages add theirs. `serve`, `up`, the demo, readiness, logins and
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from ledger.operate.settings import Settings
 
 ENTRY_POINTS = "ledger.programs"
+FIRST_PORT = 9464
+"""Prometheus' usual port for exporters of applications."""
 ALL = "all"
 """In place of a name: every one of them."""
 
@@ -78,6 +81,7 @@ class Program:
     run: Callable[[Places, threading.Event], None]
     role: str | None = None
     bus: bool = True
+    port: int | None = None
 
 
 @functools.cache

@@ -55,4 +55,5 @@ PROGRAM = Program(
     bus=False,  # where there is none, the heads stay in the database
     ready=_ready,
     run=_serve,
+    port=9468,
 )

@@ -44,7 +44,7 @@ SAY = "--by x --reason y"
 COMMANDS = (
     *TABLES,
     *("up --data", "demo --commands", "serve", "migrate", "doctor", "submit lines.jsonl"),
-    "status",
+    *("status", "wipe"),
     *(f"query allocations {OF}", f"query checkpoints {OF}", f"query snapshots {OF}"),
     *(f"audit trace {COMMAND}", f"audit trace {ORDER}", f"audit explain order {ORDER}"),
     f"audit explain balance {OF} --asset USDT",

@@ -260,3 +260,15 @@ def test_up_runs_everything_until_it_is_stopped_and_leaves_nothing_behind(
     assert second.returncode == 1
     assert f"for process {process.pid}" in second.stderr
     assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_wipe_asks_and_removes_nothing_where_nobody_can_answer(tmp_path: Path) -> None:
+    (tmp_path / ".ledger").mkdir()
+    (tmp_path / ".ledger" / "services.lock").touch()
+    refused = ledgerctl("wipe", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "say --yes" in refused.stderr
+    assert (tmp_path / ".ledger").exists()
+    done = ledgerctl("wipe", "--yes", cwd=tmp_path)
+    assert done.returncode == 0
+    assert not (tmp_path / ".ledger").exists()

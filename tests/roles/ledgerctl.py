@@ -10,6 +10,7 @@ from ledger.cli.main import app
 
 NOT_RUN = {
     "up": "runs until it is stopped",
+    "wipe": "removes files; it has no database",
     "serve": "runs until it is stopped; tests/roles/test_services.py",
     "demo": "makes servers and a database of its own",
     "submit": "asks the command service; it has no database",

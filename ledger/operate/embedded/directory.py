@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,13 @@ PRIVATE, PRIVATE_OF_ROOT = 0o700, 0o711
 through to its data; it can list nothing, and every file is private by itself."""
 POLL_SECONDS = 0.05
 """Pause between two tries for a lock."""
+
+
+SERVICES = ("postgresql", "nats")
+
+
+class NotADataDirectory(LedgerError):
+    """Nothing of ours is there."""
 
 
 class DataDirectoryInUse(LedgerError):
@@ -83,6 +91,28 @@ def release_lock(lock: int) -> None:
     """Gives the lock up; a service that still ends keeps it until it is gone."""
     os.ftruncate(lock, 0)
     os.close(lock)
+
+
+def remove(directory: Path) -> None:
+    """Removes the data directory with everything in it, also what root's PostgreSQL keeps
+    elsewhere. Raises DataDirectoryInUse while a service runs on it, NotADataDirectory."""
+    if not is_data_directory(directory):
+        raise NotADataDirectory(
+            f"{directory} is no data directory of the ledger: nothing was removed. Name the right "
+            "one with LEDGER_DATA_DIR."
+        )
+    with contextlib.ExitStack() as stack:
+        for name in SERVICES:
+            stack.callback(os.close, take_lock(directory, name))
+        cluster = directory / "postgresql"
+        if cluster.is_symlink():
+            shutil.rmtree(cluster.readlink(), ignore_errors=True)
+        shutil.rmtree(directory)
+
+
+def is_data_directory(directory: Path) -> bool:
+    """Whether services of ours were ever started on it."""
+    return (directory / "services.lock").exists()
 
 
 def record(directory: Path, name: str, entry: dict[str, Any] | None) -> None:

@@ -17,6 +17,7 @@ and syncs every write, because a PubAck should mean what it says. None of them o
 """
 
 import atexit
+import contextlib
 import json
 import os
 import random
@@ -89,6 +90,10 @@ class EmbeddedError(LedgerError):
     """An embedded service cannot be started."""
 
 
+LONGEST_LOG_BYTES = 64 * 1024**2
+"""Of a server's own log: weeks of an ordinary one, and no disk is filled by an outage."""
+
+
 class _Server:
     """What both servers have in common: one process, its lock, its entry in services.json."""
 
@@ -131,6 +136,7 @@ class _Server:
         self._end(None)
         self._lock = take_lock(self.data_dir, self.name)
         atexit.register(self.stop)
+        self.shorten_log()
         try:
             with os.fdopen(open_private(self.log, os.O_WRONLY | os.O_APPEND), "ab") as log:
                 self._launch(self._lock, log)
@@ -139,6 +145,19 @@ class _Server:
             self._end(signal.SIGKILL)
             raise
         record(self.data_dir, self.name, {"url": self.url, "pid": self.pid})
+
+    def shorten_log(self) -> None:
+        """Begins the log anew when it is long; what it said is kept beside it, once."""
+        if self.log.exists() and self.log.stat().st_size > LONGEST_LOG_BYTES:
+            # In place: the server, which only appends, goes on with the same file.
+            before = open_private(self.log.with_suffix(".log.1"), os.O_WRONLY | os.O_TRUNC)
+            with (
+                contextlib.suppress(OSError),  # the disk is full: the more so
+                os.fdopen(before, "wb") as kept,
+                self.log.open("rb") as said,
+            ):
+                shutil.copyfileobj(said, kept)
+            os.truncate(self.log, 0)
 
     def stop(self) -> None:
         raise NotImplementedError

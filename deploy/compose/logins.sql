@@ -1,0 +1,28 @@
+-- A login for each program, a member of its role and of nothing else (docs/operators.md, Roles). Run by
+-- the service `logins` of docker-compose.yml after each migration; safe to run again, as when a
+-- password changes.
+\set ON_ERROR_STOP on
+\getenv commands COMMANDS_PASSWORD
+\getenv projections PROJECTIONS_PASSWORD
+\getenv publisher PUBLISHER_PASSWORD
+\getenv queries QUERIES_PASSWORD
+\getenv seals SEALS_PASSWORD
+
+SET client_min_messages = warning;
+BEGIN;
+SELECT format('CREATE ROLE %I LOGIN', login)
+FROM unnest(ARRAY['ledger_commands', 'ledger_projections', 'ledger_publisher', 'ledger_queries',
+    'ledger_seals']) AS login
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) \gexec
+
+ALTER ROLE ledger_commands PASSWORD :'commands';
+GRANT ledger_writer TO ledger_commands;
+ALTER ROLE ledger_projections PASSWORD :'projections';
+GRANT ledger_projector TO ledger_projections;
+ALTER ROLE ledger_publisher PASSWORD :'publisher';
+GRANT ledger_projector TO ledger_publisher;
+ALTER ROLE ledger_queries PASSWORD :'queries';
+GRANT ledger_auditor TO ledger_queries;
+ALTER ROLE ledger_seals PASSWORD :'seals';
+GRANT ledger_sealer TO ledger_seals;
+COMMIT;
