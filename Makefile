@@ -19,11 +19,12 @@ BENCHMARKS := append commands rebuild
 ARGUMENTS ?=
 ROUNDS ?= 50
 MESSAGES ?= 100000
+COMPARED ?= 10000
 SEED ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test faults check format bench install lock clean wipe
+.PHONY: help demo up test faults differential check format bench install lock clean wipe
 
 help: ## Tell what can be made
 	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
@@ -45,6 +46,14 @@ test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their ow
 faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send MESSAGES=100000 of nonsense
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \
 	    $(BIN)/python -m pytest tests/faults tests/programs/test_fuzz.py -s $(ARGUMENTS)
+
+differential: $(INSTALLED) ## Compare positions and gains with nautilus_trader's and rp2's, COMPARED=10000 times
+	@$(PIP) install --quiet nautilus_trader rp2
+	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
+	$(PIP) download --quiet --no-deps --no-build-isolation --no-binary rp2 --dest "$$directory" rp2 && \
+	tar -xzf "$$directory"/rp2-*.tar.gz -C "$$directory" --strip-components 1 && \
+	LEDGER_TEST_ROUNDS=$(COMPARED) LEDGER_TEST_RP2_SAMPLES="$$directory" \
+	    $(BIN)/python -m pytest tests/differential -q $(ARGUMENTS)
 
 check: $(INSTALLED) ## Lint, format, layers and types, strictly
 	@$(BIN)/ruff check $(CODE)

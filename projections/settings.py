@@ -76,7 +76,8 @@ class ProjectionSettings(BaseSettings):
         default="",
         description="Names of projections, separated by commas, that stop before an event that "
         "they cannot handle. The others park it and its order or account, and go on: better one "
-        "row too old than all. (portfolio_snapshots always stops: its rows depend on each other.)",
+        "row too old than all. (portfolio_snapshots and positions always stop: their rows depend "
+        "on each other.)",
     )
     projection_rows_in_memory: int = Field(
         default=50_000,
@@ -91,6 +92,13 @@ class ProjectionSettings(BaseSettings):
         description="Length in seconds of event time of the intervals of portfolio_snapshots: "
         "fine enough to draw a day, at most 1,440 rows per account and day. After a change run: "
         "ledgerctl projections rebuild portfolio_snapshots --accept-differences",
+    )
+    price_max_age_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="Age in seconds from which a price is stale: a fresh one of a kind that is "
+        "believed less is then a position's mark. After a change run: ledgerctl projections "
+        "rebuild positions --accept-differences",
     )
 
 

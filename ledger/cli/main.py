@@ -22,6 +22,7 @@ from ledger.cli import (
     database,
     demo,
     publisher,
+    report,
     schema,
     serve,
     status,
@@ -64,7 +65,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, status, serve, submit),
-    *(audit, commands, streams, publisher, schema, bus),
+    *(audit, report, commands, streams, publisher, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 

@@ -4,7 +4,7 @@ The same fold that keeps a read model says, in memory, how its rows were: whoeve
 events that count, and gets the rows that they make.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -26,21 +26,25 @@ _MANY = 1_000_000_000
 def fold(table: Table[Any], events: Sequence[RecordedEvent]) -> list[dict[str, Any]]:
     """The rows of a table that these events make from nothing. Each stream's events must be there
     from its first, in order."""
+    return fold_told(table, ((recorded_of(event), event.decoded()) for event in events))
+
+
+def fold_told(table: Table[Any], told: Iterable[tuple[Recorded, Event]]) -> list[dict[str, Any]]:
+    """The same of events that are decoded, and maybe others than were recorded."""
     projection = _projection_of(table)
-    told: dict[UUID, list[tuple[Recorded, Event]]] = {}
+    before: dict[UUID, list[tuple[Recorded, Event]]] = {}
     rows = RowSet(
         projection.tables,
         limit=_MANY,
         complete=True,
-        earlier=lambda recorded: tuple(told.get(recorded.stream_id, ())),
+        earlier=lambda recorded: tuple(before.get(recorded.stream_id, ())),
     )
     with exact():
-        for event in events:
-            apply = projection.fold_of.get(event.event_type)
+        for recorded, event in told:
+            apply = projection.fold_of.get(recorded.event_type)
             if apply is not None:
-                one = (_recorded(event), event.decoded())
-                apply(*one, rows)
-                told.setdefault(event.stream_id, []).append(one)
+                apply(recorded, event, rows)
+                before.setdefault(recorded.stream_id, []).append((recorded, event))
     added, changed, _ = rows[table].take()
     return [msgspec.structs.asdict(row) for row in (*added, *changed)]
 
@@ -53,7 +57,7 @@ def _projection_of(table: Table[Any]) -> Projection:
     raise LookupError(f"no projection has the table {table.name}")
 
 
-def _recorded(event: RecordedEvent) -> Recorded:
+def recorded_of(event: RecordedEvent) -> Recorded:
     return Recorded(
         event.position,
         event.id,

@@ -235,6 +235,14 @@ def test_rows_used_lately_stay_in_memory_and_others_are_let_go() -> None:
     assert not things.complete
 
 
+def test_a_row_that_was_replaced_is_not_written_any_more() -> None:
+    things = _things(complete=True)
+    things.insert(Thing("x", "first"))
+    things.change("x")
+    things.put(Thing("x", "second"))
+    assert things.take() == ([Thing("x", "second")], [], [])
+
+
 def test_a_removed_row_is_not_there_any_more_and_may_come_again() -> None:
     things = _things()
     things.load(["written"], [Thing("written", None)])

@@ -51,8 +51,9 @@ def traded_url(postgres_url: str) -> Iterator[str]:
         balance_history.CHECKPOINT_INTERVAL = usual
 
 
-def folded(database_url: str, name: str, position: int) -> list[dict[str, Any]]:
+def folded(database_url: str, question: Question[Any], position: int) -> list[dict[str, Any]]:
     """The rows of a read model built up to a position and no further."""
+    name = question.projection
     projection, schema = find(name, ProjectionSettings()), f"{name}_until"
     with connect(database_url, "test") as connection:
         generations.drop(connection, projection, schema)
@@ -65,7 +66,7 @@ def folded(database_url: str, name: str, position: int) -> list[dict[str, Any]]:
             build.write()
         cursor = connection.cursor(row_factory=dict_row)
         rows = cursor.execute(
-            sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, name))
+            sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, question.table.name))
         ).fetchall()
         generations.drop(connection, projection, schema)
     return rows
@@ -91,7 +92,7 @@ def test_rows_known_at_a_position_are_those_of_a_rebuild_to_it(
         return sorted((dict(row) for row in rows), key=lambda row: [str(row[k]) for k in key])
 
     for position in some_positions(traded_url):
-        expected = sorted_rows(folded(traded_url, question.projection, position))
+        expected = sorted_rows(folded(traded_url, question, position))
         with reading(traded_url) as connection:
             found = [
                 row

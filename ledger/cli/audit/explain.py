@@ -1,4 +1,4 @@
-"""ledgerctl audit explain: why a balance, or an order, is what it is."""
+"""ledgerctl audit explain: why a balance, an order, a position or a profit is what it is."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
@@ -14,6 +14,7 @@ from ledger.operate import terminal
 if TYPE_CHECKING:
     from ledger.audit.ask.explain import Explanation, Line
     from ledger.audit.ask.explain_order import OrderExplanation
+    from ledger.audit.ask.explain_position import PositionsExplanation
 
 _LINE = (
     "position", "recorded_at", "sub_account", "reason", "amount", "sum", "order_id", "trade_id",
@@ -24,9 +25,17 @@ _STEP = (
     "held_asset", "trade_id", "late", "command_type", "sender", "source", "event_id",
 )  # fmt: skip
 
+_MADE = (
+    "log_position", "occurred_at", "what", "arithmetic", "realized_pnl", "commission", "funding",
+    "quantity", "cost", "settlement_asset", "instrument", "sub_account", "number", "trade_id",
+    "order_id", "event_type", "event_id",
+)  # fmt: skip
+
+Account = Annotated[UUID, typer.Option("--account", help="The account's id.")]
+AsOf = Annotated[str | None, typer.Option(help="As known at this position or time; else now.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-app = typer.Typer(no_args_is_help=True, help="Why a balance or an order is what it is.")
+app = typer.Typer(no_args_is_help=True, help="Why a number is what it is.")
 
 
 def register(parent: typer.Typer) -> None:
@@ -93,6 +102,143 @@ def order(
         if found.equal:
             terminal.say(f"Equal to the row in orders at position {found.position}.")
     raise typer.Exit(0 if found.equal else 1)
+
+
+@app.command()
+def position(
+    account: Account,
+    instrument: Annotated[str, typer.Option(help="The instrument, VENUE:SYMBOL.")],
+    sub_account: Annotated[str, typer.Option(help="In this sub-account.")] = "main",
+    number: Annotated[
+        int | None, typer.Option(min=1, help="Which, counted from the first; else all of them.")
+    ] = None,
+    as_of: AsOf = None,
+    columns: Columns = None,
+    json: Json = False,
+) -> None:
+    """Every trade, fee and flow behind a position, with the arithmetic, and whether that is what
+    its row says: exit 1 if it is not."""
+    _explain_positions(
+        account, as_of, columns, json, instrument=instrument, sub_account=sub_account, number=number
+    )
+
+
+@app.command()
+def pnl(
+    account: Account,
+    instrument: Annotated[str | None, typer.Option(help="Only of this instrument.")] = None,
+    sub_account: Annotated[str | None, typer.Option(help="Only in this sub-account.")] = None,
+    as_of: AsOf = None,
+    columns: Columns = None,
+    json: Json = False,
+) -> None:
+    """Every trade, fee and flow behind what an account made, what they come to in each settlement
+    asset, and whether that is what the rows of its positions say: exit 1 if it is not."""
+    _explain_positions(
+        account, as_of, columns, json, instrument=instrument, sub_account=sub_account
+    )
+
+
+def _explain_positions(
+    account: UUID, as_of: str | None, columns: str | None, as_json: bool, **which: Any
+) -> None:
+    from ledger.audit.ask.explain_position import explain_positions
+    from ledger.eventstore.moments import InvalidMoment, position_of
+    from ledger.eventstore.session import reading
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
+
+    with database(load()) as url, reading(url) as connection:
+        try:
+            known_at = None if as_of is None else position_of(connection, as_of)
+        except InvalidMoment as error:
+            raise typer.BadParameter(str(error), param_hint="--as-of") from error
+        found = explain_positions(connection, account, as_of=known_at, **which)
+    if as_json:
+        _print_positions_json(found)
+    else:
+        steps = (asdict(step) for step in found.steps)
+        write(steps, _MADE, Format.TABLE, terminal.output(), _MADE, columns)
+        _print_positions(found)
+    raise typer.Exit(0 if found.equal else 1)
+
+
+def _print_positions(found: "PositionsExplanation") -> None:
+    terminal.say()
+    for one in found.positions:
+        position = one.position
+        name = f"{position.instrument} {position.sub_account} {position.number}"
+        asset = position.settlement_asset
+        terminal.say(
+            f"{name}: {plain(position.quantity)} for {plain(position.cost)} {asset}; realised "
+            f"{plain(position.realized_pnl)} - commission {plain(position.commission)} + funding "
+            f"{plain(position.funding)} = net {plain(position.net_pnl)} {asset}"
+        )
+        for other, paid in position.other_commissions.items():
+            terminal.say(f"{name}: and {plain(paid)} {other} in commissions")
+        row = one.row
+        if row is not None and row.mark_price is not None and row.unrealized_pnl is not None:
+            terminal.say(
+                f"{name}: unrealised {plain(row.unrealized_pnl)} {asset} at {row.mark_kind} "
+                f"{plain(row.mark_price)} of {plain(row.mark_time)}"
+            )
+        for column, (log, shown) in one.differences.items():
+            terminal.say(f"{name}: NOT EQUAL: {column} is {log} by the log, {shown} in its row")
+    for which in found.unknown_rows:
+        terminal.say(f"NOT EQUAL: there is a row of position {which}, of which the log has nothing")
+    for asset, sums in found.sums().items():
+        terminal.say(
+            f"Together: realised {plain(sums['realized'])} - commission "
+            f"{plain(sums['commission'])} + funding {plain(sums['funding'])} = net "
+            f"{plain(sums['net'])} {asset}"
+        )
+    compared = f"{found.compared_with} at position {found.log_position}"
+    terminal.say(f"{'Equal' if found.equal else 'NOT equal'} to {compared}.")
+
+
+def _print_positions_json(found: "PositionsExplanation") -> None:
+    result = {
+        "account_id": str(found.account_id),
+        "log_position": found.log_position,
+        "steps": [
+            {name: plain(value) for name, value in asdict(step).items()} for step in found.steps
+        ],
+        "positions": [
+            {
+                "position_id": str(one.position_id),
+                "instrument": one.position.instrument,
+                "sub_account": one.position.sub_account,
+                "number": one.position.number,
+                "quantity": plain(one.position.quantity),
+                "cost": plain(one.position.cost),
+                "settlement_asset": one.position.settlement_asset,
+                "realized_pnl": plain(one.position.realized_pnl),
+                "commission": plain(one.position.commission),
+                "other_commissions": {
+                    asset: plain(paid) for asset, paid in one.position.other_commissions.items()
+                },
+                "funding": plain(one.position.funding),
+                "net_pnl": plain(one.position.net_pnl),
+                "unrealized_pnl": None if one.row is None else plain(one.row.unrealized_pnl),
+                "mark_price": None if one.row is None else plain(one.row.mark_price),
+                "mark_kind": None if one.row is None else one.row.mark_kind,
+                "mark_time": None if one.row is None else plain(one.row.mark_time),
+                "differences": {
+                    column: {"log": plain(log), "row": plain(row)}
+                    for column, (log, row) in one.differences.items()
+                },
+            }
+            for one in found.positions
+        ],
+        "sums": {
+            asset: {name: plain(amount) for name, amount in sums.items()}
+            for asset, sums in found.sums().items()
+        },
+        "unknown_rows": [str(which) for which in found.unknown_rows],
+        "compared_with": found.compared_with,
+        "equal": found.equal,
+    }
+    terminal.say_json(result, pretty=True)
 
 
 def _row(line: "Line") -> Mapping[str, Any]:

@@ -190,6 +190,13 @@ def _run(start: Mapping[PositionKey, Position | None], steps: Iterable[_Step]) -
     return positions
 
 
+def made_by(
+    newest: Mapping[PositionKey, Position], event: MoneyEvent, at: datetime
+) -> tuple[Position, ...]:
+    """The positions that an event makes of the newest ones."""
+    return tuple(_after(newest, _Step(event, at)))
+
+
 def _after(newest: Mapping[PositionKey, Position], step: _Step) -> Iterable[Position]:
     """The positions that an event makes."""
     event, at, fees = step

@@ -118,16 +118,18 @@ class LotPool(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
 
 
 class MovedLots(msgspec.Struct, gc=False):
-    """What a movement did: disposals, and the lots that are other than before, closed ones too."""
+    """What a movement did: the lots that it opened, those that are other than before, closed ones
+    too, and its disposals."""
 
+    opened: list[Lot]
+    changed: list[Lot]
     disposals: list[Disposal]
-    lots: list[Lot]
 
 
 def move(pool: LotPool, movement: LotMovement, method: CostBasis) -> MovedLots:
     """Closes lots of the other side, and opens one with what is more than these. What there was of
     an asset before lots of it are kept becomes a lot of unknown cost when they begin to be."""
-    moved = MovedLots([], [])
+    moved = MovedLots([], [], [])
     if not pool.is_kept:
         if not movement.opens:
             if not pool.held:
@@ -177,7 +179,7 @@ def _open(pool: LotPool, movement: LotMovement, method: CostBasis, moved: MovedL
         for lot in pool.lots:
             if lot.currency == currency:
                 _merge(lot, movement)
-                moved.lots.append(lot)
+                moved.changed.append(lot)
                 return
     lot = Lot(
         number=movement.number,
@@ -193,7 +195,7 @@ def _open(pool: LotPool, movement: LotMovement, method: CostBasis, moved: MovedL
     )
     order = _ORDERS[method]
     pool.lots.insert(bisect_right(pool.lots, order(lot), key=order), lot)
-    moved.lots.append(lot)
+    moved.opened.append(lot)
 
 
 def _merge(lot: Lot, movement: LotMovement) -> None:
@@ -246,7 +248,7 @@ def _close_others(
         disposal = _close(lot, taken, amount, movement, method)
         if movement.gives or disposal.is_short:
             moved.disposals.append(disposal)
-        moved.lots.append(lot)
+        moved.changed.append(lot)
     pool.lots = [lot for lot in pool.lots if lot.left]
     return left, given
 

@@ -65,6 +65,11 @@ class Rows(Generic[R]):
         row = self._young.get(key)
         return row if row is not None else self._find_elsewhere(key)
 
+    def all(self) -> Iterable[R]:
+        """Every row of a table whose rows are all in memory, to be read only."""
+        assert self.table.resident, f"{self.table.name} is not resident"
+        return self._young.values()
+
     def change(self, key: Key) -> R | None:
         """The row, to be changed in place."""
         row = self._young.get(key)
@@ -91,10 +96,10 @@ class Rows(Generic[R]):
         before = self._young.get(key)
         self._young[key] = row
         if before is not None:
+            self._changed.pop(id(before), None)
             if self._new.pop(id(before), None) is not None:
                 self._new[id(row)] = row
                 return
-            self._changed.pop(id(before), None)
         self._changed[id(row)] = row
 
     def remove(self, key: Key) -> None:

@@ -1,0 +1,217 @@
+"""Lots of an account: what each of its events does to them. Pure and exact.
+
+    a trade       of SPOT: lots of what was traded, for what it was traded for. The other asset is
+                  money, of which no lots are kept until it is itself traded against something; from
+                  then on paying with it is a disposal
+                  of a contract: lots of the contract, long or short, in its settlement asset
+    fees          in the asset paid with are in cost and proceeds; in the asset itself they make the
+                  lot smaller; in a third asset they are in cost and proceeds at its price, and
+                  giving it away for that is a disposal of its own
+    what else     comes without a price is a lot of unknown cost, unless that is told; what leaves
+                  without one (a withdrawal) takes its lots along
+    splits        change how many there are, and not what they cost
+
+The book does not know prices. Whoever has some gives them (`value`); without, what needs one is
+named in `unvalued` and not counted.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, TypeAlias
+from uuid import UUID
+
+from ledger.kernel.event import Event
+from ledger.kernel.money import ZERO
+from ledger.nouns.accounts.events import AccountDeposited, MoneyEvent, TradeSettled, is_own_book
+from ledger.nouns.orders.events import PositionSide
+from ledger.nouns.positions.lots import CostBasis, LotMovement, LotPool, MovedLots, move
+from ledger.nouns.positions.rules import PositionTrade
+from ledger.nouns.positions.trades import trade_of
+
+Value: TypeAlias = Callable[[str, Decimal, str, datetime], Decimal | None]
+"""(asset, amount, currency, moment) -> what it was worth then, if there was a price."""
+
+
+class LotOccasion(NamedTuple):
+    """Of which event: its position in the log, its id, when it happened."""
+
+    number: int
+    event_id: UUID
+    at: datetime
+
+
+class LotBook:
+    """The pools of an account. `pool` gives the one of an asset, which the book changes."""
+
+    def __init__(
+        self,
+        method: CostBasis,
+        base_currency: str | None,
+        pool: Callable[[str], LotPool],
+        value: Value | None = None,
+    ) -> None:
+        self._method = method
+        self._base_currency = base_currency
+        self._pool = pool
+        self._value = value
+
+    def follow(
+        self, event: Event, occasion: LotOccasion
+    ) -> Iterator[tuple[LotMovement, MovedLots]]:
+        """What an event did, movement by movement."""
+        if not isinstance(event, MoneyEvent):
+            return
+        for movement in self._movements(event, occasion):
+            pool = self._pool(movement.asset)
+            yield movement, move(pool, movement, self._method)
+
+    def _movements(self, event: MoneyEvent, occasion: LotOccasion) -> Iterator[LotMovement]:
+        if not isinstance(event, TradeSettled):
+            yield from self._others(event, occasion)
+            return
+        trade = trade_of(event, occasion.at)
+        if trade.contract is None:
+            yield from self._spot(event, trade, occasion)
+        else:
+            yield from self._contract(event, trade, occasion)
+            yield from self._others(event, occasion)
+
+    def _spot(
+        self, event: TradeSettled, trade: PositionTrade, occasion: LotOccasion
+    ) -> Iterator[LotMovement]:
+        base, money = trade.base_asset, trade.settlement_asset
+        assert base is not None
+        fees = dict(trade.fees)
+        quantity = trade.quantity - fees.pop(base, ZERO)
+        fee = fees.pop(money, ZERO)
+        further, unvalued = self._further(fees, money, occasion)
+        bought = trade.quantity > 0
+        paid = trade.value + fee if bought else fee - trade.value
+        yield _movement(
+            occasion,
+            base,
+            quantity,
+            amount=paid + further if bought else -paid - further,
+            currency=money,
+            instrument=event.instrument,
+            opens=True,
+            unvalued=unvalued,
+        )
+        yield _movement(
+            occasion,
+            money,
+            -paid,
+            amount=abs(quantity),
+            currency=base,
+            instrument=event.instrument,
+        )
+        yield from self._given(fees, money, occasion)
+
+    def _contract(
+        self, event: TradeSettled, trade: PositionTrade, occasion: LotOccasion
+    ) -> Iterator[LotMovement]:
+        """An inverse contract is worth less of its settlement asset the higher its price: whoever
+        is long in it has sold that asset, and wins by buying it back for less."""
+        assert trade.contract is not None
+        money = trade.settlement_asset
+        further, unvalued = self._further(
+            {asset: fee for asset, fee in trade.fees.items() if asset != money}, money, occasion
+        )
+        fee = trade.fees.get(money, ZERO) + further
+        quantity = -trade.quantity if trade.contract.inverse else trade.quantity
+        yield _movement(
+            occasion,
+            name_of_contract(trade.key.instrument, trade.key.position_side),
+            quantity,
+            amount=trade.value + fee if quantity > 0 else trade.value - fee,
+            currency=money,
+            instrument=event.instrument,
+            opens=True,
+            unvalued=unvalued,
+        )
+
+    def _others(self, event: MoneyEvent, occasion: LotOccasion) -> Iterator[LotMovement]:
+        """What came and went without a price: between sub-accounts nothing did."""
+        moved: dict[str, Decimal] = {}
+        for posting in event.postings:
+            if is_own_book(posting.book):
+                moved[posting.asset] = moved.get(posting.asset, ZERO) + posting.amount
+        for asset, quantity in moved.items():
+            cost: Decimal | None = getattr(event, "cost", None)
+            told: datetime | None = getattr(event, "acquired_at", None)
+            if cost is not None and isinstance(event, AccountDeposited) and asset == event.asset:
+                yield _movement(
+                    LotOccasion(occasion.number, occasion.event_id, told or occasion.at),
+                    asset,
+                    quantity,
+                    amount=cost,
+                    currency=self._base_currency,
+                    opens=asset != self._base_currency,
+                )
+            elif quantity:
+                yield _movement(occasion, asset, quantity, gives=False)
+
+    # --- fees in third assets ---------------------------------------------------------------
+
+    def _further(
+        self, fees: Mapping[str, Decimal], money: str, occasion: LotOccasion
+    ) -> tuple[Decimal, tuple[str, ...]]:
+        """What they were worth, and those of which nobody knows."""
+        worth, unvalued = ZERO, []
+        for asset, fee in fees.items():
+            value = self._worth(asset, fee, money, occasion.at)
+            if value is None:
+                unvalued.append(asset)
+            else:
+                worth += value
+        return worth, tuple(sorted(unvalued))
+
+    def _given(
+        self, fees: Mapping[str, Decimal], money: str, occasion: LotOccasion
+    ) -> Iterator[LotMovement]:
+        for asset, fee in fees.items():
+            if fee:
+                worth = self._worth(asset, fee, money, occasion.at)
+                yield _movement(
+                    occasion,
+                    asset,
+                    -fee,
+                    amount=None if worth is None else abs(worth),
+                    currency=money,
+                )
+
+    def _worth(self, asset: str, fee: Decimal, money: str, at: datetime) -> Decimal | None:
+        return self._value(asset, fee, money, at) if self._value is not None and fee else None
+
+
+def name_of_contract(instrument: str, side: PositionSide) -> str:
+    """Of what lots of a contract are: where an account hedges, of each side by itself."""
+    return instrument if side is PositionSide.BOTH else f"{instrument} {side}"
+
+
+def _movement(
+    occasion: LotOccasion,
+    asset: str,
+    quantity: Decimal,
+    *,
+    amount: Decimal | None = None,
+    currency: str | None = None,
+    instrument: str | None = None,
+    gives: bool = True,
+    opens: bool = False,
+    unvalued: tuple[str, ...] = (),
+) -> LotMovement:
+    return LotMovement(
+        asset=asset,
+        quantity=quantity,
+        number=occasion.number,
+        event_id=occasion.event_id,
+        acquired_at=occasion.at,
+        amount=amount,
+        currency=currency,
+        instrument=instrument,
+        gives=gives,
+        opens=opens,
+        unvalued=unvalued,
+    )

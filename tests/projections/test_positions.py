@@ -1,0 +1,156 @@
+"""What an account holds, at which price, and what it made: by its rows, now and at past moments."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from ledger.kernel.money import average
+from tests.commands import list_instrument
+from tests.databases import temporary_database
+from tests.projections.trader import Desk, Trader, desk
+
+D = Decimal
+
+
+@pytest.fixture(scope="module")
+def opened(postgres_url: str) -> Iterator[Desk]:
+    with temporary_database(postgres_url, template="ledger_template") as url, desk(url) as found:
+        found.execute(
+            list_instrument(), list_instrument(instrument="BINANCE:BNBUSDT", base_asset="BNB")
+        )
+        yield found
+
+
+@pytest.fixture
+def trader(opened: Desk) -> Trader:
+    return opened.trader()
+
+
+def test_a_partial_close_realises_and_a_turn_begins_a_new_position(trader: Trader) -> None:
+    trader.sell("1", "100", "10:00")
+    trader.buy("1.5", "90", "10:01")
+    closed, opened = trader.rows("positions")
+    assert (closed["side"], closed["status"], closed["realized_pnl"]) == ("SHORT", "CLOSED", 10)
+    assert (opened["number"], opened["quantity"], opened["average_entry_price"]) == (
+        2,
+        D("0.5"),
+        90,
+    )
+    trader.sell("0.5", "95", "10:02")
+    assert [row["realized_pnl"] for row in trader.rows("positions")] == [10, D("2.5")]
+    short, long = trader.rows("round_trips")
+    assert (short["side"], short["entry_price"], short["exit_price"]) == ("SHORT", 100, 90)
+    assert (long["gross_pnl"], long["largest_quantity"], long["duration_seconds"]) == (
+        *(D("2.5"), D("0.5")),
+        60,
+    )
+
+
+def test_a_fee_in_what_was_bought_makes_it_less(trader: Trader) -> None:
+    trader.buy("2", "1500", commission="0.002", commission_asset="BTC")
+    trader.sell("1.998", "1600", commission="3.1968", commission_asset="USDT")
+    (row,) = trader.rows("positions")
+    assert (row["quantity"], row["cost"], row["status"]) == (0, 0, "CLOSED")
+    assert (row["commission"], row["net_pnl"]) == (D("3.1968"), D("193.6032"))
+    (gain,) = trader.rows("gains")
+    assert (gain["quantity"], gain["cost"], gain["gain"]) == (D("1.998"), 3000, D("193.6032"))
+
+
+def test_three_for_ten_sold_one_by_one(trader: Trader) -> None:
+    trader.buy("3", "3.33")
+    for _ in range(3):
+        trader.sell("1", "4")
+    (row,) = trader.rows("positions")
+    assert (row["realized_pnl"], row["cost"]) == (D("2.01"), 0)
+    assert sum(gain["gain"] for gain in trader.rows("gains")) == D("2.01")
+
+
+def test_without_the_purchase_the_sale_was_a_short_one(trader: Trader) -> None:
+    bought = trader.buy("1", "100")
+    trader.sell("1", "110")
+    assert [gain["gain"] for gain in trader.rows("gains")] == [10]
+    trader.void(bought)
+    (row,) = trader.rows("positions")
+    assert (row["realized_pnl"], row["quantity"], row["average_entry_price"]) == (0, -1, 110)
+    assert (row["side"], row["status"]) == ("SHORT", "OPEN")
+    assert trader.rows("round_trips") == []
+    assert trader.rows("gains") == []
+    (lot,) = (lot for lot in trader.rows("lots") if lot["status"] == "OPEN")
+    assert (lot["side"], lot["quantity"], lot["cost"]) == ("SHORT", -1, 110)
+
+
+def test_a_trade_that_is_taken_back_takes_back_the_numbers_that_came_of_it(trader: Trader) -> None:
+    trader.buy("1", "100")
+    closing = trader.sell("1", "110")
+    trader.buy("2", "120")
+    trader.sell("2", "125")
+    assert [row["number"] for row in trader.rows("round_trips")] == [1, 2]
+    trader.void(closing)
+    (row,) = trader.rows("positions")
+    assert (row["number"], row["quantity"], row["realized_pnl"]) == (1, 1, average(D(70), D(3)))
+    assert trader.rows("round_trips") == []
+
+
+def test_a_purchase_told_last_is_the_first_by_the_venues_clock(opened: Desk) -> None:
+    trader = opened.trader(cost_basis="FIFO")
+    trader.buy("1", "100", "10:00")
+    trader.sell("1", "120", "11:00")
+    trader.buy("1", "90", "09:00")
+    assert [gain["gain"] for gain in trader.rows("gains")] == [20]
+    (gain,) = trader.at("gains", effective_at="12:00")
+    assert (gain["gain"], gain["method"]) == (30, "FIFO")
+    (left,) = (lot for lot in trader.at("lots", effective_at="12:00") if lot["quantity"])
+    assert left["cost"] == 100
+    (left,) = (lot for lot in trader.rows("lots") if lot["quantity"])
+    assert left["cost"] == 90
+    assert trader.at("gains", effective_at="10:30") == []
+
+
+def test_a_pooled_sale(trader: Trader) -> None:
+    trader.buy("1000", "4", commission="150", commission_asset="USDT")
+    trader.buy("500", "4.1", commission="80", commission_asset="USDT")
+    trader.sell("700", "4.8", commission="100", commission_asset="USDT")
+    trader.sell("400", "5.2", commission="105", commission_asset="USDT")
+    first, second = (gain["gain"] for gain in trader.rows("gains"))
+    assert first == average(D(988), D(3))
+    assert first + second == average(D(988 + 901), D(3))
+    (lot,) = trader.rows("lots")
+    assert (lot["quantity"], average(lot["cost"], D(1))) == (400, average(D(5024), D(3)))
+
+
+def test_the_cost_of_a_deposit_is_unknown(trader: Trader) -> None:
+    trader.send("Deposit", asset="BTC", amount="2")
+    trader.sell("1", "100")
+    (gain,) = trader.rows("gains")
+    assert (gain["cost"], gain["proceeds"], gain["gain"]) == (None, 100, None)
+
+
+def test_a_position_is_worth_what_the_newest_price_says(trader: Trader) -> None:
+    trader.buy("2", "100", "10:00")
+    (row,) = trader.rows("positions")
+    assert (row["mark_price"], row["mark_kind"], row["unrealized_pnl"]) == (100, "TRADE", 0)
+    trader.tell("107", "10:05", kind="MARK")
+    (row,) = trader.rows("positions")
+    assert (row["mark_price"], row["mark_kind"], row["unrealized_pnl"]) == (107, "MARK", 14)
+    trader.buy("1", "103", "10:06")
+    (row,) = trader.rows("positions")
+    assert (row["mark_price"], row["unrealized_pnl"]) == (103, 6)
+    trader.sell("3", "104", "10:07")
+    (trip,) = trader.rows("round_trips")
+    assert (trip["best_unrealized_pnl"], trip["worst_unrealized_pnl"]) == (14, 0)
+
+
+def test_a_commission_in_a_third_asset_is_valued_at_its_price_then_or_named(
+    trader: Trader,
+) -> None:
+    trader.buy("1", "100", "07:00", commission="0.5", commission_asset="NOTLISTED")
+    (row,) = trader.rows("positions")
+    assert (row["commission"], row["unvalued_commissions"]) == (0, {"NOTLISTED": "0.5"})
+    trader.tell("300", "08:00", instrument="BINANCE:BNBUSDT", kind="LAST")
+    trader.sell("1", "110", "08:01", commission="0.01", commission_asset="BNB")
+    (row,) = trader.rows("positions")
+    assert (row["commission"], row["net_pnl"]) == (3, 7)
+    assert row["valued_commissions"] == {"BNB": "3.00"}
+    (gain,) = (gain for gain in trader.rows("gains") if gain["asset"] == "BTC")
+    assert gain["unvalued_fees"] == ["BNB", "NOTLISTED"]
