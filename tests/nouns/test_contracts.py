@@ -222,10 +222,11 @@ def test_a_reduce_only_order_closes_what_there_is_and_no_more(ledger: InMemoryLe
 
 
 def test_of_two_exits_of_one_group_either_may_close_all(ledger: InMemoryLedger) -> None:
-    ledger.fill("t1", "BUY", "1", "100", PERPETUAL)
+    ledger.fill("t1", "BUY", "10", "100", PERPETUAL)
     group: dict[str, Any] = {"reduce_only": True, "oco_group": uuid7()}
-    ledger.order("SELL", "1", "90", purpose="STOP_LOSS", **group)
-    ledger.order("SELL", "1", "120", purpose="TAKE_PROFIT", **group)
+    ledger.order("SELL", "10", "90", purpose="STOP_LOSS", **group)
+    ledger.order("SELL", "10", "120", purpose="TAKE_PROFIT", **group)
+    assert locked(ledger) == D(1000)
     assert ledger.submit(uuid7(), "SELL", "0.1", reduce_only=True) == "NOTHING_TO_REDUCE"
 
 

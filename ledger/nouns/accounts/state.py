@@ -106,6 +106,8 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     """By id, what was told of it."""
     renamed: dict[str, str] = msgspec.field(default_factory=dict)
     """By the name that an instrument had, the one that it has had since."""
+    renamed_assets: dict[str, str] = msgspec.field(default_factory=dict)
+    """By the new name of a SPOT instrument, its base asset."""
     earlier_trades: dict[str, list[EarlierTrade]] = msgspec.field(default_factory=dict)
     """By key, of events that do not tell positions, in case that such an event takes one back.
     Forgotten at the first event that does: none of the older ones follows it."""
@@ -225,6 +227,8 @@ def _follow_corporate_action(state: AccountState, event: CorporateActionRecorded
         ]
     if event.new_instrument is not None:
         state.renamed[event.instrument] = event.new_instrument
+        if event.new_base_asset is not None:
+            state.renamed_assets[event.new_instrument] = event.new_base_asset
 
 
 def _limit_borrowing(state: AccountState, event: BorrowingLimitSet) -> None:

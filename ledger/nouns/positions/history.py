@@ -20,7 +20,6 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from ledger.kernel.errors import LedgerError
-from ledger.kernel.money import ZERO
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
     CommissionCorrected,
@@ -53,11 +52,12 @@ class TradeName(NamedTuple):
 
 class Reckoned(NamedTuple):
     """`positions` are those that are other ones than before, by number, and the one that goes on.
-    `realized_pnl` and `quantity` are how much more is realised and held in all."""
+    `realized_pnl` is how much more is realised in all, `held` how much more is held of each
+    instrument: after it was renamed, that is of its new name."""
 
     positions: tuple[Position, ...]
     realized_pnl: Decimal
-    quantity: Decimal
+    held: dict[str, Decimal]
 
 
 class _Step(NamedTuple):
@@ -243,5 +243,8 @@ def _changed(before: Positions, after: Positions) -> Reckoned:
             changed[newest.key, newest.number] = newest
     positions = tuple(changed[place] for place in sorted(changed))
     won = rules.realized(after.values()) - rules.realized(before.values())
-    held = sum((p.quantity for p in after.values()), ZERO)
-    return Reckoned(positions, won, held - sum((p.quantity for p in before.values()), ZERO))
+    held: dict[str, Decimal] = defaultdict(Decimal)
+    for sign, told in ((1, after), (-1, before)):
+        for position in told.values():
+            held[position.instrument] += sign * position.quantity
+    return Reckoned(positions, won, {name: more for name, more in held.items() if more})
