@@ -84,6 +84,8 @@ def test_the_premium_of_an_option_is_paid_and_it_expires_at_nothing(ledger: InMe
     ledger.fill("t1", "BUY", "2", "5", option, order_id=order)
     assert (total(ledger), locked(ledger)) == (D(900), D(0))
     ledger.fill("t2", "SELL", "2", "0", option, execution_kind="EXPIRY")
+    ledger.told += 365 * 24 * 3600
+    assert ledger.submit(uuid7(), "BUY", "1", instrument=option) == "INSTRUMENT_EXPIRED"
     assert (total(ledger), ledger.held(option).realized_pnl) == (D(900), D(-100))
 
 
