@@ -71,6 +71,7 @@ def report(
         _orders_as_counted(shown, counted, replayed),
         _statuses(shown, counted),
         *_money(books, counted, funds_needed(replayed.rows)),
+        _profit(connection, accounts),
         Proof(
             "the read models equal a fresh fold of the log",
             verification.rows,
@@ -136,6 +137,20 @@ def _books(
     for asset, book, total in other:
         books[asset][book] = total
     return books
+
+
+_EQUITY = """
+    WITH traded AS (
+        SELECT account_id, -sum(total) FILTER (WHERE asset = 'USD') AS money,
+               -sum(total) FILTER (WHERE asset = 'BTC') AS coins
+        FROM contra_balances WHERE book <> 'external' GROUP BY account_id),
+    made AS (
+        SELECT account_id, sum(net_pnl) AS net, sum(unrealized_pnl) AS unrealized,
+               max(mark_price) FILTER (WHERE status = 'OPEN') AS mark
+        FROM positions GROUP BY account_id)
+    SELECT account_id, money + coins * coalesce(mark, 0), net + unrealized
+    FROM traded JOIN made USING (account_id) WHERE account_id = ANY(%s)"""
+"""By account: what trading changed its equity by at the last price, and what its positions made."""
 
 
 # --- claims ---------------------------------------------------------------------------
@@ -236,6 +251,17 @@ def _money(
             sum(books.get(a, nothing).get("locked", zero) != held for a, held in locked.items()),
         ),
     ]
+
+
+def _profit(connection: psycopg.Connection[Any], accounts: list[UUID]) -> Proof:
+    rows = connection.execute(_EQUITY, (accounts,)).fetchall()
+    traded = connection.execute(
+        "SELECT count(DISTINCT account_id) FROM order_fills WHERE account_id = ANY(%s)", (accounts,)
+    ).fetchone()
+    faults = sum(changed != made for _, changed, made in rows)
+    faults += 0 if traded == (len(rows),) else 1
+    claim = "of each account, what its positions realised and are worth is its change of equity"
+    return Proof(claim, len(accounts), "accounts", faults)
 
 
 def _exact(amount: int, places: int) -> Decimal:

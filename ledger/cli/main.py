@@ -16,12 +16,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from ledger.cli import (
+    archive,
     audit,
+    backup,
     bus,
     commands,
     database,
     demo,
     publisher,
+    recover,
     report,
     schema,
     serve,
@@ -65,7 +68,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, status, serve, submit),
-    *(audit, report, commands, streams, publisher, schema, bus),
+    *(audit, archive, report, commands, streams, publisher, backup, recover, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 

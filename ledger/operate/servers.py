@@ -79,6 +79,23 @@ def _database(settings: Settings, *, create: bool) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def bus(settings: Settings) -> Iterator[str]:
+    """The bus's URL for the length of the block: an embedded NATS server that nobody runs is
+    started for it. Raises NotRunning where there is no data yet."""
+    try:
+        url = find_nats(settings)
+    except NotRunning:
+        if not (settings.data_dir / "nats").exists():
+            raise
+        from ledger.operate.embedded.servers import EmbeddedNats
+
+        with EmbeddedNats(settings.data_dir, port=settings.embedded_nats_port) as server:
+            yield server.url
+    else:
+        yield url
+
+
 def _running(settings: Settings, name: str, variable: str) -> str:
     url = running_services(settings.data_dir).get(name)
     if url is None:

@@ -255,6 +255,48 @@ class Settings(BaseSettings):
         "have stopped coming. The sealer says its newest one every ten minutes also when nothing "
         "happens; three missed are no accident.",
     )
+    backup_dir: Path | None = Field(
+        default=None,
+        description="Directory of the backups, their catalogue and the WAL since, on another disk "
+        "than the database's. Unset: `backups` in the data directory, which is good for trying "
+        "out and for nothing else.",
+    )
+    backup_keep_daily: int = Field(
+        default=30,
+        ge=0,
+        description="Of how many days that have one the newest backup is kept. A mistake is mostly "
+        "found within a month.",
+    )
+    backup_keep_weekly: int = Field(
+        default=12, ge=0, description="Of how many weeks the newest backup is kept: a quarter."
+    )
+    backup_keep_monthly: int = Field(
+        default=12, ge=0, description="Of how many months the newest backup is kept: a year."
+    )
+    backup_keep_yearly: int = Field(
+        default=7,
+        ge=0,
+        description="Of how many years the newest backup is kept: as long as books have to be.",
+    )
+    backup_wal_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="For how many days back any moment can be restored: WAL is kept from the "
+        "backup before on. As long as NATS keeps commands and events, which a restored ledger "
+        "needs to decide what came since.",
+    )
+    backup_command: str | None = Field(
+        default=None,
+        description="Command that makes the backup instead of pg_basebackup, as pgBackRest's or "
+        "Barman's, without a shell; {id} and {directory} are replaced. It must exit with 0 when "
+        "the backup is safe. Unset: pg_basebackup.",
+    )
+    backup_restore_command: str | None = Field(
+        default=None,
+        description="Command that brings back what backup_command made: a data directory in "
+        "{target} that PostgreSQL recovers when it is started, to {to} (`latest`, a time, an LSN "
+        "or a transaction as `xid:…`), from the backup {id}. Needed where backup_command is set.",
+    )
     outcome_timeout_seconds: float = Field(
         default=5.0,
         gt=0,

@@ -34,7 +34,7 @@ from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
 from ledger.nouns.orders.events import PositionSide
 from ledger.nouns.positions import restatement, rules
 from ledger.nouns.positions.position import Position, PositionKey, position_id
-from ledger.nouns.positions.round_trip import TripSums
+from ledger.nouns.positions.round_trip import TripSums, slippage
 from ledger.nouns.positions.trades import trade_of
 from ledger.nouns.prices.events import PricesRecorded
 from ledger.nouns.prices.price import Quote
@@ -112,6 +112,9 @@ class RoundTrip(Row):
     net_pnl: Decimal
     best_unrealized_pnl: Decimal
     worst_unrealized_pnl: Decimal
+    slippage: Decimal | None
+    close_reason: str | None
+    signal_id: str | None
     updated_at: datetime
     last_position: int
 
@@ -303,9 +306,19 @@ def _step(
         closing = None if before is None else _unrealized(before, event.last_px)
         if closing is not None:
             slot.sums.see(closing)
+        slot.sums.trade(before, position, event, _slipped(event, before, position))
     slot.sums.follow(before, position)
     slot.position = position
     slot.updated_at, slot.last_position = recorded.recorded_at, recorded.position
+
+
+def _slipped(event: TradeSettled, before: Position | None, after: Position) -> Decimal | None:
+    """The part of a trade's slippage that is this position's: one that turns it round is two's."""
+    whole = slippage(after, event)
+    if whole is None or len(event.positions) < 2:
+        return whole
+    moved = abs(after.quantity) - (ZERO if before is None else abs(before.quantity))
+    return share(whole, abs(moved), event.last_qty)
 
 
 def _value_commissions(
@@ -447,6 +460,9 @@ def _round_trip(slot: PositionSlot, at: datetime) -> RoundTrip:
         position.realized_pnl - commission + position.funding,
         sums.best,
         sums.worst,
+        sums.slippage,
+        sums.close_reason,
+        sums.signal_id,
         slot.updated_at,
         slot.last_position,
     )

@@ -69,6 +69,9 @@ CREATE TABLE round_trips (
     net_pnl              numeric     NOT NULL,
     best_unrealized_pnl  numeric     NOT NULL,
     worst_unrealized_pnl numeric     NOT NULL,
+    slippage             numeric,
+    close_reason         text,
+    signal_id            text,
     updated_at           timestamptz NOT NULL,
     last_position        bigint      NOT NULL,
     CONSTRAINT round_trips_pkey PRIMARY KEY (position_id),
@@ -78,6 +81,13 @@ CREATE TABLE round_trips (
 COMMENT ON COLUMN round_trips.entry_price IS 'The average of all that was entered.';
 COMMENT ON COLUMN round_trips.best_unrealized_pnl IS
     'The most that closing would have made, at marks and own trades while it was open.';
+
+COMMENT ON COLUMN round_trips.slippage IS
+    'What was paid more, or got less, than at the prices that its orders named.';
+COMMENT ON COLUMN round_trips.close_reason IS
+    'Of the last trade that closed some of it: TRADE; LIQUIDATION, ADL, EXPIRY, DELIVERY; or what'
+    ' its order was for: STOP_LOSS, TAKE_PROFIT, EXIT.';
+COMMENT ON COLUMN round_trips.signal_id IS 'Of the order that opened it.';
 
 CREATE TABLE position_slots (
     account_id    uuid        NOT NULL,

@@ -11,13 +11,23 @@ from tests.databases import temporary_database
 from tests.projections.trader import Desk, Trader, desk
 
 D = Decimal
+PERPETUAL, INVERSE = "BINANCE:BTCUSDT-PERP", "BINANCE:BTCUSD-PERP"
 
 
 @pytest.fixture(scope="module")
 def opened(postgres_url: str) -> Iterator[Desk]:
     with temporary_database(postgres_url, template="ledger_template") as url, desk(url) as found:
         found.execute(
-            list_instrument(), list_instrument(instrument="BINANCE:BNBUSDT", base_asset="BNB")
+            list_instrument(),
+            list_instrument(instrument="BINANCE:BNBUSDT", base_asset="BNB"),
+            list_instrument(instrument=PERPETUAL, kind="PERPETUAL"),
+            list_instrument(
+                instrument=INVERSE,
+                kind="PERPETUAL",
+                inverse=True,
+                quote_asset="USD",
+                max_quantity="1000000",
+            ),
         )
         yield found
 
@@ -154,3 +164,78 @@ def test_a_commission_in_a_third_asset_is_valued_at_its_price_then_or_named(
     assert row["valued_commissions"] == {"BNB": "3.00"}
     (gain,) = (gain for gain in trader.rows("gains") if gain["asset"] == "BTC")
     assert gain["unvalued_fees"] == ["BNB", "NOTLISTED"]
+
+
+# --- contracts --------------------------------------------------------------------------
+
+
+def test_an_inverse_contract_is_reckoned_in_its_coin(opened: Desk) -> None:
+    trader = opened.trader(cost_basis="FIFO")
+    trader.send("Deposit", asset="BTC", amount="100")
+    trader.sell("100000", "10000", instrument=INVERSE)
+    trader.buy("100000", "11000", instrument=INVERSE)
+    lost = -average(D(10), D(11))
+    (row,) = trader.rows("positions")
+    assert (row["settlement_asset"], row["realized_pnl"], row["side"]) == ("BTC", lost, "SHORT")
+    (trip,) = trader.rows("round_trips")
+    assert (trip["entry_price"], trip["gross_pnl"]) == (10000, lost)
+    (gain,) = (gain for gain in trader.rows("gains") if gain["asset"] == INVERSE)
+    assert (gain["gain"], gain["proceeds_asset"]) == (lost, "BTC")
+    trader.buy("100", "10000", instrument=INVERSE)
+    trader.buy("100", "20000", instrument=INVERSE)
+    *_, again = trader.rows("positions")
+    assert again["average_entry_price"] == average(D(40000), D(3))
+
+
+def test_a_linear_contract_wins_in_its_settlement_asset(trader: Trader) -> None:
+    trader.send("Deposit", asset="USDT", amount="10000")
+    trader.buy("2", "100", "06:00", instrument=PERPETUAL, commission="1", commission_asset="USDT")
+    trader.sell("3", "130", "06:01", instrument=PERPETUAL)
+    closed, opened = trader.rows("positions")
+    assert (closed["realized_pnl"], closed["commission"], closed["net_pnl"]) == (60, 1, 59)
+    assert (opened["side"], opened["quantity"], opened["average_entry_price"]) == ("SHORT", -1, 130)
+    trader.tell("125", "06:02", instrument=PERPETUAL, kind="MARK")
+    *_, opened = trader.rows("positions")
+    assert (opened["unrealized_pnl"], opened["mark_kind"]) == (5, "MARK")
+    (gain,) = (gain for gain in trader.rows("gains") if gain["asset"] == PERPETUAL)
+    assert (gain["cost"], gain["proceeds"], gain["gain"]) == (201, 260, 59)
+
+
+def test_a_contract_that_is_taken_back(trader: Trader) -> None:
+    trader.send("Deposit", asset="USDT", amount="10000")
+    bought = trader.buy("1", "100", instrument=PERPETUAL)
+    trader.sell("1", "110", instrument=PERPETUAL)
+    trader.void(bought)
+    (row,) = trader.rows("positions")
+    assert (row["quantity"], row["realized_pnl"], row["average_entry_price"]) == (-1, 0, 110)
+    assert trader.rows("round_trips") == []
+    assert trader.rows("gains") == []
+
+
+def test_a_commission_that_is_corrected_is_in_cost_and_position(trader: Trader) -> None:
+    order_of = trader.order_of
+    bought = trader.buy("1", "100", commission="1", commission_asset="USDT")
+    trader.sell("1", "110")
+    told = {"commission": "3", "commission_asset": "USDT"}
+    trader.send("CorrectCommission", order_id=order_of(bought), trade_id=bought, **told)
+    (row,) = trader.rows("positions")
+    assert (row["commission"], row["net_pnl"]) == (3, 7)
+    (gain,) = trader.rows("gains")
+    assert (gain["cost"], gain["gain"]) == (103, 7)
+    (trip,) = trader.rows("round_trips")
+    assert trip["net_pnl"] == 7
+
+
+def test_a_round_trip_tells_its_signal_why_it_ended_and_what_slipped(trader: Trader) -> None:
+    trader.buy("2", "101", named="100", signal_id="s-7")
+    trader.sell("1", "109", named="110")
+    trader.sell("1", "95", named="96", purpose="STOP_LOSS")
+    (trip,) = trader.rows("round_trips")
+    assert (trip["signal_id"], trip["close_reason"], trip["slippage"]) == ("s-7", "STOP_LOSS", 4)
+
+
+def test_a_round_trip_that_the_venue_ended_says_so(trader: Trader) -> None:
+    trader.buy("1", "100")
+    trader.sell("1", "50", execution_kind="LIQUIDATION")
+    (trip,) = trader.rows("round_trips")
+    assert (trip["signal_id"], trip["close_reason"]) == (None, "LIQUIDATION")

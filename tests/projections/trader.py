@@ -90,9 +90,11 @@ class Trader:
     def sell(self, quantity: str, price: str, at: str | None = None, **fill: Any) -> str:
         return self._fill("SELL", quantity, price, at, fill)
 
+    def order_of(self, trade_id: str) -> UUID:
+        return self._orders[trade_id]
+
     def void(self, trade_id: str) -> None:
-        order_id = self._orders[trade_id]
-        self.send("VoidFill", order_id=order_id, trade_id=trade_id, reason="busted")
+        self.send("VoidFill", order_id=self.order_of(trade_id), trade_id=trade_id, reason="busted")
 
     def send(self, kind: str, at: str | None = None, **data: Any) -> None:
         times = {} if at is None else {"occurred_at": _time(at)}
@@ -106,13 +108,15 @@ class Trader:
         self._orders[trade_id] = order_id
         times = {} if at is None else {"occurred_at": _time(at)}
         instrument = fill.pop("instrument", "BINANCE:BTCUSDT")
-        terms = {name: fill.pop(name) for name in ("strategy_id",) if name in fill}
+        named = fill.pop("named", price)
+        of_order = ("strategy_id", "signal_id", "purpose")
+        terms = {name: fill.pop(name) for name in of_order if name in fill}
         order = submit_order(
             self.account_id,
             order_id,
             side=side,
             quantity=quantity,
-            price=price,
+            price=named,
             instrument=instrument,
             **terms,
         )

@@ -15,7 +15,7 @@ import msgspec
 
 from ledger.kernel.environment import Environment as Environment
 from ledger.kernel.event import Event
-from ledger.nouns.orders.events import Fee, PositionSide, Purpose, Side
+from ledger.nouns.orders.events import ExecutionKind, Fee, PositionSide, Purpose, Side
 from ledger.nouns.positions.lots import CostBasis as CostBasis
 from ledger.nouns.positions.margin import MarginMode
 from ledger.nouns.positions.position import Position
@@ -281,9 +281,15 @@ class TradeMoney(OrderMoney, frozen=True, kw_only=True):
 
 class TradeSettled(TradeMoney, frozen=True, kw_only=True):
     """Money moved by a fill, and the part of the hold that it consumed or set free. `positions` is
-    what the position became; two, when it was turned round. Empty in a log from before them."""
+    what the position became; two, when it was turned round. Empty in a log from before them.
+    `named_price` is the one that the order named: its limit, its trigger, or what it was reckoned
+    with."""
 
     type: ClassVar[str] = "account.trade_settled"
+    execution_kind: ExecutionKind = ExecutionKind.TRADE
+    purpose: Purpose | None = None
+    signal_id: str | None = None
+    named_price: Decimal | None = None
 
 
 class TradeVoided(TradeMoney, frozen=True, kw_only=True):

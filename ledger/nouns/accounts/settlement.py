@@ -122,6 +122,10 @@ def settle(
             group_overfilled=_is_overfilled(state, group),
             contract_on_cash=_is_contract_on_cash(state, required),
             reduced_beyond=_has_opened(required, positions, trade),
+            execution_kind=execution.execution_kind,
+            purpose=required.purpose,
+            signal_id=required.signal_id,
+            named_price=required.named_price,
         ),
     )
 

@@ -137,6 +137,7 @@ class OrderState(EvolvingState, gc=False, kw_only=True):
     position_side: PositionSide | None
     oco_group: UUID | None
     purpose: Purpose | None
+    signal_id: str | None
     environment: Environment | None
     contract: Contract | None
     margin_rate: Decimal | None
@@ -229,6 +230,7 @@ def _begun(event: OrderTerms, order_id: UUID) -> OrderState:
         position_side=event.position_side,
         oco_group=event.oco_group,
         purpose=event.purpose,
+        signal_id=event.signal_id,
         environment=event.environment,
         contract=event.contract,
         margin_rate=event.margin_rate,
@@ -316,7 +318,7 @@ def _foretell(state: OrderState, event: OrderVoidReported | OrderCommissionRepor
         foretold.fees = event.fees
 
 
-ORDER = Aggregate("order", OrderState, 2, evolve)
+ORDER = Aggregate("order", OrderState, 3, evolve)
 
 
 # --- what an order holds --------------------------------------------------------------
@@ -324,7 +326,8 @@ ORDER = Aggregate("order", OrderState, 2, evolve)
 
 class RequiredHold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an order asks of its account: how much of which asset it must keep locked, taken alone,
-    and, while it is open, what it is in its group."""
+    and, while it is open, what it is in its group. What it is for, and the price that it names, are
+    told with its trades."""
 
     order_id: UUID
     sub_account: str
@@ -339,6 +342,9 @@ class RequiredHold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     margin_rate: Decimal | None = None
     position_side: PositionSide = PositionSide.BOTH
     reduce_only: bool = False
+    purpose: Purpose | None = None
+    signal_id: str | None = None
+    named_price: Decimal | None = None
 
 
 def required_hold(
@@ -380,6 +386,9 @@ def required_hold(
         contract=state.contract,
         margin_rate=state.margin_rate,
         position_side=state.position_side or PositionSide.BOTH,
+        purpose=state.purpose,
+        signal_id=state.signal_id,
+        named_price=stop_price if price is None else price,
         reduce_only=state.reduce_only,
     )
 

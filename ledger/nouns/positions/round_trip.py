@@ -9,14 +9,20 @@ from decimal import Decimal
 import msgspec
 
 from ledger.kernel.money import ZERO, average
-from ledger.nouns.instruments.contract import ONE, share
+from ledger.nouns.accounts.events import TradeSettled
+from ledger.nouns.instruments.contract import ONE, share, spot_value
+from ledger.nouns.orders.events import ExecutionKind, Purpose, Side
 from ledger.nouns.positions.position import Position, gain
 
 
 class TripSums(msgspec.Struct, gc=False, omit_defaults=True):
     """Of one numbered position so far. Values are in the settlement asset. `best` and `worst` are
     of what closing it would have realised, at every price that was seen while it was open: those of
-    its own trades, and marks."""
+    its own trades, and marks.
+
+    `slippage` is what was paid more, or got less, than at the prices that its orders named; None
+    where none did. `signal_id` is of the trade that opened it, `close_reason` of the last one that
+    closed some of it."""
 
     is_long: bool
     entry_quantity: Decimal = ZERO
@@ -26,6 +32,9 @@ class TripSums(msgspec.Struct, gc=False, omit_defaults=True):
     largest: Decimal = ZERO
     best: Decimal = ZERO
     worst: Decimal = ZERO
+    slippage: Decimal | None = None
+    signal_id: str | None = None
+    close_reason: str | None = None
 
     def follow(self, before: Position | None, after: Position) -> None:
         """What an event made of the position; `before` is None when it opens."""
@@ -51,6 +60,17 @@ class TripSums(msgspec.Struct, gc=False, omit_defaults=True):
         self.entry_quantity = share(self.entry_quantity, size, held)
         self.exit_quantity = share(self.exit_quantity, size, held)
         self.largest = share(self.largest, size, held)
+
+    def trade(
+        self, before: Position | None, after: Position, event: TradeSettled, slipped: Decimal | None
+    ) -> None:
+        """What its trade says beside amounts; `slipped` is the part of it that is this one's."""
+        if before is None:
+            self.signal_id = event.signal_id
+        elif abs(after.quantity) < abs(before.quantity):
+            self.close_reason = reason_of(event)
+        if slipped is not None:
+            self.slippage = (self.slippage or ZERO) + slipped
 
     def see(self, unrealized: Decimal) -> bool:
         """A price at which closing would realise this. Whether it is the best or the worst."""
@@ -79,3 +99,27 @@ def price(position: Position, quantity: Decimal, value: Decimal) -> Decimal | No
     if not position.contract.inverse:
         return average(value, size)
     return average(size, value) if value else None
+
+
+def reason_of(event: TradeSettled) -> str:
+    """Why a position was closed by a trade: by force, by what the order was for, or just so."""
+    if event.execution_kind is not ExecutionKind.TRADE:
+        return event.execution_kind.value
+    if event.purpose is None or event.purpose is Purpose.ENTRY:
+        return ExecutionKind.TRADE.value
+    return event.purpose.value
+
+
+def slippage(position: Position, event: TradeSettled) -> Decimal | None:
+    """What a trade cost more, or brought less, than at the price that its order named."""
+    if event.named_price is None:
+        return None
+    contract = position.contract
+    if contract is not None and contract.inverse and not event.named_price:
+        return None
+    traded, named = (
+        spot_value(event.last_qty, at) if contract is None else contract.value(event.last_qty, at)
+        for at in (event.last_px, event.named_price)
+    )
+    pays_more = (event.side is Side.BUY) is not (contract is not None and contract.inverse)
+    return traded - named if pays_more else named - traded
