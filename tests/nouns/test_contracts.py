@@ -105,9 +105,12 @@ def test_a_commission_told_later_stands_in_its_position(ledger: InMemoryLedger) 
     assert ledger.tell("CorrectCommission", commission="1", **told) is None
     assert ledger.tell("CorrectCommission", commission="1", **told) is None
     assert total(ledger) == D(999)
+    sold = ledger.fill("t3", "SELL", "1", "100", PERPETUAL)
     (corrected,) = (e for e in ledger.events() if e.type == "account.commission_corrected")
-    (closed,) = corrected.positions  # type: ignore[attr-defined]
+    closed, current = corrected.positions  # type: ignore[attr-defined]
     assert (closed.number, closed.commission) == (1, D(1))
+    assert ledger.tell("VoidFill", order_id=sold, trade_id="t3") is None
+    assert current == ledger.held(PERPETUAL)
     assert ledger.held(PERPETUAL).commission == 0
 
 

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.kernel.money import ZERO, exact
-from ledger.nouns import COMMANDS
 from ledger.nouns.accounts.events import MoneyEvent
 from ledger.nouns.orders.events import PositionSide
 from ledger.nouns.positions import rules
@@ -142,8 +141,6 @@ class Venue:
                 known.append(Told("split", None, ratio))
 
     def _fund(self, instrument: str, amount: str) -> None:
-        if "RecordCashFlow" not in COMMANDS:
-            return
         key = self._key(instrument, 0)
         asset = "BTC" if instrument == INVERSE else "USDT"
         told = self.ledger.tell(
