@@ -201,6 +201,19 @@ class Settings(BaseSettings):
         "a decision. Ten times the pace of `ledgerctl serve prices`, so that a feed that fails now "
         "and then is not the end of the world.",
     )
+    price_venues: str = Field(
+        default="",
+        description="Venues that `ledgerctl serve prices` asks what listed instruments are worth, "
+        "separated by commas: as instruments name them, with ccxt's name where that is another "
+        "(`BINANCE, OKX=okx`). None unless set: nobody is asked whom you do not name.",
+    )
+    prices_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        description="Pace of `ledgerctl serve prices` in seconds. Each time is an event for each "
+        "venue and kind of price, some 40 bytes for each instrument: at 30 s and 20 instruments "
+        "5 MB a day.",
+    )
     retry_wait_seconds: float = Field(
         default=1.0,
         gt=0,

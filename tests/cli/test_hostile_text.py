@@ -33,6 +33,8 @@ TABLES = (
     f"query accounts {OF}",
     f"query contra-balances {OF}",
     "query instruments",
+    f"query cash-flows {OF}",
+    f"query transfers {OF}",
     "query prices",
     "query price-history BINANCE:BTCUSDT",
     "audit events",

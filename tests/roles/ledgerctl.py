@@ -66,6 +66,8 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "query checkpoints": account,
         "query contra-balances": account,
         "query instruments": [],
+        "query cash-flows": account,
+        "query transfers": account,
         "query prices": [],
         "query price-history": ["BINANCE:BTCUSDT"],
         "query snapshots": account,

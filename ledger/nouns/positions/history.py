@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
+    CashFlowRecorded,
     CommissionCorrected,
     CorporateActionRecorded,
     LeverageSet,
@@ -214,6 +215,9 @@ def _after(newest: Mapping[PositionKey, Position], step: _Step) -> Iterable[Posi
             ]
         case CorporateActionRecorded() if event.conflicts:
             return ()
+        case CashFlowRecorded():
+            funded = [newest[p.key] for p in event.positions if p.key in newest]
+            return [rules.fund(position, event.asset, event.amount) for position in funded]
         case CorporateActionRecorded():
             return list(corporate_actions.followed(newest, event, at))
         case _:
