@@ -67,7 +67,8 @@ def _database(settings: Settings, *, create: bool) -> Iterator[str]:
     try:
         url = find_database(settings)
     except NotRunning:
-        if not create and not (settings.data_dir / "postgresql").exists():
+        made = settings.data_dir / "postgresql" / "cluster" / "PG_VERSION"
+        if not create and not made.exists():
             raise
         from ledger.operate.embedded.servers import (
             EmbeddedPostgres,  # not needed where servers are set

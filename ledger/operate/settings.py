@@ -33,15 +33,17 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None,
         pattern="^postgres(ql)?://",
-        description="PostgreSQL 15 or later, as a libpq URL. Unset: the embedded PostgreSQL of "
-        "the data directory, so that trying out needs no server.",
+        description="PostgreSQL 15 or later, as a URL of libpq: postgresql://login@host/database, "
+        "with several hosts separated by commas (key=value is not taken). Unset: the embedded "
+        "PostgreSQL of the data directory, so that trying out needs no server.",
     )
     nats_url: str | None = Field(
         default=None,
         pattern="^(nats|tls|ws|wss)://",
-        description="NATS 2.10 or later with JetStream. Unset: the embedded server of the data "
-        "directory. Its max_payload must be well above command_payload_limit_bytes, so that a "
-        "command that is too large arrives and is refused with a reason.",
+        description="NATS 2.10 or later with JetStream; several servers of a cluster separated by "
+        "commas. Unset: the embedded server of the data directory. Its max_payload must be well "
+        "above command_payload_limit_bytes, so that a command that is too large arrives and is "
+        "refused with a reason.",
     )
     data_dir: Path = Field(
         default=Path(".ledger"),
@@ -477,7 +479,11 @@ def load_as(kind: type[Some]) -> Some:
         first = error.errors(include_url=False)[0]
         name = "LEDGER_" + "_".join(str(part) for part in first["loc"]).upper()
         value = "wrong" if name.endswith("_URL") else repr(first["input"])  # URLs have passwords
+        why = first["msg"]
+        if first["type"] == "string_pattern_mismatch":  # a pattern says nothing to a person
+            field = kind.model_fields[str(first["loc"][0])]
+            why = f"it should be {(field.description or '').partition('. ')[0]}"
         raise InvalidSettings(
-            f"{name} is {value}: {first['msg']}. "
+            f"{name} is {value}: {why}. "
             "Correct it in the environment or in .env (docs/settings.md)."
         ) from error
