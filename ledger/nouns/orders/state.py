@@ -270,6 +270,9 @@ def _execute(state: OrderState, event: Execution) -> None:
             state.cum_qty = event.cum_qty
             state.cum_quote = event.cum_quote
             state.trades[event.trade_id] = _booked(event, state.trades.get(event.trade_id))
+            foretold = state.foretold.get(event.trade_id)
+            if foretold is not None and set(foretold.fees or ()) == set(event.charged):
+                _fees_have_come(state, event.trade_id, foretold)
         case OrderFillVoided():
             state.cum_qty = event.cum_qty
             state.cum_quote = event.cum_quote
@@ -305,9 +308,13 @@ def _correct_fees(state: OrderState, event: OrderCommissionCorrected) -> None:
     trade.fees = event.charged
     foretold = state.foretold.get(event.trade_id)
     if foretold is not None:
-        foretold.fees = None
-        if not foretold.voided:
-            del state.foretold[event.trade_id]
+        _fees_have_come(state, event.trade_id, foretold)
+
+
+def _fees_have_come(state: OrderState, trade_id: str, foretold: Foretold) -> None:
+    foretold.fees = None
+    if not foretold.voided:
+        del state.foretold[trade_id]
 
 
 def _foretell(state: OrderState, event: OrderVoidReported | OrderCommissionReported) -> None:
@@ -361,6 +368,8 @@ def required_hold(
     stop_price = state.stop_price if stop_price is None else stop_price
     is_open = not state.status.is_terminal
     unit = _hold_of_unit(state, price, stop_price)
+    if state.contract is not None and quantity is not None and not _opens(state, quantity):
+        unit = ZERO
     member = None
     if is_open and state.oco_group is not None and quantity is not None:
         member = OcoMember(
@@ -417,9 +426,14 @@ def _hold(
         return ZERO
     leaves = max(quantity - state.cum_qty, ZERO)
     if state.contract is not None:
-        closing = quantity if state.reduce_only else state.closing_quantity
-        leaves = min(leaves, max(quantity - closing, ZERO))
+        leaves = min(leaves, _opens(state, quantity))
     return leaves * unit
+
+
+def _opens(state: OrderState, quantity: Decimal) -> Decimal:
+    """How much of it is not to close something."""
+    closing = quantity if state.reduce_only else state.closing_quantity
+    return max(quantity - closing, ZERO)
 
 
 def _hold_of_unit(state: OrderState, price: Decimal | None, stop_price: Decimal | None) -> Decimal:
