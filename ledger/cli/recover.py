@@ -204,7 +204,7 @@ def _tell_plan(asked: _Asked, plan: "Plan") -> None:
     asked.say("To be done:")
     asked.say(f"  1. Another incarnation of the log {begun}.")
     asked.say(
-        f"  2. Commands are decided again in their order, up to message {plan.acknowledged}, "
+        f"  2. Commands are decided again in their order, up to message {plan.up_to}, "
         "before any new one."
     )
     asked.say("  3. The lost events are written to a file and taken out of LEDGER_EVENTS; the")
