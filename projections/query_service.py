@@ -195,6 +195,7 @@ class QueryService:
         async with self._pool.connection() as connection, connection.transaction():
             cursor = await connection.execute(
                 """SELECT 'log', coalesce(max(position), 0) FROM public.event_store
+                   WHERE position >= public.log_kept_from()
                    UNION ALL
                    SELECT projection_name, last_processed_position
                    FROM public.event_projections
@@ -204,7 +205,7 @@ class QueryService:
             rows = [{"of": name, "position": at} for name, at in positions.items()]
             for name, value in wanted.items():
                 identifier = _uuid(name, value)
-                cursor = await connection.execute(_POSITIONS[name], [identifier])
+                cursor = await connection.execute(_POSITIONS[name], {"id": identifier})
                 found = await cursor.fetchone()
                 rows = [{"of": str(identifier), "position": found[0]}] if found else []
         answer = {"position": positions["log"], "rows": rows, "more": False, "next": None}
@@ -228,8 +229,11 @@ class QueryService:
 
 _POSITIONS: Mapping[str, LiteralString] = {
     "command_id": """SELECT (outcome ->> 'position')::bigint FROM public.command_inbox
-                     WHERE command_id = %s AND outcome ->> 'position' IS NOT NULL""",
-    "event_id": "SELECT position FROM public.event_store WHERE id = %s",
+                     WHERE command_id = %(id)s AND outcome ->> 'position' IS NOT NULL""",
+    "event_id": """SELECT position FROM public.archived_events WHERE id = %(id)s
+                   UNION ALL
+                   SELECT position FROM public.event_store
+                   WHERE id = %(id)s AND position >= public.log_kept_from()""",
 }
 
 

@@ -150,7 +150,7 @@ def test_a_service_does_not_start_on_a_database_that_lacks_a_migration(
         "UPDATE event_store SET event_type = 'x'",
         "DELETE FROM event_store",
         "TRUNCATE event_store",
-        "INSERT INTO event_store SELECT * FROM event_store ON CONFLICT (position) DO UPDATE "
+        "INSERT INTO event_store_1 SELECT * FROM event_store ON CONFLICT (position) DO UPDATE "
         "SET event_type = 'x'",
     ],
 )

@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ledger.cli import (
+    archive,
     audit,
     bus,
     commands,
@@ -65,7 +66,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, status, serve, submit),
-    *(audit, report, commands, streams, publisher, schema, bus),
+    *(audit, archive, report, commands, streams, publisher, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 

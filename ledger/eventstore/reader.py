@@ -54,6 +54,20 @@ ACCOUNT = (
 )
 """The account that an event is about, as index event_store_account has it."""
 
+
+def where_kept(archived: str) -> str:
+    """A condition that holds for all events that are not archived and for those whose positions a
+    query finds in `archived_events AS kept`. It takes nothing from an answer that has no others,
+    and keeps PostgreSQL from reading every archive from its beginning to its end for it."""
+    return f"""(position >= public.log_kept_from() OR position = ANY(ARRAY(
+        SELECT kept.position FROM {archived})))"""
+
+
+def where_streams_are(streams: str) -> str:
+    """The same for the events of some streams; `streams` is an expression of SQL for an array."""
+    return where_kept(f"public.archived_events AS kept WHERE kept.stream_id = ANY({streams})")
+
+
 _READ = f"""
     SELECT {COLUMNS} FROM event_store
     WHERE position > %(after)s AND position <= %(up_to)s
@@ -62,12 +76,15 @@ _READ_OF_TYPES = f"""
     SELECT {COLUMNS} FROM event_store
     WHERE position > %(after)s AND position <= %(up_to)s AND event_type = ANY(%(types)s)
     ORDER BY position"""
+_READ_AT = f"""
+    SELECT {COLUMNS} FROM event_store WHERE position = ANY(%(positions)s) ORDER BY position"""
 
 
 def head(connection: psycopg.Connection[Any]) -> int:
     """The position of the last event; 0 when there is none."""
     row = connection.execute(
-        "SELECT position FROM event_store ORDER BY position DESC LIMIT 1"
+        "SELECT position FROM event_store WHERE position >= log_kept_from() "
+        "ORDER BY position DESC LIMIT 1"
     ).fetchone()
     return int(row[0]) if row else 0
 
@@ -89,4 +106,13 @@ def read(
             cursor.execute(
                 _READ_OF_TYPES, {"after": after, "up_to": up_to, "types": list(event_types)}
             )
+        return [RecordedEvent(*row) for row in cursor]
+
+
+def read_at(connection: psycopg.Connection[Any], positions: Sequence[int]) -> list[RecordedEvent]:
+    """The events at these positions, in order."""
+    if not positions:
+        return []
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(_READ_AT, {"positions": list(positions)})
         return [RecordedEvent(*row) for row in cursor]

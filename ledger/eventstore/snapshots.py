@@ -5,7 +5,7 @@ reader's is ignored. It is written after the events it stands for are committed.
 
 Who can write the cache cannot make the ledger believe it: the event that a state follows has the
 digest of the state in its metadata (`state`), where it is as append-only and sealed as the event. A
-snapshot is used only if it has that digest.
+snapshot is used only if it has that digest. One whose event is archived is not used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -54,6 +54,7 @@ _NEWEST = """
         FROM public.aggregate_snapshots AS kept
         JOIN public.event_store AS event USING (stream_id, event_version)
         WHERE kept.stream_id = wanted.id AND kept.topic = ANY(%s) AND event.metadata ? 'state'
+            AND event.position >= log_kept_from()
         ORDER BY kept.event_version DESC LIMIT 1) AS s"""
 _STREAMS = "SELECT DISTINCT stream_id FROM public.aggregate_snapshots ORDER BY 1"
 

@@ -22,7 +22,7 @@ from uuid import UUID
 import psycopg
 from psycopg import errors
 
-from ledger.eventstore.reader import COLUMNS, NOTIFY_CHANNEL, RecordedEvent
+from ledger.eventstore.reader import COLUMNS, NOTIFY_CHANNEL, RecordedEvent, read_at
 from ledger.eventstore.rows import copy_rows, jsonb_field, name_field, time_field, uuid_field
 from ledger.kernel.errors import LedgerError
 
@@ -30,6 +30,10 @@ from ledger.kernel.errors import LedgerError
 class VersionConflict(LedgerError):
     """Somebody else appended to one of the streams since it was loaded, or the event id is
     taken: load again and decide again."""
+
+
+class MissingFromArchive(LedgerError):
+    """An archive lacks an event whose key was kept."""
 
 
 class NewEvent(NamedTuple):
@@ -59,16 +63,35 @@ COPY_EVENTS = """COPY event_store (position, id, stream_id, stream_type, event_t
     event_data, metadata, correlation_id, causation_id, user_id, occurred_at, recorded_at)
     FROM STDIN WITH (FORMAT binary)"""
 
+# Of an archived event, its position alone: it is read only if there is one.
 _LOAD = f"""
     SELECT {COLUMNS} FROM unnest(%(ids)s::uuid[], %(after)s::integer[]) AS wanted (id_wanted, after)
     JOIN event_store ON stream_id = id_wanted AND event_version > after
+    WHERE position >= public.log_kept_from()
+    UNION ALL
+    SELECT kept.position, kept.id, kept.stream_id, NULL, NULL, kept.event_version, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL
+    FROM unnest(%(ids)s::uuid[], %(after)s::integer[]) AS wanted (id_wanted, after)
+    JOIN public.archived_events AS kept
+        ON kept.stream_id = id_wanted AND kept.event_version > after
+    WHERE kept.position < public.log_kept_from()
     ORDER BY stream_id, event_version"""
 
 _LOAD_BACKWARDS = f"""
     SELECT {COLUMNS} FROM event_store
     WHERE stream_id = %(stream_id)s AND event_version <= %(up_to)s
       AND event_data->>'instrument' = ANY(%(instruments)s)
+      AND position >= public.log_kept_from()
     ORDER BY event_version DESC LIMIT %(page)s"""
+_ARCHIVED_BACKWARDS = """
+    SELECT kept.position, kept.event_version FROM public.archived_events AS kept
+    WHERE kept.stream_id = %(stream_id)s AND kept.event_version <= %(up_to)s
+      AND kept.position < public.log_kept_from()
+    ORDER BY kept.event_version DESC LIMIT %(page)s"""
+_AT_BACKWARDS = f"""
+    SELECT {COLUMNS} FROM event_store
+    WHERE position = ANY(%(positions)s) AND event_data->>'instrument' = ANY(%(instruments)s)
+    ORDER BY position DESC"""
 PAGE = 1_000
 """Events that are read at a time by whoever goes back in a stream and stops when he has found."""
 
@@ -137,7 +160,7 @@ def event_rows(events: Iterable[NewEvent], appended: Appended) -> list[bytes]:
 def streams_changed(cursor: psycopg.Cursor[Any], *, after: int, up_to: int) -> set[UUID]:
     """The streams with an event at `after` < position <= `up_to`."""
     cursor.execute(
-        "SELECT DISTINCT stream_id FROM event_store WHERE position > %s AND position <= %s",
+        "SELECT DISTINCT stream_id FROM event_store WHERE position >= %s + 1 AND position <= %s",
         (after, up_to),
     )
     return {row[0] for row in cursor}
@@ -152,10 +175,17 @@ def load_streams(
     if not after:
         return streams
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(_LOAD, {"ids": list(after), "after": list(after.values())})
-        for row in cursor:
-            event = RecordedEvent(*row)
-            streams[event.stream_id].append(event)
+        rows = cursor.execute(_LOAD, {"ids": list(after), "after": list(after.values())}).fetchall()
+    archived = [row[0] for row in rows if row[3] is None]
+    read_again = {event.position: event for event in read_at(connection, archived)}
+    for row in rows:
+        event = RecordedEvent(*row) if row[3] is not None else read_again.get(row[0])
+        if event is None:
+            raise MissingFromArchive(
+                f"the event at position {row[0]} is not in the archive that should have it. Run: "
+                "ledgerctl audit verify"
+            )
+        streams[event.stream_id].append(event)
     return streams
 
 
@@ -170,4 +200,13 @@ def load_backwards(
             cursor.execute(_LOAD_BACKWARDS, {**wanted, "up_to": up_to})
             page = [RecordedEvent(*row) for row in cursor]
         yield from page
-        up_to = page[-1].event_version - 1 if len(page) == PAGE else 0
+        if len(page) < PAGE:
+            break
+        up_to = page[-1].event_version - 1
+    while archived := connection.execute(
+        _ARCHIVED_BACKWARDS, {**wanted, "up_to": up_to}
+    ).fetchall():
+        with connection.cursor(binary=True) as cursor:
+            cursor.execute(_AT_BACKWARDS, {**wanted, "positions": [row[0] for row in archived]})
+            yield from [RecordedEvent(*row) for row in cursor]
+        up_to = archived[-1][1] - 1

@@ -197,7 +197,11 @@ def _schema(connection: psycopg.Connection[Any]) -> CheckResult:
 
 
 def _gapless(connection: psycopg.Connection[Any]) -> CheckResult:
-    row = connection.execute("SELECT count(*), coalesce(max(position), 0) FROM event_store")
+    row = connection.execute("""
+        SELECT (SELECT count(*) FROM event_store WHERE position >= log_kept_from())
+                + (SELECT count(*) FROM archived_events WHERE position < log_kept_from()),
+            coalesce(max(position), 0)
+        FROM event_store WHERE position >= log_kept_from()""")
     count, head = row.fetchone() or (0, 0)
     if count == head:
         return CheckResult("event_store", "ok", f"{count} events, positions without a gap")

@@ -141,7 +141,8 @@ _STATUS = """
                 WHERE nspname = projection.projection_name || '_' || generation)
             THEN 'projections' ELSE projection.projection_name END AS service
     FROM event_projections AS projection
-    CROSS JOIN (SELECT coalesce(max(position), 0) AS position FROM event_store) AS head
+    CROSS JOIN (SELECT coalesce(max(position), 0) AS position FROM event_store
+        WHERE position >= log_kept_from()) AS head
     LEFT JOIN event_store AS next ON next.position = last_processed_position + 1
     LEFT JOIN projection_leases AS lease
         ON lease.projection_name = projection.projection_name

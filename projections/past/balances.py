@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 
 from ledger.eventstore.moments import Moment
-from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.eventstore.reader import COLUMNS, RecordedEvent, where_streams_are
 from ledger.eventstore.session import FETCH_ROWS
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.books import changes
@@ -84,7 +84,8 @@ _LATEST = """
     WHERE account_id = %(account)s AND position <= %(after)s ORDER BY position DESC LIMIT 1"""
 _STRETCH = f"""
     SELECT {COLUMNS} FROM public.event_store
-    WHERE stream_id = %(account)s AND event_version > %(after)s
+    WHERE stream_id = %(account)s AND {where_streams_are("ARRAY[%(account)s::uuid]")}
+          AND event_version > %(after)s
           AND event_version <= coalesce(%(up_to)s, 2147483647) AND position <= %(known_at)s
     ORDER BY event_version"""
 _LATE = f"""

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 
 from ledger.eventstore.moments import Moment
-from ledger.eventstore.reader import ACCOUNT, COLUMNS, RecordedEvent
+from ledger.eventstore.reader import ACCOUNT, COLUMNS, RecordedEvent, where_streams_are
 from projections.past.fold import fold
 from projections.past.venue_time import in_venue_time
 from projections.questions.answers import Row, stream
@@ -36,6 +36,7 @@ _PLACED = """
 _EVENTS = f"""
     SELECT {COLUMNS} FROM public.event_store
     WHERE stream_id = ANY(%(ids)s) AND position <= %(known_at)s
+          AND {where_streams_are("%(ids)s")}
           AND (%(until)s::timestamptz IS NULL OR occurred_at <= %(until)s)
     ORDER BY stream_id, event_version""".encode()
 

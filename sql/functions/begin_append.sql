@@ -20,7 +20,8 @@ BEGIN
         PERFORM public.commit_durably();
     END IF;
     SELECT e.position, e.recorded_at INTO head, recorded_at
-        FROM public.event_store AS e ORDER BY e.position DESC LIMIT 1;
+        FROM public.event_store AS e WHERE e.position >= public.log_kept_from()
+        ORDER BY e.position DESC LIMIT 1;
     head := coalesce(head, 0);
     PERFORM set_config('ledger.append_head', head::text, true);  -- for guard_appended_events
     recorded_at := greatest(clock_timestamp(), recorded_at);

@@ -16,6 +16,9 @@
 -- The events are found by position, and not handed over as a transition table, which would have COPY
 -- write them one by one. The append lock keeps others from appending meanwhile.
 --
+-- A stream whose new versions have no gap and follow one in the same partition, or begin with 1, is right
+-- in both respects, and nothing more is asked. Archived events are known by their keys: no file is read.
+--
 -- Plans are made once for a session, maybe when the tables were empty: told what will be right.
 CREATE OR REPLACE FUNCTION public.guard_appended_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -27,8 +30,10 @@ DECLARE
     ids       uuid[];
     streams   uuid[];
     versions  integer[];
+    unsure    uuid[];    -- streams of which another partition has to be asked
     double    record;
-    head      bigint := nullif(current_setting('ledger.append_head', true), '')::bigint;
+    kept_from constant bigint := public.log_kept_from();
+    head      constant bigint := nullif(current_setting('ledger.append_head', true), '')::bigint;
 BEGIN
     LOCK TABLE public.append_lock IN EXCLUSIVE MODE;
     FOR part IN
@@ -50,19 +55,28 @@ BEGIN
         FROM unnest(streams, versions, positions) AS n (stream_id, version, position)
         WHERE n.version = 1;
 
-        IF part.first > 1 THEN
+        SELECT array_agg(a.stream_id) INTO unsure
+        FROM (SELECT v.stream_id, min(v.version) AS version,
+                max(v.version) - min(v.version) + 1 <> count(*) AS split
+            FROM unnest(streams, versions) AS v (stream_id, version) GROUP BY 1) AS a
+        WHERE a.split OR a.version > 1
+            AND NOT EXISTS (SELECT FROM public.event_store AS o
+                WHERE o.stream_id = a.stream_id AND o.event_version = a.version - 1
+                    AND o.position >= part.first AND o.position <= part.until);
+
+        IF part.first > 1 AND unsure IS NOT NULL THEN
             SELECT n.stream_id, n.version INTO double
             FROM (SELECT a.stream_id, a.version
                 FROM (SELECT v.stream_id, min(v.version) AS version
-                    FROM unnest(streams, versions) AS v (stream_id, version) GROUP BY 1) AS a
-                WHERE a.version > 1
-                    AND NOT EXISTS (SELECT FROM public.event_store AS o
+                    FROM unnest(streams, versions) AS v (stream_id, version)
+                    WHERE v.stream_id = ANY(unsure) GROUP BY 1) AS a
+                WHERE NOT EXISTS (SELECT FROM public.event_store AS o
                         WHERE o.stream_id = a.stream_id AND o.event_version < a.version
                             AND o.position >= part.first AND o.position <= part.until)
                 OFFSET 0) AS n  -- this first: it leaves next to none
             WHERE EXISTS (SELECT FROM public.event_store AS o
                     WHERE o.stream_id = n.stream_id AND o.event_version >= n.version
-                        AND o.position < part.first)
+                        AND o.position < part.first AND o.position >= kept_from)
                 OR EXISTS (SELECT FROM public.archived_events AS o
                     WHERE o.stream_id = n.stream_id AND o.event_version >= n.version)
             LIMIT 1;
@@ -74,18 +88,22 @@ BEGIN
                         DETAIL = format('Key (stream_id, event_version)=(%s, %s) already exists.',
                             double.stream_id, double.version);
             END IF;
+        END IF;
 
+        IF part.first > 1 THEN
             SELECT lowest.id AS low, highest.id AS high INTO double
             FROM (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 LIMIT 1) AS lowest,
                 (SELECT n.id FROM unnest(ids) AS n (id) ORDER BY 1 DESC LIMIT 1) AS highest
             WHERE EXISTS (SELECT FROM public.event_store AS o
-                    WHERE o.id BETWEEN lowest.id AND highest.id AND o.position < part.first)
+                    WHERE o.id BETWEEN lowest.id AND highest.id
+                        AND o.position < part.first AND o.position >= kept_from)
                 OR EXISTS (SELECT FROM public.archived_events AS o
                     WHERE o.id BETWEEN lowest.id AND highest.id);
             IF FOUND THEN
                 SELECT n.id INTO double FROM unnest(ids) AS n (id)
                     WHERE EXISTS (SELECT FROM public.event_store AS o
-                            WHERE o.id = n.id AND o.position < part.first)
+                            WHERE o.id = n.id
+                                AND o.position < part.first AND o.position >= kept_from)
                         OR EXISTS (SELECT FROM public.archived_events AS o WHERE o.id = n.id)
                     LIMIT 1;
                 IF FOUND THEN
@@ -97,29 +115,32 @@ BEGIN
             END IF;
         END IF;
 
-        SELECT n.stream_id, n.version INTO double
-        FROM (SELECT a.stream_id, a.version, a.split
-            FROM (SELECT v.stream_id, min(v.version) AS version,
-                    max(v.version) - min(v.version) + 1 <> count(*) AS split
-                FROM unnest(streams, versions, positions) AS v (stream_id, version, position)
-                WHERE v.position > coalesce(head, part.after) GROUP BY 1) AS a
-            WHERE a.split OR a.version > 1
-                AND NOT EXISTS (SELECT FROM public.event_store AS o
-                    WHERE o.stream_id = a.stream_id AND o.event_version = a.version - 1
-                        AND o.position >= part.first AND o.position <= part.until)
-            OFFSET 0) AS n
-        WHERE n.split OR NOT EXISTS (SELECT FROM public.event_store AS o
-                WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1
-                    AND o.position < part.first)
-            AND NOT EXISTS (SELECT FROM public.archived_events AS o
-                WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1)
-        LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'versions of stream % would have a gap, at or after version %',
-                    double.stream_id, double.version
-                USING ERRCODE = 'integrity_constraint_violation',
-                    CONSTRAINT = 'event_store_versions_without_a_gap',
-                    HINT = 'Read the stream again: its next version is one more than its last.';
+        IF unsure IS NOT NULL THEN
+            SELECT n.stream_id, n.version INTO double
+            FROM (SELECT a.stream_id, a.version, a.split
+                FROM (SELECT v.stream_id, min(v.version) AS version,
+                        max(v.version) - min(v.version) + 1 <> count(*) AS split
+                    FROM unnest(streams, versions, positions) AS v (stream_id, version, position)
+                    WHERE v.stream_id = ANY(unsure) AND v.position > coalesce(head, part.after)
+                    GROUP BY 1) AS a
+                WHERE a.split OR a.version > 1
+                    AND NOT EXISTS (SELECT FROM public.event_store AS o
+                        WHERE o.stream_id = a.stream_id AND o.event_version = a.version - 1
+                            AND o.position >= part.first AND o.position <= part.until)
+                OFFSET 0) AS n
+            WHERE n.split OR NOT EXISTS (SELECT FROM public.event_store AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1
+                        AND o.position < part.first AND o.position >= kept_from)
+                AND NOT EXISTS (SELECT FROM public.archived_events AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1)
+            LIMIT 1;
+            IF FOUND THEN
+                RAISE EXCEPTION 'versions of stream % would have a gap, at or after version %',
+                        double.stream_id, double.version
+                    USING ERRCODE = 'integrity_constraint_violation',
+                        CONSTRAINT = 'event_store_versions_without_a_gap',
+                        HINT = 'Read the stream again: its next version is one more than its last.';
+            END IF;
         END IF;
 
         UPDATE public.event_partitions AS p SET appended_to = last

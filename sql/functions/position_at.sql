@@ -12,7 +12,8 @@ DECLARE
     middle bigint;
     recorded timestamptz;
 BEGIN
-    SELECT coalesce(max(position), 0) + 1 INTO beyond FROM event_store;
+    SELECT coalesce(max(position), 0) + 1 INTO beyond
+        FROM event_store WHERE position >= log_kept_from();
     WHILE beyond - known > 1 LOOP
         middle := (known + beyond) / 2;
         SELECT recorded_at INTO recorded FROM event_store WHERE position = middle;

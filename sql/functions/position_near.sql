@@ -9,7 +9,8 @@ DECLARE
     middle bigint;
     happened timestamptz;
 BEGIN
-    SELECT coalesce(max(position), 0) + 1 INTO beyond FROM event_store;
+    SELECT coalesce(max(position), 0) + 1 INTO beyond
+        FROM event_store WHERE position >= log_kept_from();
     WHILE beyond - known > 1 LOOP
         middle := (known + beyond) / 2;
         SELECT occurred_at INTO happened FROM event_store WHERE position = middle;

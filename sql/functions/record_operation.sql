@@ -27,6 +27,9 @@ BEGIN
     SELECT e.event_version, e.stream_type, e.event_data->>'projection_name'
         INTO version, found_type, found_name
         FROM public.event_store AS e WHERE e.stream_id = record_operation.stream_id
+            AND (e.position >= public.log_kept_from() OR e.position = ANY(ARRAY(
+                SELECT kept.position FROM public.archived_events AS kept
+                WHERE kept.stream_id = record_operation.stream_id)))
         ORDER BY e.event_version DESC LIMIT 1;
     IF found_type <> 'projection' OR found_name <> event_data->>'projection_name' THEN
         RAISE EXCEPTION 'stream % is not that of projection %', stream_id,

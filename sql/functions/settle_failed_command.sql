@@ -38,7 +38,8 @@ BEGIN
             failed.source, nullif(split_part(failed.subject, '.', 3), ''), failed.fingerprint, 'FAILED', failed.code,
             jsonb_build_object('command_id', failed.command_id, 'status', 'FAILED',
                 'code', failed.code, 'message', failed.message, 'events', '[]'::jsonb,
-                'position', (SELECT coalesce(max(e.position), 0) FROM public.event_store AS e),
+                'position', (SELECT coalesce(max(e.position), 0) FROM public.event_store AS e
+                    WHERE e.position >= public.log_kept_from()),
                 'replayed', false),
             clock_timestamp())
         ON CONFLICT ON CONSTRAINT command_inbox_pkey DO NOTHING;

@@ -12,7 +12,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
         SELECT coalesce(last.position, 0) AS position, last.recorded_at
         FROM now LEFT JOIN LATERAL (
             SELECT e.position, e.recorded_at FROM public.event_store AS e
-            ORDER BY e.position DESC LIMIT 1) AS last ON true),
+            WHERE e.position >= public.log_kept_from() ORDER BY e.position DESC LIMIT 1) AS last ON true),
     sealed AS MATERIALIZED (
         SELECT coalesce((SELECT max(s.last_position) FROM public.event_seals AS s), 0) AS position),
     subscription AS MATERIALIZED (

@@ -1,5 +1,5 @@
 -- The log in partitions by position, so that indexes stay small and what is old and sealed can leave
--- this server (ledger/archive).
+-- this server's disk (ledger/archive).
 --
 -- A partition is a table event_store_<first position>, made by functions/make_event_partition.sql.
 -- PostgreSQL keeps unique over all partitions only what has the position in it. So these keep the rest
@@ -29,42 +29,40 @@ CREATE TABLE public.event_streams (
     CONSTRAINT event_streams_pkey PRIMARY KEY (stream_id)
 );
 
--- The log is archived up to a position: one row for each partition whose events are in a file.
+-- Which partitions were archived: their events are in files, which the log has as foreign tables, always
+-- its first ones (ledger/archive).
 --
--- manifest     The archive's manifest as text: the file with its SHA-256, and the seals of its events.
--- restored_at  When it was taken in again; it is then no archive any more.
+-- directory    Where the files are, as the server sees it.
+-- manifest     SHA-256 of the manifest there, which has that of the Parquet file, and its seals.
+-- restored_at  When the events were taken in again.
 CREATE TABLE public.event_archives (
     id             bigint      GENERATED ALWAYS AS IDENTITY,
     first_position bigint      NOT NULL,
     last_position  bigint      NOT NULL,
-    location       text        NOT NULL,
-    manifest       text        NOT NULL,
-    archived_at    timestamptz NOT NULL,
+    directory      text        NOT NULL,
+    manifest       bytea       NOT NULL,
+    archived_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     archived_by    text        NOT NULL,
-    login          text        NOT NULL DEFAULT session_user,
     restored_at    timestamptz,
     restored_by    text,
     CONSTRAINT event_archives_pkey PRIMARY KEY (id),
     CONSTRAINT event_archives_positions CHECK (first_position BETWEEN 1 AND last_position),
+    CONSTRAINT event_archives_manifest CHECK (length(manifest) = 32),
     CONSTRAINT event_archives_restored CHECK ((restored_at IS NULL) = (restored_by IS NULL))
 );
 CREATE UNIQUE INDEX event_archives_first_position ON public.event_archives (first_position)
     WHERE restored_at IS NULL;
 
--- The keys of the events that are in archives: they stay unique, and are found without opening a file.
---
--- account  What index event_store_account has.
+-- The keys of archived events, so that they stay unique, and a stream is found without opening a file.
 CREATE TABLE public.archived_events (
     position      bigint  NOT NULL,
     id            uuid    NOT NULL,
     stream_id     uuid    NOT NULL,
     event_version integer NOT NULL,
-    account       uuid,
     CONSTRAINT archived_events_pkey PRIMARY KEY (position),
     CONSTRAINT archived_events_id_key UNIQUE (id),
     CONSTRAINT archived_events_stream_id_event_version_key UNIQUE (stream_id, event_version)
 );
-CREATE INDEX archived_events_account ON public.archived_events (account, position);
 
 REVOKE ALL ON public.event_partitions, public.event_streams, public.event_archives,
     public.archived_events FROM PUBLIC;
@@ -84,8 +82,10 @@ ALTER INDEX public.event_store_correlation RENAME TO event_store_1_correlation;
 ALTER INDEX public.event_store_causation RENAME TO event_store_1_causation;
 ALTER INDEX public.event_store_caused_by RENAME TO event_store_1_caused_by;
 
-CREATE TABLE public.event_store (LIKE public.event_store_1 INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
-    CONSTRAINT event_store_pkey PRIMARY KEY (position)) PARTITION BY RANGE (position);
+-- Without a primary key of its own, as a file has none (an archived partition is a foreign table): each
+-- partition has one, and no position is in two.
+CREATE TABLE public.event_store (LIKE public.event_store_1 INCLUDING DEFAULTS INCLUDING CONSTRAINTS)
+    PARTITION BY RANGE (position);
 COMMENT ON TABLE public.event_store IS
     'Append-only log of all events; everything else is rebuilt from it.';
 

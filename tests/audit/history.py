@@ -54,6 +54,31 @@ def append(connection: psycopg.Connection[Any], count: int) -> list[UUID]:
     return [event.id for event in events]
 
 
+def new_event(stream_id: UUID, version: int) -> NewEvent:
+    """An event of any stream."""
+    return NewEvent(
+        id=uuid7(),
+        stream_id=stream_id,
+        stream_type="account",
+        event_type="account.deposited",
+        event_version=version,
+        data=DATA.encode(),
+        metadata="{}",
+        correlation_id=None,
+        causation_id=None,
+        user_id=None,
+        occurred_at=START,
+    )
+
+
+def append_these(connection: psycopg.Connection[Any], *events: NewEvent) -> int:
+    """Appends these events; returns the head."""
+    with connection.transaction(), connection.cursor() as cursor:
+        appended = store.begin_append(cursor, len(events))
+        store.copy_events(cursor, events, appended)
+    return appended.head + len(events)
+
+
 def seal(
     connection: psycopg.Connection[Any],
     key: Ed25519PrivateKey | None = KEY,

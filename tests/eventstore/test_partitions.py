@@ -30,26 +30,11 @@ def log(database_url: str) -> Iterator[Connection]:
 
 
 def new(stream_id: UUID, version: int, event_id: UUID | None = None) -> NewEvent:
-    return NewEvent(
-        id=event_id or uuid7(),
-        stream_id=stream_id,
-        stream_type="account",
-        event_type="account.deposited",
-        event_version=version,
-        data=history.DATA.encode(),
-        metadata="{}",
-        correlation_id=None,
-        causation_id=None,
-        user_id=None,
-        occurred_at=history.START,
-    )
+    event = history.new_event(stream_id, version)
+    return event if event_id is None else event._replace(id=event_id)
 
 
-def append(connection: Connection, *events: NewEvent) -> int:
-    with connection.transaction(), connection.cursor() as cursor:
-        appended = store.begin_append(cursor, len(events))
-        store.copy_events(cursor, events, appended)
-    return appended.head + len(events)
+append = history.append_these
 
 
 def last_version(connection: Connection, stream_id: UUID) -> int:

@@ -32,7 +32,7 @@ from psycopg import sql
 
 from ledger.audit.ask import payload
 from ledger.audit.ask.payload import Condition
-from ledger.eventstore.reader import ACCOUNT, COLUMNS, RecordedEvent
+from ledger.eventstore.reader import ACCOUNT, COLUMNS, RecordedEvent, where_kept, where_streams_are
 from ledger.eventstore.session import FETCH_ROWS
 from ledger.nouns import EVENTS
 
@@ -228,6 +228,7 @@ def _query(connection: psycopg.Connection[Any], part: _Part) -> _Query:
 def _of_whom(connection: psycopg.Connection[Any], events: EventCriteria, query: _Query) -> None:
     if events.stream_id is not None:
         query.add("stream_id = %(stream_id)s", stream_id=events.stream_id)
+        query.add(where_streams_are("ARRAY[%(stream_id)s::uuid]"))
         query.order = "event_version"
     if events.account_id is not None:
         query.add(f"{ACCOUNT} = %(account)s", account=str(events.account_id))
@@ -245,6 +246,7 @@ def _of_whom(connection: psycopg.Connection[Any], events: EventCriteria, query: 
         query.add("causation_id = %(causation)s", causation=events.causation_id)
     if events.event_id is not None:
         query.add("id = %(id)s", id=events.event_id)
+        query.add(where_kept("public.archived_events AS kept WHERE kept.id = %(id)s"))
 
 
 def _of_what(events: EventCriteria, query: _Query) -> None:

@@ -15,7 +15,7 @@ import orjson
 import psycopg
 
 from ledger.audit.ask.trace import UnknownId
-from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.eventstore.reader import COLUMNS, RecordedEvent, where_streams_are
 from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.events import AccountEvent
@@ -71,14 +71,19 @@ class OrderExplanation:
 
 
 _OF_ORDER = f"""
-    SELECT {COLUMNS} FROM event_store WHERE stream_id = %s AND stream_type = 'order'
-    AND position <= %s ORDER BY event_version"""
+    SELECT {COLUMNS} FROM event_store WHERE stream_id = %(wanted)s AND stream_type = 'order'
+    AND position <= %(up_to)s AND {where_streams_are("ARRAY[%(wanted)s::uuid]")}
+    ORDER BY event_version"""
 _OF_COMMANDS = """
     SELECT (event->>'position')::bigint FROM command_inbox,
         jsonb_array_elements(outcome->'events') AS event
     WHERE command_id = ANY(%s) AND event->>'stream_id' = %s"""
-_AT = f"SELECT {COLUMNS} FROM event_store WHERE position = ANY(%s) AND position <= %s"
-_CAUSED = f"SELECT {COLUMNS} FROM event_store WHERE causation_id = %s AND position <= %s"
+_AT = (
+    f"SELECT {COLUMNS} FROM event_store WHERE position = ANY(%(wanted)s) AND position <= %(up_to)s"
+)
+_CAUSED = f"""
+    SELECT {COLUMNS} FROM event_store
+    WHERE causation_id = %(wanted)s AND position <= %(up_to)s"""
 
 
 def explain_order(connection: psycopg.Connection[Any], order_id: UUID) -> OrderExplanation:
@@ -126,7 +131,7 @@ def _read(
     connection: psycopg.Connection[Any], statement: str, wanted: Any, position: int
 ) -> list[RecordedEvent]:
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(statement.encode(), (wanted, position))
+        cursor.execute(statement.encode(), {"wanted": wanted, "up_to": position})
         return [RecordedEvent(*row) for row in cursor]
 
 

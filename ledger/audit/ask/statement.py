@@ -16,7 +16,7 @@ import psycopg
 
 from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore.moments import Moment, position_at
-from ledger.eventstore.reader import RecordedEvent
+from ledger.eventstore.reader import RecordedEvent, where_streams_are
 from ledger.kernel import read_side
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, exact
@@ -126,8 +126,9 @@ class Statement:
         return entries
 
 
-_ACCOUNT = """
-    SELECT FROM public.event_store WHERE stream_id = %s AND stream_type = 'account' LIMIT 1"""
+_ACCOUNT = f"""
+    SELECT FROM public.event_store WHERE stream_id = %(account)s AND stream_type = 'account'
+        AND {where_streams_are("ARRAY[%(account)s::uuid]")} LIMIT 1"""
 
 
 def statement(
@@ -135,7 +136,7 @@ def statement(
 ) -> Statement:
     """The statement of what was recorded from `begin` up to, without, `end`. Raises
     UnknownAccount: an empty statement of it would look like an answer."""
-    if connection.execute(_ACCOUNT, (account_id,)).fetchone() is None:
+    if connection.execute(_ACCOUNT, {"account": account_id}).fetchone() is None:
         raise UnknownAccount(
             f"there is no account {account_id}: check the id, and that LEDGER_DATABASE_URL is the "
             "ledger it is of"

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from ledger.audit.prove.canonical import COLUMNS, Row
+from ledger.eventstore.reader import where_kept
 
 FETCH_ROWS = 2_000
 """Rows fetched at once: a few megabytes. Shorter ranges need no cursor on the server."""
@@ -19,7 +20,9 @@ _PRINTED = ", ".join(f"{column}::text" for column in COLUMNS)
 _STATEMENT = f"""
     SELECT {_PRINTED} FROM event_store
     WHERE position >= %(first)s AND position <= %(last)s ORDER BY event_store.position"""
-_BY_ID = f"SELECT {_PRINTED} FROM event_store WHERE id = %s"
+_BY_ID = f"""
+    SELECT {_PRINTED} FROM event_store
+    WHERE id = %(id)s AND {where_kept("public.archived_events AS kept WHERE kept.id = %(id)s")}"""
 _AS_PRINTED = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'"
 
 
@@ -39,4 +42,4 @@ def rows(connection: psycopg.Connection[Any], first: int, last: int) -> Iterator
 def row_of(connection: psycopg.Connection[Any], event_id: object) -> Row | None:
     """One event by its id. Inside a transaction of the caller."""
     connection.execute(_AS_PRINTED)
-    return connection.execute(_BY_ID, [event_id]).fetchone()
+    return connection.execute(_BY_ID, {"id": event_id}).fetchone()

@@ -143,7 +143,8 @@ _UNSEALED = """
     SELECT head - sealed, coalesce((
         SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8
         FROM event_store WHERE position > sealed ORDER BY position LIMIT 1), 0)
-    FROM (SELECT coalesce((SELECT max(position) FROM event_store), 0) AS head,
+    FROM (SELECT coalesce((SELECT max(position) FROM event_store
+                     WHERE position >= log_kept_from()), 0) AS head,
                  coalesce((SELECT max(last_position) FROM event_seals), 0) AS sealed) AS now"""
 _FETCH_SEALS = 1_000
 """Seals fetched at once: there may be more than memory likes."""

@@ -13,7 +13,7 @@ import psycopg
 
 from ledger.audit.prove.verdict import Finding
 from ledger.eventstore import repairs, snapshots
-from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.eventstore.reader import COLUMNS, RecordedEvent, where_streams_are
 from ledger.eventstore.snapshots import AggregateSnapshot, KeptSnapshot
 from ledger.kernel.money import exact
 from ledger.nouns import AGGREGATES
@@ -26,7 +26,9 @@ STREAMS_AT_ONCE = 500
 
 _EVENTS = f"""
     SELECT {COLUMNS} FROM public.event_store
-    WHERE stream_id = %s AND event_version <= %s ORDER BY event_version"""
+    WHERE stream_id = %(stream)s AND event_version <= %(version)s
+        AND {where_streams_are("ARRAY[%(stream)s::uuid]")}
+    ORDER BY event_version"""
 
 
 def verify_states(
@@ -79,6 +81,7 @@ def _events(
 ) -> Iterator[RecordedEvent]:
     with connection.cursor(name=f"state_{snapshot.stream_id.hex}") as cursor:
         cursor.itersize = FETCH_EVENTS
-        cursor.execute(_EVENTS, [snapshot.stream_id, snapshot.event_version], binary=True)
+        wanted = {"stream": snapshot.stream_id, "version": snapshot.event_version}
+        cursor.execute(_EVENTS, wanted, binary=True)
         for row in cursor:
             yield RecordedEvent(*row)

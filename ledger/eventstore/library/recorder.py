@@ -39,7 +39,7 @@ from psycopg import errors, sql
 from psycopg.rows import TupleRow, tuple_row
 from uuid_utils.compat import uuid7
 
-from ledger.eventstore.reader import NOTIFY_CHANNEL
+from ledger.eventstore.reader import NOTIFY_CHANNEL, where_streams_are
 from ledger.eventstore.store import NewEvent, VersionConflict, begin_append, copy_events
 
 _NUMBERED_FROM_ZERO = '{"first_version": 0}'
@@ -53,7 +53,7 @@ _LIBRARY_VERSION = (
 # streams numbered from 0, which the exact bounds then cut.
 _SELECT_EVENTS = f"""
     SELECT stream_id, {_LIBRARY_VERSION}, event_type, event_data::text FROM event_store
-    WHERE stream_id = %(stream_id)s
+    WHERE stream_id = %(stream_id)s AND {where_streams_are("ARRAY[%(stream_id)s::uuid]")}
       AND event_version > %(gt)s AND event_version <= %(lte)s + 1
       AND {_LIBRARY_VERSION} > %(gt)s AND {_LIBRARY_VERSION} <= %(lte)s
     ORDER BY event_version"""
@@ -72,9 +72,10 @@ _SELECT_SNAPSHOTS = """
 _BEFORE_ALL_VERSIONS = -1
 _AFTER_ALL_VERSIONS = 2**31 - 2
 
-_STREAM_ENDS = """
-    SELECT DISTINCT ON (stream_id) stream_id, event_version, metadata @> '{"first_version": 0}'
-    FROM event_store WHERE stream_id = ANY(%s) ORDER BY stream_id, event_version DESC"""
+_STREAM_ENDS = f"""
+    SELECT DISTINCT ON (stream_id) stream_id, event_version, metadata @> '{{"first_version": 0}}'
+    FROM event_store WHERE stream_id = ANY(%(ids)s) AND {where_streams_are("%(ids)s")}
+    ORDER BY stream_id, event_version DESC"""
 
 
 def _as_stream_id(originator_id: UUID | str) -> UUID:
@@ -185,7 +186,7 @@ def _new_events(
     """The events as rows of the log. Raises IntegrityError where a version is not the next of
     its stream. A writer that races us past this check meets the table's unique key."""
     ids = [_as_stream_id(event.originator_id) for event in stored_events]
-    cursor.execute(_STREAM_ENDS, (list(set(ids)),))
+    cursor.execute(_STREAM_ENDS, {"ids": list(set(ids))})
     ends: dict[UUID, tuple[int, bool]] = {row[0]: (row[1], row[2]) for row in cursor}
     now = datetime.now(UTC)
     new_events = []
@@ -252,7 +253,9 @@ class LedgerApplicationRecorder(LedgerAggregateRecorder, ApplicationRecorder):
 
     def max_notification_id(self) -> int | None:
         with _tuples(self.datastore) as cursor:
-            row = cursor.execute("SELECT max(position) FROM event_store").fetchone()
+            row = cursor.execute(
+                "SELECT max(position) FROM event_store WHERE position >= log_kept_from()"
+            ).fetchone()
         assert row is not None
         return row[0]  # type: ignore[no-any-return]
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ledger.eventstore.codec import decode
+from ledger.eventstore.reader import where_streams_are
 from ledger.kernel.event import Event
 from projections.engine.projection import Recorded
 
@@ -54,6 +55,7 @@ _READ_AT = f"""
 _READ_EARLIER = f"""
     SELECT {_COLUMNS} FROM public.event_store
     WHERE stream_id = %(stream)s AND event_version < %(version)s AND event_type = ANY(%(types)s)
+        AND {where_streams_are("ARRAY[%(stream)s::uuid]")}
         AND position NOT IN (SELECT position FROM public.projection_dead_letters
             WHERE projection_name = %(projection)s AND status = 'SKIPPED')
     ORDER BY event_version"""
