@@ -13,7 +13,7 @@ RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation -w /wheel
 
 FROM python:3.13-slim
 RUN --mount=from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels 'trading-ledger[server]' \
+    pip install --no-cache-dir --no-index --find-links /wheels 'trading-ledger[server,venues]' \
     && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin ledger \
     && install --directory --owner=ledger --mode=0700 /witness
 USER ledger

@@ -24,7 +24,7 @@ SEED ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test faults differential check format bench install lock clean wipe
+.PHONY: help demo up test faults restores differential check format bench install lock clean wipe
 
 help: ## Tell what can be made
 	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
@@ -46,6 +46,10 @@ test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their ow
 faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send MESSAGES=100000 of nonsense
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \
 	    $(BIN)/python -m pytest tests/faults tests/programs/test_fuzz.py -s $(ARGUMENTS)
+
+restores: $(INSTALLED) ## Back up, restore and recover, and fail over to a standby, ROUNDS=50 times each
+	@LEDGER_TEST_ROUNDS=$(ROUNDS) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \
+	    $(BIN)/python -m pytest tests/restores -s $(ARGUMENTS)
 
 differential: $(INSTALLED) ## Compare positions and gains with nautilus_trader's and rp2's, COMPARED=10000 times
 	@$(PIP) install --quiet nautilus_trader rp2

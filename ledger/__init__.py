@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ledger.bus.security import UnusableCredentials as UnusableCredentials
     from ledger.client.client import LedgerClient as LedgerClient
     from ledger.client.event_feed import EventsMissing as EventsMissing
+    from ledger.client.event_feed import LogRestored as LogRestored
     from ledger.client.event_feed import PositionAhead as PositionAhead
     from ledger.client.follower_keeper import EventsTaken as EventsTaken
     from ledger.client.submission import LedgerUnavailable as LedgerUnavailable
@@ -48,6 +49,7 @@ HOMES = {
     "LedgerError": "ledger.kernel.errors",
     "LedgerEvent": "ledger.bus.events",
     "LedgerUnavailable": "ledger.client.submission",
+    "LogRestored": "ledger.client.event_feed",
     "NotPermitted": "ledger.bus.permission_errors",
     "Outcome": "ledger.kernel.command",
     "OutcomeTimeout": "ledger.client.submission",

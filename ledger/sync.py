@@ -259,6 +259,7 @@ class BlockingLedgerClient:
         *,
         name: str | None = None,
         after: int | Literal["now"] | None = None,
+        incarnation: UUID | None = None,
         account_id: UUID | str | None = None,
         event_type: str | None = None,
         unknown: Unknown = "raise",
@@ -266,12 +267,14 @@ class BlockingLedgerClient:
     ) -> Generator[LedgerEvent, None, None]:
         """The ledger's events in order, without end, as the asynchronous client has them: an event
         is done when the next is asked for. Close the iterator, or the client, to give back the
-        name. Raises EventsMissing, EventsTaken, PositionAhead, UnreadableEvent, NotPermitted."""
+        name. Raises EventsMissing, EventsTaken, LogRestored, PositionAhead,
+        UnreadableEvent, NotPermitted."""
 
         async def made() -> AsyncGenerator[LedgerEvent, None]:
             return self._client.events(
                 name=name,
                 after=after,
+                incarnation=incarnation,
                 account_id=account_id,
                 event_type=event_type,
                 unknown=unknown,

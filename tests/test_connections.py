@@ -1,6 +1,7 @@
 """There is one way to connect to the bus and one to the database, each with its security."""
 
 import ast
+import asyncio
 import contextlib
 import inspect
 import re
@@ -16,13 +17,19 @@ from psycopg_pool import PoolTimeout
 from uuid_utils.compat import uuid7
 
 from ledger.bus import connection as bus
-from ledger.operate import database, database_session
+from ledger.bus.security import BusSecurity
+from ledger.eventstore.library.factory import LedgerFactory
+from ledger.operate import database, database_session, doctor
 from ledger.operate.database_url import acting_as, catalog_only, confined, settled
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
+from ledger.operate.settings import Settings
+from ledger.programs.registry import Places, find
 from ledger.write.ledger import Ledger
 from tests.commands import open_account
 from tests.databases import create_database
+from tests.programs.services import client, running_worker
+from tests.programs.services import open_account as open_an_account
 
 ROOT = Path(__file__).parent.parent
 DATABASE = "ledger/operate/database.py"
@@ -65,6 +72,24 @@ def calls(pattern: re.Pattern[str]) -> Iterator[str]:
 
 def test_one_module_connects_to_the_database() -> None:
     assert set(calls(OPENS_DATABASE)) == {DATABASE, *ELSEWHERE}
+
+
+async def test_of_several_servers_of_the_bus_the_one_that_is_there_is_used_everywhere(
+    nats_url: str, database_url: str
+) -> None:
+    urls = f"nats://127.0.0.1:1, {nats_url},nats://[::1]:1"
+    security = BusSecurity()
+    once = await bus.connect_once(urls, "tests", security=security)
+    lasting = await bus.connect(urls, "tests", security=security, retry_wait=0.1)
+    for connection in (once, lasting):
+        await connection.jetstream().account_info()
+        await connection.close()
+    places = Places(Settings(nats_url=urls, database_url=database_url))
+    async with running_worker(database_url, urls), await client(urls) as ledger:
+        await open_an_account(ledger)
+        assert await asyncio.to_thread(find("commands").ready, places)
+        checked = await asyncio.to_thread(lambda: list(doctor.examine(places.settings)))
+        assert {one.check: one.status for one in checked}["nats"] == "ok"
 
 
 def test_one_module_connects_to_the_bus_and_asks_who_we_are() -> None:
@@ -159,6 +184,23 @@ async def test_no_setting_of_the_database_the_login_or_the_shell_changes_what_a_
     with Ledger(database_url) as ledger:
         outcomes = ledger.execute([open_account(uuid7(), name="€ 漢 😀")])
     assert [outcome.status for outcome in outcomes] == ["ACCEPTED"]
+
+
+def test_applications_of_the_library_have_the_same_settings(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute(
+            sql.SQL("ALTER DATABASE {} SET datestyle = German").format(
+                sql.Identifier(owner.info.dbname)
+            )
+        )
+    factory = LedgerFactory({"LEDGER_DATABASE_URL": database_url})
+    try:
+        with factory.datastore.get_connection() as connection:
+            for name in ("datestyle", "timezone", "default_transaction_isolation"):
+                shown = connection.execute(f"SHOW {name}".encode()).fetchone()
+                assert list((shown or {}).values()) == [database_session.PINNED[name]]
+    finally:
+        factory.close()
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])

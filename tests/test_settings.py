@@ -61,3 +61,10 @@ def test_a_password_in_a_url_that_cannot_be_is_not_shown(monkeypatch: pytest.Mon
     with pytest.raises(InvalidSettings, match="LEDGER_DATABASE_URL") as refusal:
         load()
     assert "secret" not in str(refusal.value)
+
+
+def test_a_url_of_another_form_is_refused_with_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGER_DATABASE_URL", "host=/tmp dbname=ledger password=secret")
+    with pytest.raises(InvalidSettings, match="postgresql://login@host/database") as refused:
+        load()
+    assert "secret" not in str(refused.value)

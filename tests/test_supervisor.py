@@ -15,7 +15,7 @@ import pytest
 
 from ledger.operate.settings import Settings
 from ledger.operate.supervisor import NotReady, Supervisor
-from ledger.programs.registry import Places, find, names
+from ledger.programs.registry import Places, find, wanted
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -82,9 +82,9 @@ def test_services_that_are_set_by_url_are_used_and_left_alone(
     with Supervisor(settings, log_file=server_directory / "services.log") as running:
         running.wait_until_ready()
         assert (running.database_url, running.nats_url) == (empty_database_url, nats_url)
-        assert [name for name in names() if not find(name).ready(Places(settings))] == []
+        assert [name for name in wanted(settings) if not find(name).ready(Places(settings))] == []
     assert not settings.data_dir.exists()
-    assert [name for name in names() if find(name).ready(Places(settings))] == []
+    assert [name for name in wanted(settings) if find(name).ready(Places(settings))] == []
 
 
 def test_a_service_that_keeps_ending_is_named(

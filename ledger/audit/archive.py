@@ -16,10 +16,14 @@ tell which files are read. Nothing of it is in the server's own files any more, 
 Until the swap nothing has changed, and both can be run again after whatever stopped them.
 """
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +46,8 @@ quarter of a second."""
 LOCK_SECONDS = 2
 """How long the swap waits for readers that are in the middle of the log: all who append wait
 behind it."""
+PARALLEL_FROM_EVENTS = 100_000
+"""Below this another process would take longer to start than to help."""
 SERVER = "ledger_archives"
 """The foreign server that the files belong to."""
 
@@ -121,10 +127,10 @@ def create(
         _write(connection, unfinished, first, last, report)
         unfinished.rename(place)
     report("verifying the files", last - first + 1)
-    _refuse(verify_export(place).findings, f"{place} is not what was sealed")
-    _compare_files(connection, place, first, last)
-    report("keeping the keys", last - first + 1)
-    connection.execute(_KEEP_KEYS, {"first": first, "last": last})
+    with _verifying(place, last - first + 1) as findings:
+        _compare_files(connection, place, first, last)
+        connection.execute(_KEEP_KEYS, {"first": first, "last": last})
+        _refuse(findings(), f"{place} is not what was sealed")
     with _swapping(connection):
         partition = sql.Identifier("public", f"event_store_{first}")
         connection.execute(
@@ -143,6 +149,20 @@ def create(
             (first, last, str(place), _digest_of(place / MANIFEST), actor),
         )
     return archives(connection)[-1]
+
+
+@contextmanager
+def _verifying(place: Path, events: int) -> Iterator[Callable[[], tuple[Finding, ...]]]:
+    """What is wrong with the export: of many events, found by another process meanwhile."""
+    if events < PARALLEL_FROM_EVENTS:
+        yield partial(_findings, place)
+        return
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        yield process.submit(_findings, place).result
+
+
+def _findings(place: Path) -> tuple[Finding, ...]:
+    return verify_export(place).findings
 
 
 def _oldest_sealed(connection: psycopg.Connection[Any]) -> tuple[int, int]:
@@ -291,6 +311,8 @@ class _Swap:
     def __enter__(self) -> None:
         self._transaction.__enter__()
         self._connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
+        # Before the log itself: who appends takes them in this order.
+        self._connection.execute("SELECT public.begin_append(0, '')")
 
     def __exit__(self, *raised: Any) -> None:
         self._transaction.__exit__(*raised)

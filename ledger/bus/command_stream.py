@@ -1,11 +1,11 @@
 """LEDGER_COMMANDS and its consumers.
 
 The stream keeps what services send until a worker has decided it, and for some days after: a
-database that was restored to an earlier moment gets the commands since then again from here, and
-the inbox keeps those that it has from having a second effect. It has room for so many bytes, and
-for so many commands of one sender, account and class; when that is used up new commands are
-refused (discard new), which their sender notices, instead of dropping the oldest, which nobody
-would. Before it comes to that, what is decided makes room (`command_room.py`).
+database that was restored to an earlier moment gets the commands since then again from here
+(`ledgerctl recover`), and the inbox keeps those that it has from having a second effect. It has
+room for so many bytes, and for so many commands of one sender, account and class; when that is used
+up new commands are refused (discard new), which their sender notices, instead of dropping the
+oldest, which nobody would. Before it comes to that, what is decided makes room (`command_room.py`).
 
 The stream is made once and then the operator's: replicas, limits and placement stay as `nats stream
 edit` left them. One of the days before commands had classes and senders gets the subjects of today,
@@ -21,8 +21,8 @@ only stop delivering it and tell nobody.
 
 import contextlib
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nats.errors
 import orjson
@@ -194,7 +194,30 @@ async def begin_commands_consumer(
     partition_is = _partition_name(partition, partitions)
     before = [one for one in await consumers(jetstream) if partition_name(one.name) == partition_is]
     floors = [one.ack_floor.stream_seq for one in before if one.ack_floor]
-    name = f"{partition_is}_{uuid7().hex}"
+    first = max(floors, default=0) + 1
+    return await _replace_consumer(jetstream, settings, partition, partitions, before, first)
+
+
+async def rewind_consumers(jetstream: JetStreamContext, settings: "Settings", first: int) -> None:
+    """Lets those partitions that are beyond message `first` begin there again."""
+    partitions = _partitions((await jetstream.stream_info(COMMANDS_STREAM)).config)
+    found = await consumers(jetstream)
+    for partition in range(partitions):
+        partition_is = _partition_name(partition, partitions)
+        before = [one for one in found if partition_name(one.name) == partition_is]
+        if any(one.ack_floor and one.ack_floor.stream_seq >= first for one in before):
+            await _replace_consumer(jetstream, settings, partition, partitions, before, first)
+
+
+async def _replace_consumer(
+    jetstream: JetStreamContext,
+    settings: "Settings",
+    partition: int,
+    partitions: int,
+    before: Sequence[api.ConsumerInfo],
+    first: int,
+) -> str:
+    name = f"{_partition_name(partition, partitions)}_{uuid7().hex}"
     await jetstream.add_consumer(
         COMMANDS_STREAM,
         api.ConsumerConfig(
@@ -202,7 +225,7 @@ async def begin_commands_consumer(
             durable_name=name,
             filter_subject=None if partitions == 1 else f"{COMMANDS_PREFIX}{partition}.>",
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=max(floors, default=0) + 1,
+            opt_start_seq=first,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=settings.command_ack_wait_seconds,
             max_ack_pending=settings.command_batch_size * BATCHES_IN_FLIGHT,
@@ -213,6 +236,42 @@ async def begin_commands_consumer(
         with contextlib.suppress(NotFoundError):  # another worker was faster
             await jetstream.delete_consumer(COMMANDS_STREAM, one.name)
     return name
+
+
+class Acknowledged(NamedTuple):
+    """Up to which message each partition has acknowledged all; 0 where one has not begun."""
+
+    floors: tuple[int, ...]
+
+    @property
+    def all(self) -> int:
+        """Up to here every message is acknowledged."""
+        return min(self.floors)
+
+    @property
+    def any(self) -> int:
+        """Behind this none is."""
+        return max(self.floors)
+
+    def has(self, subject: str, sequence: int) -> bool:
+        """Whether the message, which is stored under the subject, is acknowledged for sure."""
+        return sequence <= self.floors[_partition_of(subject) if len(self.floors) > 1 else 0]
+
+
+def _partition_of(subject: str) -> int:
+    return int(subject.removeprefix(COMMANDS_PREFIX).partition(".")[0])
+
+
+async def acknowledged(jetstream: JetStreamContext) -> Acknowledged:
+    """What the workers have told the server to be decided. Raises NotFoundError where there is no
+    stream."""
+    config = (await jetstream.stream_info(COMMANDS_STREAM)).config
+    reached = dict.fromkeys(partition_names(config), 0)
+    for one in await consumers(jetstream):
+        name = partition_name(one.name)
+        if name in reached and one.ack_floor is not None:
+            reached[name] = max(reached[name], one.ack_floor.stream_seq)
+    return Acknowledged(tuple(reached.values()))
 
 
 async def consumers(jetstream: JetStreamContext) -> list[api.ConsumerInfo]:

@@ -99,6 +99,11 @@ def _may_be_answered(subject: str, reply: str) -> bool:
     return True
 
 
+def servers(url: str) -> list[str]:
+    """The servers that a URL names, separated by commas."""
+    return [one.strip() for one in url.split(",") if one.strip()]
+
+
 async def connect_once(
     url: str, name: str, *, security: BusSecurity, timeout: float = CONNECT_TIMEOUT_SECONDS
 ) -> Connection:
@@ -110,7 +115,7 @@ async def connect_once(
 
     connection = Connection(security)
     await connection.connect(
-        url.split(","),
+        servers(url),
         name=name,
         allow_reconnect=False,
         connect_timeout=timeout,
@@ -158,7 +163,7 @@ async def connect(
             await on_reconnect()
 
     await connection.connect(
-        url.split(","),
+        servers(url),
         name=name,
         max_reconnect_attempts=-1,
         reconnect_time_wait=retry_wait,

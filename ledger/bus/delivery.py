@@ -17,7 +17,8 @@ from ledger.kernel.command import Command, InvalidCommand
 
 _WORDS_WITHOUT_DOMAIN = 9
 _DELIVERIES_AT, _DELIVERIES_AT_WITH_DOMAIN = 4, 6
-_NUMBER_AFTER_DELIVERIES, _TIME_AFTER_DELIVERIES = 2, 3
+_SEQUENCE_AFTER_DELIVERIES = 1
+_NUMBER_AFTER_DELIVERIES, _TIME_AFTER_DELIVERIES, _PENDING_AFTER_DELIVERIES = 2, 3, 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -41,6 +42,12 @@ def number(message: Message) -> int:
     return int(words[at + _NUMBER_AFTER_DELIVERIES])
 
 
+def sequence(message: Message) -> int:
+    """Its number in the stream."""
+    words, at = _words(message)
+    return int(words[at + _SEQUENCE_AFTER_DELIVERIES])
+
+
 def received_at(message: Message) -> datetime:
     """When the server received it."""
     return _EPOCH + timedelta(microseconds=_received_nanoseconds(message) // 1_000)
@@ -49,6 +56,12 @@ def received_at(message: Message) -> datetime:
 def age_seconds(message: Message, now: float) -> float:
     """How long ago the server received it, at a time in seconds since 1970."""
     return max(now - _received_nanoseconds(message) / 1e9, 0.0)
+
+
+def still_to_come(message: Message) -> int:
+    """How many messages its consumer had not handed out when it handed out this one."""
+    words, at = _words(message)
+    return int(words[at + _PENDING_AFTER_DELIVERIES])
 
 
 def _received_nanoseconds(message: Message) -> int:

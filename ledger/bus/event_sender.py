@@ -35,6 +35,7 @@ from ledger.bus.atomic_batch import (
 from ledger.bus.events import MESSAGE_ID, published
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.incarnation import UNKNOWN, Lineage
 
 FOLLOWS = "Nats-Expected-Last-Sequence"
 
@@ -65,10 +66,13 @@ class Sender:
             with contextlib.suppress(nats.errors.Error):
                 await self._subscription.unsubscribe()
 
-    async def send(self, events: Sequence[RecordedEvent], *, follows: int) -> asyncio.Task[None]:
-        """Sends the events, which go directly behind the message with the sequence number
-        `follows`. The task that is returned ends when they are stored, or raises NotStored."""
-        outgoing = [Outgoing(*published(event)) for event in events]
+    async def send(
+        self, events: Sequence[RecordedEvent], *, follows: int, lineage: Lineage = UNKNOWN
+    ) -> asyncio.Task[None]:
+        """Sends the events of a log with this lineage, which go directly behind the message with
+        the sequence number `follows`. The task that is returned ends when they are stored, or
+        raises NotStored."""
+        outgoing = [Outgoing(*published(event, lineage=lineage)) for event in events]
         if not self._ids:
             for _, _, headers in outgoing:
                 del headers[MESSAGE_ID]

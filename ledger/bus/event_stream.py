@@ -18,10 +18,12 @@ import psycopg
 import structlog
 from nats.js import JetStreamContext, api
 
-from ledger.bus.connection import SECONDS_PER_DAY
+from ledger.bus.command_stream import request
+from ledger.bus.connection import SECONDS_PER_DAY, Connection
 from ledger.bus.events import EVENTS_PREFIX, EVENTS_STREAM, MESSAGE_ID, POSITION
 from ledger.eventstore import reader
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.incarnation import Lineage
 
 if TYPE_CHECKING:
     from ledger.operate.settings import Settings
@@ -30,6 +32,8 @@ ALL_EVENTS = f"{EVENTS_PREFIX}.>"
 DUPLICATE_WINDOW_SECONDS = 120.0
 """How long the server remembers message ids. Only a second line: each batch says which message it
 follows, and the server refuses it if that is not the last one."""
+LINEAGE_OF_STREAM = "ledger-lineage"
+"""In the metadata of the stream: the incarnations of the log."""
 _NO_ROOM = 10047
 """The server's code for a stream larger than the storage that is left."""
 
@@ -42,6 +46,19 @@ class NotOurStream(LedgerError):
 
 class NoRoomForEvents(LedgerError):
     """The server has less storage than the stream may take."""
+
+
+async def tell_lineage(connection: Connection, lineage: Lineage) -> None:
+    """Writes the incarnations of the log into the stream's metadata. All else stays as it is, also
+    what this version of the NATS library does not know."""
+    found = await request(connection, f"STREAM.INFO.{EVENTS_STREAM}", {})
+    config: dict[str, Any] = found["config"]
+    metadata = config.get("metadata") or {}
+    if lineage.newest is None or metadata.get(LINEAGE_OF_STREAM) == lineage.text:
+        return
+    ours = {name: value for name, value in metadata.items() if not name.startswith("_nats.")}
+    config["metadata"] = ours | {LINEAGE_OF_STREAM: lineage.text}
+    await request(connection, f"STREAM.UPDATE.{EVENTS_STREAM}", config)
 
 
 class Last(NamedTuple):
@@ -136,8 +153,8 @@ def position_to_go_on_after(
                 f"{EVENTS_STREAM} ends with event {event_id} at position {position}, which this "
                 "event store does not have there: the stream is another ledger's, or the database "
                 "was restored to an earlier moment. Nothing is published. Point LEDGER_NATS_URL "
-                "to this ledger's server, or remove the stream with `nats stream rm "
-                f"{EVENTS_STREAM}`; it is then filled again from the store."
+                "to this ledger's server; after a restore run `ledgerctl recover` "
+                "(docs/runbooks/restore.md)."
             )
         return position
     if sequence > 0:

@@ -5,7 +5,9 @@
 
 The data is always of the newest schema of its type, whatever the store has: what goes out fits the
 published contract. The headers repeat what a reader of the stream needs without opening the body:
-`Nats-Msg-Id` (the event's id) and `Ledger-Position`.
+`Nats-Msg-Id` (the event's id) and `Ledger-Position`; and `Ledger-Lineage` once the log was restored
+to an earlier moment, when a position alone does not say which event is meant
+(`ledger/kernel/incarnation.py`).
 """
 
 from datetime import datetime
@@ -20,6 +22,7 @@ from ledger.eventstore.codec import UndecodableEvent, UnknownEventType, decode, 
 from ledger.kernel.command import SPECVERSION
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
+from ledger.kernel.incarnation import UNKNOWN, Lineage
 from ledger.kernel.time import time_text
 from ledger.nouns import EVENTS, FAMILIES, NOUN_OF_STREAM
 from ledger.nouns.accounts.invariants import ACCOUNT
@@ -33,6 +36,8 @@ SOURCE = "trading-ledger"
 """`source` of every event: with the id it makes a CloudEvent unique."""
 MESSAGE_ID = "Nats-Msg-Id"
 POSITION = "Ledger-Position"
+LINEAGE = "Ledger-Lineage"
+"""Header: the incarnations of the log, oldest first, where there is more than one."""
 NOBODY = "none"
 """Last token of an event that names no account: one of an application of its own on the store."""
 SCHEMA_PREFIX = "urn:trading-ledger:event"
@@ -67,6 +72,8 @@ class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: UUID | None
     causation_id: UUID | None
     user_id: UUID | None
+    incarnation: UUID | None = None
+    """Of the log: keep it with the position. None where a version before published the event."""
     data: Event
 
 
@@ -78,8 +85,11 @@ class Published(NamedTuple):
     headers: dict[str, str]
 
 
-def published(event: "RecordedEvent", prefix: str = EVENTS_PREFIX) -> Published:
-    """The message for an event, on a subject that begins with the prefix."""
+def published(
+    event: "RecordedEvent", prefix: str = EVENTS_PREFIX, lineage: Lineage = UNKNOWN
+) -> Published:
+    """The message for an event of a log with this lineage, on a subject that begins with the
+    prefix."""
     data, schema = _newest(event)
     token = _account_token(event, data)
     body = {
@@ -104,12 +114,15 @@ def published(event: "RecordedEvent", prefix: str = EVENTS_PREFIX) -> Published:
         "causationid": event.causation_id,
         "userid": event.user_id,
         "traceparent": metadata.get("traceparent"),
+        "incarnation": lineage.at(event.position),
     }
     body |= {name: str(value) for name, value in ids.items() if value is not None}
     body["data"] = orjson.Fragment(data)
     kind = event.event_type.removeprefix(f"{event.stream_type}.")
     subject = f"{prefix}.{_token(event.stream_type)}.{_token(kind)}.{token}"
     headers = {MESSAGE_ID: str(event.id), POSITION: str(event.position)}
+    if len(lineage) > 1:
+        headers[LINEAGE] = lineage.text
     return Published(subject, orjson.dumps(body), headers)
 
 
@@ -133,6 +146,7 @@ def received(body: bytes, *, decoded: bool = True) -> LedgerEvent:
             correlation_id=_uuid(message, "correlationid"),
             causation_id=_uuid(message, "causationid"),
             user_id=_uuid(message, "userid"),
+            incarnation=_uuid(message, "incarnation"),
             data=_decoded(message) if decoded else _as_it_is(message),
         )
     except (ValueError, KeyError, TypeError, AttributeError, UnknownEventType) as error:

@@ -1,6 +1,7 @@
 """What is kept of a follower of the events: its place, and whose it is."""
 
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -15,6 +16,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     place: int | None
     """The position of the last event that is done; 0: none. None: the place was forgotten."""
     lease_seconds: float
+    incarnation: UUID | None = None
+    """Of the log that the place is in; None where no event that said so is done."""
     owner: str | None = None
     wanted_by: str | None = None
     sequence: int | None = None

@@ -8,6 +8,7 @@ what the records mean.
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 import nats.errors
@@ -124,6 +125,7 @@ class FollowerRow(NamedTuple):
     place: int | None
     behind: int | None
     events: str
+    incarnation: UUID | None = None
 
 
 async def rows(connection: bus.Connection, head: int) -> list[FollowerRow]:
@@ -146,5 +148,9 @@ async def rows(connection: bus.Connection, head: int) -> list[FollowerRow]:
         _, _, user, name = subject.split(".")
         behind = None if record.place is None else max(head - record.place, 0)
         owners = (record.owner, record.wanted_by)
-        found.append(FollowerRow(user, name, *owners, record.place, behind, record.filter))
+        found.append(
+            FollowerRow(
+                user, name, *owners, record.place, behind, record.filter, record.incarnation
+            )
+        )
     return found

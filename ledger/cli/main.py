@@ -18,11 +18,13 @@ import typer
 from ledger.cli import (
     archive,
     audit,
+    backup,
     bus,
     commands,
     database,
     demo,
     publisher,
+    recover,
     report,
     schema,
     serve,
@@ -66,7 +68,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, status, serve, submit),
-    *(audit, archive, report, commands, streams, publisher, schema, bus),
+    *(audit, archive, report, commands, streams, publisher, backup, recover, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 

@@ -1,6 +1,6 @@
 """ledgerctl streams: streams that cannot be read, and what an operator does about them."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -49,39 +49,21 @@ def held(json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command("pass-over")
-def pass_over(
-    stream_id: Stream, version: Version, by: By, reason: Reason, json: Json = False
-) -> None:
-    """Go on without an event that cannot be read. It stays in the log; that it is passed over is
-    recorded there, and is not taken back."""
-    _repair(stream_id, version, "pass-over", by, reason, json)
-
-
-@app.command("accept-gap")
-def accept_gap(
-    stream_id: Stream, version: Version, by: By, reason: Reason, json: Json = False
-) -> None:
-    """Go on with an event before which versions are missing. To go on without it as well, pass over
-    it first."""
-    _repair(stream_id, version, "accept-gap", by, reason, json)
-
-
-def _repair(
-    stream_id: UUID,
-    version: int,
-    deed: "Literal['pass-over', 'accept-gap']",
-    by: str,
-    reason: str,
-    json: bool,
-) -> None:
+@app.command()
+def repair(stream_id: Stream, version: Version, by: By, reason: Reason, json: Json = False) -> None:
+    """Go on past the event that a stream is held at: without it where it cannot be read, with it
+    where versions before it are missing. It stays in the log; what is decided here is recorded
+    there, and not taken back."""
+    from ledger.operate.logging import configure
     from ledger.write import held_streams
     from ledger.write.stream_reader import HeldStream, read
 
     require(by, reason)
+    configure("streams", "WARNING")
     with as_operator() as connection:
-        position = held_streams.repair(connection, stream_id, version, deed, by=by, reason=reason)
+        position = held_streams.repair(connection, stream_id, version, by=by, reason=reason)
         now = read(connection, [stream_id])[stream_id]
+        held_streams.examine(connection)
     left = now if isinstance(now, HeldStream) else None
     if json:
         terminal.say_json({"position": position, "held": left and left.shown()})

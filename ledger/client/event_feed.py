@@ -33,6 +33,17 @@ class EventsMissing(LedgerError):
     """Events between the place and the oldest that the stream keeps are gone from it."""
 
 
+class LogRestored(LedgerError):
+    """The log was restored to an earlier moment and goes on from there: of what this follower has
+    handled, it does not have the events behind `position` any more. `incarnation` is what the log
+    is now."""
+
+    def __init__(self, message: str, position: int, incarnation: UUID | None) -> None:
+        super().__init__(message)
+        self.position = position
+        self.incarnation = incarnation
+
+
 class PositionAhead(LedgerError):
     """The place is behind an event that was not published."""
 
@@ -61,6 +72,8 @@ class Begin(NamedTuple):
 
     position: int
     sequence: int | None = None
+    incarnation: UUID | None = None
+    """Of the log that the position is in, if it is known."""
 
 
 class _Message(NamedTuple):
@@ -124,8 +137,9 @@ class Feed:
             raise PositionAhead(
                 f"position {place} is {missing} events ahead of the newest in {EVENTS_STREAM}. "
                 "Either no event has that position: correct `after`, or forget the place that is "
-                "kept with `forget_events`; or it is still to be published: check that `ledgerctl "
-                "serve publisher` runs, and begin again."
+                "kept with `forget_events`; or the ledger was restored to an earlier moment: ask "
+                "its operator (`ledgerctl recover`); or it is still to be published: check that "
+                "`ledgerctl serve publisher` runs, and begin again."
             )
         return False
 

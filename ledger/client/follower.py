@@ -16,6 +16,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Literal, Protocol, get_args
+from uuid import UUID
 
 import nats.errors
 import nats.js.errors
@@ -24,6 +25,7 @@ from ledger.bus import connection as bus
 from ledger.bus import delivery
 from ledger.bus.events import (
     EVENTS_STREAM,
+    LINEAGE,
     NOBODY,
     POSITION,
     LedgerEvent,
@@ -35,14 +37,22 @@ from ledger.bus.followers import Place, UnreadablePlace
 from ledger.bus.permission_errors import Denials
 from ledger.bus.pull import Pull
 from ledger.bus.wire import Message
-from ledger.client.event_feed import Begin, EventFilter, EventsMissing, Feed, PositionAhead
+from ledger.client.event_feed import (
+    Begin,
+    EventFilter,
+    EventsMissing,
+    Feed,
+    LogRestored,
+    PositionAhead,
+)
 from ledger.client.follower_claim import FollowerClaim
 from ledger.client.follower_keeper import LEASE_SECONDS, EventsTaken, Keeper, incarnation
 from ledger.client.submission import LedgerUnavailable
+from ledger.kernel.incarnation import Lineage
 from ledger.kernel.logger import EventLogger
 
 __all__ = ["LEASE_SECONDS", "EventFilter", "EventsMissing", "EventsTaken", "Follower"]
-__all__ += ["PositionAhead", "Unknown", "UnreadablePlace", "forget"]
+__all__ += ["LogRestored", "PositionAhead", "Unknown", "UnreadablePlace", "forget"]
 
 EVENTS_REQUESTED = 500
 """Events requested at once: some hundred kilobytes."""
@@ -69,7 +79,7 @@ class _Ownership(Protocol):
     def is_ours(self) -> bool: ...
     async def until_ours(self) -> None: ...
     def handed_out(self) -> None: ...
-    def done(self, position: int) -> None: ...
+    def done(self, position: int, incarnation: UUID | None) -> None: ...
     async def leave(self) -> None: ...
 
 
@@ -87,9 +97,10 @@ class _Unnamed:
     def handed_out(self) -> None:
         """Nothing to note."""
 
-    def done(self, position: int) -> None:
+    def done(self, position: int, incarnation: UUID | None) -> None:
         """The event is done."""
-        self.place = Begin(max(self.place.position, position))
+        position = max(self.place.position, position)
+        self.place = Begin(position, None, incarnation or self.place.incarnation)
 
     async def leave(self) -> None:
         """Nothing to store."""
@@ -106,6 +117,7 @@ class Follower:
         user: str | None,
         name: str | None,
         after: int | Literal["now"] | None,
+        incarnation: UUID | None,
         unknown: Unknown,
         lease_seconds: float,
         denials: Denials,
@@ -125,6 +137,7 @@ class Follower:
         self._user = user
         self._name = name
         self._after = after
+        self._incarnation = incarnation
         self._unknown = unknown
         self._lease_seconds = lease_seconds
         self._denials = denials
@@ -132,7 +145,7 @@ class Follower:
         self._ownership: _Ownership | None = None
 
     async def events(self) -> AsyncGenerator[LedgerEvent, None]:
-        """The events, without end. Raises EventsMissing, EventsTaken, PositionAhead,
+        """The events, without end. Raises EventsMissing, EventsTaken, LogRestored, PositionAhead,
         UnreadableEvent, UnreadablePlace, LedgerUnavailable."""
         try:
             async with self._owning() as ownership, aclosing(self._batches(ownership)) as batches:
@@ -147,7 +160,7 @@ class Follower:
                         ownership.handed_out()
                         if event is not None:
                             yield event
-                        ownership.done(position)
+                        ownership.done(position, event.incarnation if event else None)
         except nats.errors.ConnectionClosedError as error:
             raise LedgerUnavailable("the client was closed, and follows no more") from error
 
@@ -160,8 +173,9 @@ class Follower:
 
     def _position(self, message: Message, ownership: _Ownership) -> int | None:
         """The position of a message's event; None if it is done: the server had lost it, and it was
-        published again. Raises EventsMissing."""
+        published again. Raises EventsMissing, LogRestored."""
         position = int(message.header(POSITION.encode()) or 0)
+        self._check_same_log(message, ownership.place)
         done = ownership.place.position
         if position <= done:
             return None
@@ -182,6 +196,24 @@ class Follower:
                 raise
             _log.debug("event_left_out", subject=message.subject, reason=str(error))
             return None
+
+    def _check_same_log(self, message: Message, place: Begin) -> None:
+        """Raises LogRestored if the log is not the one any more in which the place is."""
+        lineage = Lineage.parse(message.header(LINEAGE.encode()) or "")
+        if place.incarnation is None or not lineage:
+            return
+        common = lineage.common_with(place.incarnation)
+        if common is None or place.position <= common:
+            return
+        raise LogRestored(
+            f"the log was restored to an earlier moment, and goes on as incarnation "
+            f"{lineage.newest}: what this follower has handled of {place.incarnation}, behind "
+            f"position {common} and up to {place.position}, is not in it. Take back what was done "
+            f"for it, then begin with events(after={common}); with a name, forget the place with "
+            "`forget_events` before.",
+            common,
+            lineage.newest,
+        )
 
     async def _batches(self, ownership: _Ownership) -> AsyncGenerator[list[Message], None]:
         """From behind the place, without end."""
@@ -253,7 +285,7 @@ class Follower:
             except (nats.errors.Error, OSError) as error:
                 _log.warning("events_not_followed", error=str(error) or type(error).__name__)
                 await asyncio.sleep(AGAIN_SECONDS)
-        return Begin(self._after or 0)
+        return Begin(self._after or 0, None, self._incarnation)
 
     async def _find_place(self) -> Begin:
         """Where to begin under a name that has no place; and the server must let us."""

@@ -17,6 +17,7 @@ owner whose process stood still. The newest who asks gets the name; who asked be
 
 from enum import Enum
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -79,7 +80,7 @@ class FollowerClaim:
         self._leaving = False
         self.end: End | None = None
 
-        self._begin: tuple[int, int | None] | None = None
+        self._begin: tuple[int, int | None, UUID | None] | None = None
         self._asked_in = 0
         """The epoch in which we asked its owner for the name; 0: not yet."""
         self._seen_version = -1
@@ -95,6 +96,8 @@ class FollowerClaim:
         self.place = 0
         """The position of the last event that is done, once the name is ours."""
         self.sequence: int | None = None
+        self.incarnation: UUID | None = None
+        """Of the log that the place is in."""
 
     # --- what the follower does -----------------------------------------------------------
 
@@ -112,10 +115,11 @@ class FollowerClaim:
         """An event is in hand."""
         self._in_hand = True
 
-    def done(self, position: int) -> None:
+    def done(self, position: int, incarnation: UUID | None = None) -> None:
         """The event in hand is done."""
         self._in_hand = False
         self.place = max(self.place, position)
+        self.incarnation = incarnation or self.incarnation
         self.sequence = None
 
     def leave(self) -> None:
@@ -133,9 +137,9 @@ class FollowerClaim:
             return Read()
         return self._as_owner(self._kept, now) if self.owned else self._as_asker(self._kept, now)
 
-    def begin_at(self, place: int, sequence: int | None) -> None:
+    def begin_at(self, place: int, sequence: int | None, incarnation: UUID | None = None) -> None:
         """Where to begin is found."""
-        self._begin = (place, sequence)
+        self._begin = (place, sequence, incarnation)
 
     def found(self, kept: KeptRecord, now: float) -> None:
         """The record was read."""
@@ -182,7 +186,8 @@ class FollowerClaim:
                 return FindPlace()
             return Write(self._claimed(record, *self._begin), version)
         if record.owner is None or self._is_silent(record):
-            return Write(self._claimed(record, record.place, record.sequence), version)
+            held = (record.place, record.sequence, record.incarnation)
+            return Write(self._claimed(record, *held), version)
         if record.wanted_by != self._me:
             return Write(msgspec.structs.replace(record, wanted_by=self._me), version)
         due = self._looked_at + LOOK_SECONDS
@@ -191,12 +196,15 @@ class FollowerClaim:
             return Read()
         return Pause(due - now)
 
-    def _claimed(self, record: Record | None, place: int, sequence: int | None) -> Record:
+    def _claimed(
+        self, record: Record | None, place: int, sequence: int | None, incarnation: UUID | None
+    ) -> Record:
         return Record(
             filter=self._filter,
             epoch=(record.epoch if record else 0) + 1,
             place=place,
             sequence=sequence,
+            incarnation=incarnation,
             lease_seconds=self._lease_seconds,
             owner=self._me,
         )
@@ -230,6 +238,7 @@ class FollowerClaim:
     def _own(self, record: Record) -> None:
         self._epoch = record.epoch
         self.place, self.sequence = record.place or 0, record.sequence
+        self.incarnation = record.incarnation
         self._wanted = record.wanted_by is not None
 
     # --- while the name is ours -----------------------------------------------------------
@@ -242,6 +251,7 @@ class FollowerClaim:
             epoch=self._epoch,
             place=self.place,
             sequence=self.sequence,
+            incarnation=self.incarnation,
             lease_seconds=self._lease_seconds,
             owner=self._me,
             wanted_by=record.wanted_by if record is not None and written else None,

@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import nats.errors
@@ -102,7 +102,7 @@ class Keeper:
     @property
     def place(self) -> Begin:
         """Behind the last event that is done."""
-        return Begin(self._claim.place, self._claim.sequence)
+        return Begin(self._claim.place, self._claim.sequence, self._claim.incarnation)
 
     @property
     def is_ours(self) -> bool:
@@ -125,9 +125,9 @@ class Keeper:
         """An event is in hand."""
         self._claim.handed_out()
 
-    def done(self, position: int) -> None:
+    def done(self, position: int, incarnation: UUID | None) -> None:
         """The event in hand is done, or was so before."""
-        self._claim.done(position)
+        self._claim.done(position, incarnation)
         if self._pause_seconds > SAVE_SECONDS:  # not for each of thousands of events
             self._wake.set()
 

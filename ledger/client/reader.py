@@ -25,6 +25,7 @@ class Reader:
         *,
         name: str | None = None,
         after: int | Literal["now"] | None = None,
+        incarnation: UUID | None = None,
         account_id: UUID | str | None = None,
         event_type: str | None = None,
         unknown: Unknown = "raise",
@@ -32,10 +33,11 @@ class Reader:
     ) -> AsyncGenerator[LedgerEvent, None]:
         """The ledger's events in order, without end; see `event_consumer`. With a `name` the place
         is remembered under it; `after` says where to begin the first time: behind a position, or
-        "now"; else with the oldest that is kept. An event is done when the next is asked for. A
+        "now"; else with the oldest that is kept. Who keeps positions keeps the `incarnation` of
+        their events too, and gives it with `after`. An event is done when the next is asked for. A
         process that died loses its name to the next after `lease_seconds`. An event that this
         version cannot decode raises UnreadableEvent, unless `unknown` says "skip", or "raw": then
-        its data is an UnknownEvent. Raises EventsMissing, EventsTaken, PositionAhead,
+        its data is an UnknownEvent. Raises EventsMissing, EventsTaken, LogRestored, PositionAhead,
         UnreadableEvent, NotPermitted."""
         follower = Follower(
             self._nats,
@@ -43,6 +45,7 @@ class Reader:
             user=self._user,
             name=name,
             after=after,
+            incarnation=incarnation,
             unknown=unknown,
             lease_seconds=lease_seconds,
             denials=self._denials,

@@ -112,6 +112,7 @@ def event(name: str) -> Schema:
             "causationid": _UUID,
             "userid": _UUID,
             "traceparent": {"type": "string"},
+            "incarnation": _UUID | {"description": "Which life of the log the position is of."},
         },
         required=[
             *("specversion", "id", "source", "type", "subject", "time", "datacontenttype"),

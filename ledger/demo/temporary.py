@@ -49,7 +49,7 @@ def temporary_ledger(settings: Settings) -> Iterator[Running]:
 
 def _missing(settings: Settings) -> list[str]:
     """The programs that nobody runs for the servers that are set."""
-    return [name for name in registry.names() if not _works(name, Places(settings))]
+    return [name for name in registry.wanted(settings) if not _works(name, Places(settings))]
 
 
 def _works(name: str, places: Places) -> bool:

@@ -95,6 +95,13 @@ def _moved_positive(value: object) -> Decimal:
     return _positive(value, _MOVED)
 
 
+def _cost(value: object) -> Decimal:
+    amount = _amount(value, _MOVED)
+    if amount < 0:
+        raise ValueError("must not be negative")
+    return amount
+
+
 def _time(value: object) -> datetime:
     return parse_time(value.isoformat() if isinstance(value, datetime) else value)
 
@@ -169,6 +176,35 @@ VenueId = Annotated[str, PlainValidator(_text), _schema(type="string", minLength
 """An id that a venue or service made up: any text."""
 
 
+TransferId = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9._\-]{1,128}$")]
+"""Of a transfer between accounts: a UUID, a venue's number, the hash of a transaction."""
+MAX_INFO_ENTRIES = 32
+"""What is said beside a fact: a few of the venue's own words for it, and not a document."""
+
+
+def _info(value: object) -> dict[str, object]:
+    if not isinstance(value, dict) or len(value) > MAX_INFO_ENTRIES:
+        raise ValueError(f"must be an object of at most {MAX_INFO_ENTRIES} entries")
+    for name, said in value.items():
+        _text(name)
+        if isinstance(said, str):
+            _text(said)
+        elif said is not None and not isinstance(said, int):
+            raise ValueError(f"{name} must be a text, a whole number, true, false or null")
+    return value
+
+
+Info = Annotated[
+    dict[str, Any],
+    PlainValidator(_info),
+    _schema(
+        type="object",
+        maxProperties=MAX_INFO_ENTRIES,
+        additionalProperties={"type": ["string", "integer", "boolean", "null"]},
+    ),
+]
+
+
 def percent(value: object) -> Decimal:
     """A share in percent. Raises ValueError."""
     share = _positive(value)
@@ -214,6 +250,8 @@ if TYPE_CHECKING:
     MovedAmount: TypeAlias = Amount
     MovedPositive: TypeAlias = Amount
     MovedPositiveOrNone: TypeAlias = AmountOrNone
+    Cost: TypeAlias = Amount
+    CostOrNone: TypeAlias = AmountOrNone
     Rate: TypeAlias = Amount
     Percent: TypeAlias = Amount
     PercentOrNone: TypeAlias = AmountOrNone
@@ -246,14 +284,14 @@ else:
     """Money that comes or goes, signed; never nothing."""
     MovedPositive = Annotated[Decimal, PlainValidator(_moved_positive), _as_text(_MOVED)]
     MovedPositiveOrNone = MovedPositive | None
+    Cost = Annotated[Decimal, PlainValidator(_cost), _as_text(_MOVED)]
+    CostOrNone = Cost | None
     Rate = Annotated[Decimal, PlainValidator(_not_negative), _AS_TEXT]
     Percent = Annotated[Decimal, PlainValidator(percent), _AS_TEXT]
     PercentOrNone = Percent | None
     Multiplier = Annotated[Decimal, PlainValidator(multiplier), _AS_TEXT]
     MultiplierOrNone = Multiplier | None
-    Price = Annotated[Decimal, PlainValidator(_amount), _AS_TEXT]
-    """Any number: what must be paid to be rid of has a price below zero."""
-    Prices = dict[Instrument, Price]
+    Prices = dict[Instrument, ToldAmount]
     Time = Annotated[datetime, PlainValidator(_time), _TIME_SCHEMA]
     TimeOrNone = Time | None
     Id = UUID

@@ -140,6 +140,12 @@ def explained(error: psycopg.OperationalError) -> Exception:
     )
 
 
+def pinned_options() -> str:
+    """What is pinned, as `options` of a connection that others open for us."""
+    escaped = {name: value.replace(" ", r"\ ") for name, value in PINNED.items()}
+    return " ".join(f"-c {name}={value}" for name, value in escaped.items())
+
+
 def asked_for(database_url: str) -> dict[str, str]:
     """The settings that a URL asks for, `options=-c name=value`, the role last."""
     query = dict(parse_qsl(database_url.partition("?")[2]))

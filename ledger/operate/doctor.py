@@ -26,7 +26,7 @@ from ledger.operate import schema as database
 from ledger.operate.check_result import CheckResult, Status
 from ledger.operate.database import UnsupportedPostgres, connect
 from ledger.operate.settings import Settings
-from ledger.programs.registry import Places, find, names
+from ledger.programs.registry import Places, find, wanted
 from ledger.vitals import examination as vital_signs
 from ledger.vitals.condition import FILLING, PAGE
 
@@ -105,12 +105,13 @@ def _vitals(
 
 
 def _programs(places: Places, *, expected: bool) -> CheckResult:
-    """Whether all do their work; where none was started, or all were stopped in good order, that
-    may be meant."""
+    """Whether all that have some do their work; where none was started, or all were stopped in good
+    order, that may be meant."""
+    programs = wanted(places.settings)
     with ThreadPoolExecutor() as asking:  # one that hangs takes its time
-        works = list(asking.map(lambda name: _works(name, places), names()))
-    working = [name for name, does in zip(names(), works, strict=True) if does]
-    missing = [name for name in names() if name not in working]
+        works = list(asking.map(lambda name: _works(name, places), programs))
+    working = [name for name, does in zip(programs, works, strict=True) if does]
+    missing = [name for name in programs if name not in working]
     if missing:
         return CheckResult(
             "programs",

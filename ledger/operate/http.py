@@ -66,6 +66,10 @@ class _Server(ThreadingWSGIServer):
 
     allow_reuse_port = False
 
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
     def server_bind(self) -> None:
         # Connections of the process before, which are over, keep nobody from its port.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -110,7 +114,9 @@ def served(
     if server is None:
         yield None
         return
-    url = f"http://{settings.metrics_host}:{server.server_port}"
+    host = settings.metrics_host
+    url = f"http://[{host}]" if ":" in host else f"http://{host}"
+    url += f":{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
     _log.info("metrics_served", url=f"{url}/metrics")

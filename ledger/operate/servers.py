@@ -67,7 +67,8 @@ def _database(settings: Settings, *, create: bool) -> Iterator[str]:
     try:
         url = find_database(settings)
     except NotRunning:
-        if not create and not (settings.data_dir / "postgresql").exists():
+        made = settings.data_dir / "postgresql" / "cluster" / "PG_VERSION"
+        if not create and not made.exists():
             raise
         from ledger.operate.embedded.servers import (
             EmbeddedPostgres,  # not needed where servers are set
@@ -75,6 +76,23 @@ def _database(settings: Settings, *, create: bool) -> Iterator[str]:
 
         with EmbeddedPostgres(settings.data_dir) as server:
             yield confined(server.url)
+    else:
+        yield url
+
+
+@contextmanager
+def bus(settings: Settings) -> Iterator[str]:
+    """The bus's URL for the length of the block: an embedded NATS server that nobody runs is
+    started for it. Raises NotRunning where there is no data yet."""
+    try:
+        url = find_nats(settings)
+    except NotRunning:
+        if not (settings.data_dir / "nats").exists():
+            raise
+        from ledger.operate.embedded.servers import EmbeddedNats
+
+        with EmbeddedNats(settings.data_dir, port=settings.embedded_nats_port) as server:
+            yield server.url
     else:
         yield url
 

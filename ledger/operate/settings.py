@@ -33,15 +33,17 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None,
         pattern="^postgres(ql)?://",
-        description="PostgreSQL 15 or later, as a libpq URL. Unset: the embedded PostgreSQL of "
-        "the data directory, so that trying out needs no server.",
+        description="PostgreSQL 15 or later, as a URL of libpq: postgresql://login@host/database, "
+        "with several hosts separated by commas (key=value is not taken). Unset: the embedded "
+        "PostgreSQL of the data directory, so that trying out needs no server.",
     )
     nats_url: str | None = Field(
         default=None,
         pattern="^(nats|tls|ws|wss)://",
-        description="NATS 2.10 or later with JetStream. Unset: the embedded server of the data "
-        "directory. Its max_payload must be well above command_payload_limit_bytes, so that a "
-        "command that is too large arrives and is refused with a reason.",
+        description="NATS 2.10 or later with JetStream; several servers of a cluster separated by "
+        "commas. Unset: the embedded server of the data directory. Its max_payload must be well "
+        "above command_payload_limit_bytes, so that a command that is too large arrives and is "
+        "refused with a reason.",
     )
     data_dir: Path = Field(
         default=Path(".ledger"),
@@ -201,6 +203,19 @@ class Settings(BaseSettings):
         "a decision. Ten times the pace of `ledgerctl serve prices`, so that a feed that fails now "
         "and then is not the end of the world.",
     )
+    price_venues: str = Field(
+        default="",
+        description="Venues that `ledgerctl serve prices` asks what listed instruments are worth, "
+        "separated by commas: as instruments name them, with ccxt's name where that is another "
+        "(`BINANCE, OKX=okx`). None unless set: nobody is asked whom you do not name.",
+    )
+    prices_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        description="Pace of `ledgerctl serve prices` in seconds. Each time is an event for each "
+        "venue and kind of price, some 40 bytes for each instrument: at 30 s and 20 instruments "
+        "5 MB a day.",
+    )
     retry_wait_seconds: float = Field(
         default=1.0,
         gt=0,
@@ -254,6 +269,48 @@ class Settings(BaseSettings):
         description="Seconds without a head after which `ledgerctl audit witness` says that heads "
         "have stopped coming. The sealer says its newest one every ten minutes also when nothing "
         "happens; three missed are no accident.",
+    )
+    backup_dir: Path | None = Field(
+        default=None,
+        description="Directory of the backups, their catalogue and the WAL since, on another disk "
+        "than the database's. Unset: `backups` in the data directory, which is good for trying "
+        "out and for nothing else.",
+    )
+    backup_keep_daily: int = Field(
+        default=30,
+        ge=0,
+        description="Of how many days that have one the newest backup is kept. A mistake is mostly "
+        "found within a month.",
+    )
+    backup_keep_weekly: int = Field(
+        default=12, ge=0, description="Of how many weeks the newest backup is kept: a quarter."
+    )
+    backup_keep_monthly: int = Field(
+        default=12, ge=0, description="Of how many months the newest backup is kept: a year."
+    )
+    backup_keep_yearly: int = Field(
+        default=7,
+        ge=0,
+        description="Of how many years the newest backup is kept: as long as books have to be.",
+    )
+    backup_wal_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="For how many days back any moment can be restored: WAL is kept from the "
+        "backup before on. As long as NATS keeps commands and events, which a restored ledger "
+        "needs to decide what came since.",
+    )
+    backup_command: str | None = Field(
+        default=None,
+        description="Command that makes the backup instead of pg_basebackup, as pgBackRest's or "
+        "Barman's, without a shell; {id} and {directory} are replaced. It must exit with 0 when "
+        "the backup is safe. Unset: pg_basebackup.",
+    )
+    backup_restore_command: str | None = Field(
+        default=None,
+        description="Command that brings back what backup_command made: a data directory in "
+        "{target} that PostgreSQL recovers when it is started, to {to} (`latest`, a time, an LSN "
+        "or a transaction as `xid:…`), from the backup {id}. Needed where backup_command is set.",
     )
     outcome_timeout_seconds: float = Field(
         default=5.0,
@@ -422,7 +479,11 @@ def load_as(kind: type[Some]) -> Some:
         first = error.errors(include_url=False)[0]
         name = "LEDGER_" + "_".join(str(part) for part in first["loc"]).upper()
         value = "wrong" if name.endswith("_URL") else repr(first["input"])  # URLs have passwords
+        why = first["msg"]
+        if first["type"] == "string_pattern_mismatch":  # a pattern says nothing to a person
+            field = kind.model_fields[str(first["loc"][0])]
+            why = f"it should be {(field.description or '').partition('. ')[0]}"
         raise InvalidSettings(
-            f"{name} is {value}: {first['msg']}. "
+            f"{name} is {value}: {why}. "
             "Correct it in the environment or in .env (docs/settings.md)."
         ) from error

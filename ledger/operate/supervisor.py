@@ -27,7 +27,7 @@ from ledger.operate.embedded.servers import EmbeddedError, EmbeddedNats, Embedde
 from ledger.operate.plugins import migrate_all
 from ledger.operate.servers import database_url
 from ledger.operate.settings import Settings
-from ledger.programs.registry import FIRST_PORT, Places, find, names
+from ledger.programs.registry import FIRST_PORT, Places, find, wanted
 
 READY_TIMEOUT_SECONDS = 60.0
 """Programs start in a second or two; a slow machine may take more."""
@@ -48,8 +48,9 @@ class NotReady(LedgerError):
 
 
 class Supervisor:
-    """Runs the ledger, all programs or these, for the length of a `with` block. `database_url` and
-    `nats_url` are valid inside it. The programs' logs go to `log_file`, or to our stderr."""
+    """Runs the ledger, all programs that are wanted or these, for the length of a `with` block.
+    `database_url` and `nats_url` are valid inside it. The programs' logs go to `log_file`, or to
+    our stderr."""
 
     def __init__(
         self,
@@ -59,7 +60,8 @@ class Supervisor:
         log_file: Path | None = None,
     ) -> None:
         self._settings = settings
-        self._children = [_Child(name) for name in (names() if programs is None else programs)]
+        chosen = wanted(settings) if programs is None else programs
+        self._children = [_Child(name) for name in chosen]
         self._servers: list[EmbeddedPostgres | EmbeddedNats] = []
         self._log_file = log_file
         self._stopping = threading.Event()
@@ -174,7 +176,8 @@ class Supervisor:
         return [
             child.name
             for child in self._children
-            if not child.running or not find(child.name).ready(self._places)
+            if not child.running
+            or not (find(child.name).outside or find(child.name).ready(self._places))
         ]
 
 

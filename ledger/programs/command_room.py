@@ -19,7 +19,7 @@ import nats.errors
 import structlog
 from nats.js import api
 
-from ledger.bus.command_stream import consumers, partition_name, partition_names, request
+from ledger.bus.command_stream import acknowledged, request
 from ledger.bus.connection import COMMANDS_STREAM, JETSTREAM_TIMEOUT_SECONDS, Connection
 from ledger.vitals.condition import FILLING
 
@@ -89,18 +89,8 @@ async def _room(connection: Connection) -> Room:
     info = await jetstream.stream_info(COMMANDS_STREAM)
     limit = info.config.max_bytes or 0
     used = info.state.bytes / limit if limit > 0 else 0.0
-    return Room(used, await _decided(connection, info.config), info.state, info.config)
-
-
-async def _decided(connection: Connection, config: api.StreamConfig) -> int:
-    """The last message up to which every partition has acknowledged all; 0 where one has not
-    begun."""
-    reached = dict.fromkeys(partition_names(config), 0)
-    for one in await consumers(connection.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS)):
-        name = partition_name(one.name)
-        if name in reached and one.ack_floor is not None:
-            reached[name] = max(reached[name], one.ack_floor.stream_seq)
-    return min(reached.values())
+    decided = (await acknowledged(jetstream)).all
+    return Room(used, decided, info.state, info.config)
 
 
 async def _of_senders(connection: Connection, room: Room) -> None:

@@ -17,6 +17,10 @@ its messages are kept from being delivered again, and the same commands are trie
 After a start, and after the connection to NATS was lost, the server is asked to deliver again what
 was in flight, so commands stay in order and nobody waits for a timeout.
 
+Before it begins, and whenever the database may be another one, the worker makes sure that the
+database still has what the bus says was done (`whole_log.py`); one that was restored to an earlier
+moment is not served until an operator has recovered it.
+
 Which partitions of the commands are this worker's is a lease (`partition_leases.py`): each commit
 checks it, and a worker that has none stands by. A command that cannot be decided or recorded is
 tried again, alone if need be, and set aside in the end (`decision_runner.py`); others overtake it
@@ -50,6 +54,7 @@ from ledger.bus.command_stream import (
 from ledger.bus.delivery import Delivery
 from ledger.bus.pull import Pull
 from ledger.bus.security import BusSecurity
+from ledger.bus.stream_range import NotReadable
 from ledger.bus.wire import Message
 from ledger.eventstore.connection import OneConnection
 from ledger.kernel.command import FAILED, Outcome
@@ -73,6 +78,7 @@ from ledger.programs.replies import answers, log_outcome
 from ledger.programs.step import Step
 from ledger.programs.stream_examination import held_streams_examined
 from ledger.programs.tracing import Tracing
+from ledger.programs.whole_log import LogBehind, SameDatabase, ask, check_whole, identity
 from ledger.subscriptions.retry import FIRST_RETRY_SECONDS, Patience
 from ledger.write.ledger import Decision, Ledger
 from ledger.write.parser import parse
@@ -82,6 +88,9 @@ _HELD = GeneralRejection.STREAM_HELD.value
 MAX_UNDIVIDED = 4
 """Commands that are decided and committed in one go when nothing else is in work: handing them to
 a thread twice costs more than is won by deciding the next ones meanwhile."""
+
+LOOK_AGAIN_SECONDS = 2.0
+"""Pause before a log that lacks something is looked at again: a person is at work on it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -116,6 +125,7 @@ class CommandWorker:
         self._bus_vouches = settings.nats_user is not None
         """The server has users, and each can send in its own name only."""
         self._log_commands = settings.log_level == "DEBUG"
+        self._same_database = SameDatabase()
 
     def stop(self) -> None:
         """Ends `run` after the batch in work."""
@@ -160,6 +170,8 @@ class CommandWorker:
         self._reconnected.set()
 
     async def _serve(self, connection: bus.Connection) -> None:
+        if not await self._log_is_whole(connection):
+            return
         async with (
             outcome_service.answering(connection, self._database_url),
             outcomes_forgotten(connection, self._database_url, self._settings),
@@ -168,6 +180,8 @@ class CommandWorker:
             held_streams_examined(self._database_url),
         ):
             while not self._stop.is_set() and not connection.is_closed:
+                if not self._same_database.known:
+                    return  # nothing is answered before it was looked at
                 if connection.is_reconnecting:
                     await self._patience.pause(FIRST_RETRY_SECONDS)
                     continue
@@ -187,6 +201,28 @@ class CommandWorker:
                         "commands_served", url=self._nats_url, partitions=sorted(self._epochs)
                     )
                     await self._work(connection, pull)
+
+    async def _log_is_whole(self, connection: bus.Connection) -> bool:
+        """Returns when the database has what the bus says was done; False when stopped before.
+        Raises nats.errors.Error."""
+        told = ""
+        limit = self._settings.command_payload_limit_bytes
+        while not self._stop.is_set():
+            try:
+                found = await ask(self._database, identity)
+                await check_whole(connection, self._database, limit)
+            except LogBehind as error:
+                tell = _log.debug if str(error) == told else _log.error
+                tell("log_behind", error=str(error))
+                told = str(error)
+                await self._patience.pause(LOOK_AGAIN_SECONDS)
+            except (psycopg.Error, NotReadable) as error:
+                _log.warning("log_not_looked_at", error=str(error).strip())
+                await self._patience.pause(self._settings.retry_wait_seconds)
+            else:
+                self._same_database.take(found)
+                return True
+        return False
 
     # --- leases -------------------------------------------------------------------------
 
@@ -306,7 +342,7 @@ class CommandWorker:
         started = asyncio.get_running_loop().time()
         decided: list[Outcome] | None = None
         try:
-            ours = fence(self._leases.worker, self._epochs)
+            ours = fence(self._leases.worker, self._epochs, self._same_database.check)
             decided = await self._decisions.commit(batch, decision, ours)
             if decided is None or not await self._keep_aside(batch, decided):
                 return

@@ -137,11 +137,17 @@ class Leases:
         self._database.close()
 
 
-def fence(worker: UUID, epochs: Mapping[int, int]) -> Callable[[psycopg.Cursor[Any]], None]:
+def fence(
+    worker: UUID,
+    epochs: Mapping[int, int],
+    also: Callable[[psycopg.Cursor[Any]], None] = lambda _: None,
+) -> Callable[[psycopg.Cursor[Any]], None]:
     """Checks, within the transaction of a commit, that these partitions are still the worker's,
-    and keeps others from taking them before it ends. Raises LeaseLost."""
+    and keeps others from taking them before it ends; `also` checks what else must hold. Raises
+    LeaseLost."""
 
     def check(cursor: psycopg.Cursor[Any]) -> None:
+        also(cursor)
         cursor.execute(_STILL_OURS, (list(epochs), list(epochs.values()), worker))
         lost = set(epochs) - {row[0] for row in cursor}
         if lost:

@@ -10,6 +10,7 @@ SIGINT, SIGTERM     ask it to stop, also while it waits
 import asyncio
 import importlib.metadata
 import os
+import re
 import signal
 import socket
 import threading
@@ -20,6 +21,7 @@ from typing import Protocol, TypeVar
 import psycopg
 import structlog
 
+from ledger.kernel.errors import LedgerError
 from ledger.operate import http
 from ledger.operate.roles import as_role
 from ledger.operate.schema import check_schema
@@ -34,10 +36,19 @@ SIGNAL_LOOK_SECONDS = 1.0
 system may hand a signal to another thread, and a wait without end would sleep through it."""
 DATABASE_PAUSE_SECONDS = 1.0
 """Between two looks at whether the database is there; starting one takes longer."""
+_REFUSED = re.compile(
+    "password authentication failed|no password supplied|no pg_hba.conf entry|authentication method"
+)
+"""What a server says that refuses a login. (libpq gives no code for it; a server that speaks
+another language is waited for.)"""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
+
+
+class LoginRefused(LedgerError):
+    """The database is there and lets this login not in."""
 
 
 class LoopProgram(Protocol):
@@ -113,11 +124,16 @@ def _tell(stop: threading.Event, loop: asyncio.AbstractEventLoop, service: LoopP
 
 def when_database_answers(work: Callable[[], Result], stop: threading.Event) -> Result | None:
     """The result of `work`, tried until there is a database to do it; None if `stop` is set
-    before."""
+    before. Raises LoginRefused: waiting does not make a password right."""
     while not stop.is_set():
         try:
             return work()
         except psycopg.OperationalError as error:
+            if _REFUSED.search(str(error)):
+                raise LoginRefused(
+                    f"the database refuses the login: {' '.join(str(error).split())}. Correct the "
+                    "login or its password in LEDGER_DATABASE_URL, or pg_hba.conf of the server."
+                ) from error
             _log.warning(
                 "database_away",
                 error=" ".join(str(error).split()),

@@ -27,16 +27,17 @@ import nats.errors
 import nats.js.errors
 import psycopg
 import structlog
-from nats.aio.client import Client
 
 from ledger.bus import connection as bus
 from ledger.bus import event_stream, followers
 from ledger.bus.event_sender import NotStored, Sender
 from ledger.bus.event_stream import NoRoomForEvents, NotOurStream
 from ledger.bus.security import BusSecurity
-from ledger.eventstore import reader
+from ledger.eventstore import incarnations, reader
 from ledger.eventstore.connection import OneConnection
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.incarnation import UNKNOWN
+from ledger.nouns.log.events import LogRecovered
 from ledger.operate import metrics
 from ledger.operate.roles import PROJECTOR
 from ledger.operate.settings import Settings
@@ -86,6 +87,7 @@ class Publisher:
         self._patience = Patience(self._stop, settings.retry_wait_seconds)
         self._backoff = self._patience.backoff()
         self._bell, self._control = Bell(), Bell()
+        self._lineage = UNKNOWN
         self._not_stored = 0
         """Batches in a row that the server did not store."""
 
@@ -124,7 +126,7 @@ class Publisher:
 
     # --- the one that publishes ---------------------------------------------------------
 
-    async def _claim_and_publish(self, connection: Client, keeper: LeaseKeeper) -> None:
+    async def _claim_and_publish(self, connection: bus.Connection, keeper: LeaseKeeper) -> None:
         """Publishes as long as nothing is wrong, or stands by for a moment."""
         heard = self._control.rings
         progress: _Progress | None = None
@@ -150,7 +152,9 @@ class Publisher:
                 with contextlib.suppress(psycopg.Error):
                     await self._run(lambda opened: lease.release(opened, held))
 
-    async def _publish_until_stopped(self, connection: Client, progress: "_Progress") -> None:
+    async def _publish_until_stopped(
+        self, connection: bus.Connection, progress: "_Progress"
+    ) -> None:
         """Finds its place and publishes from there, again and again, until stopped."""
         sender = Sender(connection)
         async with sender:
@@ -163,7 +167,7 @@ class Publisher:
                     def same_connection(known: int = connections) -> bool:
                         return connection.stats["reconnects"] == known
 
-                    await self._publish_after(last, sender, progress, same_connection)
+                    await self._publish_after(connection, last, sender, progress, same_connection)
                 except NotStored as error:
                     self._not_stored += 1
                     if self._stores_nothing:
@@ -179,11 +183,14 @@ class Publisher:
     def _stores_nothing(self) -> bool:
         return self._not_stored >= TRIES_UNTOLD
 
-    async def _find_place(self, connection: Client, progress: "_Progress") -> event_stream.Last:
+    async def _find_place(
+        self, connection: bus.Connection, progress: "_Progress"
+    ) -> event_stream.Last:
         jetstream = connection.jetstream(timeout=bus.JETSTREAM_TIMEOUT_SECONDS)
         await event_stream.ensure_events_stream(jetstream, self._settings)
         await followers.ensure_followers_stream(jetstream)
         sequence, position, event_id = await event_stream.last_published(jetstream)
+        await self._read_lineage(connection)
         noted = progress.checkpoint.position
         place = await self._run(
             lambda opened: event_stream.position_to_go_on_after(
@@ -199,6 +206,11 @@ class Publisher:
             await self._note(progress, to=place, handled=0, event_id=None, rate=None)
         _log.info("publisher_place_found", position=place, sequence=sequence, noted=noted)
         return event_stream.Last(sequence, place)
+
+    async def _read_lineage(self, connection: bus.Connection) -> None:
+        """Which life of the log the events are of, for whoever asks for the stream as well."""
+        self._lineage = await self._run(incarnations.lineage)
+        await event_stream.tell_lineage(connection, self._lineage)
 
     async def _note(self, progress: "_Progress", **to: Any) -> None:
         """Notes how far the stream is. Where publishing goes on, the stream itself says: so the
@@ -218,6 +230,7 @@ class Publisher:
 
     async def _publish_after(
         self,
+        connection: bus.Connection,
         last: event_stream.Last,
         sender: Sender,
         progress: "_Progress",
@@ -234,7 +247,9 @@ class Publisher:
                     events = await self._read_after(last.position)
                     if not events:
                         break
-                    stored = await sender.send(events, follows=last.sequence)
+                    if any(event.event_type == LogRecovered.type for event in events):
+                        await self._read_lineage(connection)
+                    stored = await sender.send(events, follows=last.sequence, lineage=self._lineage)
                     last = event_stream.Last(last.sequence + len(events), events[-1].position)
                     in_flight.append(_InFlight(events, stored))
                 if in_flight:

@@ -7,6 +7,8 @@
     bus      whether it cannot work without NATS
     ready    whether it does its work, asked of the program itself and not of its process
     run      does the work until it is asked to stop
+    wanted   whether these settings give it something to do: else `up` does without it
+    outside  whether its work hangs on a world outside, so that nobody waits for it to be ready
     port     where it tells how it is (`ledger/operate/http.py`), from FIRST_PORT on
 
 A program is one file with a `PROGRAM = Program(…)`, and one line in the entry points
@@ -81,6 +83,8 @@ class Program:
     run: Callable[[Places, threading.Event], None]
     role: str | None = None
     bus: bool = True
+    wanted: Callable[[Settings], bool] = lambda _: True
+    outside: bool = False
     port: int | None = None
 
 
@@ -88,6 +92,11 @@ class Program:
 def names() -> tuple[str, ...]:
     """Of all programs, in the order of starting. None is loaded for it."""
     return tuple(sorted(importlib.metadata.entry_points(group=ENTRY_POINTS).names))
+
+
+def wanted(settings: Settings) -> tuple[str, ...]:
+    """Of those that have something to do."""
+    return tuple(name for name in names() if find(name).wanted(settings))
 
 
 @functools.cache

@@ -15,9 +15,10 @@ from nats.js import JetStreamContext, api
 
 from ledger.bus import connection as bus
 from ledger.bus.events import MESSAGE_ID, published
-from ledger.eventstore import reader
+from ledger.eventstore import incarnations, reader
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.incarnation import Lineage
 from ledger.operate.database import connect
 
 BATCH = 500
@@ -75,11 +76,12 @@ async def replay(
             raise PositionNotThere(
                 f"the log has the positions 1 to {head}, and not {from_position}: nothing was sent"
             )
+        lineage = await asyncio.to_thread(incarnations.lineage, database)
         reached = from_position - 1
         while reached < head:
             up_to = min(reached + BATCH, head)
             events = await asyncio.to_thread(reader.read, database, after=reached, up_to=up_to)
-            await _send(connection, jetstream if stream else None, events, prefix)
+            await _send(connection, jetstream if stream else None, events, prefix, lineage)
             reached = up_to
             progress(reached, head)
     return Replayed(from_position, head, head - from_position + 1, stream)
@@ -97,10 +99,11 @@ async def _send(
     jetstream: JetStreamContext | None,
     events: Sequence[RecordedEvent],
     prefix: str,
+    lineage: Lineage,
 ) -> None:
     confirmations: list[asyncio.Future[api.PubAck]] = []
     for event in events:
-        subject, body, headers = published(event, prefix)
+        subject, body, headers = published(event, prefix, lineage)
         del headers[MESSAGE_ID]  # a second replay must not be taken for a copy of the first
         if jetstream is None:
             await connection.publish(subject, body, headers=headers)

@@ -56,6 +56,7 @@ async def of_connection(connection: Connection, *, as_program: bool) -> list[Sam
     if samples and as_program:
         samples.append(Sample("bus_stores", "", float(await stores(connection))))
     samples += await _stream(connection, EVENTS_STREAM)
+    samples += await _published(connection)
     samples += await _followers(connection)
     samples += await _heads(connection)
     return samples
@@ -74,6 +75,14 @@ def _room(name: str, limit: int, state: Mapping[str, Any]) -> Iterator[Sample]:
     yield Sample("stream_messages", name, state["messages"])
     if limit > 0:
         yield Sample("stream_room_used_ratio", name, state["bytes"] / limit)
+
+
+async def _published(connection: Connection) -> list[Sample]:
+    try:
+        newest = await newest_position(connection.jetstream(timeout=TIMEOUT_SECONDS))
+    except NotThere:
+        return []
+    return [Sample("published_position", "", newest)]
 
 
 # --- commands ---------------------------------------------------------------------------

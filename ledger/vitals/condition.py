@@ -18,6 +18,8 @@ FILLING = 0.75
 """Share of its room from which a stream is filling up."""
 HEAD_SECONDS = 1_800.0
 """The sealer says its newest head every ten minutes also when nothing happens: three are missed."""
+BACKUP_SECONDS = 8 * 86_400.0
+"""A drill each week, and a day for whoever runs it."""
 SCRAPED_TWICE_SECONDS = 10
 """How long something that comes and goes must hold."""
 
@@ -67,6 +69,11 @@ CONDITIONS = (
     ),
     AlertCondition(
         "LedgerBusAway", "bus_up", 1, PAGE, "NATS does not answer", "servers.md", below=True,
+    ),
+    AlertCondition(
+        "LedgerLogBehind", "log_behind", 0, PAGE,
+        "the log lacks what was published: the database was restored to an earlier moment",
+        "restore.md",
     ),
     AlertCondition(
         "LedgerCommandsStalled", "commands_stalled_seconds", STALLED_SECONDS, PAGE,
@@ -160,6 +167,10 @@ CONDITIONS = (
         "LedgerNotificationsFill", "notification_queue_ratio", 0.1, TICKET,
         "the queue of notifications is {value:.0%} full: a session that listens stands still",
         "notifications.md",
+    ),
+    AlertCondition(
+        "LedgerBackupOld", "backup_verified_age_seconds", BACKUP_SECONDS, TICKET,
+        "the newest backup that was restored and found whole is {value:.0f} s old", "backup.md",
     ),
     AlertCondition(
         "LedgerReplicationLate", "replication_lag_seconds", 60, TICKET,

@@ -16,6 +16,7 @@ REASON_CHARACTERS = 300
 """Of what a program says of its trouble: a line or two."""
 
 _VITALS = "SELECT name, label, value FROM public.vitals()"
+_HEAD = "SELECT value FROM public.vitals() WHERE name = 'head_position'"
 _CLOCK = "SELECT clock_timestamp()"
 _BLOCKERS = """
     SELECT format('session %s (%s, %s, %s) has %s on %s since %s', pid, coalesce(login, '?'),
@@ -52,6 +53,13 @@ def ask(database_url: str) -> list[Sample]:
         )
         samples = [Sample(*row) for row in connection.execute(_VITALS)]
         return [*samples, Sample("database_clock_offset_seconds", "", clock_offset(connection))]
+
+
+def head(database_url: str) -> float:
+    """The last position of the log. Raises psycopg.Error."""
+    with connect(database_url, "vitals", timeout=TIMEOUT_SECONDS) as connection:
+        row = connection.execute(_HEAD).fetchone()
+    return float(row[0]) if row else 0.0
 
 
 class Reasons(NamedTuple):

@@ -1,6 +1,7 @@
 """Both servers asked, within a bounded time: what cannot be asked is told as such."""
 
 import asyncio
+import contextlib
 import shutil
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import psycopg
 
 from ledger.bus.security import BusSecurity
 from ledger.kernel.errors import LedgerError
+from ledger.operate.backups.catalogue import Catalogue, verified_age_seconds
 from ledger.operate.settings import Settings
 from ledger.vitals import bus, condition, database
 from ledger.vitals.condition import Alarm
@@ -76,7 +78,7 @@ def examine(
 ) -> Vitals:
     """Asks what is there; a URL that is None is not asked and not told as away. `why`: with what
     the numbers do not say. `as_program`: as a user of the bus who may ask everything."""
-    found: list[Sample] = list(_disk(settings))
+    found: list[Sample] = [*_disk(settings), *_backups(settings)]
     database_error = bus_error = None
     reasons = database.NO_REASONS
     if database_url is not None:
@@ -94,6 +96,7 @@ def examine(
         except (nats.errors.Error, OSError, LedgerError) as error:
             bus_error = _one_line(error)
         found.append(Sample("bus_up", "", float(bus_error is None)))
+    found += _log(found, database_url)
     return Vitals(found, database_error, bus_error, reasons)
 
 
@@ -108,6 +111,26 @@ def _disk(settings: Settings) -> list[Sample]:
     if not ours or not settings.data_dir.exists():
         return []
     return [Sample("disk_free_bytes", "", shutil.disk_usage(settings.data_dir).free)]
+
+
+def _log(found: list[Sample], database_url: str | None) -> list[Sample]:
+    """Whether the log reaches as far as what was published."""
+    published = next((one.value for one in found if one.name == "published_position"), None)
+    head = next((one.value for one in found if one.name == "head_position"), None)
+    if published is None or head is None or database_url is None:
+        return []
+    if published > head:  # it may have grown since it was asked
+        with contextlib.suppress(psycopg.Error):
+            head = database.head(database_url)
+    return [Sample("log_behind", "", float(published > head))]
+
+
+def _backups(settings: Settings) -> list[Sample]:
+    """Only where backups are made here, or are to be."""
+    age = verified_age_seconds(Catalogue.of(settings))
+    if age is None and settings.backup_dir is None:
+        return []
+    return [Sample("backup_verified_age_seconds", "", float("inf") if age is None else age)]
 
 
 def _one_line(error: Exception) -> str:

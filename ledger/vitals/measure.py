@@ -45,6 +45,11 @@ MEASURES: dict[str, VitalSign] = {
         # the log
         VitalSign("head_position", "The last position of the log."),
         VitalSign(
+            "log_behind",
+            "1 while the log does not reach as far as what was published: it was restored to an "
+            "earlier moment, and nothing is decided until it is recovered.",
+        ),
+        VitalSign(
             "clock_ahead_seconds",
             "How far the time of the last event is ahead of the database's clock: until then all "
             "events get the same time.",
@@ -78,6 +83,7 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("seal_head_age_seconds", "Age of the newest head that is kept on the bus."),
         # the bus
         VitalSign("bus_up", "1 if NATS told what waits there."),
+        VitalSign("published_position", "The position of the newest published event."),
         VitalSign("bus_stores", "1 if the stream of commands can be written to."),
         VitalSign("stream_bytes", "Bytes that the stream has.", "stream"),
         VitalSign("stream_messages", "Messages that the stream has.", "stream"),
@@ -138,6 +144,11 @@ MEASURES: dict[str, VitalSign] = {
             "How often another worker became the owner.",
             _PROJECTION,
             "counter",
+        ),
+        # backups
+        VitalSign(
+            "backup_verified_age_seconds",
+            "Age of the newest backup that was restored and found whole; infinite while none was.",
         ),
         # this machine
         VitalSign(

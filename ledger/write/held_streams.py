@@ -11,7 +11,7 @@ log (`ledger/nouns/streams`).
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -26,9 +26,6 @@ from ledger.kernel.errors import LedgerError
 from ledger.nouns.streams.events import StreamEventPassedOver, StreamGapAccepted, repairs_of
 from ledger.write import stream_reader
 from ledger.write.stream_reader import HeldStream
-
-Deed = Literal["pass-over", "accept-gap"]
-DEEDS = {"pass-over": StreamEventPassedOver, "accept-gap": StreamGapAccepted}
 
 _NOTE = """
     INSERT INTO public.held_streams AS held
@@ -101,13 +98,14 @@ def repair(
     connection: psycopg.Connection[Any],
     stream_id: UUID,
     event_version: int,
-    deed: Deed,
     *,
     by: str,
     reason: str,
 ) -> int:
-    """Records what an operator does about the event at which the stream is held; the position of
-    the record. The command service heeds it with the next command. Raises CannotRepair."""
+    """Records that an operator goes on past the event at which the stream is held: what cannot be
+    read is passed over; where versions before it are missing, that is accepted, and it counts. The
+    position of the record, which the command service heeds with the next command. Raises
+    CannotRepair."""
     held = stream_reader.read(connection, [stream_id])[stream_id]
     if not isinstance(held, HeldStream):
         raise CannotRepair(f"stream {stream_id} can be read: there is nothing to repair.")
@@ -116,7 +114,8 @@ def repair(
         raise CannotRepair(
             f"stream {stream_id} is held at {where}, not at version {event_version}: {held.reason}"
         )
-    done = DEEDS[deed](
+    kind = StreamGapAccepted if held.is_after_a_gap else StreamEventPassedOver
+    done = kind(
         repaired_stream_id=stream_id,
         event_version=event_version,
         position=held.position,

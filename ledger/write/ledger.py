@@ -175,14 +175,14 @@ class Ledger:
         keep: Keep | None,
     ) -> list[Outcome]:
         """All steps with the append lock: nobody can get in between, and everybody waits."""
-        kept = self._committed
+        kept = self._committed, self._known_head
         try:
             with self._to_write().transaction(), self._to_write().cursor() as cursor:
                 self._note_others(cursor, store.begin_append(cursor, 0).head)
+                kept = self._committed, self._known_head
                 outcomes = self.commit(self.decide(commands, now), last_tries, fence, keep)
         except BaseException:
-            self._committed = kept  # with the transaction, it is not
-            self._known_head = None
+            self._committed, self._known_head = kept  # with the transaction, nothing more is
             self._states_lost = True
             raise
         return outcomes

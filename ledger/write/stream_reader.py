@@ -39,6 +39,10 @@ MAX_REASON = 500
 _log = structlog.get_logger(__name__)
 
 
+class Gap(LedgerError):
+    """A version of a stream does not follow the one before it."""
+
+
 class HeldStream(NamedTuple):
     """A stream that cannot be read, and why. The event is the one at which reading stops, where
     that is known."""
@@ -49,6 +53,11 @@ class HeldStream(NamedTuple):
     position: int | None
     reason: str
 
+    @property
+    def is_after_a_gap(self) -> bool:
+        """Whether nothing but the versions before the event is wrong."""
+        return self.reason.startswith(Gap.__name__)
+
     def shown(self) -> dict[str, Any]:
         """For people and scripts."""
         return self._asdict() | {"stream_id": str(self.stream_id)}
@@ -56,10 +65,6 @@ class HeldStream(NamedTuple):
 
 class StreamHeld(LedgerError):
     """A stream that is needed cannot be read."""
-
-
-class Gap(LedgerError):
-    """A version of a stream does not follow the one before it."""
 
 
 class Stream:

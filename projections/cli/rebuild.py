@@ -14,7 +14,7 @@ from ledger.operate import terminal
 from projections import registry, settings
 from projections.cli import reports
 from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
-from projections.engine import operator_events
+from projections.engine import operator_events, status
 from projections.engine.builds import candidate, past
 from projections.engine.builds import rebuild as rebuilding
 from projections.engine.builds import rollback as rolling_back
@@ -57,7 +57,7 @@ def verify(
             find=_find(values),
             on_progress=on_progress,
         )
-    reports.show(found, json)
+    reports.show(found, _standing_still(values), json)
     if not all(report.equal for report in found):
         raise typer.Exit(1)
 
@@ -151,6 +151,17 @@ def rollback(
     reports.show_rolled_back(done, json)
 
 
+def _standing_still(values: ProjectionSettings) -> dict[str, str]:
+    """What keeps those that stand still from going on, by name: their rows are compared as of where
+    they stand."""
+    with connect(database_url(values), "reports", by_key=False) as connection:
+        return {
+            one.projection_name: f"{one.lag_events:,} events behind the log: {one.why}"
+            for one in status.read(connection)
+            if one.status in ("PAUSED", "ERROR") and one.lag_events
+        }
+
+
 # --- parts of rebuild -----------------------------------------------------------------
 
 
@@ -182,7 +193,7 @@ def _rebuild(
             left = rebuilding.leftovers_of(connection, projections)
         _complain(left or "interrupted; nothing is left of it")
         raise typer.Exit(INTERRUPTED) from None
-    reports.show(found, json)
+    reports.show(found, _standing_still(values), json)
     refused = [
         report
         for report in found

@@ -1,7 +1,7 @@
 """What verifications and rebuilds say: a progress bar, lines for people, JSON for scripts."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,17 +48,23 @@ def progress_of(doing: str) -> Iterator[candidate.OnProgress]:
         yield show
 
 
-def show(reports: Sequence[Report], json: bool) -> None:
+def show(reports: Sequence[Report], standing_still: Mapping[str, str], json: bool) -> None:
+    """`standing_still`: those that do not go on, and why."""
     if json:
         print_json(
             {
                 "equal": all(report.equal for report in reports),
-                "projections": [_as_json(report) for report in reports],
+                "projections": [
+                    {**_as_json(one), "stands_still": standing_still.get(one.projection_name)}
+                    for one in reports
+                ],
             }
         )
         return
     for report in reports:
         say(_line(report))
+        if report.projection_name in standing_still:
+            say(f"  it stands still there, {standing_still[report.projection_name]}")
         if report.parked:
             say(f"  {report.parked:,} parked events were left out of the comparison")
         _say_who_reads(report.projection_name, report.swapped)

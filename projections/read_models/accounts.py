@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ledger.nouns.accounts.events import (
     AccountClosed,
-    AccountEvent,
+    AccountHalted,
     AccountOpened,
     AccountReactivated,
     AccountStatus,
@@ -17,6 +17,7 @@ from ledger.nouns.accounts.events import (
     Environment,
     PositionMode,
 )
+from ledger.nouns.accounts.state import STATUS_AFTER
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, ascending, exactly
@@ -65,23 +66,16 @@ def _opened(recorded: Recorded, event: AccountOpened, rows: RowSet) -> None:
 
 def _status_changed(
     recorded: Recorded,
-    event: AccountSuspended | AccountReactivated | AccountClosed,
+    event: AccountSuspended | AccountHalted | AccountReactivated | AccountClosed,
     rows: RowSet,
 ) -> None:
     row = rows[ACCOUNTS].change(recorded.stream_id)
     if row is None:
         raise LookupError(f"account {recorded.stream_id} was never opened")
-    row.status = _STATUS[type(event)]
+    row.status = STATUS_AFTER[type(event)]
     row.status_reason = event.reason
     row.updated_at = recorded.recorded_at
     row.last_position = recorded.position
-
-
-_STATUS: dict[type[AccountEvent], AccountStatus] = {
-    AccountSuspended: AccountStatus.SUSPENDED,
-    AccountReactivated: AccountStatus.ACTIVE,
-    AccountClosed: AccountStatus.CLOSED,
-}
 
 
 def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:  # noqa: ARG001
@@ -94,9 +88,7 @@ PROJECTION = Projection(
     tables=(ACCOUNTS,),
     folds={
         AccountOpened: _opened,
-        AccountSuspended: _status_changed,
-        AccountReactivated: _status_changed,
-        AccountClosed: _status_changed,
+        **dict.fromkeys(STATUS_AFTER, _status_changed),
     },
     keys=_keys,
     by_stream=True,
@@ -107,7 +99,11 @@ QUESTIONS = (
         name="accounts",
         table=ACCOUNTS,
         about="An exchange account, and whether it may trade.",
-        paths=(ascending("account_id", "account_id"), ascending("user_id", "account_id")),
+        paths=(
+            ascending("account_id", "account_id"),
+            ascending("user_id", "account_id"),
+            ascending(None, "account_id"),
+        ),
         filters=(exactly("status"), exactly("environment"), exactly("exchange")),
         shown=(
             *("account_id", "account_name", "exchange", "status", "environment"),

@@ -16,6 +16,7 @@ from ledger.nouns.accounts.events import (
     AccountDeposited,
     AccountEvent,
     AccountWithdrawn,
+    CashFlowRecorded,
     FundsHeld,
     FundsReleased,
     LeverageSet,
@@ -72,7 +73,11 @@ def _deposited(
     event: AccountDeposited | AccountWithdrawn,
     rows: RowSet,
 ) -> None:
-    _book(recorded, event, rows, reference=event.reference)
+    _book(recorded, event, rows, reference=event.reference or event.transfer_id)
+
+
+def _flowed(recorded: Recorded, event: CashFlowRecorded, rows: RowSet) -> None:
+    _book(recorded, event, rows, reference=event.flow_id)
 
 
 def _adjusted(recorded: Recorded, event: AccountAdjusted, rows: RowSet) -> None:
@@ -170,6 +175,7 @@ PROJECTION = Projection(
         **{kind: _moved for kind in MONEY_EVENTS if kind not in _ONLY_LOCK},
         AccountDeposited: _deposited,
         AccountWithdrawn: _deposited,
+        CashFlowRecorded: _flowed,
         AccountAdjusted: _adjusted,
         TradeSettled: _traded,
         TradeVoided: _traded,

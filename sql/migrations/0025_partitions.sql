@@ -53,6 +53,57 @@ CREATE TABLE public.event_archives (
 CREATE UNIQUE INDEX event_archives_first_position ON public.event_archives (first_position)
     WHERE restored_at IS NULL;
 
+-- They are entered in the journal of the records, so seals stand for them as well.
+ALTER TABLE public.record_journal
+    DROP CONSTRAINT record_journal_change,
+    ADD CONSTRAINT record_journal_change CHECK
+        (change IN ('FOUND', 'RECORDED', 'FAILED', 'RETRIED', 'FORGOTTEN', 'KEPT',
+            'SETTLED', 'ARCHIVED', 'RESTORED'));
+
+CREATE FUNCTION public.record_digest(entry public.event_archives) RETURNS bytea
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.jsonb_build_array('event_archives/1',
+    (entry).id, (entry).first_position, (entry).last_position, (entry).directory,
+    pg_catalog.encode((entry).manifest, 'hex'), extract(epoch FROM (entry).archived_at)::text,
+    (entry).archived_by, extract(epoch FROM (entry).restored_at)::text,
+    (entry).restored_by)::text, 'UTF8'));
+
+CREATE FUNCTION public.refuse_change_of_event_archives() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'event_archives is append-only: % refused', TG_OP
+        USING ERRCODE = 'insufficient_privilege',
+              HINT = 'An archive is taken in again by: ledgerctl archive restore.';
+END;
+$$;
+
+-- As journal_records does it for other tables, and under the append lock like it.
+CREATE FUNCTION public.journal_archives() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM public.begin_append(0, '');
+    INSERT INTO public.record_journal
+    SELECT (SELECT coalesce(max(j.number), 0) FROM public.record_journal AS j) + 1, TG_TABLE_NAME,
+        CASE TG_OP WHEN 'INSERT' THEN 'ARCHIVED' ELSE 'RESTORED' END, array_agg(c.id::text),
+        array_agg(public.record_digest(ROW(c.*)::public.event_archives)), clock_timestamp(),
+        session_user
+    FROM changed AS c HAVING count(*) > 0;
+    RETURN NULL;
+END;
+$$;
+REVOKE ALL ON FUNCTION public.record_digest(public.event_archives), public.journal_archives()
+    FROM PUBLIC;
+
+CREATE TRIGGER event_archives_is_append_only
+    BEFORE DELETE OR TRUNCATE ON public.event_archives
+    FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change_of_event_archives();
+CREATE TRIGGER event_archives_is_journaled
+    AFTER INSERT ON public.event_archives REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION public.journal_archives();
+CREATE TRIGGER event_archives_journals_deeds
+    AFTER UPDATE ON public.event_archives REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION public.journal_archives();
+
 -- The keys of archived events, so that they stay unique, and a stream is found without opening a file.
 CREATE TABLE public.archived_events (
     position      bigint  NOT NULL,

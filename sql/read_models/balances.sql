@@ -24,4 +24,4 @@ CREATE TABLE contra_balances (
 ) WITH (fillfactor = 50);
 
 COMMENT ON TABLE contra_balances IS
-    'The other side of what moved: external, venue:<exchange>, fees:<exchange>, per account.';
+    'The other side of what moved: external, venue:<exchange>, fees:<exchange>, income:<kind>, transit:<transfer>, per account.';

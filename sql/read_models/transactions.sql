@@ -22,10 +22,10 @@ CREATE TABLE transactions (
 );
 
 COMMENT ON COLUMN transactions.sub_account IS
-    'The book: a sub-account, or the other side (external, venue:<exchange>, fees:<exchange>).';
+    'The book: a sub-account, or the other side: external, venue:<exchange>, fees:<exchange>, income:<kind>, transit:<transfer>.';
 COMMENT ON COLUMN transactions.closing_balance IS 'What the book holds after this posting.';
 COMMENT ON COLUMN transactions.reference IS
-    'Of a deposit or withdrawal its reference, of an adjustment the reason that was given.';
+    'Of a deposit or withdrawal its reference or transfer, of a cash flow its id, of an adjustment the reason that was given.';
 
 -- What each book holds at the checkpoint, for the next closing balance.
 CREATE TABLE transaction_books (

@@ -6,6 +6,8 @@ GRANT SELECT, INSERT ON public.event_seals TO ledger_sealer;
 GRANT SELECT ON public.event_seals TO ledger_auditor, ledger_operator;
 GRANT SELECT (number, first_position, last_position, sealed_at) ON public.event_seals
     TO ledger_monitor;
+-- Whether a head that was kept outside is still there, asked when the log is recovered.
+GRANT SELECT (number, hash) ON public.event_seals TO ledger_writer;
 DO $$
 BEGIN
     EXECUTE pg_catalog.format('REVOKE UPDATE, DELETE, TRUNCATE ON public.event_seals FROM %I',

@@ -14,7 +14,7 @@ import psycopg
 import pyarrow.parquet
 import pytest
 
-from ledger.audit.export import beancount
+from ledger.audit.export import beancount, files
 from ledger.audit.export.export import export
 from ledger.audit.export.files import CannotExport, Format
 from ledger.audit.export.reader import UnreadableExport
@@ -128,6 +128,16 @@ def test_parquet_has_typed_columns(sealed: psycopg.Connection[Any], tmp_path: Pa
     assert row["position"] == 2
     assert row["occurred_at"].isoformat() == "2026-03-01T12:00:00.250000+00:00"
     assert orjson.loads(row["event_data"])["amount"] == "12.50"
+
+
+def test_long_events_do_not_wait_in_memory_for_many_others(
+    sealed: psycopg.Connection[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BYTES_AT_ONCE", 10 * len(history.DATA))
+    export(sealed, tmp_path / "export", "parquet", first=1, last=40)
+    groups = pyarrow.parquet.ParquetFile(tmp_path / "export" / "events.parquet").num_row_groups
+    assert groups > 4
+    assert verify_export(tmp_path / "export", trusted=TRUSTED).findings == ()
 
 
 def test_what_cannot_be_exported_says_what_to_do(

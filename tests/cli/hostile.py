@@ -9,7 +9,15 @@ from ledger.write import failed_commands
 from ledger.write.failed_commands import FailedMessage
 from ledger.write.ledger import Ledger
 from tests.audit.trading import PROJECTIONS
-from tests.commands import command, list_instrument, message, open_account, parsed, submit_order
+from tests.commands import (
+    INSTRUMENT,
+    command,
+    list_instrument,
+    message,
+    open_account,
+    parsed,
+    submit_order,
+)
 from tests.projections.workers import caught_up, running
 
 ACCOUNT, ORDER = UUID(int=1), UUID(int=2)
@@ -23,12 +31,22 @@ TEXT = (
 def trade(database_url: str) -> None:
     """Fills the ledger: each text that a sender may choose is the hostile one."""
     told = {"order_id": ORDER, "venue_order_id": TEXT[:100]}
+    told_flow: dict[str, object] = {"flow_id": TEXT, "kind": "FEE", "asset": "USDT", "amount": "-1"}
+    told_flow |= {"info": {TEXT: TEXT}}
+    told_prices: dict[str, object] = {
+        "source": "feed",
+        "kind": "MARK",
+        "time": "2026-01-01T00:00:00Z",
+    }
+    told_prices |= {"prices": {INSTRUMENT: "100"}}
     fill = {"trade_id": TEXT, "last_qty": "0.5", "last_px": "100"}
     commands = [
         list_instrument(),
         open_account(ACCOUNT, name=TEXT),
-        command("Deposit", ACCOUNT, asset="USDT", amount="1000", reference=TEXT),
+        command("Deposit", ACCOUNT, asset="USDT", amount="1000", reference=TEXT, transfer_id="x"),
+        command("RecordCashFlow", ACCOUNT, **told_flow),
         command("AdjustBalance", ACCOUNT, asset="USDT", amount="1", reason=TEXT, actor=TEXT),
+        command("RecordPrices", "prices", **told_prices),
         submit_order(ACCOUNT, ORDER, client_order_id=TEXT),
         command("AcceptOrder", ACCOUNT, **told),
         command("RecordFill", ACCOUNT, **told, **fill),
@@ -39,7 +57,7 @@ def trade(database_url: str) -> None:
     refused = parsed(sent | {"id": str(COMMAND), "source": TEXT[:100]})
     with Ledger(database_url) as ledger:
         outcomes = ledger.execute([*commands, refused])
-    assert [outcome.status for outcome in outcomes] == ["ACCEPTED"] * 9 + ["REJECTED"]
+    assert [outcome.status for outcome in outcomes] == ["ACCEPTED"] * 11 + ["REJECTED"]
     with running(database_url, PROJECTIONS):
         caught_up(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -22,6 +22,7 @@ from ledger.client.follower import EventsTaken
 from ledger.client.submission import LedgerUnavailable
 from ledger.eventstore.codec import encode
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.incarnation import UNKNOWN
 from ledger.nouns.accounts.events import AccountDeposited
 from ledger.operate.settings import Settings
 from tests.programs.publishing import connected
@@ -38,6 +39,7 @@ class Events:
         self._nats = connection
         self._sender = sender
         self.head = 0
+        self.lineage = UNKNOWN
 
     async def publish(self, count: int) -> int:
         """So many further events; the head after it. Again and again while the server is away."""
@@ -49,9 +51,17 @@ class Events:
                     _deposit(position)
                     for position in range(self.head + 1, min(wanted, self.head + 500) + 1)
                 ]
-                await (await self._sender.send(events, follows=state.last_seq))
+                await (
+                    await self._sender.send(events, follows=state.last_seq, lineage=self.lineage)
+                )
                 self.head = events[-1].position
         return self.head
+
+    async def restore_to(self, position: int) -> None:
+        """What was published behind the position is gone, as after `ledgerctl recover`."""
+        for sequence in range(position + 1, self.head + 1):
+            await self._nats.jetstream().delete_msg(EVENTS_STREAM, sequence)
+        self.head = position
 
     async def publish_from(self, position: int, count: int) -> int:
         """As `publish`, in a stream whose first events are gone."""

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from ledger.nouns.accounts import facts as account_facts
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement as account_settlement
 from ledger.nouns.accounts.events import AccountStatus, AccountType, Environment
@@ -151,7 +152,7 @@ def test_a_withdrawal_takes_only_what_is_available() -> None:
 
 def test_a_margin_account_may_go_below_zero_and_is_not_called_overdrawn() -> None:
     made = FoldedAccount(AccountType.MARGIN)
-    assert not made.tell(account_rules.withdraw, asset="USDT", amount=D(5)).overdrawn
+    assert not made.tell(account_facts.record_withdrawal, asset="USDT", amount=D(5)).overdrawn
     assert made.available("USDT") == D(-5)
 
 

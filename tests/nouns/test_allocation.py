@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from ledger.kernel.event import Event
+from ledger.nouns.accounts import facts as account_facts
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement as account_settlement
 from ledger.nouns.accounts.events import AccountEvent, AccountType
@@ -200,7 +201,7 @@ def test_with_nothing_to_move_only_the_rebalance_itself_is_recorded() -> None:
 def test_an_account_that_owes_has_nothing_to_give() -> None:
     funds = FoldedAccount(AccountType.MARGIN)
     put(funds, "alpha", "100")
-    funds.tell(account_rules.withdraw, asset="USDT", amount=D(150))
+    funds.tell(account_facts.record_withdrawal, asset="USDT", amount=D(150))
     FoldedAllocation(alpha="60").rebalance(funds)
     assert (funds.total("USDT", "alpha"), funds.total("USDT")) == (D(0), D(-50))
 

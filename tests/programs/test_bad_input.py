@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import nats
 import orjson
+import psycopg
 import pytest
 import pytest_asyncio
 from nats.aio.client import Client
@@ -16,6 +18,8 @@ from uuid_utils.compat import uuid7
 from ledger.client.client import LedgerClient
 from ledger.kernel.command import Outcome
 from ledger.operate.embedded.servers import EmbeddedNats
+from ledger.programs import unreadable_messages
+from ledger.programs.unreadable_messages import UnreadableMessage
 from tests.conftest import TEMPLATE
 from tests.databases import temporary_database
 from tests.programs.services import (
@@ -393,3 +397,15 @@ async def _refused(desk: Desk, subject: object, body: bytes | dict[str, Any]) ->
     after = await desk.ledger.submit("Deposit", deposit("1"), account_id=desk.account)
     assert after.status == "ACCEPTED"
     return outcome
+
+
+async def test_a_message_that_comes_again_is_kept_once(desk: Desk) -> None:
+    received_at = datetime.now(UTC)
+    before = count(desk.database_url, "unreadable_messages")
+    kept = [
+        UnreadableMessage(received_at, "ledger.commands.x", "no id", body) for body in (b"a", b"b")
+    ]
+    for _ in range(3):
+        with psycopg.connect(desk.database_url) as connection:
+            unreadable_messages.keep(connection, kept)
+    assert count(desk.database_url, "unreadable_messages") == before + 2

@@ -109,7 +109,10 @@ async def test_a_command_that_the_database_refuses_is_set_aside_and_spoils_no_ba
             sent.append(await ledger.send("DelistInstrument", {"instrument": "A:B"}))
             sent.append(await ledger.send("Deposit", DEPOSIT, account_id=account_id))
         outcomes = [await command for command in sent]
+        ids = [outcome.command_id for outcome in outcomes[::2]]
+        asked = [await ledger.outcome(one) for one in ids if one is not None]
     assert {outcome.code for outcome in outcomes[::2]} == {GeneralRejection.NOT_RECORDED}
+    assert asked == outcomes[::2]
     assert {outcome.status for outcome in outcomes[1::2]} == {"ACCEPTED"}
     assert count(database_url, "failed_commands") == 5
 

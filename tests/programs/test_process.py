@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
-from ledger.programs.process import run_in_loop
+from ledger.programs.process import LoginRefused, run_in_loop, when_database_answers
 from ledger.programs.registry import names
 
 PATIENCE_SECONDS = 30.0
@@ -135,3 +136,11 @@ def test_what_runs_in_a_loop_ends_when_it_is_told_from_another_thread() -> None:
     stop.set()
     running.join(PATIENCE_SECONDS)
     assert not running.is_alive()
+
+
+def test_a_login_that_is_refused_is_not_tried_for_ever() -> None:
+    def refused() -> None:
+        raise psycopg.OperationalError('FATAL:  password authentication failed for user "ledger"')
+
+    with pytest.raises(LoginRefused, match="LEDGER_DATABASE_URL"):
+        when_database_answers(refused, threading.Event())

@@ -11,12 +11,16 @@ from benchmarks.event_mix import EventMix, append_mix
 from ledger.nouns.accounts.events import (
     AccountAdjusted,
     AccountClosed,
+    AccountDeposited,
+    AccountHalted,
     AccountReactivated,
     AccountRebalanced,
     AccountSuspended,
     AccountTransferred,
     AccountWithdrawn,
     BorrowingLimitSet,
+    CashFlowKind,
+    CashFlowRecorded,
     CorporateAction,
     CorporateActionRecorded,
     FundsHeld,
@@ -52,6 +56,12 @@ from ledger.nouns.positions.margin import MarginMode
 from ledger.nouns.prices import state as price_state
 from ledger.nouns.prices.events import PriceKind, PricesRecorded
 from ledger.nouns.projections import events as projection_events
+from ledger.nouns.references.events import (
+    ReferenceRecorded,
+    ReferenceRepeated,
+    ReferenceScope,
+    ToldMovement,
+)
 from tests.projections import log as events
 from tests.projections.log import ACCOUNT, INSTRUMENT, Log
 
@@ -69,7 +79,6 @@ def append_everything(database_url: str) -> EventMix:
         _account(log)
         _order(log)
         _ends(log)
-        _prices(log)
         _operations(log)
         log.append(
             OTHER_ACCOUNT,
@@ -77,6 +86,9 @@ def append_everything(database_url: str) -> EventMix:
             events.deposited("USDT", "5"),
             user_id=OTHER_USER,
         )
+        _prices(log)
+        _cash_flows(log)
+        _transfers(log)
         log.now -= timedelta(hours=1)
         late = events.deposited("USDT", "7", "told an hour late")
         log.account(late)
@@ -84,6 +96,7 @@ def append_everything(database_url: str) -> EventMix:
         log.account(
             AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
             AccountReactivated(),
+            AccountHalted(actor="risk"),
             AccountClosed(),
         )
     return mix
@@ -105,6 +118,72 @@ def _instrument(log: Log) -> None:
         InstrumentDelisted(instrument=INSTRUMENT + "-2"),
         user_id=None,
     )
+
+
+def _cash_flows(log: Log) -> None:
+    """One, what was told under its name, and a conversion."""
+    funding = (
+        events.posting("main", "USDT", "-0.01", Reason.FUNDING),
+        events.posting("income:funding", "USDT", "0.01", Reason.FUNDING),
+    )
+    conversion = (
+        events.posting("main", "DOGE", "-0.00000001", Reason.CONVERSION),
+        events.posting("venue:BINANCE", "DOGE", "0.00000001", Reason.CONVERSION),
+        events.posting("main", "BNB", "0.5", Reason.CONVERSION),
+        events.posting("venue:BINANCE", "BNB", "-0.5", Reason.CONVERSION),
+    )
+    log.account(
+        CashFlowRecorded(
+            flow_id="f-1",
+            kind=CashFlowKind.FUNDING,
+            asset="USDT",
+            amount=Decimal("-0.01"),
+            sub_account="main",
+            instrument=INSTRUMENT,
+            info={"rate": "0.0001", "paid": True},
+            no_position=True,
+            postings=funding,
+        ),
+        CashFlowRecorded(
+            flow_id="f-2",
+            kind=CashFlowKind.CONVERSION,
+            asset="DOGE",
+            amount=Decimal("-0.00000001"),
+            sub_account="main",
+            counter_asset="BNB",
+            counter_amount=Decimal("0.5"),
+            postings=conversion,
+        ),
+    )
+    told: dict[str, Any] = {
+        "account_id": ACCOUNT,
+        "scope": ReferenceScope.CASH_FLOW,
+        "reference": "f-1",
+        "movement": ToldMovement(kind="FUNDING", asset="USDT", amount=Decimal("-0.01")),
+    }
+    log.append(_id(5), ReferenceRecorded(**told), ReferenceRepeated(**told))
+
+
+def _transfers(log: Log) -> None:
+    """One that arrives less a fee elsewhere, one under way, one that nobody has sent."""
+    for transfer_id, sent, received in (("x1", "10", "9"), ("x2", "5", None), ("x3", None, "7")):
+        book, more = f"transit:{transfer_id}", {"asset": "USDT", "sub_account": "main"}
+        if sent is not None:
+            postings = (
+                events.posting("main", "USDT", f"-{sent}", Reason.WITHDRAWAL),
+                events.posting(book, "USDT", sent, Reason.WITHDRAWAL),
+            )
+            out: dict[str, Any] = {**more, "amount": Decimal(sent), "postings": postings}
+            log.account(AccountWithdrawn(**out, transfer_id=transfer_id))
+        if received is not None:
+            postings = (
+                events.posting("main", "USDT", received),
+                events.posting(book, "USDT", f"-{received}"),
+            )
+            came: dict[str, Any] = {**more, "amount": Decimal(received), "postings": postings}
+            other = OTHER_ACCOUNT if transfer_id == "x1" else ACCOUNT
+            user = OTHER_USER if transfer_id == "x1" else events.USER
+            log.append(other, AccountDeposited(**came, transfer_id=transfer_id), user_id=user)
 
 
 def _prices(log: Log) -> None:

@@ -7,8 +7,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from ledger.nouns.orders.events import OrderAccepted
+from projections.cli import app
 from projections.engine.builds.candidate import Limits
 from projections.engine.builds.rebuild import rebuild, verify
 from projections.engine.builds.rollback import PreviousNotWhole, rollback
@@ -315,6 +317,23 @@ def test_a_projection_whose_rows_depend_on_each_other_stops_until_the_event_is_s
         assert result.stopped
         caught_up(database_url, projection.name)
     _is_whole(database_url, projection)
+
+
+def test_who_verifies_a_projection_that_stands_still_is_told_where_and_why(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projection = find("portfolio_snapshots", ProjectionSettings())
+    with opened_log(database_url) as log:
+        log.account(events.account_opened(), events.deposited("USDT", "5"))
+        _undecodable_fill(log)
+        log.account(events.deposited("USDT", "6"))
+    with running(database_url, [projection]):
+        wait_until(lambda: bool(_letters(database_url)), "the stop")
+        monkeypatch.setenv("LEDGER_DATABASE_URL", database_url)
+        done = CliRunner().invoke(app, ["verify", projection.name])
+    assert done.exit_code == 0
+    assert "portfolio_snapshots at position 2: " in done.stdout
+    assert "it stands still there, 2 events behind the log: error: " in done.stdout
 
 
 def _undecodable_fill(log: Log) -> None:

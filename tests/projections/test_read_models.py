@@ -4,12 +4,22 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from ledger.nouns.accounts.events import AccountSuspended, Environment, FundsHeld
+from ledger.nouns.accounts.events import (
+    AccountDeposited,
+    AccountSuspended,
+    AccountWithdrawn,
+    CashFlowKind,
+    CashFlowRecorded,
+    Environment,
+    FundsHeld,
+    Reason,
+)
 from ledger.nouns.allocations.events import (
     AllocationsRebalanced,
     StrategyAssigned,
@@ -27,6 +37,8 @@ from ledger.nouns.orders.events import (
     Side,
 )
 from ledger.nouns.orders.status import OrderStatus
+from ledger.nouns.prices import state as price_state
+from ledger.nouns.prices.events import PriceKind, PricesRecorded
 from projections.engine.builds import candidate
 from projections.engine.builds.candidate import Limits, Shadow
 from projections.engine.builds.generations import point_views
@@ -68,7 +80,13 @@ def rows(database_url: str) -> Rows:
     return read
 
 
-_ORDER = {"transactions": "position, line", "balances": "asset", "order_fills": "position"}
+_ORDER = {
+    "transactions": "position, line",
+    "balances": "asset",
+    "order_fills": "position",
+    "cash_flows": "position",
+    "price_history": "position",
+}
 
 
 def _fold(database_url: str, projection: Projection) -> None:
@@ -285,6 +303,90 @@ def test_a_trade_names_the_asset_of_its_price_on_both_sides_and_when_voided(
 
 
 # --- accounts, assignments, symbols ---------------------------------------------------
+
+
+def _side(kind: type[AccountDeposited | AccountWithdrawn], amount: str, transfer_id: str) -> Any:
+    sign = "" if kind is AccountDeposited else "-"
+    back = "-" if kind is AccountDeposited else ""
+    return kind(
+        asset="USDT",
+        amount=Decimal(amount),
+        sub_account="main",
+        transfer_id=transfer_id,
+        postings=(
+            events.posting("main", "USDT", f"{sign}{amount}"),
+            events.posting(f"transit:{transfer_id}", "USDT", f"{back}{amount}"),
+        ),
+    )
+
+
+def test_both_accounts_of_a_transfer_see_what_is_under_way_and_what_is_missing(
+    log: Log, rows: Rows
+) -> None:
+    other, other_user = uuid4(), uuid4()
+    log.append(other, events.account_opened(), user_id=other_user)
+    sent_at = log.now
+    log.account(_side(AccountWithdrawn, "10", "x1"))
+    log.account(_side(AccountWithdrawn, "5", "x2"))
+    arrived_at = log.now
+    log.append(other, _side(AccountDeposited, "9", "x1"), user_id=other_user)
+    log.account(_side(AccountDeposited, "7", "x3"))
+    shown = {(row["transfer_id"], row["direction"]): row for row in rows("transfers")}
+    assert {side: (row["status"], row["difference"]) for side, row in shown.items()} == {
+        ("x1", "OUT"): ("ARRIVED", 1),
+        ("x1", "IN"): ("ARRIVED", 1),
+        ("x2", "OUT"): ("UNDER_WAY", 5),
+        ("x3", "IN"): ("UNSENT", -7),
+    }
+    one, same = shown["x1", "OUT"], shown["x1", "IN"]
+    assert (one["account_id"], one["user_id"], one["other_account_id"]) == (ACCOUNT, USER, other)
+    assert (same["account_id"], same["user_id"]) == (other, other_user)
+    assert (same["sent"], same["received"], same["sent_at"], same["arrived_at"]) == (
+        *(10, 9),
+        *(sent_at, arrived_at),
+    )
+
+
+def test_a_cash_flow_is_a_row_and_a_movement_of_its_own_reason(log: Log, rows: Rows) -> None:
+    log.account(
+        CashFlowRecorded(
+            flow_id="f1",
+            kind=CashFlowKind.DIVIDEND,
+            asset="USDT",
+            amount=Decimal(3),
+            sub_account="main",
+            info={"ex_date": "2026-01-02"},
+            postings=(
+                events.posting("main", "USDT", "3", Reason.DIVIDEND),
+                events.posting("income:dividend", "USDT", "-3", Reason.DIVIDEND),
+            ),
+        )
+    )
+    (flow,) = rows("cash_flows")
+    assert (flow["kind"], flow["amount"], flow["info"]) == (
+        *("DIVIDEND", 3),
+        {"ex_date": "2026-01-02"},
+    )
+    own, income = rows("transactions")
+    assert (own["reason"], own["reference"]) == ("DIVIDEND", "f1")
+    assert (income["sub_account"], income["direction"]) == ("income:dividend", "DEBIT")
+    (contra,) = rows("contra_balances")
+    assert (contra["book"], contra["total"]) == ("income:dividend", -3)
+
+
+def test_the_newest_price_is_shown_and_every_one_is_kept(log: Log, rows: Rows) -> None:
+    for seconds, price in ((5, "100"), (3, "90"), (5, "101")):
+        told: dict[str, Any] = {"venue": "BINANCE", "source": "feed", "kind": PriceKind.MARK}
+        log.append(
+            price_state.stream_id("BINANCE"),
+            PricesRecorded(
+                **told, time=START + timedelta(seconds=seconds), prices={INSTRUMENT: Decimal(price)}
+            ),
+            user_id=None,
+        )
+    (newest,) = rows("prices")
+    assert (newest["price"], newest["time"]) == (101, START + timedelta(seconds=5))
+    assert [row["price"] for row in rows("price_history")] == [100, 90, 101]
 
 
 def test_an_account_says_whether_it_may_trade_and_why_not(log: Log, rows: Rows) -> None:

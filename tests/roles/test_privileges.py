@@ -123,6 +123,8 @@ def test_the_auditor_can_make_nothing_and_call_nothing_that_writes(database_url:
 def test_the_writer_can_append_and_nothing_else(database_url: str) -> None:
     assert privileges(database_url, "ledger_writer") == {
         "public.event_store": {"SELECT", "INSERT"},
+        "public.log_incarnations": {"SELECT"},
+        "public.event_seals": {"SELECT"},
         "public.event_archives": {"SELECT"},
         "public.archived_events": {"SELECT"},
         "public.command_inbox": {"SELECT", "INSERT"},
@@ -243,6 +245,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "guard_appended_events",
             "guard_records",
             "index_generation",
+            "journal_archives",
             "journal_records",
             "live_generation",
             "make_event_partition",

@@ -7,12 +7,16 @@ from uuid import UUID
 import psycopg
 from uuid_utils.compat import uuid7
 
-_LAST = "SELECT max(event_version), max(stream_type) FROM event_store WHERE stream_id = %s"
 _APPEND = """
     INSERT INTO event_store (position, id, stream_id, stream_type, event_type, event_version,
         event_data, metadata, occurred_at, recorded_at)
-    SELECT head + 1, %s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::timestamptz, recorded_at
-    FROM begin_append(1, 'ledger_events')"""
+    SELECT head + 1, %(id)s, %(stream)s, coalesce(last.stream_type, split_part(%(type)s, '.', 1)),
+        %(type)s, coalesce(last.event_version, 0) + 1 + %(skipped)s, %(data)s::jsonb,
+        %(metadata)s::jsonb, %(time)s::timestamptz, recorded_at
+    FROM begin_append(1, 'ledger_events') LEFT JOIN LATERAL (
+        SELECT e.stream_type, e.event_version FROM event_store AS e WHERE e.stream_id = %(stream)s
+        ORDER BY e.event_version DESC LIMIT 1) AS last ON true
+    RETURNING event_version"""
 _GUARD = "event_store_is_guarded"
 
 
@@ -27,18 +31,27 @@ def appended(
     occurred_at: str = "now",
 ) -> int:
     """Appends an event of any kind, so many versions too far; its version."""
-    with psycopg.connect(url) as connection:
+    values = {
+        "id": uuid7(),
+        "stream": stream_id,
+        "type": event_type,
+        "skipped": skipped,
+        "data": data,
+        "metadata": metadata,
+        "time": occurred_at,
+    }
+    # All at once: the locks are not held for as long as a busy machine lets us wait.
+    with psycopg.connect(url, autocommit=True) as connection, connection.pipeline():
+        connection.execute("BEGIN")
         connection.execute("SELECT begin_append(0, '')")
-        last, of_type = connection.execute(_LAST, [stream_id]).fetchone() or (None, None)
-        version = (last or 0) + 1 + skipped
-        stream_type = of_type or event_type.partition(".")[0]
-        values = [uuid7(), stream_id, stream_type, event_type, version, data, metadata, occurred_at]
         if skipped:
             connection.execute(f"ALTER TABLE event_store DISABLE TRIGGER {_GUARD}".encode())
-        connection.execute(_APPEND, values)
+        made = connection.execute(_APPEND, values)
         if skipped:
             connection.execute(f"ALTER TABLE event_store ENABLE TRIGGER {_GUARD}".encode())
-        return int(version)
+        connection.execute("COMMIT")
+        (version,) = made.fetchone() or (0,)
+    return int(version)
 
 
 def _with_gap(url: str, account_id: UUID) -> int:

@@ -24,7 +24,11 @@ Values = dict[str, Any]
 """An event as the object whose text is the canonical form."""
 
 ROWS_AT_ONCE = 10_000
-"""Rows of a Parquet row group, and what is in memory at once."""
+"""Rows of a Parquet row group, and what is in memory at once when one is written …"""
+BYTES_AT_ONCE = 32 * 2**20
+"""… unless their JSON is longer than this: an event can be a hundred times as long as most are."""
+ROWS_READ = 1_000
+"""Rows of a Parquet file in memory at once when it is read."""
 _JSON = ("event_data", "metadata")
 _TIMES = ("occurred_at", "recorded_at")
 _INTEGERS = ("position", "event_version")
@@ -82,12 +86,14 @@ def write_parquet(path: Path, events: Iterator[Values]) -> None:
     schema = arrow.schema([(column, kinds.get(column, arrow.string())) for column in COLUMNS])
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         columns: dict[str, list[Any]] = {column: [] for column in COLUMNS}
+        size = 0
         for event in events:
             for column in COLUMNS:
                 columns[column].append(_arrow_value(column, event[column]))
-            if len(columns["position"]) == ROWS_AT_ONCE:
+            size += sum(len(columns[column][-1]) for column in _JSON)
+            if len(columns["position"]) == ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
                 writer.write_table(arrow.table(columns, schema=schema))
-                columns = {column: [] for column in COLUMNS}
+                columns, size = {column: [] for column in COLUMNS}, 0
         if columns["position"]:
             writer.write_table(arrow.table(columns, schema=schema))
 
@@ -95,7 +101,7 @@ def write_parquet(path: Path, events: Iterator[Values]) -> None:
 def read_parquet(file: BinaryIO) -> Iterator[Values]:
     _, parquet = _arrow()
     with parquet.ParquetFile(file) as table:
-        for batch in table.iter_batches(batch_size=ROWS_AT_ONCE):
+        for batch in table.iter_batches(batch_size=ROWS_READ):
             for row in batch.to_pylist():
                 for column in _JSON:
                     row[column] = strict_json.loads(row[column])

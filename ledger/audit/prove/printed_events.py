@@ -13,8 +13,9 @@ import psycopg
 from ledger.audit.prove.canonical import COLUMNS, Row
 from ledger.eventstore.reader import where_kept
 
-FETCH_ROWS = 2_000
-"""Rows fetched at once: a few megabytes. Shorter ranges need no cursor on the server."""
+FETCH_ROWS = 500
+"""Rows fetched at once: some hundred kilobytes, and 32 MB if all were as long as commands can be.
+Shorter ranges need no cursor on the server."""
 
 _PRINTED = ", ".join(f"{column}::text" for column in COLUMNS)
 _STATEMENT = f"""

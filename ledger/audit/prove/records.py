@@ -1,4 +1,5 @@
-"""Verification of the records beside the log: outcomes, failed commands, unreadable messages.
+"""Verification of the records beside the log: outcomes, failed commands, unreadable messages, and
+what was archived.
 
     journal   the entries under each seal hash to its root, none is missing            (journal.py)
     rows      each row has the content that was entered last, each row that was entered is there,
@@ -36,13 +37,17 @@ _CONTENT = {
     "unreadable_messages": """'unreadable_messages/1', id,
         extract(epoch FROM received_at)::text, subject, reason, pg_catalog.encode(body, 'hex'),
         body_bytes""",
+    "event_archives": """'event_archives/1', id, first_position, last_position, directory,
+        pg_catalog.encode(manifest, 'hex'), extract(epoch FROM archived_at)::text, archived_by,
+        extract(epoch FROM restored_at)::text, restored_by""",
 }
 """What of a row is hashed, in the order of its JSON array: as in public.record_digest."""
-_KEYS = {"command_inbox": "command_id", "failed_commands": "id", "unreadable_messages": "id"}
+_KEYS = {"command_inbox": "command_id", **dict.fromkeys(_CONTENT.keys() - {"command_inbox"}, "id")}
 _NAMES = {
     "command_inbox": "the outcome of command",
     "failed_commands": "the failed command number",
     "unreadable_messages": "the unreadable message number",
+    "event_archives": "the archive number",
 }
 _GONE = "('RETRIED', 'FORGOTTEN')"
 
@@ -86,7 +91,10 @@ _DEEDS = f"""
         WINDOW record AS (PARTITION BY j.table_name, e.key ORDER BY j.number, e.place)) AS history
     WHERE NOT coalesce(CASE change
         WHEN 'FOUND' THEN before IS NULL AND (number < began OR began IS NULL)
-        WHEN 'KEPT' THEN before IS NULL AND table_name <> 'command_inbox'
+        WHEN 'KEPT' THEN before IS NULL
+            AND table_name IN ('failed_commands', 'unreadable_messages')
+        WHEN 'ARCHIVED' THEN before IS NULL AND table_name = 'event_archives'
+        WHEN 'RESTORED' THEN before = 'ARCHIVED' AND table_name = 'event_archives'
         WHEN 'SETTLED' THEN before IN ('FOUND', 'KEPT') AND table_name = 'failed_commands'
         ELSE table_name = 'command_inbox' AND CASE change
             WHEN 'RETRIED' THEN before IN ('FOUND', 'FAILED') AND digest = digest_before

@@ -12,9 +12,12 @@ import msgspec
 
 from ledger.audit.prove.seals import Seal, Unsealed
 
-Tampering = Literal["changed", "removed", "inserted", "reordered", "truncated", "re-sealed"]
+Tampering = Literal[
+    "changed", "removed", "inserted", "reordered", "truncated", "re-sealed", "restored"
+]
 """What fits the trace: contents of an event or seal other than sealed; events or seals missing;
-more than were sealed; in another order; the end missing; seals made anew without the key."""
+more than were sealed; in another order; the end missing; seals made anew without the key; an end
+missing of which the log itself says that a restore took it away, who did it and why."""
 Standing = Literal["held", "consistent", "altered"]
 """Held from outside; consistent in itself, and nothing from outside says more; altered."""
 

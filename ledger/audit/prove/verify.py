@@ -26,7 +26,7 @@ from psycopg.pq import TransactionStatus
 
 from ledger.audit.prove import kept_heads, seals, tampering
 from ledger.audit.prove.blocks import BlocksCheck, Difference, check_blocks
-from ledger.audit.prove.kept_heads import HeadComparison
+from ledger.audit.prove.kept_heads import HeadComparison, Restoration
 from ledger.audit.prove.records import verify_records
 from ledger.audit.prove.seal_chain import ChainCheck
 from ledger.audit.prove.seals import Seal
@@ -34,6 +34,7 @@ from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding, Verdict
 from ledger.eventstore import reader
 from ledger.eventstore.session import of_one_moment
+from ledger.nouns.log.events import STREAM_ID
 from ledger.operate.database import connect
 from ledger.subscriptions import checkpoint
 
@@ -68,6 +69,10 @@ _VERSIONS = """
             SELECT (event_data->>'position')::bigint FROM public.event_store
             WHERE event_type = 'stream.gap_accepted' AND stream_type = 'stream')
     ORDER BY position LIMIT 1"""
+_RESTORATIONS = """
+    SELECT (event_data->>'after')::bigint, coalesce((event_data->>'seals')::bigint, 0), recorded_at,
+        event_data->>'actor', event_data->>'reason'
+    FROM event_store WHERE stream_id = %s AND event_type = 'log.recovered' ORDER BY event_version"""
 _PARTS = """
     SELECT min(number), max(number) FROM (
         SELECT number, (row_number() OVER (ORDER BY number) - 1) / %(size)s AS part
@@ -223,7 +228,8 @@ def _held_outside(
         seal = seals.numbered(connection, number)
         return seal.hash if seal else None
 
-    return kept_heads.compare(kept, hash_of, log_end)
+    restorations = [Restoration(*row) for row in connection.execute(_RESTORATIONS, [STREAM_ID])]
+    return kept_heads.compare(kept, hash_of, log_end, restorations)
 
 
 def _against_progress(connection: psycopg.Connection[Any], sealed_end: int) -> list[Finding]:

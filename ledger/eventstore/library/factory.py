@@ -20,6 +20,7 @@ from ledger.eventstore.library.recorder import (
     LedgerProcessRecorder,
     LedgerSnapshotRecorder,
 )
+from ledger.operate.database_session import pinned_options
 
 DATABASE_URL = "LEDGER_DATABASE_URL"
 POOL_SIZE = "LEDGER_POOL_SIZE"
@@ -105,6 +106,7 @@ def _datastore(url: str, pool_size: int) -> PostgresDatastore:
         idle_in_transaction_session_timeout=0,
     )
     assert isinstance(datastore.pool.kwargs, dict)
+    options["options"] = f"{options.get('options', '')} {pinned_options()}".strip()
     datastore.pool.kwargs.update(options)
     for name in [key for key, value in datastore.pool.kwargs.items() if value == ""]:
         del datastore.pool.kwargs[name]

@@ -3,28 +3,41 @@
 Unless it says that it is a fact, a command is a request, which may be rejected.
 """
 
-from typing import ClassVar
+from decimal import Decimal
+from typing import ClassVar, Self
+
+from pydantic import StrictBool, model_validator
 
 from ledger.kernel.command import AccountCommandData, CommandKind
 from ledger.kernel.fields import (
     Asset,
     Choice,
+    ChoiceOrNone,
+    CostOrNone,
     Exchange,
     Id,
+    Info,
+    Instrument,
     MovedAmount,
     MovedPositive,
     SubAccount,
     Text,
     TimeOrNone,
+    ToldAmount,
+    ToldAmountOrNone,
+    TransferId,
+    VenueId,
     default,
 )
 from ledger.nouns.accounts.events import (
     MAIN,
     AccountType,
+    CashFlowKind,
     CostBasis,
     Environment,
     PositionMode,
 )
+from ledger.nouns.orders.events import PositionSide
 
 
 class OpenAccount(AccountCommandData):
@@ -41,26 +54,95 @@ class OpenAccount(AccountCommandData):
     position_mode: Choice[PositionMode] = default(PositionMode.ONE_WAY)
 
 
-class Deposit(AccountCommandData):
+class OuterMovementData(AccountCommandData):
+    """What is told of money that comes in or goes out. `amount` is what the account gets or gives,
+    a `fee` in the same asset included. `cost` is in the base currency of the account."""
+
+    command_class = "money"
+
+    asset: Asset
+    amount: MovedPositive
+    reference: Text | None = None
+    repeats_reference: StrictBool = False
+    sub_account: SubAccount = MAIN
+    transfer_id: TransferId | None = None
+    fee: CostOrNone = default(None)
+    fee_asset: Asset | None = None
+    cost: CostOrNone = default(None)
+    acquired_at: TimeOrNone = default(None)
+
+    @model_validator(mode="after")
+    def _fee_of_something(self) -> Self:
+        if self.fee_asset is not None and self.fee is None:
+            raise ValueError("fee_asset without a fee")
+        if self.fee is not None and self.fee_asset in {None, self.asset} and self.fee > self.amount:
+            raise ValueError("the fee is part of the amount, and is more than it")
+        return self
+
+
+class Deposit(OuterMovementData):
     """Fact."""
+
+    command_kind: ClassVar[CommandKind] = CommandKind.FACT
+
+    occurred_at: TimeOrNone = default(None)
+
+
+class Withdraw(OuterMovementData):
+    pass
+
+
+class RecordWithdrawal(OuterMovementData):
+    """Fact: it has left already."""
+
+    command_kind: ClassVar[CommandKind] = CommandKind.FACT
+
+    occurred_at: TimeOrNone = default(None)
+
+
+class RecordCashFlow(AccountCommandData):
+    """Fact: what came or went for a reason that is no trade, deposit or withdrawal. The amount is
+    signed: what the account got is positive. The two sides of a CONVERSION have opposite signs;
+    that of the counter amount need not be told."""
 
     command_class = "money"
     command_kind: ClassVar[CommandKind] = CommandKind.FACT
 
+    flow_id: VenueId
+    kind: Choice[CashFlowKind]
     asset: Asset
-    amount: MovedPositive
-    reference: Text | None = None
-    sub_account: SubAccount = MAIN
+    amount: ToldAmount
+    instrument: Instrument | None = None
+    position_side: ChoiceOrNone[PositionSide] = default(None)
+    sub_account: SubAccount | None = None
+    counter_asset: Asset | None = None
+    counter_amount: ToldAmountOrNone = default(None)
+    info: Info | None = None
     occurred_at: TimeOrNone = default(None)
 
+    @model_validator(mode="after")
+    def _both_sides(self) -> Self:
+        told = self.counter_asset is not None, self.counter_amount is not None
+        if self.kind is not CashFlowKind.CONVERSION:
+            if any(told):
+                raise ValueError("counter_asset and counter_amount are of a CONVERSION")
+            return self
+        if not all(told):
+            raise ValueError("a CONVERSION has counter_asset and counter_amount")
+        assert self.counter_amount is not None
+        if self.counter_asset == self.asset:
+            raise ValueError("a CONVERSION is of two assets")
+        if self.amount < 0 and self.counter_amount < 0:
+            raise ValueError("what a CONVERSION takes and what it gives have opposite signs")
+        return self
 
-class Withdraw(AccountCommandData):
-    command_class = "money"
-
-    asset: Asset
-    amount: MovedPositive
-    reference: Text | None = None
-    sub_account: SubAccount = MAIN
+    @property
+    def signed_counter_amount(self) -> Decimal | None:
+        """It moves the other way than the amount."""
+        counter = self.counter_amount
+        if counter is None:
+            return None
+        return -abs(counter) if self.amount > 0 else abs(counter)
 
 
 class Transfer(AccountCommandData):
@@ -91,6 +173,10 @@ class SuspendAccount(AccountCommandData):
 
     reason: Text | None = None
     actor: Text | None = None
+
+
+class HaltAccount(SuspendAccount):
+    pass
 
 
 class ReactivateAccount(SuspendAccount):

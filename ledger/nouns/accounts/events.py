@@ -6,6 +6,7 @@ balances, transactions and explanations all read those two lists and nothing els
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -41,6 +42,11 @@ def rounding_book(exchange: str) -> str:
     return f"rounding:{exchange}"
 
 
+def transit_book(transfer_id: str) -> str:
+    """What is under way between accounts: the other side of both sides of a transfer."""
+    return f"transit:{transfer_id}"
+
+
 def is_own_book(book: str) -> bool:
     """Whether a book is a sub-account, not the other side. No sub-account has a colon."""
     return book != EXTERNAL and ":" not in book
@@ -61,6 +67,8 @@ class PositionMode(StrEnum):
 class AccountStatus(StrEnum):
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
+    HALTED = "HALTED"
+    """Takes no new risk; what makes a position smaller goes on."""
     CLOSED = "CLOSED"
 
 
@@ -82,6 +90,44 @@ class Reason(StrEnum):
     CORPORATE_ACTION = "CORPORATE_ACTION"
     ROUNDING = "ROUNDING"
     ROUNDING_VOID = "ROUNDING_VOID"
+    FUNDING = "FUNDING"
+    REBATE = "REBATE"
+    INTEREST = "INTEREST"
+    DIVIDEND = "DIVIDEND"
+    TAX = "TAX"
+    REWARD = "REWARD"
+    AIRDROP = "AIRDROP"
+    CONVERSION = "CONVERSION"
+    LIQUIDATION_FEE = "LIQUIDATION_FEE"
+
+
+class CashFlowKind(StrEnum):
+    """What money comes or goes for beside trades, deposits and withdrawals."""
+
+    FUNDING = "FUNDING"
+    FEE = "FEE"
+    REBATE = "REBATE"
+    INTEREST = "INTEREST"
+    DIVIDEND = "DIVIDEND"
+    TAX = "TAX"
+    REWARD = "REWARD"
+    AIRDROP = "AIRDROP"
+    CONVERSION = "CONVERSION"
+    LIQUIDATION_FEE = "LIQUIDATION_FEE"
+
+
+_CHARGES = (CashFlowKind.FEE, CashFlowKind.REBATE, CashFlowKind.LIQUIDATION_FEE)
+
+
+def flow_book(kind: CashFlowKind, exchange: str) -> str:
+    """The other side of a cash flow: what the venue charges or gives back is a cost of trading,
+    like commissions; a conversion is an exchange with the venue, like a trade; all else is income,
+    or the cost of holding, of its kind."""
+    if kind in _CHARGES:
+        return fees_book(exchange)
+    if kind is CashFlowKind.CONVERSION:
+        return venue_book(exchange)
+    return f"income:{kind.lower()}"
 
 
 class CorporateAction(StrEnum):
@@ -94,7 +140,8 @@ class CorporateAction(StrEnum):
 class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One leg of a movement in an account's book. `book` is a sub-account of the account
     (`main`, a strategy id) or the other side: `external`, `venue:<exchange>`,
-    `fees:<exchange>`, `rounding:<exchange>`. `amount` is signed: what the book gains."""
+    `fees:<exchange>`, `rounding:<exchange>`, `income:<kind>`, `transit:<transfer>`. `amount` is
+    signed: what the book gains."""
 
     book: str
     asset: str
@@ -186,21 +233,52 @@ class AccountOpened(AccountEvent, frozen=True, kw_only=True):
     position_mode: PositionMode = PositionMode.ONE_WAY
 
 
-class AccountDeposited(MoneyEvent, frozen=True, kw_only=True):
-    type: ClassVar[str] = "account.deposited"
+class OuterMovement(MoneyEvent, frozen=True, kw_only=True):
+    """Money that came in or went out. `fee` is part of the amount unless it is in another asset.
+    With a `transfer_id` the other side is another account's; `cost` (in the base currency) and
+    `acquired_at` tell of what came where it came from. `unknown_sub_account` is where it was told
+    to be: there is none of that name, so it is in `main`."""
+
     asset: str
     amount: Decimal
     sub_account: str
     reference: str | None = None
     account_closed: bool = False
+    transfer_id: str | None = None
+    fee: Decimal | None = None
+    fee_asset: str | None = None
+    cost: Decimal | None = None
+    acquired_at: datetime | None = None
+    unknown_sub_account: str | None = None
 
 
-class AccountWithdrawn(MoneyEvent, frozen=True, kw_only=True):
+class AccountDeposited(OuterMovement, frozen=True, kw_only=True):
+    type: ClassVar[str] = "account.deposited"
+
+
+class AccountWithdrawn(OuterMovement, frozen=True, kw_only=True):
     type: ClassVar[str] = "account.withdrawn"
+
+
+class CashFlowRecorded(MoneyEvent, frozen=True, kw_only=True):
+    """Money came or went for one of the reasons that are no trade; `amount` is signed, and so is
+    `counter_amount`, the other side of a conversion. With an `instrument` the flow belongs to its
+    position; `no_position`: there is none that it could belong to."""
+
+    type: ClassVar[str] = "account.cash_flow_recorded"
+    flow_id: str
+    kind: CashFlowKind
     asset: str
     amount: Decimal
     sub_account: str
-    reference: str | None = None
+    instrument: str | None = None
+    position_side: PositionSide | None = None
+    counter_asset: str | None = None
+    counter_amount: Decimal | None = None
+    info: dict[str, Any] = msgspec.field(default_factory=dict)
+    account_closed: bool = False
+    no_position: bool = False
+    unknown_sub_account: str | None = None
 
 
 class AccountTransferred(MoneyEvent, frozen=True, kw_only=True):
@@ -225,6 +303,12 @@ class AccountAdjusted(MoneyEvent, frozen=True, kw_only=True):
 
 class AccountSuspended(AccountEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "account.suspended"
+    reason: str | None = None
+    actor: str | None = None
+
+
+class AccountHalted(AccountEvent, frozen=True, kw_only=True):
+    type: ClassVar[str] = "account.halted"
     reason: str | None = None
     actor: str | None = None
 

@@ -1,30 +1,42 @@
 """Accounts: what each of their commands means."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
-from ledger.kernel.command import AccountCommandData, Command
+from ledger.kernel.command import AccountCommandData, Command, CommandKind
+from ledger.kernel.money import shown
 from ledger.kernel.noun import handles
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.unit_of_work import UnitOfWork
-from ledger.nouns.accounts import rules
+from ledger.nouns.accounts import facts, rules
 from ledger.nouns.accounts.commands import (
     AdjustBalance,
     CloseAccount,
     Deposit,
+    HaltAccount,
     OpenAccount,
+    OuterMovementData,
     ReactivateAccount,
+    RecordCashFlow,
+    RecordWithdrawal,
     SuspendAccount,
     Transfer,
     Withdraw,
 )
-from ledger.nouns.accounts.events import MAIN, AccountEvent
+from ledger.nouns.accounts.events import MAIN, AccountEvent, Reason
 from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.accounts.rejections import AccountRejection
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.allocations.rules import sub_accounts
 from ledger.nouns.allocations.state import ALLOCATION
 from ledger.nouns.allocations.state import stream_id as allocation_stream
+from ledger.nouns.references.events import (
+    ReferenceRecorded,
+    ReferenceRepeated,
+    ReferenceScope,
+    ToldMovement,
+)
+from ledger.nouns.references.state import REFERENCE, Reference, ReferenceState
 
 
 def _reads(command: Command, _: AccountCommandData) -> Iterator[UUID]:
@@ -50,8 +62,8 @@ def own_account(work: UnitOfWork) -> AccountState:
     return state
 
 
-def _record(work: UnitOfWork, events: tuple[AccountEvent, ...]) -> None:
-    work.record(ACCOUNT, work.account_id, events)
+def _record(work: UnitOfWork, events: tuple[AccountEvent, ...]) -> UUID | None:
+    return work.record(ACCOUNT, work.account_id, events)
 
 
 def _sub_accounts(work: UnitOfWork) -> frozenset[str]:
@@ -86,36 +98,176 @@ def _check_sub_account(work: UnitOfWork, sub_account: str) -> None:
         rules.check_sub_account(sub_account, _sub_accounts(work))
 
 
-@handles(Deposit, reads=_reads)
+# --- money from and to outside --------------------------------------------------------
+
+
+def _reads_movement(command: Command, data: OuterMovementData) -> Iterator[UUID]:
+    yield from _reads(command, data)
+    assert command.account_id is not None
+    named = _name_of(command.account_id, data)
+    if named is not None:
+        yield named.stream_id
+
+
+def _name_of(account_id: UUID, data: OuterMovementData) -> Reference | None:
+    """Its reference, or else the transfer that it is a side of. None for one without a name, and
+    for one of which it is said that it bears the name of another."""
+    incoming = isinstance(data, Deposit)
+    if data.repeats_reference:
+        return None
+    if data.reference is not None:
+        scope = ReferenceScope.DEPOSIT if incoming else ReferenceScope.WITHDRAWAL
+        return Reference(account_id, scope, data.reference, data.asset)
+    if data.transfer_id is not None:
+        scope = ReferenceScope.ARRIVAL if incoming else ReferenceScope.DEPARTURE
+        return Reference(account_id, scope, data.transfer_id, data.asset)
+    return None
+
+
+def _told(data: OuterMovementData) -> ToldMovement:
+    return ToldMovement(
+        kind=Reason.DEPOSIT if isinstance(data, Deposit) else Reason.WITHDRAWAL,
+        asset=data.asset,
+        amount=data.amount,
+        sub_account=data.sub_account,
+        fee=data.fee,
+        fee_asset=data.fee_asset,
+    )
+
+
+def _terms(work: UnitOfWork, data: OuterMovementData) -> rules.MovementTerms:
+    """Where a fact puts money that it says is in a sub-account that is not there: it is in the
+    account, and so in `main`."""
+    unknown = data.sub_account != MAIN and data.sub_account not in _sub_accounts(work)
+    if unknown and data.command_kind is CommandKind.REQUEST:
+        rules.check_sub_account(data.sub_account, _sub_accounts(work))
+    return {
+        "sub_account": MAIN if unknown else data.sub_account,
+        "unknown_sub_account": data.sub_account if unknown else None,
+        "reference": data.reference,
+        "transfer_id": data.transfer_id,
+        "fee": data.fee,
+        "fee_asset": data.fee_asset,
+        "cost": data.cost,
+        "acquired_at": data.acquired_at,
+    }
+
+
+def _record_movement(
+    work: UnitOfWork, data: OuterMovementData, decide: Callable[..., tuple[AccountEvent, ...]]
+) -> None:
+    """Records it, unless its name is taken: then a request is refused, and of a fact it is recorded
+    that it was told, but no money moves."""
+    state = own_account(work)
+    named = _name_of(work.account_id, data)
+    known = None if named is None else work.state(REFERENCE, named.stream_id)
+    if named is not None and known is not None:
+        taken = _taken(named, known)
+        if data.command_kind is CommandKind.REQUEST:
+            raise taken
+        _record_again(work, named, _told(data))
+        work.denied = taken
+        return
+    terms = _terms(work, data)
+    cause = _record(work, decide(state, asset=data.asset, amount=data.amount, **terms))
+    if named is not None:
+        _record_name(work, named, _told(data), cause)
+
+
+def _taken(named: Reference, known: ReferenceState) -> Rejection:
+    movement = known.movement
+    return Rejection(
+        AccountRejection.DUPLICATE_REFERENCE,
+        f"{named.text!r} is the name of a {movement.kind.lower()} of {shown(movement.amount)} "
+        f"{movement.asset} already",
+    )
+
+
+def _record_name(
+    work: UnitOfWork, named: Reference, movement: ToldMovement, cause: UUID | None
+) -> None:
+    event = ReferenceRecorded(
+        account_id=named.account_id, scope=named.scope, reference=named.text, movement=movement
+    )
+    work.record(REFERENCE, named.stream_id, (event,), cause)
+
+
+def _record_again(work: UnitOfWork, named: Reference, movement: ToldMovement) -> None:
+    event = ReferenceRepeated(
+        account_id=named.account_id, scope=named.scope, reference=named.text, movement=movement
+    )
+    work.record(REFERENCE, named.stream_id, (event,))
+
+
+@handles(Deposit, reads=_reads_movement)
 def deposit(work: UnitOfWork, data: Deposit) -> None:
-    state = own_account(work)
-    _check_sub_account(work, data.sub_account)
-    _record(
-        work,
-        rules.deposit(
-            state,
-            asset=data.asset,
-            amount=data.amount,
-            sub_account=data.sub_account,
-            reference=data.reference,
-        ),
-    )
+    _record_movement(work, data, rules.deposit)
 
 
-@handles(Withdraw, reads=_reads)
+@handles(Withdraw, reads=_reads_movement)
 def withdraw(work: UnitOfWork, data: Withdraw) -> None:
+    _record_movement(work, data, rules.withdraw)
+
+
+@handles(RecordWithdrawal, reads=_reads_movement)
+def record_withdrawal(work: UnitOfWork, data: RecordWithdrawal) -> None:
+    _record_movement(work, data, facts.record_withdrawal)
+
+
+def _flow_name(account_id: UUID, data: RecordCashFlow) -> Reference:
+    return Reference(account_id, ReferenceScope.CASH_FLOW, data.flow_id)
+
+
+def _reads_flow(command: Command, data: RecordCashFlow) -> Iterator[UUID]:
+    yield from _reads(command, data)
+    assert command.account_id is not None
+    yield _flow_name(command.account_id, data).stream_id
+
+
+@handles(RecordCashFlow, reads=_reads_flow)
+def record_cash_flow(work: UnitOfWork, data: RecordCashFlow) -> None:
+    """A known flow does nothing; with another content it is recorded as told again and moves no
+    money, and the sender must look into it."""
     state = own_account(work)
-    _check_sub_account(work, data.sub_account)
-    _record(
-        work,
-        rules.withdraw(
-            state,
-            asset=data.asset,
-            amount=data.amount,
-            sub_account=data.sub_account,
-            reference=data.reference,
-        ),
+    named = _flow_name(work.account_id, data)
+    movement = ToldMovement(
+        kind=data.kind,
+        asset=data.asset,
+        amount=data.amount,
+        sub_account=data.sub_account,
+        instrument=data.instrument,
+        position_side=data.position_side,
+        counter_asset=data.counter_asset,
+        counter_amount=data.signed_counter_amount,
     )
+    known = work.state(REFERENCE, named.stream_id)
+    if known is not None:
+        if known.movement != movement:
+            _record_again(work, named, movement)
+            work.denied = Rejection(
+                AccountRejection.FLOW_CONFLICT,
+                f"cash flow {data.flow_id!r} is recorded with another content",
+            )
+        return
+    unknown = data.sub_account not in {None, *_sub_accounts(work)}
+    events = facts.record_cash_flow(
+        state,
+        flow_id=data.flow_id,
+        kind=data.kind,
+        asset=data.asset,
+        amount=data.amount,
+        sub_account=MAIN if unknown else data.sub_account,
+        instrument=data.instrument,
+        position_side=data.position_side,
+        counter_asset=data.counter_asset,
+        counter_amount=data.signed_counter_amount,
+        info=data.info,
+        unknown_sub_account=data.sub_account if unknown else None,
+    )
+    _record_name(work, named, movement, _record(work, events))
+
+
+# --- money between sub-accounts, corrections ------------------------------------------
 
 
 @handles(Transfer, reads=_reads)
@@ -155,6 +307,14 @@ def suspend_account(work: UnitOfWork, data: SuspendAccount) -> None:
     _record(
         work,
         rules.suspend(own_account(work), reason=data.reason, actor=data.actor),
+    )
+
+
+@handles(HaltAccount, reads=_reads)
+def halt_account(work: UnitOfWork, data: HaltAccount) -> None:
+    _record(
+        work,
+        rules.halt(own_account(work), reason=data.reason, actor=data.actor),
     )
 
 

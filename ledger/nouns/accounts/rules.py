@@ -3,7 +3,7 @@
 Money in an account lies in sub-accounts: `main`, and one per strategy assigned to it. Per
 sub-account and asset, total = available + locked; what is locked is the sum of the holds there.
 
-    deposit, adjust ───────▶ facts: always recorded, on a closed account too
+    deposit, adjust ───────▶ facts: always recorded, on a closed account too (more in `facts`)
     withdraw, transfer ────▶ requests: only from what is available
     hold ▶ set_hold ▶ settle (▶ void_trade)    an order's money, in `settlement`
 
@@ -15,11 +15,14 @@ account's id.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 from decimal import Decimal
+from typing import TypedDict, Unpack
 from uuid import UUID
 
-from ledger.kernel.money import shown
+from ledger.kernel.money import ZERO, shown
 from ledger.kernel.rejection import Rejection
+from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import (
     EXTERNAL,
     MAIN,
@@ -27,6 +30,7 @@ from ledger.nouns.accounts.events import (
     AccountClosed,
     AccountDeposited,
     AccountEvent,
+    AccountHalted,
     AccountOpened,
     AccountReactivated,
     AccountRebalanced,
@@ -40,13 +44,16 @@ from ledger.nouns.accounts.events import (
     PositionMode,
     Posting,
     Reason,
+    fees_book,
+    is_own_book,
+    transit_book,
 )
 from ledger.nouns.accounts.rejections import AccountRejection
 from ledger.nouns.accounts.state import (
     AccountState,
     BookBalance,
     check_active,
-    check_available,
+    check_free,
     check_not_closed,
     overdraws,
 )
@@ -83,6 +90,18 @@ def open_account(
     )
 
 
+def halt(
+    state: AccountState, *, reason: str | None = None, actor: str | None = None
+) -> tuple[AccountEvent, ...]:
+    """Nothing that raises exposure from here on; exits, and money, go on."""
+    check_active(state)
+    if state.status is AccountStatus.HALTED:
+        raise Rejection(
+            AccountRejection.ACCOUNT_HALTED, f"account {state.account_id} is halted already"
+        )
+    return (AccountHalted(reason=reason, actor=actor),)
+
+
 def suspend(
     state: AccountState, *, reason: str | None = None, actor: str | None = None
 ) -> tuple[AccountEvent, ...]:
@@ -95,7 +114,7 @@ def reactivate(
     state: AccountState, *, reason: str | None = None, actor: str | None = None
 ) -> tuple[AccountEvent, ...]:
     check_not_closed(state)
-    if state.status is not AccountStatus.SUSPENDED:
+    if state.status not in {AccountStatus.SUSPENDED, AccountStatus.HALTED}:
         raise Rejection(
             AccountRejection.ACCOUNT_NOT_SUSPENDED, f"account {state.account_id} is active"
         )
@@ -142,27 +161,69 @@ _LEFT_TOLD = 5
 # --- money from and to outside --------------------------------------------------------
 
 
+class MovementTerms(TypedDict, total=False):
+    """What is told of a movement beside its asset and amount (`OuterMovement`)."""
+
+    sub_account: str
+    reference: str | None
+    transfer_id: str | None
+    fee: Decimal | None
+    fee_asset: str | None
+    cost: Decimal | None
+    acquired_at: datetime | None
+    unknown_sub_account: str | None
+
+
 def deposit(
-    state: AccountState,
-    *,
-    asset: str,
-    amount: Decimal,
-    sub_account: str = MAIN,
-    reference: str | None = None,
+    state: AccountState, *, asset: str, amount: Decimal, **terms: Unpack[MovementTerms]
 ) -> tuple[AccountEvent, ...]:
     """Fact: the money is there, whatever we think of the account."""
-    postings = _move(EXTERNAL, sub_account, asset, amount, Reason.DEPOSIT)
+    sub_account = terms.setdefault("sub_account", MAIN)
+    fee = terms.get("fee") or ZERO
+    charged, outside = _charged(asset, terms)
+    postings = (
+        *move(outside, sub_account, asset, amount, Reason.DEPOSIT),
+        *move(sub_account, fees_book(state.exchange), charged, fee, Reason.FEE),
+    )
     return (
         AccountDeposited(
             asset=asset,
             amount=amount,
-            sub_account=sub_account,
-            reference=reference,
             account_closed=state.status is AccountStatus.CLOSED,
             postings=postings,
             overdrawn=overdraws(state, postings),
+            **terms,
         ),
     )
+
+
+def gone(
+    state: AccountState, *, asset: str, amount: Decimal, **terms: Unpack[MovementTerms]
+) -> AccountWithdrawn:
+    """A withdrawal, whoever decided upon it: `amount` leaves, a fee in the same asset included."""
+    sub_account = terms.setdefault("sub_account", MAIN)
+    fee = terms.get("fee") or ZERO
+    charged, outside = _charged(asset, terms)
+    out = amount - fee if charged == asset else amount
+    postings = (
+        *move(sub_account, outside, asset, out, Reason.WITHDRAWAL),
+        *move(sub_account, fees_book(state.exchange), charged, fee, Reason.FEE),
+    )
+    return AccountWithdrawn(
+        asset=asset,
+        amount=amount,
+        account_closed=state.status is AccountStatus.CLOSED,
+        postings=postings,
+        overdrawn=overdraws(state, postings),
+        **terms,
+    )
+
+
+def _charged(asset: str, terms: MovementTerms) -> tuple[str, str]:
+    """The asset that a fee is in, and the book that the money comes from or goes to."""
+    transfer_id = terms.get("transfer_id")
+    outside = EXTERNAL if transfer_id is None else transit_book(transfer_id)
+    return terms.get("fee_asset") or asset, outside
 
 
 def adjust(
@@ -175,7 +236,7 @@ def adjust(
     sub_account: str = MAIN,
 ) -> tuple[AccountEvent, ...]:
     """Fact: a person corrects a balance, up or down, and answers for it."""
-    postings = _move(EXTERNAL, sub_account, asset, amount, Reason.ADJUSTMENT)
+    postings = move(EXTERNAL, sub_account, asset, amount, Reason.ADJUSTMENT)
     return (
         AccountAdjusted(
             asset=asset,
@@ -191,24 +252,15 @@ def adjust(
 
 
 def withdraw(
-    state: AccountState,
-    *,
-    asset: str,
-    amount: Decimal,
-    sub_account: str = MAIN,
-    reference: str | None = None,
+    state: AccountState, *, asset: str, amount: Decimal, **terms: Unpack[MovementTerms]
 ) -> tuple[AccountEvent, ...]:
+    """Request: of what is available, on an account of any type: nobody lends for a withdrawal."""
     check_active(state)
-    _check_available(state, sub_account, asset, amount, "withdraw")
-    return (
-        AccountWithdrawn(
-            asset=asset,
-            amount=amount,
-            sub_account=sub_account,
-            reference=reference,
-            postings=_move(sub_account, EXTERNAL, asset, amount, Reason.WITHDRAWAL),
-        ),
-    )
+    event = gone(state, asset=asset, amount=amount, **terms)
+    for (book, of_asset), change in changes(event.postings).items():
+        if is_own_book(book):
+            _check_there(state, book, of_asset, -change.total, "withdraw")
+    return (event,)
 
 
 # --- money between sub-accounts -------------------------------------------------------
@@ -231,14 +283,14 @@ def transfer(
             AccountRejection.SAME_SUB_ACCOUNT,
             f"the transfer is from {from_sub_account} to itself",
         )
-    _check_available(state, from_sub_account, asset, amount, "transfer")
+    _check_there(state, from_sub_account, asset, amount, "transfer")
     return (
         AccountTransferred(
             asset=asset,
             amount=amount,
             from_sub_account=from_sub_account,
             to_sub_account=to_sub_account,
-            postings=_move(from_sub_account, to_sub_account, asset, amount, Reason.TRANSFER),
+            postings=move(from_sub_account, to_sub_account, asset, amount, Reason.TRANSFER),
         ),
     )
 
@@ -254,14 +306,16 @@ def rebalance(
     postings = tuple(
         posting
         for from_sub_account, to_sub_account, asset, amount in moves
-        for posting in _move(from_sub_account, to_sub_account, asset, amount, Reason.REBALANCE)
+        for posting in move(from_sub_account, to_sub_account, asset, amount, Reason.REBALANCE)
     )
     return (AccountRebalanced(postings=postings),)
 
 
-def _move(
+def move(
     from_book: str, to_book: str, asset: str, amount: Decimal, reason: Reason
-) -> tuple[Posting, Posting]:
+) -> tuple[Posting, ...]:
+    if not amount:
+        return ()
     return (
         Posting(book=from_book, asset=asset, amount=-amount, reason=reason),
         Posting(book=to_book, asset=asset, amount=amount, reason=reason),
@@ -299,8 +353,10 @@ def check_sub_account(sub_account: str, known: Collection[str]) -> None:
         )
 
 
-def _check_available(
+def _check_there(
     state: AccountState, sub_account: str, asset: str, amount: Decimal, verb: str
 ) -> None:
+    """Whether a request that moves money away finds it, on an account of any type: a venue lends
+    for trades, unless it is said how much (`SetBorrowingLimit`)."""
     remedy = f"{verb} less, or free what open orders hold"
-    check_available(state, sub_account, asset, amount, f"to {verb}", remedy)
+    check_free(state, sub_account, asset, amount, f"to {verb}", remedy)

@@ -15,6 +15,7 @@ from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import (
     AccountClosed,
     AccountEvent,
+    AccountHalted,
     AccountOpened,
     AccountReactivated,
     AccountStatus,
@@ -146,6 +147,15 @@ _NOTHING: dict[str, BookBalance] = {}
 _ZERO_BALANCE = BookBalance()
 
 
+STATUS_AFTER: dict[type[AccountEvent], AccountStatus] = {
+    AccountSuspended: AccountStatus.SUSPENDED,
+    AccountHalted: AccountStatus.HALTED,
+    AccountReactivated: AccountStatus.ACTIVE,
+    AccountClosed: AccountStatus.CLOSED,
+}
+"""What an account may do after each event that changes that."""
+
+
 def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> AccountState:
     """The state after an event."""
     if isinstance(event, AccountOpened):
@@ -181,12 +191,8 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
 def _change_terms(state: AccountState, event: AccountEvent) -> None:
     """What is no money: whether the account may trade, and on which terms."""
     match event:
-        case AccountSuspended():
-            state.status = AccountStatus.SUSPENDED
-        case AccountReactivated():
-            state.status = AccountStatus.ACTIVE
-        case AccountClosed():
-            state.status = AccountStatus.CLOSED
+        case AccountSuspended() | AccountHalted() | AccountReactivated() | AccountClosed():
+            state.status = STATUS_AFTER[type(event)]
         case LeverageSet():
             state.leverages[event.instrument] = Leverage(
                 event.leverage, event.mode, event.margin_rate

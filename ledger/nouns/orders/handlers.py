@@ -164,6 +164,14 @@ def _check_position(
         terms.get("position_side") or PositionSide.BOTH,
     )
     exposure.check_order(owner, contract, key=key, budget=terms.get("quote_quantity"))
+    exposure.check_halted(
+        owner,
+        key=key,
+        side=terms["side"],
+        quantity=terms.get("quantity"),
+        order_id=order_id,
+        base_asset=terms["base_asset"] if contract is None else None,
+    )
     closing = exposure.closing_quantity(
         owner,
         contract,
@@ -210,6 +218,15 @@ def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
     owner = own_account(work)
     state = _own_order(work, data.order_id)
     check_active(owner)
+    wanted = state.quantity if data.quantity is None else data.quantity
+    exposure.check_halted(
+        owner,
+        key=_key_of(state),
+        side=state.side,
+        quantity=None if wanted is None else wanted - state.cum_qty,
+        order_id=state.order_id,
+        base_asset=state.base_asset if state.contract is None else None,
+    )
     instrument_rules.check_order(
         listed_instrument(work, state.instrument),
         quantity=data.quantity,
@@ -228,14 +245,18 @@ def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
     work.record(ORDER, data.order_id, events)
 
 
+def _key_of(state: OrderState) -> PositionKey:
+    return PositionKey(
+        state.sub_account, state.instrument, state.position_side or PositionSide.BOTH
+    )
+
+
 def _check_quantity_by_position(owner: AccountState, state: OrderState, quantity: Decimal) -> None:
     """Whether an order that may only close something closes no more than there is."""
     exposure.closing_quantity(
         owner,
         state.contract,
-        key=PositionKey(
-            state.sub_account, state.instrument, state.position_side or PositionSide.BOTH
-        ),
+        key=_key_of(state),
         side=state.side,
         quantity=max(quantity - state.cum_qty, ZERO),
         reduce_only=state.reduce_only,

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from ledger.kernel.money import ZERO, shown
 from ledger.kernel.rejection import GeneralRejection, Rejection
-from ledger.nouns.accounts.events import ClosingOrder, PositionMode
+from ledger.nouns.accounts.events import AccountStatus, ClosingOrder, PositionMode
+from ledger.nouns.accounts.rejections import AccountRejection
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.instruments.contract import Contract
 from ledger.nouns.orders.events import PositionSide, Side
@@ -128,6 +129,30 @@ def raises_exposure(
         held = max(state.balance(key.sub_account, base_asset).total, ZERO)
         return quantity > held
     return quantity > closable(state, key=key, side=side, order_id=order_id)
+
+
+def check_halted(
+    state: AccountState,
+    *,
+    key: PositionKey,
+    side: Side,
+    quantity: Decimal | None,
+    order_id: UUID,
+    base_asset: str | None,
+) -> None:
+    """Whether an account that takes no new risk may trade this. A budget may buy any quantity, so
+    it never may."""
+    if state.status is not AccountStatus.HALTED:
+        return
+    if quantity is None or raises_exposure(
+        state, key=key, side=side, quantity=quantity, order_id=order_id, base_asset=base_asset
+    ):
+        wanted = "an order by budget" if quantity is None else f"{side} {shown(quantity)}"
+        raise Rejection(
+            AccountRejection.ACCOUNT_HALTED,
+            f"account {state.account_id} is halted, and {wanted} of {key.instrument} is more than "
+            f"there is to get out of in {key.sub_account}",
+        )
 
 
 def _is_of(claim: ClosingOrder, key: PositionKey, side: Side) -> bool:

@@ -23,6 +23,7 @@ from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
+    CashFlowRecorded,
     CommissionCorrected,
     CorporateActionRecorded,
     LeverageSet,
@@ -205,6 +206,9 @@ def _after(newest: Mapping[PositionKey, Position], step: _Step) -> Iterable[Posi
                 for position in newest.values()
                 if position.instrument == event.instrument and position.is_open
             ]
+        case CashFlowRecorded():
+            funded = [newest[p.key] for p in event.positions if p.key in newest]
+            return [rules.fund(position, event.asset, event.amount) for position in funded]
         case CorporateActionRecorded():
             return list(corporate_actions.followed(newest, event, at))
         case _:

@@ -201,10 +201,11 @@ class EmbeddedPostgres(_Server):
     def __init__(
         self, data_dir: Path | str, *, fast: bool = False, programs: Path | None = None
     ) -> None:
+        programs = programs or embedded_programs.postgres()  # before anything is made without them
         super().__init__(data_dir)
         self._fast = fast
         self._home, self._account = root.home(self.data_dir / self.name)
-        self._programs = root.reachable(programs or embedded_programs.postgres(), self._account)
+        self._programs = root.reachable(programs, self._account)
         self._sockets = self._home / "socket"
 
     @property
