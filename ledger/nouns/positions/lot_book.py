@@ -7,6 +7,7 @@
     fees          in the asset paid with are in cost and proceeds; in the asset itself they make the
                   lot smaller; in a third asset they are in cost and proceeds at its price, and
                   giving it away for that is a disposal of its own
+    a conversion  gives one asset for another: a disposal, and a lot that has cost that
     what else     comes without a price is a lot of unknown cost, unless that is told; what leaves
                   without one (a withdrawal) takes its lots along
     splits        change how many there are, and not what they cost
@@ -23,7 +24,13 @@ from uuid import UUID
 
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
-from ledger.nouns.accounts.events import AccountDeposited, MoneyEvent, TradeSettled, is_own_book
+from ledger.nouns.accounts.events import (
+    AccountDeposited,
+    CashFlowRecorded,
+    MoneyEvent,
+    TradeSettled,
+    is_own_book,
+)
 from ledger.nouns.orders.events import PositionSide
 from ledger.nouns.positions.lots import CostBasis, LotMovement, LotPool, MovedLots, move
 from ledger.nouns.positions.rules import PositionTrade
@@ -67,6 +74,10 @@ class LotBook:
             yield movement, move(pool, movement, self._method)
 
     def _movements(self, event: MoneyEvent, occasion: LotOccasion) -> Iterator[LotMovement]:
+        if isinstance(event, CashFlowRecorded) and event.counter_asset is not None:
+            amount = event.counter_amount or ZERO
+            yield from self._converted(event, event.counter_asset, amount, occasion)
+            return
         if not isinstance(event, TradeSettled):
             yield from self._others(event, occasion)
             return
@@ -138,19 +149,36 @@ class LotBook:
             if is_own_book(posting.book):
                 moved[posting.asset] = moved.get(posting.asset, ZERO) + posting.amount
         for asset, quantity in moved.items():
-            cost: Decimal | None = getattr(event, "cost", None)
-            told: datetime | None = getattr(event, "acquired_at", None)
-            if cost is not None and isinstance(event, AccountDeposited) and asset == event.asset:
+            if isinstance(event, AccountDeposited) and asset == event.asset:
                 yield _movement(
-                    LotOccasion(occasion.number, occasion.event_id, told or occasion.at),
+                    occasion._replace(at=event.acquired_at or occasion.at),
                     asset,
                     quantity,
-                    amount=cost,
+                    amount=event.cost,
                     currency=self._base_currency,
-                    opens=asset != self._base_currency,
+                    gives=False,
+                    opens=event.cost is not None and asset != self._base_currency,
                 )
             elif quantity:
                 yield _movement(occasion, asset, quantity, gives=False)
+
+    def _converted(
+        self, event: CashFlowRecorded, counter: str, amount: Decimal, occasion: LotOccasion
+    ) -> Iterator[LotMovement]:
+        """One asset for another: what was given is disposed of for what was got, if lots of it are
+        kept, and what was got has cost that; unless it is the account's money."""
+        for asset, quantity, other, paid in (
+            (event.asset, event.amount, counter, amount),
+            (counter, amount, event.asset, event.amount),
+        ):
+            yield _movement(
+                occasion,
+                asset,
+                quantity,
+                amount=abs(paid),
+                currency=other,
+                opens=quantity > 0 and asset != self._base_currency,
+            )
 
     # --- fees in third assets ---------------------------------------------------------------
 
