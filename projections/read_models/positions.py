@@ -247,7 +247,7 @@ def _follow(
         before = None
         slot = _begun(recorded, position)
         rows[SLOTS].put(slot)
-    if position.other_commissions:
+    if position.other_commissions or slot.valued or slot.unvalued:
         _value_commissions(recorded, slot, before, position, rows, max_age)
     _step(recorded, event, slot, before, position)
     if before is None or before.is_open != position.is_open:
@@ -266,10 +266,12 @@ def _change_earlier(recorded: Recorded, position: Position, rows: RowSet) -> Non
     which = position_id(recorded.stream_id, position.key, position.number)
     row, trip = rows[POSITIONS].change(which), rows[ROUND_TRIPS].change(which)
     if row is not None:
+        others = position.other_commissions
+        row.valued_commissions = {
+            asset: value for asset, value in row.valued_commissions.items() if asset in others
+        }
         row.unvalued_commissions = {
-            asset: amount
-            for asset, amount in position.other_commissions.items()
-            if asset not in row.valued_commissions
+            asset: amount for asset, amount in others.items() if asset not in row.valued_commissions
         }
         row.realized_pnl = position.realized_pnl
         row.commission = position.commission + sum(row.valued_commissions.values(), ZERO)
@@ -347,9 +349,14 @@ def _value_commissions(
         return None if traded is None else traded.traded
 
     paid = {} if before is None else before.other_commissions
-    for asset, amount in position.other_commissions.items():
+    for asset in {*paid, *position.other_commissions}:
+        amount = position.other_commissions.get(asset, ZERO)
         more = amount - paid.get(asset, ZERO)
         if not more:
+            continue
+        if not amount:  # it was charged in another asset after all
+            slot.valued.pop(asset, None)
+            slot.unvalued.pop(asset, None)
             continue
         value = value_at(
             rows[MARKETS],
