@@ -45,7 +45,7 @@ test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their ow
 
 faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send MESSAGES=100000 of nonsense
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \
-	    $(BIN)/python -m pytest tests/faults tests/programs/test_fuzz.py -s $(ARGUMENTS)
+	    $(BIN)/python -m pytest tests/faults tests/vitals/test_stalls.py tests/programs/test_fuzz.py -s $(ARGUMENTS)
 
 restores: $(INSTALLED) ## Back up, restore and recover, and fail over to a standby, ROUNDS=50 times each
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \

@@ -50,13 +50,17 @@ CLAIMS = (
         "SELECT count(*), count(*) FILTER (WHERE available + locked <> total) FROM public.balances",
     ),
     ReadModelClaim(
-        "nothing is locked where no order is open",
+        "nothing is locked where neither an order nor a position is open",
         "balances",
         """WITH held AS (
-               SELECT DISTINCT account_id, sub_account,
-                      CASE side WHEN 'BUY' THEN quote_asset ELSE base_asset END AS asset
+               SELECT account_id, sub_account,
+                      CASE WHEN kind <> 'SPOT' THEN settlement_asset
+                           WHEN side = 'BUY' THEN quote_asset ELSE base_asset END AS asset
                FROM public.orders JOIN public.symbols USING (instrument)
-               WHERE status IN ('PENDING', 'NEW', 'PARTIALLY_FILLED'))
+               WHERE status IN ('PENDING', 'NEW', 'PARTIALLY_FILLED')
+               UNION
+               SELECT account_id, sub_account, settlement_asset FROM public.positions
+               WHERE status = 'OPEN')
            SELECT count(*), count(*) FILTER (WHERE locked <> 0 AND held.account_id IS NULL)
            FROM public.balances LEFT JOIN held USING (account_id, sub_account, asset)""",
     ),

@@ -21,6 +21,7 @@ share the questions. A refusal has a code, in the framework's error headers and 
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, LiteralString
 from uuid import UUID
@@ -32,6 +33,7 @@ import psycopg
 import structlog
 from nats.aio.client import Client
 from nats.micro.request import Request
+from prometheus_client import Counter, Histogram
 from psycopg import IsolationLevel
 from psycopg.rows import dict_row
 from psycopg_pool import PoolTimeout
@@ -72,6 +74,14 @@ MAX_WAITING = 2_000
 which is better than answering long after nobody listens."""
 ENVELOPE_BYTES = 4_096
 """Of the largest message that the bus takes, what is kept for all but the rows."""
+QUERIES = Counter("ledger_queries", "Questions by how they were answered.", ["answer"])
+for _answer_of_ours in ("answered", UNAVAILABLE):
+    QUERIES.labels(_answer_of_ours)  # a count that began with its first would not have grown
+QUERY_SECONDS = Histogram(
+    "ledger_query_seconds",
+    "From a question to its answer, with the wait for its position.",
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -145,6 +155,7 @@ class QueryService:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, request: Request) -> None:
+        started, answer = time.monotonic(), "answered"
         try:
             name, account = _endpoint(request.subject)
             asked = _object(request.data)
@@ -154,13 +165,19 @@ class QueryService:
                 body = await self._rows(questions()[name], asked, account)
             await _respond(request, body)
         except QueryRefused as refused:
+            answer = refused.code
             await _respond_error(request, refused)
         except InvalidQuestion as invalid:
+            answer = INVALID_QUERY
             await _respond_error(request, QueryRefused(INVALID_QUERY, str(invalid)))
         except (psycopg.Error, PoolTimeout) as error:
+            answer = UNAVAILABLE
             _log.warning("query_not_answered", subject=request.subject, error=str(error).strip())
             message = "the database does not answer: ask again in a moment"
             await _respond_error(request, QueryRefused(UNAVAILABLE, message))
+        finally:
+            QUERIES.labels(answer).inc()
+            QUERY_SECONDS.observe(time.monotonic() - started)
 
     async def _rows(
         self, question: Question[Any], given: dict[str, Any], account: UUID | None

@@ -1,4 +1,4 @@
-"""ledgerctl commands failed: commands that the ledger could not decide, settled by an operator."""
+"""ledgerctl commands: what waits, and what the ledger could not decide, settled by an operator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from uuid import UUID
 
 import typer
 
+from ledger.cli.status import show_commands
 from ledger.operate import terminal
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def commands() -> None:
 
 
 commands_app.add_typer(app, name="failed")
+commands_app.command("status")(show_commands)
 
 
 @app.command("list")
@@ -57,8 +59,9 @@ def list_failed(
         return
     if not found:
         terminal.say("no command has failed" if settled else "no failed command waits")
-    for one in found:
-        terminal.say(_line(one))
+        return
+    names = ("command id", "code", "type", "failed at", "tries", "account", "source", "sender")
+    terminal.say_table((*names, "settled", "message"), map(_cells, found), right=("tries",))
 
 
 @app.command()
@@ -183,12 +186,19 @@ def _row(one: "FailedCommand") -> dict[str, Any]:
     return {field: value for field, value in one.shown().items() if field != "body"}
 
 
-def _line(one: "FailedCommand") -> str:
-    line = (
-        f"{one.command_id}  {one.command_type} of {one.source}, sent by {one.sender or 'nobody'}, "
-        f"for {one.subject}, failed "
-        f"{one.failed_at:%Y-%m-%d %H:%M:%S%z} after {one.tries} tries: {one.code}: {one.message}"
+def _cells(one: "FailedCommand") -> list[str]:
+    settled = (
+        "" if one.settled_by is None else f"{one.status.lower()} by {one.settled_by}: {one.reason}"
     )
-    if one.settled_by is not None:
-        line += f"; {one.status.lower()} by {one.settled_by}: {one.reason}"
-    return line
+    return [
+        str(one.command_id),
+        one.code,
+        one.command_type,
+        f"{one.failed_at:%Y-%m-%d %H:%M:%S%z}",
+        str(one.tries),
+        one.subject,
+        one.source,
+        one.sender or "",
+        settled,
+        one.message,
+    ]

@@ -1,4 +1,4 @@
-"""ledgerctl status: how the ledger is, on one page; exit 1 if something does not go on."""
+"""ledgerctl status, and commands status: how the ledger is; exit 1 if something does not go on."""
 
 import contextlib
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,10 +9,16 @@ from ledger.operate import terminal
 
 if TYPE_CHECKING:
     from ledger.operate.settings import Settings
+    from ledger.vitals.condition import Alarm
     from ledger.vitals.examination import Vitals
+
+    Alarms = list[tuple[Alarm, str]]
 
 WATCH_SECONDS = 2.0
 """Between two looks of --watch."""
+_OF_COMMANDS = ("commands.md", "lock.md", "programs.md", "stuck-stream.md", "servers.md")
+"""Runbooks of what keeps commands from going on."""
+_MEASURES_OF_COMMANDS = ("command", "failed_commands", "append_", "streams_held")
 _NUMBERS = ("position", "behind", "seconds", "stalled")
 
 
@@ -37,10 +43,31 @@ def show_status(
         return
     vitals = examined(settings)
     if json:
-        terminal.say_json(as_json(vitals), pretty=True)
+        terminal.say_json(as_json(vitals, vitals.alarms()), pretty=True)
     else:
         terminal.say_page(page(vitals))
-    raise typer.Exit(1 if needs_person(vitals) else 0)
+    raise typer.Exit(1 if _pages(vitals.alarms()) else 0)
+
+
+def show_commands(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """How many commands wait and since when, whose they are, and why they do not go on. Exit 1 if
+    they do not."""
+    from ledger.operate.logging import configure
+    from ledger.operate.settings import load
+
+    configure("status", "ERROR")
+    vitals = examined(load())
+    alarms = [one for one in vitals.alarms() if one[0].condition.runbook in _OF_COMMANDS]
+    shown = vitals._replace(
+        samples=[one for one in vitals.samples if one.name.startswith(_MEASURES_OF_COMMANDS)]
+    )
+    if json:
+        terminal.say_json(as_json(shown, alarms), pretty=True)
+    else:
+        terminal.say_page(_page_of_commands(vitals, alarms))
+    raise typer.Exit(1 if _pages(alarms) else 0)
 
 
 def examined(settings: "Settings") -> "Vitals":
@@ -73,16 +100,16 @@ def examined(settings: "Settings") -> "Vitals":
     )
 
 
-def needs_person(vitals: "Vitals") -> bool:
+def _pages(alarms: "Alarms") -> bool:
     """Whether something does not go on; what only will not for long may wait for the day."""
     from ledger.vitals.condition import PAGE
 
-    return any(alarm.condition.severity == PAGE for alarm, _ in vitals.alarms())
+    return any(alarm.condition.severity == PAGE for alarm, _ in alarms)
 
 
-def as_json(vitals: "Vitals") -> dict[str, Any]:
+def as_json(vitals: "Vitals", alarms: "Alarms") -> dict[str, Any]:
     return {
-        "ok": not needs_person(vitals),
+        "ok": not _pages(alarms),
         "findings": [
             {
                 "alert": alarm.condition.alert,
@@ -90,7 +117,7 @@ def as_json(vitals: "Vitals") -> dict[str, Any]:
                 "message": message,
                 "runbook": f"docs/runbooks/{alarm.condition.runbook}",
             }
-            for alarm, message in vitals.alarms()
+            for alarm, message in alarms
         ],
         "measures": [one._asdict() for one in vitals.samples],
     }
@@ -105,13 +132,37 @@ def page(vitals: "Vitals") -> terminal.Page:
     if rows:
         shown.say()
         shown.say_table(("follows", *_NUMBERS, "state"), rows, right=_NUMBERS)
-    found = vitals.alarms()
-    if found:
+    _say_alarms(shown, vitals.alarms())
+    return shown
+
+
+def _page_of_commands(vitals: "Vitals", alarms: "Alarms") -> terminal.Page:
+    shown = terminal.Page()
+    shown.say(_commands(vitals))
+    stalled = vitals.value("commands_stalled_seconds")
+    if stalled:
+        shown.say(f"nothing was decided for {stalled:,.0f} s")
+    by_consumer: dict[str, dict[str, float]] = {}
+    for one in vitals.samples:
+        if one.name in ("commands_waiting", "commands_in_work"):
+            by_consumer.setdefault(one.label, {})[one.name] = one.value
+    if by_consumer:
         shown.say()
-    for alarm, message in found:
+        rows = [
+            [name, f"{told['commands_waiting']:,.0f}", f"{told['commands_in_work']:,.0f}"]
+            for name, told in sorted(by_consumer.items())
+        ]
+        shown.say_table(("partition", "waiting", "in work"), rows, right=("waiting", "in work"))
+    _say_alarms(shown, alarms)
+    return shown
+
+
+def _say_alarms(shown: terminal.Page, alarms: "Alarms") -> None:
+    if alarms:
+        shown.say()
+    for alarm, message in alarms:
         shown.say(f"{alarm.condition.severity:<6} {message}")
         shown.say(f"       → {alarm.remedy}")
-    return shown
 
 
 def _lines(vitals: "Vitals") -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The desk: the people who look after the accounts, as one service.
 
-at the start    list instruments, open accounts, deposit, assign strategies, rebalance;
+at the start    list instruments, open accounts, deposit, set leverage, assign strategies,
+                rebalance;
                 then tell the strategies the accounts' ids (demo.desk.<run>.accounts)
 in between      deposit, transfer, withdraw, correct; and now and then ask for what cannot be
 at the end      when the exchange has closed: rebalance once more
@@ -16,12 +17,15 @@ from uuid_utils.compat import uuid7
 from ledger.demo.plan import (
     ACCOUNTS,
     BASE_CURRENCY,
+    CONTRACTS,
+    LEVERAGE,
     LISTINGS,
     RETIRED_STRATEGY,
     VENUE,
     DemoAccount,
 )
 from ledger.demo.service import Service, check, main
+from ledger.nouns.accounts.events import AccountType
 
 ERRANDS = 5
 """Rounds of errands on each account while the strategies trade."""
@@ -64,6 +68,7 @@ class Desk:
                     "tick_size": str(listing.tick_size),
                     "step_size": str(listing.step_size),
                     "max_quantity": str(listing.max_quantity),
+                    "kind": listing.kind.value,
                 },
             )
             check(outcome, "ListInstrument", None, "INSTRUMENT_ALREADY_LISTED")
@@ -82,6 +87,10 @@ class Desk:
         await self._do(account, "OpenAccount", "ACCOUNT_ALREADY_EXISTS", **opened)
         for asset, amount in account.deposits.items():
             await self._do(account, "Deposit", asset=asset, amount=amount, reference="first")
+        if account.account_type is AccountType.MARGIN:
+            for contract in CONTRACTS:
+                terms = {"instrument": contract.instrument, "leverage": str(LEVERAGE)}
+                await self._do(account, "SetLeverage", **terms)
         retired = {"strategy_id": RETIRED_STRATEGY}
         await self._do(account, "AssignStrategy", **retired, allocation_percent="5")
         await self._do(account, "DeactivateStrategy", **retired)

@@ -9,12 +9,15 @@
 
 An order's owner is answered {"open": …} when the ledger has recorded what the venue reports.
 What the venue does is decided in `venue_rules`; here it is only carried out. Orders that rest at
-the end stay open, as they would.
+the end stay open, as they would. Now and then it tells all marks, and at the end once more, with
+the funding of each strategy's contracts.
 """
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -23,10 +26,22 @@ from nats.aio.msg import Msg
 
 from ledger.demo import venue_rules
 from ledger.demo.market import Walk
-from ledger.demo.plan import LISTINGS, SEED, STRATEGIES, listing
+from ledger.demo.plan import (
+    BASE_CURRENCY,
+    CONTRACTS,
+    FUNDING_RATE,
+    LISTINGS,
+    SEED,
+    STRATEGIES,
+    listing,
+)
 from ledger.demo.service import Service, check, main
 from ledger.demo.venue_rules import VenueOrder, VenueReport
 from ledger.nouns.orders.events import OrderType, Side, TimeInForce
+
+MARKS_EVERY_STEPS = 100
+"""Steps of the market from mark to mark."""
+SOURCE = "demo.exchange"
 
 Question = dict[str, Any]
 Answer = dict[str, Any]
@@ -40,6 +55,7 @@ class Exchange:
         self._walks = {one.instrument: Walk(one, SEED) for one in LISTINGS}
         self._orders: dict[str, VenueOrder] = {}
         self._trading = set(STRATEGIES)
+        self._step = self._marked = 0
         self._closed = asyncio.Event()
         self._answers: dict[str, Callable[[Question], Awaitable[Answer]]] = {
             "quote": self._quote,
@@ -68,6 +84,10 @@ class Exchange:
         await message.respond(orjson.dumps(answer))
 
     async def _quote(self, question: Question) -> Answer:
+        self._step = max(self._step, question["step"])
+        if self._step >= self._marked + MARKS_EVERY_STEPS:
+            self._marked = self._step
+            await self._tell_marks()
         return {"price": str(self._walks[question["instrument"]].price(question["step"]))}
 
     async def _place(self, question: Question) -> Answer:
@@ -88,8 +108,33 @@ class Exchange:
     async def _close(self, question: Question) -> Answer:
         self._trading.discard(question["strategy"])
         if not self._trading:
+            await self._tell_marks()
+            await self._tell_funding()
             self._closed.set()
         return {}
+
+    async def _tell_marks(self) -> None:
+        """What everything is worth now."""
+        prices = {name: str(walk.price(self._step)) for name, walk in self._walks.items()}
+        now = datetime.now(UTC).isoformat()
+        told = {"source": SOURCE, "kind": "MARK", "time": now, "prices": prices}
+        check(await self._service.sender.submit("RecordPrices", told), "RecordPrices", None)
+
+    async def _tell_funding(self) -> None:
+        """Of each strategy's contracts on each account, once."""
+        held: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+        for order in self._orders.values():
+            if order.listing in CONTRACTS:
+                strategy, _, _ = order.client_order_id.partition("-")
+                signed = order.traded if order.side is Side.BUY else -order.traded
+                held[order.account_id, strategy, order.listing.instrument] += signed
+        for (account_id, strategy, instrument), quantity in sorted(held.items()):
+            paid = -quantity * self._walks[instrument].price(self._step) * FUNDING_RATE
+            flow = {"kind": "FUNDING", "asset": BASE_CURRENCY, "amount": str(paid)}
+            flow |= {"flow_id": f"{self._service.run}-{strategy}-{instrument}"}
+            flow |= {"instrument": instrument, "sub_account": strategy}
+            told = await self._service.sender.submit("RecordCashFlow", flow, account_id)
+            check(told, f"funding of {strategy}", None)
 
     async def _report(self, order: VenueOrder, reports: list[VenueReport]) -> Answer:
         """Tells the ledger, in order but without waiting in between, and waits for all of it."""

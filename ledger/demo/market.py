@@ -14,7 +14,7 @@ class Walk:
 
     def __init__(self, listing: Listing, seed: int) -> None:
         self._tick = listing.tick_size
-        self._random = random.Random(f"{seed}:{listing.instrument}")
+        self._random = random.Random(f"{seed}:{listing.pair}")
         self._prices = [listing.first_price]
 
     def price(self, step: int) -> Decimal:

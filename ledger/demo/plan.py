@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ledger.nouns.accounts.events import AccountType
+from ledger.nouns.instruments.contract import InstrumentKind
 
 SEED = 20_261_121
 """What all chance in the demo follows from."""
@@ -26,6 +27,12 @@ class Listing(NamedTuple):
     max_quantity: Decimal
     first_price: Decimal
     lot: Decimal
+    kind: InstrumentKind = InstrumentKind.SPOT
+
+    @property
+    def pair(self) -> str:
+        """What it is a price of: a contract moves with its coin."""
+        return f"{VENUE}:{self.base_asset}{self.quote_asset}"
 
 
 class DemoAccount(NamedTuple):
@@ -58,10 +65,27 @@ LISTINGS = (
         first_price=Decimal(3_000),
         lot=Decimal("0.2"),
     ),
+    Listing(
+        instrument=f"{VENUE}:BTCPERP",
+        base_asset="BTC",
+        quote_asset="USDT",
+        tick_size=Decimal("0.01"),
+        step_size=Decimal("0.00001"),
+        max_quantity=Decimal(100),
+        first_price=Decimal(60_000),
+        lot=Decimal("0.01"),
+        kind=InstrumentKind.PERPETUAL,
+    ),
 )
+SPOT = tuple(one for one in LISTINGS if one.kind is InstrumentKind.SPOT)
+CONTRACTS = tuple(one for one in LISTINGS if one.kind is not InstrumentKind.SPOT)
+LEVERAGE = Decimal(10)
+FUNDING_RATE = Decimal("0.0001")
+"""Of what a contract is worth, paid by who is long to who is short, once, as the market closes."""
 
 # The CASH accounts have far more than their orders need, so that only the orders meant to be too
-# large are refused, whatever the timing. The MARGIN account sells what it does not have.
+# large are refused, whatever the timing. The MARGIN account sells what it does not have, and trades
+# contracts, for whose margin it has far more than enough.
 ACCOUNTS = (
     DemoAccount(
         "alice",
@@ -75,12 +99,16 @@ ACCOUNTS = (
         {"USDT": "1500000", "BTC": "25.75", "ETH": "500"},
         {"maker": "50", "trend": "50"},
     ),
-    DemoAccount("carol", AccountType.MARGIN, {"USDT": "250000"}, {"trend": "60", "dip": "40"}),
+    DemoAccount("carol", AccountType.MARGIN, {"USDT": "5000000"}, {"trend": "60", "dip": "40"}),
 )
 
 STRATEGIES = ("maker", "trend", "dip")
 RETIRED_STRATEGY = "retired"
 """A strategy that was assigned once; orders in its name are refused."""
+
+
+def tradable(account_type: AccountType) -> tuple[Listing, ...]:
+    return LISTINGS if account_type is AccountType.MARGIN else SPOT
 
 
 def listing(instrument: str) -> Listing:

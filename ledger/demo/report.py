@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from ledger.demo import profit
 from ledger.demo.proofs import Proof, added
 from ledger.demo.read_models import figures
 from ledger.demo.sender import Tally
@@ -73,6 +74,8 @@ def gather(
         situations = cursor.execute(_SITUATIONS, given).fetchone()
     ours = [row[0] for row in connection.execute(_OURS, given).fetchall()]
     shown = figures(connection, ours)
+    lines = profit.profits(connection, ours)
+    proofs = [*proofs, profit.prove(connection, ours, lines)]
     messages = sum(tally.messages for tally in tallies)
     return {
         "holds": all(proof.holds for proof in proofs),
@@ -91,6 +94,7 @@ def gather(
         "orders": shown.orders,
         "situations": situations,
         "balances": shown.balances,
+        "profit": [line.as_json() for line in lines],
         "double_entry": shown.double_entry,
         "proofs": [proof._asdict() | {"holds": proof.holds} for proof in proofs],
     }
@@ -121,6 +125,8 @@ def show(report: dict[str, Any]) -> None:
     for line in lines:
         terminal.say(line)
     _say_balances(report["balances"])
+    terminal.say()
+    _say_profit(report["profit"])
     for line in ("", *_double_entry(report["double_entry"]), ""):
         terminal.say(line)
     for proof in report["proofs"]:
@@ -148,6 +154,21 @@ def _say_balances(rows: list[dict[str, str]]) -> None:
         for row in rows
     )
     terminal.say_table(names, cells, right=amounts)
+
+
+def _say_profit(rows: list[dict[str, str]]) -> None:
+    """In whole cents: what it is to the last unit is proven below, and in the JSON."""
+    names = ("strategy", "instrument", "held", "realised", "unrealised", "flows", "net")
+    money = names[3:]
+    terminal.say_table(names, (_profit_cells(row, money) for row in rows), right=names[2:])
+
+
+def _profit_cells(row: dict[str, str], money: Sequence[str]) -> list[str]:
+    whole = row["strategy"] == profit.TOTAL
+    who = f"{row['account']} in all" if whole else f"{row['account']}/{row['strategy']}"
+    _, _, symbol = row["instrument"].partition(":")
+    held = "" if whole else written(Decimal(row["held"]))
+    return [who, symbol, held, *(f"{Decimal(row[name]):z,.2f}" for name in money)]
 
 
 def _double_entry(rows: list[dict[str, str]]) -> list[str]:

@@ -12,7 +12,16 @@ from enum import StrEnum
 from typing import Any
 
 from ledger.demo.market import on_grid
-from ledger.demo.plan import FEE_RATE, LISTINGS, RETIRED_STRATEGY, SEED, Listing, listing
+from ledger.demo.plan import (
+    CONTRACTS,
+    FEE_RATE,
+    RETIRED_STRATEGY,
+    SEED,
+    SPOT,
+    Listing,
+    listing,
+    tradable,
+)
 from ledger.nouns.accounts.events import AccountType
 from ledger.nouns.orders.events import Side
 
@@ -87,8 +96,10 @@ def intentions(
     chance = random.Random(f"{SEED}:{strategy}:{account}")
     habits = HABITS[strategy]
     for step in range(orders):
-        traded = chance.choice(LISTINGS)
+        traded = chance.choice(tradable(account_type))
         (habit,) = chance.choices(list(habits), weights=list(habits.values()))
+        if habit is Habit.BUDGET and traded in CONTRACTS:  # a contract is no thing to pay for
+            traded = SPOT[0]
         share = Decimal(chance.randint(5, 150)) / 100
         yield Intention(
             strategy=strategy,

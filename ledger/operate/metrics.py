@@ -1,4 +1,4 @@
-"""What the write side tells Prometheus, through the client library's default registry.
+"""What the command service tells Prometheus, through the client library's default registry.
 
 Counted once per batch, not per command: measuring must cost nothing that one could measure. All
 are counts of this process; how the ledger is as a whole, every program asks when somebody looks
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Histogram
 
-from ledger.kernel.command import Command, InvalidCommand, Outcome
+from ledger.kernel.command import FAILED, Command, InvalidCommand, Outcome
 from ledger.nouns import COMMAND_DATA
 
 INVALID, REPLAYED = "INVALID", "REPLAYED"
@@ -24,6 +24,8 @@ COMMANDS = Counter(
     "counts each try.",
     ["type", "status"],
 )
+for _type in COMMAND_DATA:  # a count that began with its first failure would never have grown
+    COMMANDS.labels(_type, FAILED)
 REDELIVERED = Counter(
     "ledger_commands_redelivered", "Commands that the server handed out more than once."
 )
@@ -45,7 +47,6 @@ OUTCOME_SECONDS = Histogram(
 )
 CACHE_HITS = Counter("ledger_aggregate_cache_hits", "Streams that were in memory when needed.")
 CACHE_MISSES = Counter("ledger_aggregate_cache_misses", "Streams that had to be loaded.")
-EVENTS_PUBLISHED = Counter("ledger_publisher_events", "Events that the bus confirmed.")
 
 
 def batch(commands: Iterable[Command | InvalidCommand], outcomes: Iterable[Outcome]) -> None:

@@ -21,6 +21,7 @@ RECORD_TRIGGERS = (
     ("failed_commands", "failed_commands_journals_deeds"),
     ("unreadable_messages", "unreadable_messages_is_append_only"),
     ("unreadable_messages", "unreadable_messages_is_journaled"),
+    ("unreadable_messages", "unreadable_messages_keeps_what_it_lost"),
     ("event_archives", "event_archives_is_append_only"),
     ("event_archives", "event_archives_is_journaled"),
     ("event_archives", "event_archives_journals_deeds"),

@@ -190,6 +190,14 @@ class Settings(BaseSettings):
         "beside everything else; where a partition is much smaller there are many, and whoever "
         "asks for an event without saying about where it is looks into each.",
     )
+    unreadable_retention_days: float = Field(
+        default=90.0,
+        ge=1,
+        description="Days after which messages that nobody could read are forgotten. A quarter of "
+        "a year is time enough to find out who sent them; whoever floods the bus with rubbish does "
+        "not fill the database for ever. What was forgotten is in retention_log. Must be a day "
+        "longer than command_retention_days: a message may be read so late.",
+    )
     clock_tolerance_seconds: float = Field(
         default=300.0,
         ge=0,
@@ -462,6 +470,17 @@ class Settings(BaseSettings):
         if days is not None and kept is not None and days <= kept:
             raise ValueError(
                 f"the stream keeps commands for {kept:g} days, and an outcome must be kept longer"
+            )
+        return days
+
+    @field_validator("unreadable_retention_days")
+    @classmethod
+    def _longer_than_a_message_waits(cls, days: float, given: ValidationInfo) -> float:
+        kept = given.data.get("command_retention_days")
+        if kept is not None and days < kept + 1:
+            raise ValueError(
+                f"the stream keeps commands for {kept:g} days, and what is unreadable must be kept "
+                "a day longer"
             )
         return days
 

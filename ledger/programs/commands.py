@@ -65,7 +65,7 @@ from ledger.operate.settings import Settings
 from ledger.programs import outcome_service
 from ledger.programs.command_room import room_made
 from ledger.programs.decision_runner import Batch, Decisions
-from ledger.programs.housekeeping import outcomes_forgotten
+from ledger.programs.housekeeping import old_records_forgotten
 from ledger.programs.keep_alive import kept_from_redelivery
 from ledger.programs.log_room import log_room_made
 from ledger.programs.partition_leases import RENEW_SECONDS, LeaseLost, Leases, Share, fence
@@ -174,7 +174,7 @@ class CommandWorker:
             return
         async with (
             outcome_service.answering(connection, self._database_url),
-            outcomes_forgotten(connection, self._database_url, self._settings),
+            old_records_forgotten(connection, self._database_url, self._settings),
             log_room_made(self._database_url, self._settings),
             room_made(connection),
             held_streams_examined(self._database_url),

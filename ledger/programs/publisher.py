@@ -27,6 +27,7 @@ import nats.errors
 import nats.js.errors
 import psycopg
 import structlog
+from prometheus_client import Counter
 
 from ledger.bus import connection as bus
 from ledger.bus import event_stream, followers
@@ -38,7 +39,6 @@ from ledger.eventstore.connection import OneConnection
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.incarnation import UNKNOWN
 from ledger.nouns.log.events import LogRecovered
-from ledger.operate import metrics
 from ledger.operate.roles import PROJECTOR
 from ledger.operate.settings import Settings
 from ledger.programs.consumer_guard import consumers_guarded
@@ -62,6 +62,7 @@ _NOT_STORED = (
     "If NATS is there and its disk was full, it stores nothing more until it is started again "
     "(docs/runbooks/disk.md)"
 )
+EVENTS_PUBLISHED = Counter("ledger_publisher_events", "Events that the bus confirmed.")
 
 _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
@@ -272,7 +273,7 @@ class Publisher:
     async def _confirm(self, batch: _InFlight, progress: "_Progress") -> None:
         await batch.stored
         self._not_stored = 0
-        metrics.EVENTS_PUBLISHED.inc(len(batch.events))
+        EVENTS_PUBLISHED.inc(len(batch.events))
         end = batch.events[-1]
         await self._note(
             progress,

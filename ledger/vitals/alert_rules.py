@@ -6,7 +6,8 @@ answer, and a program of which nothing is heard at all.
 
 from collections.abc import Iterator, Sequence
 
-from ledger.vitals.condition import CONDITIONS, PAGE, SCRAPED_TWICE_SECONDS, AlertCondition
+from ledger.bus.queries import UNAVAILABLE
+from ledger.vitals.condition import CONDITIONS, PAGE, SCRAPED_TWICE_SECONDS, TICKET, AlertCondition
 from ledger.vitals.measure import MEASURES
 
 _HEAD = """\
@@ -48,6 +49,12 @@ def _of_targets(programs: Sequence[str]) -> Iterator[str]:
             f"nothing is heard of ledgerctl serve {name}",
             "programs.md",
         )
+
+    yield _rule(
+        "LedgerQueriesUnanswered",
+        f'sum(increase(ledger_queries_total{{answer="{UNAVAILABLE}"}}[1m])) > 0',
+        TICKET, 0, "questions were not answered: the database was away", "servers.md",
+    )  # fmt: skip
 
 
 def _of_condition(condition: AlertCondition) -> str:

@@ -39,10 +39,17 @@ _LISTENING = """
         AND backend_type = 'client backend' AND pg_notification_queue_usage() > 0
     ORDER BY xact_start LIMIT 3"""
 _ERRORS = """
-    SELECT projection_name, left(CASE status WHEN 'PAUSED'
-        THEN format('paused by %%s%%s', coalesce(paused_by, 'nobody known'), ': ' || pause_reason)
-        ELSE error_message END, %s)
-    FROM public.event_projections WHERE status IN ('ERROR', 'PAUSED')"""
+    SELECT projection_name, left(CASE
+        WHEN status = 'PAUSED'
+            THEN format('paused by %%s%%s', coalesce(paused_by, 'nobody'), ': ' || pause_reason)
+        WHEN status = 'ERROR' THEN error_message
+        WHEN p.owner IS NULL THEN 'nobody works on it'
+        ELSE format('%%s has been silent for %%s s', p.owner,
+            extract(epoch FROM clock_timestamp() - lease.renewed_at)::bigint) END, %s)
+    FROM public.event_projections AS p LEFT JOIN public.projection_leases AS lease
+        USING (projection_name)
+    WHERE status IN ('ERROR', 'PAUSED') OR p.owner IS NULL
+        OR lease.leased_until < clock_timestamp()"""
 
 
 def ask(database_url: str) -> list[Sample]:

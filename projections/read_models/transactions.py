@@ -17,6 +17,7 @@ from ledger.nouns.accounts.events import (
     AccountEvent,
     AccountWithdrawn,
     CashFlowRecorded,
+    CommissionCorrected,
     FundsHeld,
     FundsReleased,
     LeverageSet,
@@ -25,7 +26,6 @@ from ledger.nouns.accounts.events import (
     TradeVoided,
     is_own_book,
 )
-from ledger.nouns.orders.events import Side
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Past, Question, between, exactly, newest_first
@@ -100,6 +100,10 @@ def _traded(recorded: Recorded, event: TradeSettled | TradeVoided, rows: RowSet)
     )
 
 
+def _charged(recorded: Recorded, event: CommissionCorrected, rows: RowSet) -> None:
+    _book(recorded, event, rows, order_id=event.order_id, trade_id=event.trade_id)
+
+
 def _book(
     recorded: Recorded,
     event: AccountEvent,
@@ -148,12 +152,9 @@ def _book(
 
 
 def _quote_asset(event: TradeSettled | TradeVoided) -> str | None:
-    """The asset that the price is in: the one that pays in a buy and is paid in a sale."""
-    pays = (event.side is Side.BUY) is isinstance(event, TradeSettled)
-    for posting in event.postings:
-        if posting.reason in _TRADES and is_own_book(posting.book) and (posting.amount < 0) is pays:
-            return posting.asset
-    return None
+    """The asset that the price is in, which is moved after what is traded for it."""
+    own = [one for one in event.postings if one.reason in _TRADES and is_own_book(one.book)]
+    return own[-1].asset if own else None
 
 
 _TRADES = (Reason.TRADE, Reason.TRADE_VOID)
@@ -179,6 +180,7 @@ PROJECTION = Projection(
         AccountAdjusted: _adjusted,
         TradeSettled: _traded,
         TradeVoided: _traded,
+        CommissionCorrected: _charged,
     },
     keys=_keys,
     by_stream=True,

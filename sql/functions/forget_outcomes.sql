@@ -1,5 +1,5 @@
 -- Takes away at most so many outcomes that are older than that; returns how many. FAILED ones stay:
--- they are an operator's. The record_journal keeps which they were.
+-- they are an operator's. The record_journal keeps which they were, retention_log that it was done.
 --
 -- They are looked for before the append lock is taken: the inbox has no index by time.
 --
@@ -25,6 +25,10 @@ BEGIN
     PERFORM public.begin_append(0, '');
     DELETE FROM public.command_inbox AS i WHERE i.command_id = ANY(old) AND i.status <> 'FAILED';
     GET DIAGNOSTICS forgotten = ROW_COUNT;
+    IF forgotten > 0 THEN
+        INSERT INTO public.retention_log (dropped, amount, older_than)
+        VALUES ('command_inbox', forgotten, clock_timestamp() - older_than);
+    END IF;
     RETURN forgotten;
 END;
 $$;

@@ -28,7 +28,7 @@ def test_records_that_nobody_touched_hold(ledger: Connection) -> None:
     assert check.records is not None
     assert check.records.outcomes == 6
     assert check.records.failed_commands == 3
-    assert check.records.unreadable_messages == 2
+    assert check.records.unreadable_messages == 1  # one was delivered twice
     assert check.records.forgotten == 0
     assert check.records.unsealed_entries == 0
 

@@ -139,8 +139,9 @@ async def test_a_dismissed_command_stays_failed_even_when_the_fault_is_gone(
                 LEDGER_DATABASE_URL=database_url,
             ),
         )
-        who = f"{command_id}  Deposit of test, sent by anonymous, for {account_id}, failed "
-        assert listed.stdout.startswith(who)
+        _, row = listed.stdout.splitlines()
+        assert row.startswith(f"{command_id}  INTERNAL_ERROR  Deposit  ")
+        assert f"{account_id}  test    anonymous" in row
     assert "dismissed by olga: sent again under a new id" in listed.stdout
     assert refused.exit_code == 1
     assert "does not wait" in refused.stderr

@@ -77,6 +77,10 @@ def test_every_claim_of_the_demo_holds_and_nothing_is_left(directory: Path) -> N
     assert report["commands"]["by_status"].keys() == {"ACCEPTED", "REJECTED"}
     assert {row["sub_account"] for row in report["balances"]} >= {"main", "maker", "trend", "dip"}
     assert all(report["situations"][name] for name in ("partial fills", "cancel requests"))
+    assert {row["instrument"] for row in report["profit"] if row["account"] == "carol"} == {
+        *("DEMO:BTCUSDT", "DEMO:ETHUSDT", "DEMO:BTCPERP"),
+        "",
+    }
     assert errors == ""
     assert list(directory.iterdir()) == []
     assert of(directory) == []

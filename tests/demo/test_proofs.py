@@ -113,7 +113,7 @@ def test_a_changed_balance_is_found(database_url: str) -> None:
     assert faults == {
         "per account and asset, balances + contra balances = 0": 1,
         "each balance = the sum of its transactions": 1,
-        "nothing is locked where no order is open": 1,
+        "nothing is locked where neither an order nor a position is open": 1,
     }
 
 

@@ -110,6 +110,19 @@ def test_the_next_partition_is_made_when_half_of_the_last_is_full(
         make_room(database_url, 999)
 
 
+def test_who_appends_does_not_go_through_the_partitions_before(log: Connection) -> None:
+    looked_at = """SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)
+        FROM pg_stat_all_tables WHERE relname = 'event_store_1'"""
+    log.execute("VACUUM ANALYZE event_store")
+    log.execute("SELECT pg_stat_force_next_flush()")
+    ((before,),) = log.execute(looked_at).fetchall()
+    for _ in range(20):
+        append(log, *(new(uuid7(), 1) for _ in range(10)))
+    log.execute("SELECT pg_stat_force_next_flush()")
+    ((after,),) = log.execute(looked_at).fetchall()
+    assert after - before < 100
+
+
 def test_a_partition_is_as_append_only_as_the_log(log: Connection) -> None:
     for table in ("event_store_1", f"event_store_{EVENTS + 1}"):
         for statement in (

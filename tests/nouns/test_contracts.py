@@ -103,8 +103,9 @@ def test_a_commission_told_later_stands_in_its_position(ledger: InMemoryLedger) 
     assert ledger.tell("CorrectCommission", commission="1", **told) is None
     assert total(ledger) == D(999)
     (corrected,) = (e for e in ledger.events() if e.type == "account.commission_corrected")
-    (closed,) = corrected.positions  # type: ignore[attr-defined]
+    closed, goes_on = corrected.positions  # type: ignore[attr-defined]
     assert (closed.number, closed.commission) == (1, D(1))
+    assert (goes_on.number, goes_on.commission) == (2, D(0))
     assert ledger.held(PERPETUAL).commission == 0
 
 

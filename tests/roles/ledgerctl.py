@@ -93,6 +93,7 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "archive restore": ["--by", "ada"],
         "audit explain balance": [*account, "--asset", "USDT"],
         "audit explain order": [nothing],
+        "commands status": [],
         "commands failed list": [],
         "commands failed show": [nothing],
         "commands failed retry": [nothing, *who],

@@ -241,6 +241,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "drop_generation",
             "end_append_blocker",
             "forget_outcomes",
+            "forget_unreadable_messages",
             "give_generation",
             "guard_appended_events",
             "guard_records",

@@ -88,6 +88,7 @@ def test_prometheus_itself_agrees(tmp_path: Path) -> None:
         pytest.skip("no promtool here: install Prometheus, or set LEDGER_TEST_PROMTOOL to it")
     tests = [_case(one, holds) for one in CONDITIONS for holds in (True, False)]
     tests += [_missing(name, there) for name in names() for there in (True, False)]
+    tests += [_unanswered(grows) for grows in (True, False)]
     (tmp_path / "test.yml").write_text(
         f"rule_files: ['{FILE}']\nevaluation_interval: 10s\ntests:\n{''.join(tests)}"
     )
@@ -127,4 +128,16 @@ def _missing(program: str, there: bool) -> str:
       - expr: count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)
         eval_time: 30s
         exp_samples: [{{labels: '{{}}', value: {int(not there)}}}]
+"""
+
+
+def _unanswered(grows: bool) -> str:
+    series = 'ledger_queries_total{answer="READ_MODELS_UNAVAILABLE",instance="a"}'
+    return f"""\
+  - interval: 10s
+    input_series: [{{series: '{series}', values: '0+{int(grows)}x60'}}]
+    promql_expr_test:
+      - expr: count(ALERTS{{alertname="LedgerQueriesUnanswered",alertstate="firing"}}) or vector(0)
+        eval_time: 30s
+        exp_samples: [{{labels: '{{}}', value: {int(grows)}}}]
 """

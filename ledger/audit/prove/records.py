@@ -96,10 +96,12 @@ _DEEDS = f"""
         WHEN 'ARCHIVED' THEN before IS NULL AND table_name = 'event_archives'
         WHEN 'RESTORED' THEN before = 'ARCHIVED' AND table_name = 'event_archives'
         WHEN 'SETTLED' THEN before IN ('FOUND', 'KEPT') AND table_name = 'failed_commands'
+        WHEN 'FORGOTTEN' THEN digest = digest_before AND (before = 'FOUND'
+            OR before = CASE table_name WHEN 'command_inbox' THEN 'RECORDED'
+                    WHEN 'unreadable_messages' THEN 'KEPT' END
+                AND recorded_at - recorded_before > interval '23:59')
         ELSE table_name = 'command_inbox' AND CASE change
             WHEN 'RETRIED' THEN before IN ('FOUND', 'FAILED') AND digest = digest_before
-            WHEN 'FORGOTTEN' THEN digest = digest_before AND (before = 'FOUND' OR
-                before = 'RECORDED' AND recorded_at - recorded_before > interval '23:59')
             ELSE before IS NULL OR before IN {_GONE} END
         END, false)
     ORDER BY number, key LIMIT {MOST_FINDINGS}"""

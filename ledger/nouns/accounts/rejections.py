@@ -15,6 +15,11 @@ class AccountRejection(RejectionCode):
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS", "deposit or reduce the quantity"
     SAME_SUB_ACCOUNT = "SAME_SUB_ACCOUNT", "name two sub-accounts"
     UNKNOWN_SUB_ACCOUNT = "UNKNOWN_SUB_ACCOUNT", "assign a strategy of that name first"
+    OCO_GROUP_FULL = "OCO_GROUP_FULL", "cancel some of them, or give the order no group"
+    EXIT_ON_WRONG_SIDE = (
+        "EXIT_ON_WRONG_SIDE",
+        "put the stop loss where the position loses and the take profit where it gains",
+    )
     DUPLICATE_REFERENCE = (
         "DUPLICATE_REFERENCE",
         "no money moved; if it is another movement, say so by repeats_reference",

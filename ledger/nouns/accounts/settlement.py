@@ -7,8 +7,7 @@
     correct_commission   the trade was charged otherwise than was booked: the difference
 
 `orders.state.required_hold` says how much an order must hold; after each event of an order its
-account holds exactly that. Orders of which one cancels the others hold together what the largest
-may still trade (`_of_group`): one of them has it, the others are open and hold nothing.
+account holds exactly that, alone or with the others of its group (`holds`).
 """
 
 from collections.abc import Iterable
@@ -26,9 +25,6 @@ from ledger.nouns.accounts.events import (
     CommissionCorrected,
     FundsHeld,
     FundsReleased,
-    HoldChange,
-    OcoGroup,
-    OcoMember,
     Posting,
     Reason,
     TradeSettled,
@@ -37,6 +33,7 @@ from ledger.nouns.accounts.events import (
     rounding_book,
     venue_book,
 )
+from ledger.nouns.accounts.holds import changes_for, check_group, is_overfilled
 from ledger.nouns.accounts.rules import is_on_venue
 from ledger.nouns.accounts.state import (
     AccountState,
@@ -52,9 +49,6 @@ from ledger.nouns.positions import rules as position_rules
 from ledger.nouns.positions.leverage import margin_holds, margin_rate_in_force
 from ledger.nouns.positions.position import Position, PositionKey
 
-Holds = tuple[tuple[HoldChange, ...], OcoGroup | None]
-"""What becomes locked or free, and the order's group after it, if that changed."""
-
 
 def hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent, ...]:
     """Request: locks funds for a new order."""
@@ -64,8 +58,9 @@ def hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent, ...
 
 
 def check_hold(state: AccountState, required: RequiredHold) -> None:
-    """Whether the funds are there for an order to hold what it must."""
-    holds, _ = _hold_changes(state, required)
+    """Whether the order fits its group, and the funds are there for it to hold what it must."""
+    check_group(state, required)
+    holds, _ = changes_for(state, required)
     more = sum((change.amount for change in holds), ZERO)
     if more > 0:
         check = check_available if required.contract is None else check_free
@@ -75,7 +70,7 @@ def check_hold(state: AccountState, required: RequiredHold) -> None:
 def set_hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent, ...]:
     """Fact: the order holds what it must from now on, neither more nor less; no event when it did
     already."""
-    holds, group = _hold_changes(state, required)
+    holds, group = changes_for(state, required)
     if not holds and group is None:
         return ()
     more = sum((change.amount for change in holds), ZERO)
@@ -96,7 +91,7 @@ def settle(
     trade = _trade(state, execution, required, at)
     before = state.position(trade.key)
     positions = position_rules.trade(before, trade)
-    holds, group = _hold_changes(state, required, execution.last_qty)
+    holds, group = changes_for(state, required, execution.last_qty)
     if required.contract is None:
         postings = _trade_postings(state, execution, 1)
     else:
@@ -119,7 +114,7 @@ def settle(
             overdrawn=overdraws(state, postings, holds),
             account_closed=state.status is AccountStatus.CLOSED,
             wrong_venue=not is_on_venue(state, execution.instrument),
-            group_overfilled=_is_overfilled(state, group),
+            group_overfilled=is_overfilled(state, group),
             contract_on_cash=_is_contract_on_cash(state, required),
             reduced_beyond=_has_opened(required, positions, trade),
             execution_kind=execution.execution_kind,
@@ -142,7 +137,7 @@ def void_trade(
     trade = _trade(state, execution, required, None)
     name = history.TradeName(required.order_id, execution.trade_id)
     reckoned = history.without(past, _current(state, trade.key), name)
-    holds, group = _hold_changes(state, required, -execution.last_qty)
+    holds, group = changes_for(state, required, -execution.last_qty)
     if required.contract is None:
         postings = _trade_postings(state, execution, -1, reckoned.quantity)
     else:
@@ -333,105 +328,3 @@ def _fee_postings(state: AccountState, own: str, fees: tuple[Fee, ...], sign: in
             Posting(book=book, asset=fee.asset, amount=fee.amount * sign, reason=reason),
         )
     ]
-
-
-# --- holds ----------------------------------------------------------------------------
-
-
-def _hold_changes(state: AccountState, required: RequiredHold, traded: Decimal = ZERO) -> Holds:
-    """What changes for the order to hold what it must, once `traded` more of it has traded."""
-    if required.oco_group is None:
-        return _changes(state, required, {required.order_id: required.amount}), None
-    before = state.oco_group(
-        required.oco_group, required.sub_account, required.asset, required.side
-    )
-    if before is None:
-        if required.member is None:  # its group has ended with its last order
-            return _changes(state, required, {required.order_id: ZERO}), None
-        before = _empty_group(required, required.oco_group)
-    others = tuple([one for one in before.members if one.order_id != required.order_id])
-    group = OcoGroup(
-        oco_group=before.oco_group,
-        sub_account=before.sub_account,
-        asset=before.asset,
-        side=before.side,
-        traded=before.traded + traded,
-        members=others if required.member is None else (*others, required.member),
-    )
-    wanted = _of_group(state, group)
-    wanted.setdefault(required.order_id, ZERO)
-    changes = _changes(state, required, wanted)
-    return changes, None if group == before else group
-
-
-def _empty_group(required: RequiredHold, oco_group: UUID) -> OcoGroup:
-    return OcoGroup(
-        oco_group=oco_group,
-        sub_account=required.sub_account,
-        asset=required.asset,
-        side=required.side,
-        traded=ZERO,
-        members=(),
-    )
-
-
-def _of_group(state: AccountState, group: OcoGroup) -> dict[UUID, Decimal]:
-    """What each open order of a group holds: one of them what the largest takes, the others
-    nothing. As long as it is the largest, the same one."""
-    takes = {one.order_id: _takes(group, one) for one in group.members}
-    if not takes:
-        return {}
-    largest = max(takes, key=lambda order: (takes[order], state.held(order), -order.int))
-    return {order: amount if order == largest else ZERO for order, amount in takes.items()}
-
-
-def _takes(group: OcoGroup, member: OcoMember) -> Decimal:
-    """What an order would have to hold for what the others have left it to trade."""
-    return max(member.quantity - group.traded, ZERO) * member.unit
-
-
-def _changes(
-    state: AccountState, required: RequiredHold, wanted: dict[UUID, Decimal]
-) -> tuple[HoldChange, ...]:
-    """From what each order holds to what it shall; which of them are open is known but of the one
-    that this is about."""
-    changes = []
-    for order_id, amount in wanted.items():
-        known = state.holds.get(order_id)
-        if known is not None and known.asset != required.asset:  # it has another name
-            changes.append(
-                HoldChange(
-                    order_id=order_id,
-                    sub_account=known.sub_account,
-                    asset=known.asset,
-                    amount=-known.amount,
-                )
-            )
-            known = None
-        change = amount - (ZERO if known is None else known.amount)
-        this = order_id == required.order_id
-        is_open = required.is_open if this else True
-        before = None if known is None else known.closing
-        closing = required.closing if this else before
-        if change == 0 and is_open == (known is not None) and closing == before:
-            continue
-        changes.append(
-            HoldChange(
-                order_id=order_id,
-                sub_account=required.sub_account,
-                asset=required.asset,
-                amount=change,
-                is_open=is_open and amount == 0,
-                closing=closing,
-            )
-        )
-    return tuple(changes)
-
-
-def _is_overfilled(state: AccountState, group: OcoGroup | None) -> bool:
-    """Whether the orders of a group have traded more than the largest of them may."""
-    if group is None:
-        return False
-    before = state.oco_group(group.oco_group, group.sub_account, group.asset, group.side)
-    members = group.members if before is None else (*group.members, *before.members)
-    return group.traded > max((one.quantity for one in members), default=ZERO)

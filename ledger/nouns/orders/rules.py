@@ -19,8 +19,8 @@ from decimal import Decimal
 from typing import Unpack
 from uuid import UUID
 
-from ledger.kernel.money import ZERO
-from ledger.kernel.rejection import Rejection
+from ledger.kernel.money import ZERO, shown
+from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns.orders.events import (
     OrderCancelRequested,
     OrderDenied,
@@ -105,6 +105,12 @@ def request_replace(
         raise Rejection(
             OrderRejection.REPLACE_ALREADY_REQUESTED,
             f"a replace of order {state.order_id} waits for the venue",
+        )
+    if quantity is not None and state.iceberg_qty is not None and quantity < state.iceberg_qty:
+        raise Rejection(
+            GeneralRejection.INVALID_COMMAND,
+            f"quantity {shown(quantity)} is less than the iceberg_qty {shown(state.iceberg_qty)}",
+            "ask for more, or cancel the order",
         )
     if (
         quantity in (None, state.quantity)

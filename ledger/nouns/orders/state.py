@@ -270,6 +270,9 @@ def _execute(state: OrderState, event: Execution) -> None:
             state.cum_qty = event.cum_qty
             state.cum_quote = event.cum_quote
             state.trades[event.trade_id] = _booked(event, state.trades.get(event.trade_id))
+            foretold = state.foretold.get(event.trade_id)
+            if foretold is not None and set(foretold.fees or ()) == set(event.charged):
+                _fees_have_come(state, event.trade_id, foretold)
         case OrderFillVoided():
             state.cum_qty = event.cum_qty
             state.cum_quote = event.cum_quote
@@ -305,9 +308,13 @@ def _correct_fees(state: OrderState, event: OrderCommissionCorrected) -> None:
     trade.fees = event.charged
     foretold = state.foretold.get(event.trade_id)
     if foretold is not None:
-        foretold.fees = None
-        if not foretold.voided:
-            del state.foretold[event.trade_id]
+        _fees_have_come(state, event.trade_id, foretold)
+
+
+def _fees_have_come(state: OrderState, trade_id: str, foretold: Foretold) -> None:
+    foretold.fees = None
+    if not foretold.voided:
+        del state.foretold[trade_id]
 
 
 def _foretell(state: OrderState, event: OrderVoidReported | OrderCommissionReported) -> None:

@@ -230,12 +230,12 @@ def _numbers(position: Position | None) -> Position | None:
 def _changed(before: Positions, after: Positions) -> Reckoned:
     changed = {place: p for place, p in after.items() if p != before.get(place)}
     for place, position in before.items():
-        if place in after:
-            continue
-        changed[place] = replace(position, withdrawn=True)
-        newest = rules.newest(p for p in after.values() if p.key == position.key)
-        if newest is not None:  # it goes on again
-            changed[newest.key, newest.number] = newest
+        if place not in after:
+            changed[place] = replace(position, withdrawn=True)
+    for key in {key for key, _ in changed}:
+        newest = rules.newest(p for p in after.values() if p.key == key)
+        if newest is not None:  # it goes on, also if only an earlier one is another
+            changed[key, newest.number] = newest
     positions = tuple(changed[place] for place in sorted(changed))
     won = rules.realized(after.values()) - rules.realized(before.values())
     held = sum((p.quantity for p in after.values()), ZERO)
