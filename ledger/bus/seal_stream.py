@@ -7,8 +7,9 @@ works for the ledger can do more than add to it (deploy/nats-secure.conf). Like 
 is made once, and then the administrator's.
 """
 
+import os
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import nats.js.errors
 import structlog
@@ -79,6 +80,22 @@ async def ensure_seals_stream(jetstream: JetStreamContext, settings: "Settings")
             "LEDGER_SEAL_HEADS_LIMIT_BYTES lower."
         ) from error
     _log.info("stream_created", stream=SEALS_STREAM)
+
+
+async def set_aside(jetstream: JetStreamContext, file: IO[bytes]) -> int:
+    """Writes all heads to the file, one a line, and removes the stream, so that a sealer of a log
+    that was restored begins another; how many there were. Only an administrator may."""
+    state = (await jetstream.stream_info(SEALS_STREAM)).state
+    heads = 0
+    for sequence in range(state.first_seq, state.last_seq + 1):
+        kept = await kept_at(jetstream, sequence)
+        if kept is not None:
+            file.write(kept.body.strip() + b"\n")
+            heads += 1
+    file.flush()
+    os.fsync(file.fileno())
+    await jetstream.delete_stream(SEALS_STREAM)
+    return heads
 
 
 async def newest_kept(jetstream: JetStreamContext) -> KeptMessage | None:

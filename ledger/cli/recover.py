@@ -14,8 +14,9 @@ from ledger.operate import terminal
 
 if TYPE_CHECKING:
     from ledger.audit.prove.verdict import Verdict
+    from ledger.bus.connection import Connection
     from ledger.operate.settings import Settings
-    from ledger.programs.recovery import Plan, Recovered
+    from ledger.programs.recovery import Plan, Recovered, Recovery
 
 EXPLAINED = ("truncated", "restored")
 """What a restore does to a log, seen from the heads that were kept outside."""
@@ -44,6 +45,14 @@ def recover(
         Path | None,
         typer.Option("--lost", help="File for the published events that the log has lost."),
     ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(
+            "--heads",
+            help="As the bus's administrator: keep the heads in LEDGER_SEALS in this new file, and "
+            "remove them there where a restore took their seals away; the sealer then goes on.",
+        ),
+    ] = None,
     head: Head = None,
     witness: Witness = None,
     public_key: PublicKey = None,
@@ -67,7 +76,7 @@ def recover(
         if verified is not None:
             terminal.say(verified, error=True)
             raise typer.Exit(1)
-        asked = _Asked(by or getpass.getuser(), reason, lost, yes=yes, json=json)
+        asked = _Asked(by or getpass.getuser(), reason, lost, heads, yes=yes, json=json)
         holds = asyncio.run(
             _recover(as_role(url, WRITER, "ledgerctl recover"), nats_url, settings, asked)
         )
@@ -78,9 +87,17 @@ class _Asked:
     """What the person wants, and how it is told."""
 
     def __init__(
-        self, by: str, reason: str | None, lost: Path | None, *, yes: bool, json: bool
+        self,
+        by: str,
+        reason: str | None,
+        lost: Path | None,
+        heads: Path | None,
+        *,
+        yes: bool,
+        json: bool,
     ) -> None:
-        self.by, self.reason, self.lost, self.yes, self.json = by, reason, lost, yes, json
+        self.by, self.reason, self.lost, self.heads = by, reason, lost, heads
+        self.yes, self.json = yes, json
 
     def say(self, text: str) -> None:
         if not self.json:
@@ -103,14 +120,20 @@ def _verified(
     url: str, settings: "Settings", heads: Path | None, public_keys: list[str]
 ) -> str | None:
     """Why the log is not to be gone on with; None if it may be."""
+    from ledger.audit.prove import seals
     from ledger.audit.prove.heads import heads_in
     from ledger.audit.prove.verify import verify_database
+    from ledger.operate.database import connect
     from ledger.operate.roles import stepping_down
 
+    auditor = stepping_down(url)
+    with connect(auditor, "recover") as connection:
+        newest = seals.head(connection)
+    # Of later heads the seals are lost, which is no forgery and is what this is for.
+    there = newest.number if newest is not None else 0
+    kept = [one for one in heads_in(heads) if one.number <= there] if heads is not None else []
     verdict: Verdict = verify_database(
-        stepping_down(url),
-        trusted=trusted_keys(settings, public_keys),
-        kept=heads_in(heads) if heads is not None else (),
+        auditor, trusted=trusted_keys(settings, public_keys), kept=kept
     )
     altered = [one for one in verdict.findings if one.tampering not in EXPLAINED]
     if not altered:
@@ -135,6 +158,7 @@ async def _recover(url: str, nats_url: str, settings: "Settings", asked: _Asked)
         plan = await recovery.plan(connection)
         if not plan.needed:
             asked.say(f"The log has all that the bus knows of, up to position {plan.head}.")
+            await _set_heads_aside(recovery, connection, asked)
             _print(asked, plan, None)
             return True
         _tell_plan(asked, plan)
@@ -148,11 +172,22 @@ async def _recover(url: str, nats_url: str, settings: "Settings", asked: _Asked)
             connection, plan, by=asked.by, reason=reason, lost_file=lost, tell=asked.say
         )
         _tell_done(asked, done)
+        await _set_heads_aside(recovery, connection, asked)
         _print(asked, plan, done)
         return True
     finally:
         recovery.close()
         await connection.close()
+
+
+async def _set_heads_aside(recovery: "Recovery", connection: "Connection", asked: _Asked) -> None:
+    if asked.heads is None:
+        return
+    kept = await recovery.set_heads_aside(connection, asked.heads)
+    if kept:
+        asked.say(f"{kept} heads are in {asked.heads}, and no longer in LEDGER_SEALS")
+    else:
+        asked.say("LEDGER_SEALS leads to the seals that there are: it stays as it is")
 
 
 def _tell_plan(asked: _Asked, plan: "Plan") -> None:

@@ -4,7 +4,8 @@ A database that is restored to an earlier moment loses the end of its log, and w
 takes the positions of what was lost. So a position alone does not say which event it is; together
 with the incarnation of the log it does. A log begins with its first incarnation, whose id is the id
 of its first event; each `log.recovered` begins another, behind the last position that it has in
-common with the one before.
+common with the one before. Ids rise from each to the next, whatever clocks say (`next_id`), so of
+two that do not know each other the one that began later is known.
 """
 
 from collections.abc import Iterable
@@ -51,15 +52,26 @@ class Lineage(tuple[Incarnation, ...]):
 
     def common_with(self, incarnation: UUID) -> int | None:
         """The last position that this log has in common with an incarnation; None when the log
-        still is that one. Of one that it does not know, because a restore took away that it began,
-        it knows no more than that they parted at one of its own beginnings: at the first, to be
-        sure."""
+        still is that one, or was told of before that one began, and so says nothing of it. Of one
+        that it does not know, because a restore took away that it began, it knows no more than that
+        they parted at one of its own beginnings: at the first, to be sure."""
         known = [number for number, one in enumerate(self) if one.id == incarnation]
+        if not known and (self.newest is None or self.newest.int < incarnation.int):
+            return None
         following = self[known[0] + 1 :] if known else self[1:]
         if following:
             return following[0].after
         return None if known else 0
 
 
+def next_id(made: UUID, before: Iterable[UUID]) -> UUID:
+    """The id of an incarnation that follows on others: the one that was made (a UUIDv7), or one of
+    a millisecond later than theirs where our clock is behind."""
+    newest = max((one.int for one in before), default=0)
+    return made if made.int > newest else UUID(int=newest + _MILLISECOND)
+
+
+_MILLISECOND = 1 << 80
+"""Of the time that a UUIDv7 begins with."""
 UNKNOWN = Lineage()
 """Of events that say nothing of it: a version before published them."""

@@ -37,13 +37,14 @@ from ledger.bus.connection import COMMANDS_STREAM, JETSTREAM_TIMEOUT_SECONDS, Co
 from ledger.bus.delivery import sequence
 from ledger.bus.event_stream import NotOurStream
 from ledger.bus.events import EVENTS_STREAM, MESSAGE_ID, POSITION
-from ledger.bus.seal_stream import newest_kept, seals_of
+from ledger.bus.seal_stream import newest_kept, seals_of, set_aside
 from ledger.bus.wire import Message
 from ledger.eventstore import incarnations, reader, store
 from ledger.eventstore.codec import encode
 from ledger.eventstore.connection import OneConnection
 from ledger.eventstore.store import NewEvent
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.incarnation import next_id
 from ledger.nouns.log.events import STREAM_ID, STREAM_TYPE, LogRecovered
 from ledger.operate.settings import Settings
 from ledger.programs.commands import CommandWorker
@@ -241,6 +242,19 @@ class Recovery:
             return None
         return await ask(self._database, partial(_unexplained, from_document(kept.body)))
 
+    async def set_heads_aside(self, connection: Connection, path: Path) -> int:
+        """Keeps the heads in LEDGER_SEALS in a file and removes the stream, where the newest is one
+        that a restore took away; how many, 0 where it is one of the seals."""
+        jetstream = seals_of(connection)
+        try:
+            kept = await newest_kept(jetstream)
+        except nats.js.errors.NotFoundError:
+            return 0
+        if kept is None or await ask(self._database, partial(_has_seal, from_document(kept.body))):
+            return 0
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            return await set_aside(jetstream, file)
+
     # --- act ------------------------------------------------------------------------------
 
     async def run(
@@ -294,10 +308,13 @@ def _newest_recovery(connection: psycopg.Connection[Any]) -> tuple[UUID | None, 
     return (None, 0) if row is None else (row[0], row[1])
 
 
+def _has_seal(head: Seal, connection: psycopg.Connection[Any]) -> bool:
+    return connection.execute(_SEAL, [head.number]).fetchone() == (head.hash,)
+
+
 def _unexplained(head: Seal, connection: psycopg.Connection[Any]) -> Seal | None:
     """The head, unless it is one of the seals, or the log says that a restore took it away."""
-    found = connection.execute(_SEAL, [head.number]).fetchone()
-    if found is not None and found[0] == head.hash:
+    if _has_seal(head, connection):
         return None
     told = connection.execute(
         _EXPLAINED, [STREAM_ID, head.number, datetime.fromisoformat(head.sealed_at)]
@@ -392,7 +409,7 @@ def begin(plan: Plan, by: str, reason: str, connection: psycopg.Connection[Any])
         version = cursor.execute(_VERSION, [STREAM_ID]).fetchone()
         assert version is not None
         event = NewEvent(
-            id=uuid7(),
+            id=next_id(uuid7(), _before(plan)),
             stream_id=STREAM_ID,
             stream_type=STREAM_TYPE,
             event_type=begun.type,
@@ -406,6 +423,12 @@ def begin(plan: Plan, by: str, reason: str, connection: psycopg.Connection[Any])
         )
         store.copy_events(cursor, [event], appended)
     return event.id
+
+
+def _before(plan: Plan) -> list[UUID]:
+    """The incarnations that are known, by the log or by the bus."""
+    told = {said for event in plan.lost_events if (said := _incarnation(event))}
+    return [*map(UUID, told), *([plan.incarnation] if plan.incarnation else [])]
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from ledger.audit.prove.keys import UnusableKey, load_private, load_public, new_
 from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding
 from ledger.kernel import money
+from ledger.nouns.accounts import events as account_events
 from tests.audit import history
 from tests.projections import log as logs
 
@@ -271,6 +272,38 @@ def test_what_rounding_leaves_of_a_transaction_is_posted_too(tmp_path: Path) -> 
     assert f"  {beancount.account((str(logs.ACCOUNT), 'rounding:', 'A'))}  0.000001 A" in text
     (tmp_path / "ledger.beancount").write_text(text)
     assert bean_check(tmp_path / "ledger.beancount") == ""
+
+
+def test_every_book_and_any_name_of_an_asset_is_one_that_beancount_takes(tmp_path: Path) -> None:
+    others = [
+        account_events.venue_book("BINANCE"),
+        account_events.fees_book("BINANCE"),
+        account_events.rounding_book("BINANCE"),
+        account_events.transit_book("a transfer: of $1"),
+        *(account_events.flow_book(kind, "BINANCE") for kind in account_events.CashFlowKind),
+    ]
+    legs = [
+        (book, asset, amount)
+        for asset in ("$WIF", "币安人生", "=A1", "stETH+", "BTC")
+        for other in others
+        for book, amount in (("main", "1"), (other, "-1"))
+    ]
+    postings = [{"book": book, "asset": asset, "amount": amount} for book, asset, amount in legs]
+    event = {
+        "position": 1,
+        "id": "e",
+        "stream_id": str(logs.ACCOUNT),
+        "stream_type": "account",
+        "event_type": "account.rebalanced",
+        "occurred_at": "2026-03-01T12:00:00Z",
+        "event_data": {"postings": postings},
+    }
+    with money.exact():
+        text = "".join(beancount.render([event], {}))
+    (tmp_path / "ledger.beancount").write_text(text)
+    assert bean_check(tmp_path / "ledger.beancount") == ""
+    for book in others:
+        assert ":S-" not in beancount.account(("a", book, "BTC")), book
 
 
 def test_a_changed_beancount_file_is_told_even_with_its_hash_put_right(

@@ -30,7 +30,7 @@ import pytest
 from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.verify import verify
 from ledger.bus.connection import Connection
-from ledger.bus.seal_stream import SEALS_STREAM, SEALS_SUBJECT, ensure_seals_stream
+from ledger.bus.seal_stream import SEALS_SUBJECT, ensure_seals_stream
 from ledger.client.client import LedgerClient
 from ledger.client.event_feed import LogRestored
 from ledger.operate.backups import creation
@@ -157,11 +157,6 @@ class Round:
             await ensure_seals_stream(jetstream, Settings())
             await jetstream.publish(SEALS_SUBJECT, orjson.dumps(head.document()))
 
-    async def _remove_heads(self) -> None:
-        """As the administrator of the bus does after a restore (docs/auditors.md)."""
-        async with connected(self.nats_url) as connection:
-            await connection.jetstream().delete_stream(SEALS_STREAM)
-
     # --- recovering -----------------------------------------------------------------------
 
     async def _recover(self, random: Random) -> tuple[Plan, Recovered | None]:
@@ -194,7 +189,10 @@ class Round:
                     continue
                 assert done.differing == (), done.differing[:3]
                 assert not (await recovery.plan(connection)).needed
-                await self._remove_heads()
+                aside = self.directory / f"heads-{secrets.token_hex(4)}.jsonl"
+                kept = await recovery.set_heads_aside(connection, aside)
+                assert kept == len(aside.read_bytes().splitlines()) if kept else not aside.exists()
+                assert await recovery.set_heads_aside(connection, aside) == 0
                 recovery.close()
                 return first, done
 

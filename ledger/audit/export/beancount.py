@@ -5,6 +5,9 @@
     external                     Equity:<account>:External
     venue:<exchange>             Equity:<account>:V-<exchange>
     fees:<exchange>              Expenses:<account>:F-<exchange>
+    rounding:<exchange>          Expenses:<account>:R-<exchange>
+    income:<kind>                Income:<account>:I-<kind>
+    transit:<transfer>           Assets:<account>:T-<transfer>
     what rounding leaves         Equity:<account>:Rounding
 
 <account> is the account's id in upper case. Characters that Beancount does not allow in a name are
@@ -37,6 +40,14 @@ Balances = Mapping[Book, Decimal]
 Move = tuple[Book, Decimal]
 
 _COMMODITY = re.compile(r"[A-Z][A-Z0-9]*")
+_OTHER_SIDES = {
+    "venue": ("Equity", "V"),
+    "fees": ("Expenses", "F"),
+    "rounding": ("Expenses", "R"),
+    "income": ("Income", "I"),
+    "transit": ("Assets", "T"),
+}
+"""Where the books are that no sub-account is, by what stands before the colon."""
 _EXTERNAL = "external"
 _ROUNDING = "rounding:"
 """No book of the ledger: their names have something behind the colon."""
@@ -158,10 +169,11 @@ def account(book: Book) -> str:
         root, sub = "Equity", "External"
     elif name == _ROUNDING:
         root, sub = "Equity", "Rounding"
-    elif name.startswith("venue:"):
-        root, sub = "Equity", f"V-{_escaped(name.removeprefix('venue:'))}"
-    elif name.startswith("fees:"):
-        root, sub = "Expenses", f"F-{_escaped(name.removeprefix('fees:'))}"
+    else:
+        kind, colon, of = name.partition(":")
+        if colon:
+            root, letter = _OTHER_SIDES[kind]
+            sub = f"{letter}-{_escaped(of)}"
     return f"{root}:{account_id.upper()}:{sub}"
 
 

@@ -55,6 +55,8 @@ def compare(
         gone = [_lost(one, which) for which, one in lost.items()]
         if found is None and log_end < head.last_position:
             return HeadComparison(newest, [*gone, _cut_off(head, max(log_end, agreed))])
+        if found is None and hash_of(head.number - 1) == head.previous_hash:
+            return HeadComparison(newest, [*gone, _seal_missing(head)])
         return HeadComparison(newest, [*gone, _made_anew(head, agreed)])
     return HeadComparison(newest, [_lost(one, which) for which, one in lost.items()])
 
@@ -84,6 +86,16 @@ def _cut_off(head: Seal, reached: int) -> Finding:
         "truncated",
         f"the head kept outside is seal {head.number} up to position {head.last_position}, but the "
         f"log ends at position {reached}",
+    )
+
+
+def _seal_missing(head: Seal) -> Finding:
+    """What it was made upon is there: it was not made anew, it is gone."""
+    return Finding(
+        head.first_position,
+        "truncated",
+        f"the head kept outside is seal {head.number} up to position {head.last_position}, and the "
+        f"seals end with the one before it",
     )
 
 
