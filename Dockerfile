@@ -12,6 +12,9 @@ COPY sql sql
 RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation -w /wheels .
 
 FROM python:3.13-slim
+# The release that it is built from: docker build --build-arg VERSION=$(git describe --tags)
+ARG VERSION=unreleased
+LABEL org.opencontainers.image.title="trading-ledger" org.opencontainers.image.version="$VERSION"
 RUN --mount=from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links /wheels 'trading-ledger[server,venues]' \
     && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin ledger \

@@ -44,3 +44,10 @@ def test_the_lock_has_hashes_and_names_no_index() -> None:
 
 def test_ci_runs_check_and_test() -> None:
     assert "make check test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_newest_change_is_of_the_version_that_is_built() -> None:
+    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    newest = re.search(r"^## (\S+?),? ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == version

@@ -3,6 +3,7 @@
 -- password changes.
 \set ON_ERROR_STOP on
 \getenv commands COMMANDS_PASSWORD
+\getenv prices PRICES_PASSWORD
 \getenv projections PROJECTIONS_PASSWORD
 \getenv publisher PUBLISHER_PASSWORD
 \getenv queries QUERIES_PASSWORD
@@ -11,12 +12,14 @@
 SET client_min_messages = warning;
 BEGIN;
 SELECT format('CREATE ROLE %I LOGIN', login)
-FROM unnest(ARRAY['ledger_commands', 'ledger_projections', 'ledger_publisher', 'ledger_queries',
-    'ledger_seals']) AS login
+FROM unnest(ARRAY['ledger_commands', 'ledger_prices', 'ledger_projections', 'ledger_publisher',
+    'ledger_queries', 'ledger_seals']) AS login
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) \gexec
 
 ALTER ROLE ledger_commands PASSWORD :'commands';
 GRANT ledger_writer TO ledger_commands;
+ALTER ROLE ledger_prices PASSWORD :'prices';
+GRANT ledger_auditor TO ledger_prices;
 ALTER ROLE ledger_projections PASSWORD :'projections';
 GRANT ledger_projector TO ledger_projections;
 ALTER ROLE ledger_publisher PASSWORD :'publisher';

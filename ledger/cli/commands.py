@@ -47,6 +47,9 @@ def list_failed(
     settled: Annotated[
         bool, typer.Option("--all", help="Also those that were retried or dismissed.")
     ] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="All columns, however wide the terminal is.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """What waits for a decision, the oldest first."""
@@ -61,7 +64,8 @@ def list_failed(
         terminal.say("no command has failed" if settled else "no failed command waits")
         return
     names = ("command id", "code", "type", "failed at", "tries", "account", "source", "sender")
-    terminal.say_table((*names, "settled", "message"), map(_cells, found), right=("tries",))
+    columns = (*names, "settled", "message")
+    terminal.say_table(columns, map(_cells, found), right=("tries",), whole=wide)
 
 
 @app.command()

@@ -187,7 +187,7 @@ def _commands(vitals: "Vitals") -> str:
         for name in ("commands_waiting", "commands_in_work")
     )
     workers, failed = told("command_workers"), told("failed_commands_waiting")
-    at_work = "" if workers is None else f"; {workers:.0f} services"
+    at_work = "" if workers is None else f"; services: {workers:.0f}"
     return (
         f"{waiting:,.0f} waiting, {in_work:,.0f} in work, the oldest for "
         f"{told('commands_oldest_seconds') or 0:,.0f} s{at_work}"

@@ -73,9 +73,16 @@ class Page:
         self.lines.append(visible(text))
 
     def say_table(
-        self, names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[str] = ()
+        self,
+        names: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        right: Collection[str] = (),
+        whole: bool = False,
     ) -> None:
-        self.lines += table.lines(names, rows, width=width_of(sys.stdout), right=right)
+        """As `say_table` below."""
+        width = None if whole else width_of(sys.stdout)
+        self.lines += table.lines(names, rows, width=width, right=right)
 
 
 def say_page(page: Page) -> None:

@@ -20,6 +20,7 @@ import psycopg
 import structlog
 
 from ledger.client.client import LedgerClient
+from ledger.client.submission import LedgerUnavailable
 from ledger.kernel import read_side
 from ledger.kernel.command import CommandRejected
 from ledger.kernel.errors import LedgerError
@@ -83,15 +84,27 @@ class PriceService:
 
     async def follow(self, feeds: Sequence[tuple[VenueName, TickerFeed]]) -> None:
         """Asks and tells at each moment."""
-        places = self._places
-        client = await LedgerClient.connect(
-            places.nats_url, source=SOURCE, security=places.security
-        )
+        client = await self._connected()
+        if client is None:
+            return
         async with client:
             while not self._stopping.is_set():
                 time = moment(datetime.now(UTC), self._interval)
                 await asyncio.gather(*(self._turn(client, *feed, time) for feed in feeds))
                 await self._wait_until(time + self._interval)
+
+    async def _connected(self) -> LedgerClient | None:
+        """A client, as soon as the bus is there; None if we are to stop before."""
+        places = self._places
+        while not self._stopping.is_set():
+            try:
+                return await LedgerClient.connect(
+                    places.nats_url, source=SOURCE, security=places.security
+                )
+            except LedgerUnavailable as error:
+                _log.warning("prices.bus_away", error=str(error))
+            await self._wait_until(datetime.now(UTC) + self._interval)
+        return None
 
     def stop(self) -> None:
         self._stopping.set()

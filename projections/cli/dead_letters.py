@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from ledger.operate import terminal
 from projections import settings
-from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
+from projections.cli.common import By, Json, Reason, Wide, chosen, database_url, print_json
 from projections.engine.connection import connect
 from projections.engine.letters import dead_letters, retry
 from projections.engine.letters.dead_letters import DeadLetter
@@ -36,6 +36,7 @@ def list_letters(
     name: Annotated[str | None, typer.Argument(help="One projection; all without it.")] = None,
     skipped: Annotated[bool, typer.Option(help="Those that were skipped instead.")] = False,
     behind: Annotated[bool, typer.Option(help="Also those that wait behind others.")] = False,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """What is parked, the cause of each key first."""
@@ -66,7 +67,8 @@ def list_letters(
         ]
         for letter in shown
     )
-    terminal.say_table((*names, "skipped" if skipped else "error"), rows, right=("position",))
+    last = "skipped" if skipped else "error"
+    terminal.say_table((*names, last), rows, right=("position",), whole=wide)
 
 
 @commands.command()

@@ -9,7 +9,7 @@ import typer
 
 from ledger.operate import terminal
 from projections import settings
-from projections.cli.common import Json, database_url, print_json
+from projections.cli.common import Json, Wide, database_url, print_json
 from projections.engine import status
 from projections.engine.connection import connect
 from projections.engine.status import Status
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def show_status(
     watch: Annotated[bool, typer.Option(help="Look again every second, until Ctrl-C.")] = False,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """How far every projection is behind the log, and why one does not move. Exit 1 if one needs
@@ -40,7 +41,7 @@ def show_status(
     if json:
         print_json([_as_json(row) for row in rows])
     else:
-        terminal.say_page(_page(rows))
+        terminal.say_page(_page(rows, wide=wide))
     if any(row.needs_person for row in rows):
         raise typer.Exit(1)
 
@@ -79,7 +80,7 @@ def _as_json(row: Status) -> dict[str, Any]:
     }
 
 
-def _page(rows: list[Status]) -> terminal.Page:
+def _page(rows: list[Status], *, wide: bool = False) -> terminal.Page:
     names = ("projection", "status", *_NUMBERS, "owner (lease renewed)")
     cells = (
         [
@@ -98,7 +99,7 @@ def _page(rows: list[Status]) -> terminal.Page:
     page = terminal.Page()
     page.say(f"the log is at position {rows[0].head if rows else 0:,}")
     page.say()
-    page.say_table(names, cells, right=_NUMBERS)
+    page.say_table(names, cells, right=_NUMBERS, whole=wide)
     page.say()
     for row in rows:
         for text in _remarks(row):

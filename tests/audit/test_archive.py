@@ -1,5 +1,6 @@
 """An archived partition is in files, and the log is what it was: read, proved, appended to."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from tests.projections import harness
 from tests.projections.workers import caught_up, running
 
 Connection = psycopg.Connection[Any]
+ARCHIVED = int(os.environ.get("LEDGER_TEST_ROUNDS", "2"))
+"""Partitions that are archived where the log is asked and folded; with more than two, as many are
+not, and every read model is made anew."""
 CONTENT = "SELECT e.*::text FROM event_store AS e ORDER BY position"
 
 
@@ -174,16 +178,18 @@ def test_whoever_asks_or_folds_the_log_gets_the_same_from_the_archive(
     projections = all_projections(ProjectionSettings())
     with psycopg.connect(database_url, autocommit=True) as connection:
         begin_small(connection)
-        append_mix(connection, EventMix(accounts=3), 2 * EVENTS + 100)
+        events = (2 * ARCHIVED if ARCHIVED > 2 else ARCHIVED) * EVENTS + 100
+        append_mix(connection, EventMix(accounts=3), events)
         history.seal(connection, block_events=500)
         with running(database_url, projections):
             caught_up(database_url)
         before = answers(database_url)
-        archive(connection, server_directory)
-        archive(connection, server_directory)
+        for _ in range(ARCHIVED):
+            archive(connection, server_directory)
         assert answers(database_url) == before
         assert verify(connection, trusted=history.TRUSTED).holds
-    harness.check_rebuild(database_url, balances.PROJECTION)
+    for projection in projections if ARCHIVED > 2 else (balances.PROJECTION,):
+        harness.check_rebuild(database_url, projection)
 
 
 def answers(database_url: str) -> list[Any]:

@@ -322,6 +322,7 @@ def test_a_changed_beancount_file_is_told_even_with_its_hash_put_right(
 
 def test_no_two_names_become_one() -> None:
     names = ["main", "Main", "S-main", "a.b", "a-b", "a-2eb", "external", "venue:X", "V-X"]
+    names += ["fees:X", "income:x", "transit:X", "rounding:X", "rounding:", "T-X", "I-x"]
     accounts = {beancount.account(("a", name, "BTC")) for name in names}
     assert len(accounts) == len(names)
     assets = ["BTC", "btc", "X-BTC", "1INCH", "X-1INCH", "A.B", "A-2EB"]

@@ -19,8 +19,10 @@ _SETTING = re.compile(r"\bLEDGER_[A-Z0-9_]+\b")
 _NO_SETTINGS = {
     *("LEDGER_EVENTS", "LEDGER_COMMANDS", "LEDGER_FOLLOWERS", "LEDGER_SEALS"),
     *("LEDGER_UNAVAILABLE", "LEDGER_DEBUG", "LEDGER_WITNESS"),
+    "LEDGER_TEST_ROUNDS",
 }
-"""Streams, a name, a code, and the switch for tracebacks, which works before settings are read."""
+"""Streams, a name, a code, the switch for tracebacks, which works before settings are read, and how
+long the tests' campaigns are."""
 
 
 def relative(page: Path) -> str:

@@ -8,6 +8,7 @@ from uuid_utils.compat import uuid7
 from ledger.nouns.accounts.events import TradeSettled
 from ledger.nouns.orders.events import PositionSide
 from ledger.nouns.positions.exposure import may_still_close
+from ledger.write.aggregates import state_text
 from tests.nouns.folded import D
 from tests.nouns.in_memory import INVERSE, PERPETUAL, SPOT, InMemoryLedger
 
@@ -83,6 +84,8 @@ def test_the_premium_of_an_option_is_paid_and_it_expires_at_nothing(ledger: InMe
     ledger.fill("t1", "BUY", "2", "5", option, order_id=order)
     assert (total(ledger), locked(ledger)) == (D(900), D(0))
     ledger.fill("t2", "SELL", "2", "0", option, execution_kind="EXPIRY")
+    ledger.told += 365 * 24 * 3600
+    assert ledger.submit(uuid7(), "BUY", "1", instrument=option) == "INSTRUMENT_EXPIRED"
     assert (total(ledger), ledger.held(option).realized_pnl) == (D(900), D(-100))
 
 
@@ -102,10 +105,12 @@ def test_a_commission_told_later_stands_in_its_position(ledger: InMemoryLedger) 
     assert ledger.tell("CorrectCommission", commission="1", **told) is None
     assert ledger.tell("CorrectCommission", commission="1", **told) is None
     assert total(ledger) == D(999)
+    sold = ledger.fill("t3", "SELL", "1", "100", PERPETUAL)
     (corrected,) = (e for e in ledger.events() if e.type == "account.commission_corrected")
-    closed, goes_on = corrected.positions  # type: ignore[attr-defined]
+    closed, current = corrected.positions  # type: ignore[attr-defined]
     assert (closed.number, closed.commission) == (1, D(1))
-    assert (goes_on.number, goes_on.commission) == (2, D(0))
+    assert ledger.tell("VoidFill", order_id=sold, trade_id="t3") is None
+    assert current == ledger.held(PERPETUAL)
     assert ledger.held(PERPETUAL).commission == 0
 
 
@@ -171,6 +176,14 @@ def test_a_cash_account_has_no_contracts_but_what_the_venue_tells() -> None:
     assert ledger.held(PERPETUAL).quantity == 1
 
 
+def test_an_account_with_a_position_is_not_closed() -> None:
+    ledger = InMemoryLedger()
+    ledger.fill("t1", "SELL", "2", "100", PERPETUAL)
+    assert ledger.tell("CloseAccount") == "ACCOUNT_NOT_EMPTY"
+    ledger.fill("t2", "BUY", "2", "100", PERPETUAL)
+    assert ledger.tell("CloseAccount") is None
+
+
 # --- what only closes -----------------------------------------------------------------
 
 
@@ -214,10 +227,11 @@ def test_a_reduce_only_order_closes_what_there_is_and_no_more(ledger: InMemoryLe
 
 
 def test_of_two_exits_of_one_group_either_may_close_all(ledger: InMemoryLedger) -> None:
-    ledger.fill("t1", "BUY", "1", "100", PERPETUAL)
+    ledger.fill("t1", "BUY", "10", "100", PERPETUAL)
     group: dict[str, Any] = {"reduce_only": True, "oco_group": uuid7()}
-    ledger.order("SELL", "1", "90", purpose="STOP_LOSS", **group)
-    ledger.order("SELL", "1", "120", purpose="TAKE_PROFIT", **group)
+    ledger.order("SELL", "10", "90", purpose="STOP_LOSS", **group)
+    ledger.order("SELL", "10", "120", purpose="TAKE_PROFIT", **group)
+    assert locked(ledger) == D(1000)
     assert ledger.submit(uuid7(), "SELL", "0.1", reduce_only=True) == "NOTHING_TO_REDUCE"
 
 
@@ -242,3 +256,12 @@ def test_a_hedging_account_says_which_side_it_means() -> None:
     assert InMemoryLedger().submit(uuid7(), "BUY", "1", position_side="LONG") == (
         "WRONG_POSITION_SIDE"
     )
+
+
+def test_what_is_kept_of_a_position_does_not_grow_with_its_trades() -> None:
+    ledger, sizes = InMemoryLedger(), []
+    for n in range(60):
+        ledger.fill(f"t{n}", "BUY", "1", "100", PERPETUAL)
+        ledger.fill(f"s{n}", "BUY", "1", "100", SPOT)
+        sizes.append(len(state_text(ledger.account)))
+    assert max(sizes) - sizes[9] < 20  # further digits

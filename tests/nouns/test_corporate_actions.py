@@ -95,6 +95,19 @@ def test_a_trade_from_before_a_split_is_taken_back_as_what_it_has_become() -> No
     assert (order.quantity, order.cum_qty) == (D(12), D(0))
 
 
+def test_a_trade_from_before_a_new_name_is_taken_back_under_the_new_one() -> None:
+    ledger = InMemoryLedger()
+    ledger._decide(list_instrument(instrument="BINANCE:XBTUSDT", base_asset="XBT"))
+    bought = ledger.fill("t1", "BUY", "2", "80", commission="0.1", commission_asset="BTC")
+    ledger.fill("t2", "BUY", "1", "80")
+    renamed = {"instrument": SPOT, "action": "RENAME", "new_instrument": "BINANCE:XBTUSDT"}
+    ledger.tell("RecordCorporateAction", **renamed, action_id="r1")
+    assert total(ledger, "XBT") == D("2.9")
+    assert ledger.tell("VoidFill", order_id=bought, trade_id="t1") is None
+    assert ledger.held("BINANCE:XBTUSDT").quantity == D(1)
+    assert (total(ledger, "XBT"), total(ledger, "BTC")) == (D(1), D(0))
+
+
 def test_positions_of_contracts_follow_and_lock_the_same() -> None:
     ledger = InMemoryLedger()
     ledger.tell("Deposit", asset="USDT", amount="1000")

@@ -95,6 +95,16 @@ async def test_a_venue_that_fails_is_asked_again_and_nothing_is_made_up(
                 await asyncio.to_thread(told, database_url)
 
 
+async def test_it_waits_for_a_bus_that_is_away_and_stops_when_asked() -> None:
+    places = Places(Settings(nats_url="nats://127.0.0.1:1", prices_seconds=1))
+    service = PriceService(places)
+    work = asyncio.create_task(service.follow([]))
+    done, _ = await asyncio.wait([work], timeout=0.2)
+    assert not done
+    service.stop()
+    await asyncio.wait_for(work, ANSWER_SECONDS)
+
+
 def test_moments_and_ids_are_the_same_for_all() -> None:
     now = datetime(2026, 3, 1, 12, 0, 44, 5, tzinfo=UTC)
     time = moment(now, timedelta(seconds=30))

@@ -50,6 +50,12 @@ def test_the_operators_page_grants_each_program_its_role(name: str) -> None:
     assert f"GRANT {role} TO ledger_{name};" in OPERATORS_PAGE
 
 
+def test_prometheus_scrapes_every_program() -> None:
+    scraped = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
+    for name in names():
+        assert f"- 127.0.0.1:{find(name).port} # {name}\n" in scraped
+
+
 def services_of_compose() -> dict[str, str]:
     """Its services as they are written, by name."""
     services = COMPOSE.partition("\nservices:\n")[2].partition("\nsecrets:\n")[0]

@@ -72,6 +72,7 @@ async def test_commands_that_nobody_decides_are_told_at_once_and_with_their_age(
             account_id = await open_account(ledger)
             working = await of_bus(nats_url)
             assert working.value("commands_stalled_seconds") == 0
+            assert working.value("bus_stores") == 1
         sent = [await ledger.send("Deposit", DEPOSIT, account_id=account_id) for _ in range(3)]
         await asyncio.gather(*(one.received() for one in sent))
         await asyncio.sleep(0.05)  # so that there is an age

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -12,8 +13,9 @@ from ledger.kernel.command import Command
 from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.positions.position import Position, PositionKey
+from ledger.write.aggregates import Aggregates
 from ledger.write.ledger import Ledger
-from tests.commands import INSTRUMENT, command, list_instrument, open_account
+from tests.commands import INSTRUMENT, command, list_instrument, open_account, submit_order
 from tests.nouns.folded import D
 
 ETH = "BINANCE:ETHUSDT"
@@ -104,3 +106,43 @@ def test_only_as_much_of_the_past_is_read_as_it_takes(
     held = position(database_url, account_id)
     assert held is not None
     assert (held.quantity, held.cost) == (D(7), D(900 + 36 - 101 - 106))
+
+
+def test_what_is_kept_of_contracts_is_what_their_events_make(
+    database_url: str, account_id: UUID
+) -> None:
+    perpetual = "BINANCE:BTC-PERP"
+    commands = [
+        list_instrument(instrument=perpetual, kind="PERPETUAL", max_leverage="20"),
+        command("Deposit", account_id, asset="USDT", amount="1000"),
+        command("SetLeverage", account_id, instrument=perpetual, leverage="3"),
+        command("SetBorrowingLimit", account_id, asset="USDT", limit="5"),
+        fill(account_id, "t1", "SELL", "5", "100", instrument=perpetual),
+        submit_order(account_id, uuid7(), instrument=perpetual, quantity="2", reduce_only=True),
+        command(
+            "RecordCorporateAction",
+            account_id,
+            action_id="s1",
+            instrument=perpetual,
+            action="SPLIT",
+            numerator=2,
+        ),
+    ]
+    with Ledger(database_url, snapshot_interval=1) as ledger:
+        for one in commands:
+            (outcome,) = ledger.execute([one])
+            assert outcome.accepted, outcome
+    kept, folded = (state_of(database_url, account_id, cached) for cached in (True, False))
+    assert kept == folded
+    assert kept.leverages[perpetual].leverage == 3
+    assert kept.position(PositionKey("main", perpetual)).quantity == -10  # type: ignore[union-attr]
+
+
+def state_of(database_url: str, account_id: UUID, cached: bool) -> AccountState:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        if not cached:
+            connection.execute("DELETE FROM aggregate_snapshots")
+        states = Aggregates(1, 1_000)
+        states.load(connection, [account_id])
+        state: AccountState = states.peek(account_id)
+        return state

@@ -254,5 +254,6 @@ def effects(recorded: RecordedEvent) -> list[str]:
         f"{hold.sub_account} {'locks' if hold.amount > 0 else 'frees'} "
         f"{shown(abs(hold.amount))} {hold.asset}"
         for hold in event.holds
+        if hold.amount
     ]
     return moved + held

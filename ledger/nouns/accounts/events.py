@@ -428,6 +428,7 @@ class CorporateActionRecorded(MoneyEvent, frozen=True, kw_only=True):
     numerator: int
     denominator: int
     new_instrument: str | None = None
+    new_base_asset: str | None = None
     cash_in_lieu: Decimal | None = None
     sub_account: str | None = None
     fraction: Decimal | None = None

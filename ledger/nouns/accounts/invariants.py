@@ -19,7 +19,7 @@ from ledger.nouns.accounts.events import (
     MoneyEvent,
     is_own_book,
 )
-from ledger.nouns.accounts.state import AccountState, evolve
+from ledger.nouns.accounts.state import AccountState, borrowed, evolve
 
 
 class BrokenInvariant(LedgerError):
@@ -29,7 +29,8 @@ class BrokenInvariant(LedgerError):
 def check_event(state: AccountState | None, event: Event, kind: CommandKind) -> None:
     """Whether the event may follow on the state: only what moves money has postings or holds, its
     postings sum to zero per asset, no hold becomes negative and, if it is made for a request, it
-    takes nothing from a CASH account that is not available there."""
+    takes nothing from a CASH account that is not available there, and from another one nothing
+    beyond its limit of borrowing."""
     assert isinstance(event, AccountEvent)
     if not event.postings and not event.holds:
         return
@@ -45,7 +46,7 @@ def check_event(state: AccountState | None, event: Event, kind: CommandKind) -> 
             raise BrokenInvariant(
                 f"order {change.order_id} would hold {held} {change.asset} after {event.type}"
             )
-    if kind is CommandKind.REQUEST and state.account_type is AccountType.CASH:
+    if kind is CommandKind.REQUEST:
         _check_available(state, event, moved)
 
 
@@ -62,10 +63,15 @@ def _check_available(
     state: AccountState, event: MoneyEvent, moved: Mapping[BookKey, Change]
 ) -> None:
     for (book, asset), change in moved.items():
-        if not is_own_book(book):
+        if not is_own_book(book) or change.available >= 0:
             continue
+        may_borrow = state.borrowing_limits.get(asset)
+        if state.account_type is not AccountType.CASH:
+            if may_borrow is None:
+                continue
+            may_borrow -= borrowed(state, asset) + min(state.balance(book, asset).available, ZERO)
         left = state.balance(book, asset).available + change.available
-        if change.available < 0 and left < 0:
+        if left < -(may_borrow or ZERO):
             raise BrokenInvariant(
                 f"{event.type} leaves {left} {asset} available in {book} of account "
                 f"{state.account_id}: no request overdraws"

@@ -124,8 +124,20 @@ def reactivate(
 def close(
     state: AccountState, *, reason: str | None = None, actor: str | None = None
 ) -> tuple[AccountEvent, ...]:
-    """For ever. Only an account without money and without open orders."""
+    """For ever. Only an account without money, open orders and positions of contracts; coins that
+    were bought have left with the money."""
     check_not_closed(state)
+    held = [
+        f"{shown(position.quantity)} {position.instrument}"
+        for position in state.positions.values()
+        if position.contract is not None and position.is_open
+    ]
+    if held:
+        raise Rejection(
+            AccountRejection.ACCOUNT_NOT_EMPTY,
+            f"account {state.account_id} has {_some(held)}",
+            "close its positions first",
+        )
     left = [
         f"{shown(balance.total)} {asset} in {sub_account}{_locked(balance)}"
         for sub_account, assets in sorted(state.balances.items())

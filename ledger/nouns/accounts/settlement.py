@@ -139,7 +139,7 @@ def void_trade(
     reckoned = history.without(past, _current(state, trade.key), name)
     holds, group = changes_for(state, required, -execution.last_qty)
     if required.contract is None:
-        postings = _trade_postings(state, execution, -1, reckoned.quantity)
+        postings = _voided_postings(state, execution, reckoned)
     else:
         postings = _contract_postings(state, execution, trade, reckoned.realized_pnl, -1)
         holds = (*holds, *margin_holds(state, reckoned.positions))
@@ -178,10 +178,7 @@ def correct_commission(
     name = history.TradeName(order_id, corrected.trade_id)
     fees = _by_asset(corrected.charged)
     reckoned = history.recharged(past, _current(state, key), name, fees)
-    postings = (
-        *_fee_postings(state, corrected.sub_account, corrected.previous_fees, -1),
-        *_fee_postings(state, corrected.sub_account, corrected.charged, 1),
-    )
+    postings = _corrected_postings(state, corrected, reckoned)
     return (
         CommissionCorrected(
             order_id=order_id,
@@ -265,12 +262,38 @@ def _by_asset(fees: tuple[Fee, ...]) -> dict[str, Decimal]:
 # --- postings -------------------------------------------------------------------------
 
 
-def _trade_postings(
-    state: AccountState, execution: Execution, sign: int, held: Decimal | None = None
+def _voided_postings(
+    state: AccountState, execution: Execution, reckoned: history.Reckoned
 ) -> tuple[Posting, ...]:
+    """The trade's postings, reversed; but of the base asset what is held more or less without it:
+    a split since has made that another quantity, another name another asset."""
+    base, own, venue = execution.base_asset, execution.sub_account, venue_book(state.exchange)
+    back = _trade_postings(state, execution, -1)
+    others = [p for p in back if p.asset != base or p.reason is not Reason.TRADE_VOID]
+    coins = _coins(state, reckoned, base)
+    # The fee comes back by itself, in the asset in which it was paid.
+    coins[base] = coins.get(base, ZERO) - _by_asset(execution.charged).get(base, ZERO)
+    moved = []
+    for asset, amount in coins.items():
+        moved += [
+            Posting(book=own, asset=asset, amount=amount, reason=Reason.TRADE_VOID),
+            Posting(book=venue, asset=asset, amount=-amount, reason=Reason.TRADE_VOID),
+        ]
+    return (*moved, *others)
+
+
+def _coins(state: AccountState, reckoned: history.Reckoned, base_asset: str) -> dict[str, Decimal]:
+    """How much more is held of which asset."""
+    coins: dict[str, Decimal] = {}
+    for instrument, more in reckoned.held.items():
+        asset = state.renamed_assets.get(instrument, base_asset)
+        coins[asset] = coins.get(asset, ZERO) + more
+    return coins
+
+
+def _trade_postings(state: AccountState, execution: Execution, sign: int) -> tuple[Posting, ...]:
     """Base against quote with the venue, and what it charged. What the venue moved beside
-    quantity x price is in a book of its own. `sign` is -1 to take the trade back: then `held` is
-    how much more is held without it, which a split since has made another quantity."""
+    quantity x price is in a book of its own. `sign` is -1 to take the trade back."""
     own, venue = execution.sub_account, venue_book(state.exchange)
     trade, rounding = Reason.TRADE, Reason.ROUNDING
     if sign < 0:
@@ -279,8 +302,6 @@ def _trade_postings(
     base = execution.last_qty * direction
     quote, asset = execution.quote_moved * direction, execution.quote_asset
     product = base * execution.last_px
-    if held is not None:
-        base = held + sign * _by_asset(execution.charged).get(execution.base_asset, ZERO)
     postings = [
         Posting(book=own, asset=execution.base_asset, amount=base, reason=trade),
         Posting(book=venue, asset=execution.base_asset, amount=-base, reason=trade),
@@ -328,3 +349,21 @@ def _fee_postings(state: AccountState, own: str, fees: tuple[Fee, ...], sign: in
             Posting(book=book, asset=fee.asset, amount=fee.amount * sign, reason=reason),
         )
     ]
+
+
+def _corrected_postings(
+    state: AccountState, corrected: OrderCommissionCorrected, reckoned: history.Reckoned
+) -> tuple[Posting, ...]:
+    """What was charged back, what is charged instead. In the base asset of what is SPOT it is what
+    the position is more or less by: a split since has made that another quantity."""
+    own = corrected.sub_account
+    is_spot = all(position.contract is None for position in reckoned.positions)
+    base = corrected.base_asset if is_spot else None
+    moved = []
+    for fees, sign in ((corrected.previous_fees, -1), (corrected.charged, 1)):
+        others = tuple(fee for fee in fees if fee.asset != base)
+        moved += _fee_postings(state, own, others, sign)
+    if base is not None:
+        less = tuple(Fee(asset, -more) for asset, more in _coins(state, reckoned, base).items())
+        moved += _fee_postings(state, own, less, 1)
+    return tuple(moved)

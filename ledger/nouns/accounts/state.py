@@ -1,6 +1,6 @@
 """Accounts: what decisions know of an account, and how events change it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from uuid import UUID
 
@@ -107,6 +107,8 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     """By id, what was told of it."""
     renamed: dict[str, str] = msgspec.field(default_factory=dict)
     """By the name that an instrument had, the one that it has had since."""
+    renamed_assets: dict[str, str] = msgspec.field(default_factory=dict)
+    """By the new name of a SPOT instrument, its base asset."""
     earlier_trades: dict[str, list[EarlierTrade]] = msgspec.field(default_factory=dict)
     """By key, of events that do not tell positions, in case that such an event takes one back.
     Forgotten at the first event that does: none of the older ones follows it."""
@@ -137,6 +139,19 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
             found = not names.issuperset(linked := {name for pair in links for name in pair})
             names |= linked
         return names
+
+    def newest_after(
+        self, positions: tuple[Position, ...]
+    ) -> Iterator[tuple[PositionKey, Position | None]]:
+        """The newest of each key that an event tells positions of, once it has."""
+        if len(positions) == 1 and not positions[0].withdrawn:
+            (only,) = positions
+            known = self.positions.get(only.key.text)
+            yield only.key, only if known is None or known.number <= only.number else known
+            return
+        for key in dict.fromkeys(position.key for position in positions):
+            told = [position for position in positions if position.key == key]
+            yield key, position_rules.newest(told, self.position(key))
 
     def position(self, key: PositionKey) -> Position | None:
         """The newest of this key, open or closed."""
@@ -218,6 +233,8 @@ def _follow_corporate_action(state: AccountState, event: CorporateActionRecorded
         ]
     if event.new_instrument is not None:
         state.renamed[event.instrument] = event.new_instrument
+        if event.new_base_asset is not None:
+            state.renamed_assets[event.new_instrument] = event.new_base_asset
 
 
 def _limit_borrowing(state: AccountState, event: BorrowingLimitSet) -> None:
@@ -264,16 +281,11 @@ def _change_group(state: AccountState, group: OcoGroup) -> None:
 
 def _follow_positions(state: AccountState, positions: tuple[Position, ...]) -> None:
     state.earlier_trades.clear()
-    for position in positions:
-        known = state.positions.get(position.key.text)
-        if position.withdrawn and known is not None and known.number >= position.number:
-            del state.positions[position.key.text]
-    for position in positions:
-        if position.withdrawn:
-            continue
-        known = state.positions.get(position.key.text)
-        if known is None or known.number <= position.number:
-            state.positions[position.key.text] = position
+    for key, newest in state.newest_after(positions):
+        if newest is not None:
+            state.positions[key.text] = newest
+        else:
+            state.positions.pop(key.text, None)
 
 
 def _follow_earlier_trade(state: AccountState, event: TradeSettled | TradeVoided) -> None:

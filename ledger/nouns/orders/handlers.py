@@ -136,6 +136,7 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
             quantity=data.quantity,
             price=None if data.order_type is OrderType.MARKET else data.price,
             stop_price=data.stop_price,
+            at=work.occurred_at,
         )
         _check_position(state, listed, terms, data.order_id)
         (submitted,) = rules.submit(known, order_id=data.order_id, **terms)
@@ -232,6 +233,7 @@ def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
         quantity=data.quantity,
         price=data.price,
         stop_price=data.stop_price,
+        at=work.occurred_at,
     )
     events = rules.request_replace(
         state, quantity=data.quantity, price=data.price, stop_price=data.stop_price

@@ -368,6 +368,8 @@ def required_hold(
     stop_price = state.stop_price if stop_price is None else stop_price
     is_open = not state.status.is_terminal
     unit = _hold_of_unit(state, price, stop_price)
+    if state.contract is not None and quantity is not None and not _opens(state, quantity):
+        unit = ZERO
     member = None
     if is_open and state.oco_group is not None and quantity is not None:
         member = OcoMember(
@@ -424,9 +426,14 @@ def _hold(
         return ZERO
     leaves = max(quantity - state.cum_qty, ZERO)
     if state.contract is not None:
-        closing = quantity if state.reduce_only else state.closing_quantity
-        leaves = min(leaves, max(quantity - closing, ZERO))
+        leaves = min(leaves, _opens(state, quantity))
     return leaves * unit
+
+
+def _opens(state: OrderState, quantity: Decimal) -> Decimal:
+    """How much of it is not to close something."""
+    closing = quantity if state.reduce_only else state.closing_quantity
+    return max(quantity - closing, ZERO)
 
 
 def _hold_of_unit(state: OrderState, price: Decimal | None, stop_price: Decimal | None) -> Decimal:

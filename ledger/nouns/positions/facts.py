@@ -59,6 +59,7 @@ def record_corporate_action(
         numerator=told.numerator,
         denominator=told.denominator,
         new_instrument=None if new is None else new.terms.instrument,
+        new_base_asset=None if new is None or new.contract is not None else new.base_asset,
         cash_in_lieu=told.cash_in_lieu,
         account_closed=state.status is AccountStatus.CLOSED,
     )

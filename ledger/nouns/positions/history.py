@@ -20,7 +20,6 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from ledger.kernel.errors import LedgerError
-from ledger.kernel.money import ZERO
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns.accounts.events import (
     CashFlowRecorded,
@@ -54,11 +53,12 @@ class TradeName(NamedTuple):
 
 class Reckoned(NamedTuple):
     """`positions` are those that are other ones than before, by number, and the one that goes on.
-    `realized_pnl` and `quantity` are how much more is realised and held in all."""
+    `realized_pnl` is how much more is realised in all, `held` how much more is held of each
+    instrument: after it was renamed, that is of its new name."""
 
     positions: tuple[Position, ...]
     realized_pnl: Decimal
-    quantity: Decimal
+    held: dict[str, Decimal]
 
 
 class _Step(NamedTuple):
@@ -165,13 +165,20 @@ def _of_keys(
     past: Iterable[PastEvent], keys: Collection[PositionKey]
 ) -> Iterator[tuple[MoneyEvent, datetime]]:
     for event, at in past:
-        if not isinstance(event, MoneyEvent):
-            continue
-        if event.positions:
-            if any(position.key in keys for position in event.positions):
-                yield event, at
-        elif isinstance(event, TradeSettled | TradeVoided) and trade_of(event).key in keys:
+        if isinstance(event, MoneyEvent) and _is_of(event, keys):
             yield event, at
+
+
+def _is_of(event: MoneyEvent, keys: Collection[PositionKey]) -> bool:
+    """Whether an event is about one of the keys: also when there was nothing that it could change.
+    Without the trade in question there might have been."""
+    match event:
+        case CorporateActionRecorded() | LeverageSet():
+            return any(key.instrument == event.instrument for key in keys)
+        case TradeSettled() | TradeVoided() if not event.positions:
+            return trade_of(event).key in keys
+        case _:
+            return any(position.key in keys for position in event.positions)
 
 
 def _run(start: Mapping[PositionKey, Position | None], steps: Iterable[_Step]) -> Positions:
@@ -206,6 +213,8 @@ def _after(newest: Mapping[PositionKey, Position], step: _Step) -> Iterable[Posi
                 for position in newest.values()
                 if position.instrument == event.instrument and position.is_open
             ]
+        case CorporateActionRecorded() if event.conflicts:
+            return ()
         case CashFlowRecorded():
             funded = [newest[p.key] for p in event.positions if p.key in newest]
             return [rules.fund(position, event.asset, event.amount) for position in funded]
@@ -233,10 +242,14 @@ def _changed(before: Positions, after: Positions) -> Reckoned:
         if place not in after:
             changed[place] = replace(position, withdrawn=True)
     for key in {key for key, _ in changed}:
+        # Also where it is the same: who goes back to this event has to know where the key was.
         newest = rules.newest(p for p in after.values() if p.key == key)
-        if newest is not None:  # it goes on, also if only an earlier one is another
+        if newest is not None:
             changed[key, newest.number] = newest
     positions = tuple(changed[place] for place in sorted(changed))
     won = rules.realized(after.values()) - rules.realized(before.values())
-    held = sum((p.quantity for p in after.values()), ZERO)
-    return Reckoned(positions, won, held - sum((p.quantity for p in before.values()), ZERO))
+    held: dict[str, Decimal] = defaultdict(Decimal)
+    for sign, told in ((1, after), (-1, before)):
+        for position in told.values():
+            held[position.instrument] += sign * position.quantity
+    return Reckoned(positions, won, {name: more for name, more in held.items() if more})

@@ -1,11 +1,10 @@
 """Positions: how much greater than what they lock they may be, and what may be borrowed."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ledger.kernel.money import shown
+from ledger.kernel.money import ZERO, shown
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns.accounts.events import (
     AccountEvent,
@@ -109,19 +108,21 @@ def margin_rate_in_force(
     return ordered_at if chosen is None else chosen.margin_rate
 
 
-def margin_holds(state: AccountState, positions: Iterable[Position]) -> tuple[HoldChange, ...]:
-    """From what each position of the account locks to what these lock; the last of a key counts."""
-    newest = {position.key: position for position in positions if position.contract is not None}
+def margin_holds(state: AccountState, positions: tuple[Position, ...]) -> tuple[HoldChange, ...]:
+    """From what each position of the account locks to what it locks when these are told."""
+    assets = {p.key: p.settlement_asset for p in positions if p.contract is not None}
     changes = []
-    for key, position in newest.items():
+    for key, newest in state.newest_after(positions):
+        if key not in assets:
+            continue
         hold_id = margin_hold_id(state.account_id, key)
-        change = initial_margin(position) - state.held(hold_id)
+        change = (ZERO if newest is None else initial_margin(newest)) - state.held(hold_id)
         if change:
             changes.append(
                 HoldChange(
                     order_id=hold_id,
                     sub_account=key.sub_account,
-                    asset=position.settlement_asset,
+                    asset=assets[key],
                     amount=change,
                 )
             )

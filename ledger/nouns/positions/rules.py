@@ -186,10 +186,17 @@ def joined(position: Position, moved: Position) -> tuple[Position, ...]:
     )
 
 
-def newest(positions: Iterable[Position]) -> Position | None:
-    """The one that goes on, of those of one key."""
-    there = [position for position in positions if not position.withdrawn]
-    return max(there, key=lambda position: position.number, default=None)
+def newest(positions: Iterable[Position], known: Position | None = None) -> Position | None:
+    """The one that goes on, of those of one key, when these have been told and `known` before."""
+    there = []
+    for position in positions:
+        if not position.withdrawn:
+            there.append(position)
+        elif known is not None and known.number >= position.number:
+            known = None
+    if known is not None:
+        there.insert(0, known)
+    return max(reversed(there), key=lambda position: position.number, default=None)
 
 
 def realized(positions: Iterable[Position]) -> Decimal:
