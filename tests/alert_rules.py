@@ -5,8 +5,12 @@ python -m tests.alert_rules > deploy/prometheus/alerts.yml
 
 import sys
 
-from ledger.programs.registry import names
+from ledger.operate.settings import Settings
+from ledger.programs.registry import wanted
 from ledger.vitals.alert_rules import rules
 
+USUAL = wanted(Settings.model_construct())
+"""Programs that every ledger runs; others are told by their target, where they are scraped."""
+
 if __name__ == "__main__":
-    sys.stdout.write(rules(names()))
+    sys.stdout.write(rules(USUAL))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli.audit.verify import CONSISTENT_ONLY, Head, PublicKey, Witness, trusted_keys
+from ledger.cli.audit.verify import Head, PublicKey, Witness, trusted_keys
 from ledger.operate import terminal
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _verified(
     return (
         f"the log was not only restored, it was altered: position {first.position}, "
         f"{first.tampering}: {first.message}. Nothing was done. Run `ledgerctl audit verify`, keep "
-        f"what it says, and restore another backup (exit {CONSISTENT_ONLY} of it is no such case)."
+        "what it says, and restore another backup."
     )
 
 
@@ -204,7 +204,7 @@ def _tell_plan(asked: _Asked, plan: "Plan") -> None:
     asked.say("To be done:")
     asked.say(f"  1. Another incarnation of the log {begun}.")
     asked.say(
-        f"  2. Commands are decided again in their order, up to message {plan.acknowledged}, "
+        f"  2. Commands are decided again in their order, up to message {plan.up_to}, "
         "before any new one."
     )
     asked.say("  3. The lost events are written to a file and taken out of LEDGER_EVENTS; the")

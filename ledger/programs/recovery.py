@@ -60,7 +60,7 @@ REMOVED_AT_ONCE = 200
 _log = structlog.get_logger(__name__)
 
 _RECOVERED = """
-    SELECT id, (event_data->>'commands_acknowledged')::bigint FROM public.event_store
+    SELECT id, (event_data->>'commands_up_to')::bigint FROM public.event_store
     WHERE stream_id = %s ORDER BY event_version DESC LIMIT 1"""
 _SEAL = "SELECT hash FROM public.event_seals WHERE number = %s"
 _NEWEST_SEAL = "SELECT coalesce(max(number), 0) FROM public.event_seals"
@@ -108,7 +108,7 @@ class TooFar(NamedTuple):
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be done. `common` is the last position that the log and the bus have in common,
-    `acknowledged` the last message of LEDGER_COMMANDS up to which commands are decided again."""
+    `up_to` the last message of LEDGER_COMMANDS: that far commands are decided before it is over."""
 
     head: int
     common: int
@@ -121,7 +121,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     too_far: tuple[TooFar, ...]
     begun: bool
     """The incarnation of this recovery is there already."""
-    acknowledged: int
+    up_to: int
     undecided: bool
     """Commands that were acknowledged once are being decided again."""
 
@@ -201,7 +201,7 @@ class Recovery:
                 else ()
             ),
             begun=begun,
-            acknowledged=up_to if begun else done.any,
+            up_to=up_to if begun else await _last_command(connection),
             undecided=undecided,
         )
 
@@ -273,9 +273,9 @@ class Recovery:
             incarnation = await ask(self._database, partial(begin, plan, by, reason))
             tell(f"begun: incarnation {incarnation}, behind position {plan.common}")
         await self._rewind(connection, plan)
-        tell(f"deciding commands again up to message {plan.acknowledged} of {COMMANDS_STREAM}")
+        tell(f"deciding commands again up to message {plan.up_to} of {COMMANDS_STREAM}")
         async with _worker(self._database_url, self._nats_url, self._settings):
-            while not await _all_decided(connection, plan.acknowledged):  # noqa: ASYNC110
+            while not await _all_decided(connection, plan.up_to):  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_SECONDS)
         again = await ask(self._database, lambda opened: _compared(opened, plan.lost_events))
         if plan.lost_events:
@@ -357,6 +357,15 @@ async def _acknowledged(connection: Connection) -> Acknowledged:
         return Acknowledged((0,))
 
 
+async def _last_command(connection: Connection) -> int:
+    """What was published may be ahead of what was acknowledged: so all that there is."""
+    jetstream = connection.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS)
+    try:
+        return int((await jetstream.stream_info(COMMANDS_STREAM)).state.last_seq)
+    except nats.js.errors.NotFoundError:
+        return 0
+
+
 async def _all_decided(connection: Connection, up_to: int) -> bool:
     """Whether every partition has acknowledged what it has of the messages up to there."""
     jetstream = connection.jetstream(timeout=JETSTREAM_TIMEOUT_SECONDS)
@@ -398,7 +407,7 @@ def begin(plan: Plan, by: str, reason: str, connection: psycopg.Connection[Any])
         begun = LogRecovered(
             previous=plan.incarnation,
             after=plan.common,
-            commands_acknowledged=plan.acknowledged,
+            commands_up_to=plan.up_to,
             seals=seals[0],
             actor=by,
             reason=reason,

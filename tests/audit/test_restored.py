@@ -28,7 +28,7 @@ def recovered(database_url: str) -> None:
             head=head, common=head, incarnation=newest, lost_commands=(), lost_events=(),
             lost_head=None,
             too_far=(),
-            begun=False, acknowledged=0, undecided=False,
+            begun=False, up_to=0, undecided=False,
         )  # fmt: skip
         begin(plan, "ada", "the disk broke", connection)
 

@@ -53,7 +53,7 @@ def test_the_operators_page_grants_each_program_its_role(name: str) -> None:
 def test_prometheus_scrapes_every_program() -> None:
     scraped = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
     for name in names():
-        assert f"- 127.0.0.1:{find(name).port} # {name}\n" in scraped
+        assert f"- 127.0.0.1:{find(name).port} # {name}" in scraped
 
 
 def services_of_compose() -> dict[str, str]:

@@ -13,11 +13,11 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from ledger.programs.registry import names
 from ledger.vitals.alert_rules import expression, rules
 from ledger.vitals.collector import families
 from ledger.vitals.condition import CONDITIONS, AlertCondition
 from ledger.vitals.measure import MEASURES, Sample
+from tests.alert_rules import USUAL
 
 ROOT = Path(__file__).parent.parent.parent
 FILE = ROOT / "deploy" / "prometheus" / "alerts.yml"
@@ -67,7 +67,7 @@ def sides(condition: AlertCondition) -> tuple[float, float]:
 
 
 def test_the_file_is_made_from_the_conditions_and_the_programs() -> None:
-    assert FILE.read_text(encoding="utf-8") == rules(names())
+    assert FILE.read_text(encoding="utf-8") == rules(USUAL)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda one: one.alert)
@@ -87,7 +87,7 @@ def test_prometheus_itself_agrees(tmp_path: Path) -> None:
     if promtool is None:
         pytest.skip("no promtool here: install Prometheus, or set LEDGER_TEST_PROMTOOL to it")
     tests = [_case(one, holds) for one in CONDITIONS for holds in (True, False)]
-    tests += [_missing(name, there) for name in names() for there in (True, False)]
+    tests += [_missing(name, there) for name in USUAL for there in (True, False)]
     tests += [_unanswered(grows) for grows in (True, False)]
     (tmp_path / "test.yml").write_text(
         f"rule_files: ['{FILE}']\nevaluation_interval: 10s\ntests:\n{''.join(tests)}"

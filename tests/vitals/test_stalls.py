@@ -27,7 +27,7 @@ from ledger.client.client import LedgerClient
 from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from ledger.operate.settings import Settings
-from ledger.programs.registry import Places, find, names
+from ledger.programs.registry import Places, find, wanted
 from ledger.vitals.condition import PAGE
 from ledger.vitals.examination import examine
 from tests.faults.disk import SmallDisk
@@ -53,8 +53,9 @@ class Stage:
         migrate_all(self.postgres.url)
         urls = {"LEDGER_DATABASE_URL": self.postgres.url, "LEDGER_NATS_URL": self.nats.url}
         self.places = Places(Settings(database_url=self.postgres.url, nats_url=self.nats.url))
+        self.names = wanted(self.places.settings)
         self.programs = []
-        for name in names():
+        for name in self.names:
             (directory / name).mkdir()
             self.programs.append(Service(name, directory / name, IMPATIENT | urls))
 
@@ -75,7 +76,7 @@ class Stage:
         }
 
     def ready(self) -> set[str]:
-        return {name for name in names() if find(name).ready(self.places)}
+        return {name for name in self.names if find(name).ready(self.places)}
 
     async def told(self, alert: str) -> str:
         """What is told of it, within thirty seconds."""
@@ -83,7 +84,7 @@ class Stage:
 
     async def well(self) -> None:
         await until(
-            lambda: not self.alarms() and self.ready() == {*names()}, WELL_SECONDS, self.say
+            lambda: not self.alarms() and self.ready() == {*self.names}, WELL_SECONDS, self.say
         )
 
     def say(self) -> object:

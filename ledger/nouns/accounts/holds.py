@@ -15,9 +15,9 @@ from uuid import UUID
 
 from ledger.kernel.money import ZERO, shown
 from ledger.kernel.rejection import Rejection
-from ledger.nouns.accounts.events import HoldChange, OcoGroup, OcoMember
+from ledger.nouns.accounts.events import ClosingOrder, HoldChange, OcoGroup, OcoMember
 from ledger.nouns.accounts.rejections import AccountRejection
-from ledger.nouns.accounts.state import AccountState
+from ledger.nouns.accounts.state import AccountState, Hold
 from ledger.nouns.orders.events import Purpose, Side
 from ledger.nouns.orders.state import RequiredHold
 
@@ -35,13 +35,13 @@ Holds = tuple[tuple[HoldChange, ...], OcoGroup | None]
 def changes_for(state: AccountState, required: RequiredHold, traded: Decimal = ZERO) -> Holds:
     """What changes for the order to hold what it must, once `traded` more of it has traded."""
     if required.oco_group is None:
-        return _changes(state, required, {required.order_id: required.amount}), None
+        return _own_change(state, required, required.amount), None
     before = state.oco_group(
         required.oco_group, required.sub_account, required.asset, required.side
     )
     if before is None:
         if required.member is None:  # its group has ended with its last order
-            return _changes(state, required, {required.order_id: ZERO}), None
+            return _own_change(state, required, ZERO), None
         before = _empty_group(required, required.oco_group)
     others = tuple([one for one in before.members if one.order_id != required.order_id])
     group = OcoGroup(
@@ -53,8 +53,11 @@ def changes_for(state: AccountState, required: RequiredHold, traded: Decimal = Z
         members=others if required.member is None else (*others, required.member),
     )
     wanted = _of_group(state, group)
-    wanted.setdefault(required.order_id, ZERO)
-    changes = _changes(state, required, wanted)
+    changes = _own_change(state, required, wanted.pop(required.order_id, ZERO))
+    for order_id, amount in wanted.items():
+        known = state.holds.get(order_id)
+        closing = None if known is None else known.closing
+        changes += _change(required, known, order_id, amount, is_open=True, closing=closing)
     return changes, None if group == before else group
 
 
@@ -84,42 +87,52 @@ def _takes(group: OcoGroup, member: OcoMember) -> Decimal:
     return max(member.quantity - group.traded, ZERO) * member.unit
 
 
-def _changes(
-    state: AccountState, required: RequiredHold, wanted: dict[UUID, Decimal]
+def _own_change(
+    state: AccountState, required: RequiredHold, amount: Decimal
 ) -> tuple[HoldChange, ...]:
-    """From what each order holds to what it shall; which of them are open is known but of the one
-    that this is about."""
-    changes = []
-    for order_id, amount in wanted.items():
-        known = state.holds.get(order_id)
-        if known is not None and known.asset != required.asset:  # it has another name
-            changes.append(
-                HoldChange(
-                    order_id=order_id,
-                    sub_account=known.sub_account,
-                    asset=known.asset,
-                    amount=-known.amount,
-                )
-            )
-            known = None
-        change = amount - (ZERO if known is None else known.amount)
-        this = order_id == required.order_id
-        is_open = required.is_open if this else True
-        before = None if known is None else known.closing
-        closing = required.closing if this else before
-        if change == 0 and is_open == (known is not None) and closing == before:
-            continue
-        changes.append(
+    """What changes for the order that this is about."""
+    order_id = required.order_id
+    known = state.holds.get(order_id)
+    is_open, closing = required.is_open, required.closing
+    return _change(required, known, order_id, amount, is_open=is_open, closing=closing)
+
+
+def _change(
+    required: RequiredHold,
+    known: Hold | None,
+    order_id: UUID,
+    amount: Decimal,
+    *,
+    is_open: bool,
+    closing: ClosingOrder | None,
+) -> tuple[HoldChange, ...]:
+    """From what an order holds to what it shall."""
+    released: tuple[HoldChange, ...] = ()
+    if known is not None and known.asset != required.asset:  # it has another name
+        released = (
             HoldChange(
                 order_id=order_id,
-                sub_account=required.sub_account,
-                asset=required.asset,
-                amount=change,
-                is_open=is_open and amount == 0,
-                closing=closing,
-            )
+                sub_account=known.sub_account,
+                asset=known.asset,
+                amount=-known.amount,
+            ),
         )
-    return tuple(changes)
+        known = None
+    if known is None:
+        more, stays = amount, not is_open and closing is None
+    else:
+        more, stays = amount - known.amount, is_open and closing == known.closing
+    if stays and not more:
+        return released
+    change = HoldChange(
+        order_id=order_id,
+        sub_account=required.sub_account,
+        asset=required.asset,
+        amount=more,
+        is_open=is_open and not amount,
+        closing=closing,
+    )
+    return (*released, change) if released else (change,)
 
 
 def is_overfilled(state: AccountState, group: OcoGroup | None) -> bool:

@@ -352,7 +352,8 @@ def check_order(state: AccountState, *, instrument: str) -> None:
 def is_on_venue(state: AccountState, instrument: str) -> bool:
     """Whether an instrument is traded where the account is. Names of venues differ in case only by
     habit."""
-    return instrument.partition(":")[0].casefold() == state.exchange.casefold()
+    venue = instrument.partition(":")[0]
+    return venue == state.exchange or venue.casefold() == state.exchange.casefold()
 
 
 def check_sub_account(sub_account: str, known: Collection[str]) -> None:

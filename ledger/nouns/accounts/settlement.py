@@ -33,7 +33,7 @@ from ledger.nouns.accounts.events import (
     rounding_book,
     venue_book,
 )
-from ledger.nouns.accounts.holds import changes_for, check_group, is_overfilled
+from ledger.nouns.accounts.holds import Holds, changes_for, check_group, is_overfilled
 from ledger.nouns.accounts.rules import is_on_venue
 from ledger.nouns.accounts.state import (
     AccountState,
@@ -53,24 +53,32 @@ from ledger.nouns.positions.position import Position, PositionKey
 def hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent, ...]:
     """Request: locks funds for a new order."""
     check_active(state)
-    check_hold(state, required)
-    return set_hold(state, required)
+    return _held(state, required, _checked(state, required))
 
 
 def check_hold(state: AccountState, required: RequiredHold) -> None:
     """Whether the order fits its group, and the funds are there for it to hold what it must."""
-    check_group(state, required)
-    holds, _ = changes_for(state, required)
-    more = sum((change.amount for change in holds), ZERO)
-    if more > 0:
-        check = check_available if required.contract is None else check_free
-        check(state, required.sub_account, required.asset, more, "this order must hold")
+    _checked(state, required)
 
 
 def set_hold(state: AccountState, required: RequiredHold) -> tuple[AccountEvent, ...]:
     """Fact: the order holds what it must from now on, neither more nor less; no event when it did
     already."""
-    holds, group = changes_for(state, required)
+    return _held(state, required, changes_for(state, required))
+
+
+def _checked(state: AccountState, required: RequiredHold) -> Holds:
+    check_group(state, required)
+    changed = changes_for(state, required)
+    more = sum((change.amount for change in changed[0]), ZERO)
+    if more > 0:
+        check = check_available if required.contract is None else check_free
+        check(state, required.sub_account, required.asset, more, "this order must hold")
+    return changed
+
+
+def _held(state: AccountState, required: RequiredHold, changed: Holds) -> tuple[AccountEvent, ...]:
+    holds, group = changed
     if not holds and group is None:
         return ()
     more = sum((change.amount for change in holds), ZERO)

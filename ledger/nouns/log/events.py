@@ -24,9 +24,9 @@ class LogRecovered(Event, frozen=True, kw_only=True):
     previous: UUID | None
     """The incarnation before; None when nothing was left of it."""
     after: int
-    commands_acknowledged: int
-    """The last message of LEDGER_COMMANDS that the incarnation before had decided: up to there
-    commands are decided again before any new one."""
+    commands_up_to: int
+    """The last message that LEDGER_COMMANDS had: up to there commands are decided, again or for the
+    first time, before the recovery is over."""
     seals: int | None = None
     """The number of the newest seal that was left: further ones that were kept outside are lost."""
     actor: str
