@@ -57,7 +57,7 @@ differential: $(INSTALLED) ## Compare positions and gains with nautilus_trader's
 	$(PIP) download --quiet --no-deps --no-build-isolation --no-binary rp2 --dest "$$directory" rp2 && \
 	tar -xzf "$$directory"/rp2-*.tar.gz -C "$$directory" --strip-components 1 && \
 	LEDGER_TEST_ROUNDS=$(COMPARED) LEDGER_TEST_RP2_SAMPLES="$$directory" \
-	    $(BIN)/python -m pytest tests/differential -q $(ARGUMENTS)
+	    $(BIN)/python -m pytest tests/differential -q --timeout 0 $(ARGUMENTS)
 
 check: $(INSTALLED) ## Lint, format, layers and types, strictly
 	@$(BIN)/ruff check $(CODE)

@@ -62,6 +62,9 @@ from ledger.nouns.orders.events import (
 )
 from ledger.nouns.orders.state import ORDER
 from ledger.nouns.orders.status import OrderStatus
+from ledger.nouns.positions import rules as position_rules
+from ledger.nouns.positions.position import Position, PositionKey
+from ledger.nouns.positions.rules import PositionTrade
 
 EVENTS_PER_APPEND = 10_000
 """Enough to make the commit's share small, few enough to keep the lines in the cache."""
@@ -94,6 +97,7 @@ class EventMix:
         self._users = {a: uuid5(_NAMESPACE, f"user of {a}") for a in self._accounts}
         self._versions: dict[UUID, int] = {}
         self._open: dict[UUID, list[_Open]] = {a: [] for a in self._accounts}
+        self._newest: dict[tuple[UUID, PositionKey], Position] = {}
         self._now = _START
         self._cause: UUID | None = None
         self._stream = self._events()
@@ -255,8 +259,28 @@ class EventMix:
                 last_px=terms.price,
                 postings=_trade(terms, quantity, fee),
                 holds=(self._hold(opened, -quantity),),
+                positions=self._positions(account_id, terms, quantity, fee),
+                named_price=terms.price,
             ),
         )
+
+    def _positions(
+        self, account_id: UUID, terms: OrderSubmitted, quantity: Decimal, fee: Decimal
+    ) -> tuple[Position, ...]:
+        assert terms.price is not None
+        key = PositionKey(terms.sub_account, terms.instrument)
+        trade = PositionTrade(
+            key=key,
+            quantity=quantity if terms.side is Side.BUY else -quantity,
+            value=quantity * terms.price,
+            settlement_asset=terms.quote_asset,
+            base_asset=terms.base_asset,
+            fees={terms.quote_asset: fee},
+            at=self._now,
+        )
+        made = position_rules.trade(self._newest.get((account_id, key)), trade)
+        self._newest[account_id, key] = made[-1]
+        return made
 
     def _cancel(self, account_id: UUID, opened: _Open) -> Iterator[store.NewEvent]:
         assert opened.terms.quantity is not None

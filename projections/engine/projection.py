@@ -103,6 +103,9 @@ class Projection:
     tables: tuple[Table[Any], ...]
     folds: Mapping[type[Event], Fold]
     keys: Keys = field(default=no_keys)
+    finish: "Callable[[Any], None] | None" = None
+    """Called with the rows before each write, for rows that follow from others: once, however many
+    events have changed those (`rows[TABLE].touched()`). Batches must not matter to what it says."""
     by_stream: bool = False
     """What a row says comes from the events of one stream alone, so different streams may be
     folded by different processes."""

@@ -45,6 +45,8 @@ def fold_told(table: Table[Any], told: Iterable[tuple[Recorded, Event]]) -> list
             if apply is not None:
                 apply(recorded, event, rows)
                 before.setdefault(recorded.stream_id, []).append((recorded, event))
+        if projection.finish is not None:
+            projection.finish(rows)
     added, changed, _ = rows[table].take()
     return [msgspec.structs.asdict(row) for row in (*added, *changed)]
 

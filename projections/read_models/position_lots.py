@@ -190,7 +190,7 @@ def _kept_of(told: Iterable[tuple[Recorded, Event]], account: LotAccount) -> _Ke
         account.base_currency,
         lambda asset: kept.pools.setdefault(asset, LotPool()),
     )
-    for recorded, event in told:
+    for recorded, event in restatement.retold(told):
         line = 0
         for movement, moved in book.follow(event, _occasion(recorded)):
             for lot in (*moved.opened, *moved.changed):

@@ -37,7 +37,7 @@ from ledger.nouns.positions.position import Position, PositionKey, position_id
 from ledger.nouns.positions.round_trip import TripSums, slippage
 from ledger.nouns.positions.trades import trade_of
 from ledger.nouns.prices.events import PricesRecorded
-from ledger.nouns.prices.price import Quote
+from ledger.nouns.prices.price import Price, Quote
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Fold, Key, Projection, Recorded, Row, Table
 from projections.markets import OWN_TRADE, QuotedMarket, market, newest_price, tell, value_at
@@ -179,7 +179,13 @@ def positions(max_age: timedelta) -> Projection:
                 for text in slots:
                     slot = rows[SLOTS].change((account_id, text))
                     assert slot is not None
-                    _show(slot, rows, max_age)
+                    _see(slot, rows, max_age)
+
+    def finish(rows: RowSet) -> None:
+        """An open position is shown as it is at the end of a batch."""
+        for slot in rows[SLOTS].touched():
+            if slot.position.is_open:
+                _show(slot, rows, max_age)
 
     folds: dict[type[Event], Fold] = {
         InstrumentListed: _listed,
@@ -194,6 +200,7 @@ def positions(max_age: timedelta) -> Projection:
         tables=(POSITIONS, ROUND_TRIPS, SLOTS, MARKETS, HOLDERS),
         folds=folds | dict.fromkeys(moving, moved) | {TradeVoided: taken_back},
         keys=_keys,
+        finish=finish,
     )
 
 
@@ -240,11 +247,13 @@ def _follow(
         before = None
         slot = _begun(recorded, position)
         rows[SLOTS].put(slot)
-    _value_commissions(recorded, slot, before, position, rows, max_age)
+    if position.other_commissions or slot.valued or slot.unvalued:
+        _value_commissions(recorded, slot, before, position, rows, max_age)
     _step(recorded, event, slot, before, position)
-    _hold(slot, rows, is_open=position.is_open)
-    _show(slot, rows, max_age, is_new=before is None)
+    if before is None or before.is_open != position.is_open:
+        _hold(slot, rows, is_open=position.is_open)
     if not position.is_open:
+        _show(slot, rows, max_age)
         trip = _round_trip(slot, recorded.occurred_at)
         if before is None or before.is_open:
             rows[ROUND_TRIPS].insert(trip)
@@ -257,10 +266,12 @@ def _change_earlier(recorded: Recorded, position: Position, rows: RowSet) -> Non
     which = position_id(recorded.stream_id, position.key, position.number)
     row, trip = rows[POSITIONS].change(which), rows[ROUND_TRIPS].change(which)
     if row is not None:
+        others = position.other_commissions
+        row.valued_commissions = {
+            asset: value for asset, value in row.valued_commissions.items() if asset in others
+        }
         row.unvalued_commissions = {
-            asset: amount
-            for asset, amount in position.other_commissions.items()
-            if asset not in row.valued_commissions
+            asset: amount for asset, amount in others.items() if asset not in row.valued_commissions
         }
         row.realized_pnl = position.realized_pnl
         row.commission = position.commission + sum(row.valued_commissions.values(), ZERO)
@@ -303,9 +314,10 @@ def _step(
     """The position goes on; `before` is None when it begins."""
     if isinstance(event, TradeSettled):
         slot.traded = _own_trade(event, recorded.occurred_at)
-        closing = None if before is None else _unrealized(before, event.last_px)
-        if closing is not None:
-            slot.sums.see(closing)
+        for one in (before, position):
+            unrealized = None if one is None else _unrealized(one, event.last_px)
+            if unrealized is not None:
+                slot.sums.see(unrealized)
         slot.sums.trade(before, position, event, _slipped(event, before, position))
     slot.sums.follow(before, position)
     slot.position = position
@@ -337,9 +349,14 @@ def _value_commissions(
         return None if traded is None else traded.traded
 
     paid = {} if before is None else before.other_commissions
-    for asset, amount in position.other_commissions.items():
+    for asset in {*paid, *position.other_commissions}:
+        amount = position.other_commissions.get(asset, ZERO)
         more = amount - paid.get(asset, ZERO)
         if not more:
+            continue
+        if not amount:  # it was charged in another asset after all
+            slot.valued.pop(asset, None)
+            slot.unvalued.pop(asset, None)
             continue
         value = value_at(
             rows[MARKETS],
@@ -382,19 +399,26 @@ def _own_trade(event: TradeSettled, at: datetime) -> Quote:
 # --- what is shown ----------------------------------------------------------------------
 
 
-def _show(slot: PositionSlot, rows: RowSet, max_age: timedelta, *, is_new: bool = False) -> None:
+def _mark(slot: PositionSlot, rows: RowSet, max_age: timedelta) -> Price | None:
+    known = rows[MARKETS].find(slot.position.instrument)
+    return newest_price(known, slot.traded, slot.position.instrument, max_age)
+
+
+def _see(slot: PositionSlot, rows: RowSet, max_age: timedelta) -> None:
+    """A price was told of what is held."""
+    mark = _mark(slot, rows, max_age)
+    unrealized = None if mark is None else _unrealized(slot.position, mark.price)
+    if unrealized is not None:
+        slot.sums.see(unrealized)
+
+
+def _show(slot: PositionSlot, rows: RowSet, max_age: timedelta) -> None:
     """Writes the row of the slot's position, at the price of now."""
     position = slot.position
-    mark = unrealized = None
-    if position.is_open:
-        known = rows[MARKETS].find(position.instrument)
-        mark = newest_price(known, slot.traded, position.instrument, max_age)
-        unrealized = None if mark is None else _unrealized(position, mark.price)
-        if unrealized is not None:
-            slot.sums.see(unrealized)
+    mark = _mark(slot, rows, max_age) if position.is_open else None
+    unrealized = None if mark is None else _unrealized(position, mark.price)
     commission = position.commission + sum(slot.valued.values(), ZERO)
-    write = rows[POSITIONS].insert if is_new else rows[POSITIONS].put
-    write(
+    rows[POSITIONS].put(
         AccountPosition(
             position_id(slot.account_id, position.key, position.number),
             slot.account_id,

@@ -141,18 +141,22 @@ def close(one: Decimal, other: Decimal, fills: int) -> bool:
     return abs(one - other) <= Decimal("1e-8") * (fills + 1) + abs(one) * Decimal("1e-9")
 
 
-@pytest.mark.parametrize("seed", range(SEQUENCES))
-def test_linear_positions_are_theirs(seed: int) -> None:
+def test_linear_positions_are_theirs() -> None:
+    for seed in range(SEQUENCES):
+        linear_is_theirs(seed)
+
+
+def linear_is_theirs(seed: int) -> None:
     fills = list(drawn(seed, LINEAR))
     theirs = Theirs(LINEAR)
     with exact():
         mine = ours(fills, LINEAR)
     for fill in fills:
         theirs.take(fill)
-    assert len(mine) == len(theirs.positions)
+    assert len(mine) == len(theirs.positions), seed
     for position, their in zip(mine, theirs.positions, strict=True):
         assert position.quantity == Decimal(str(their.signed_decimal_qty()))
-        assert close(position.net_pnl, their_net(their), len(fills))
+        assert close(position.net_pnl, their_net(their), len(fills)), seed
         if position.is_open:
             average = position.average_entry_price
             assert average is not None
@@ -181,8 +185,12 @@ class ArithmeticMean:
             self.quantity += quantity
 
 
-@pytest.mark.parametrize("seed", range(SEQUENCES))
-def test_inverse_positions_are_theirs_but_for_the_mean_that_loses_coins(seed: int) -> None:
+def test_inverse_positions_are_theirs_but_for_the_mean_that_loses_coins() -> None:
+    for seed in range(SEQUENCES):
+        inverse_is_theirs_but_for_the_mean(seed)
+
+
+def inverse_is_theirs_but_for_the_mean(seed: int) -> None:
     """Who buys 100 at 10000 and 100 at 20000 has paid 0.015 of the coin, which is 13333.33 each and
     not 15000. So theirs is what the arithmetic mean makes; ours is what was paid and got."""
     fills = [Fill(fill.quantity, fill.price, ZERO) for fill in drawn(seed, INVERSE)]
@@ -202,11 +210,15 @@ def test_inverse_positions_are_theirs_but_for_the_mean_that_loses_coins(seed: in
         Decimal(str(their.signed_decimal_qty())) for their in theirs.positions
     ]
     realized = sum((their_net(their) for their in theirs.positions), ZERO)
-    assert close(mean.realized, realized, len(fills))
+    assert close(mean.realized, realized, len(fills)), seed
 
 
-@pytest.mark.parametrize("seed", range(SEQUENCES))
-def test_inverse_positions_that_are_entered_at_one_price_are_theirs(seed: int) -> None:
+def test_inverse_positions_that_are_entered_at_one_price_are_theirs() -> None:
+    for seed in range(SEQUENCES):
+        entered_at_one_price_is_theirs(seed)
+
+
+def entered_at_one_price_is_theirs(seed: int) -> None:
     fills, held, entry = [], ZERO, ZERO
     for fill in drawn(seed, INVERSE):
         after = held + fill.quantity
@@ -221,4 +233,4 @@ def test_inverse_positions_that_are_entered_at_one_price_are_theirs(seed: int) -
     for one in fills:
         theirs.take(one)
     for position, their in zip(mine, theirs.positions, strict=True):
-        assert close(position.net_pnl, their_net(their), len(fills))
+        assert close(position.net_pnl, their_net(their), len(fills)), seed

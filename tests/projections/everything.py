@@ -21,6 +21,7 @@ from ledger.nouns.accounts.events import (
     BorrowingLimitSet,
     CashFlowKind,
     CashFlowRecorded,
+    CommissionCorrected,
     CorporateAction,
     CorporateActionRecorded,
     FundsHeld,
@@ -37,9 +38,14 @@ from ledger.nouns.allocations.events import (
 from ledger.nouns.instruments import state as instrument_state
 from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
 from ledger.nouns.orders.events import (
+    Execution,
+    Fee,
     OrderAdjusted,
     OrderCancelRejected,
     OrderCancelRequested,
+    OrderCommissionCorrected,
+    OrderCommissionReported,
+    OrderCompleted,
     OrderExpired,
     OrderFillConflicted,
     OrderRejected,
@@ -48,6 +54,7 @@ from ledger.nouns.orders.events import (
     OrderReplaceRequested,
     OrderReported,
     OrderTerms,
+    OrderVoidReported,
     Origin,
     TimeInForce,
 )
@@ -79,6 +86,7 @@ def append_everything(database_url: str) -> EventMix:
         _account(log)
         _order(log)
         _ends(log)
+        _told_early_and_late(log)
         _operations(log)
         log.append(
             OTHER_ACCOUNT,
@@ -346,6 +354,47 @@ def _ends(log: Log) -> None:
         OrderReported(**terms | {"origin": Origin.EXTERNAL}),
         events.filled("12", cum="12", status="FILLED"),
         order_id=_id(4),
+    )
+
+
+def _told_early_and_late(log: Log) -> None:
+    """A trade that is void before it comes, one that is charged otherwise, and one told anew."""
+    now: dict[str, Any] = {"account_id": ACCOUNT, "status": OrderStatus.PARTIALLY_FILLED}
+    told, right = (Fee("USDT", Decimal(1)), Fee("BNB", Decimal(1))), (Fee("BNB", Decimal(2)),)
+    of_trade = {
+        name: getattr(events.filled("1", cum="1", trade_id="t-3"), name)
+        for name in Execution.__struct_fields__
+    }
+    corrected = of_trade | {"commission": Decimal(2), "commission_asset": "BNB"}
+    order_id = _id(6)
+    log.order(
+        events.submitted(),
+        OrderVoidReported(**now, trade_id="t-2"),
+        OrderCommissionReported(**now, trade_id="t-3", fees=right),
+        events.filled("2", cum="2", trade_id="t-2"),
+        events.fill_voided("2", cum="0", trade_id="t-2"),
+        events.filled("3", cum="3", trade_id="t-2", revision=2),
+        events.filled("1", cum="4", trade_id="t-3", fees=told),
+        OrderCommissionCorrected(**corrected, previous_fees=told),
+        OrderCompleted(account_id=ACCOUNT, status=OrderStatus.FILLED),
+        order_id=order_id,
+    )
+    postings = (
+        events.posting("main", "USDT", "1", Reason.FEE_VOID),
+        events.posting("fees:BINANCE", "USDT", "-1", Reason.FEE_VOID),
+        events.posting("main", "BNB", "-1", Reason.FEE),
+        events.posting("fees:BINANCE", "BNB", "1", Reason.FEE),
+    )
+    log.account(
+        CommissionCorrected(
+            order_id=order_id,
+            trade_id="t-3",
+            instrument=INSTRUMENT,
+            sub_account="main",
+            fees=right,
+            previous_fees=told,
+            postings=postings,
+        )
     )
 
 

@@ -239,3 +239,60 @@ def test_a_round_trip_that_the_venue_ended_says_so(trader: Trader) -> None:
     trader.sell("1", "50", execution_kind="LIQUIDATION")
     (trip,) = trader.rows("round_trips")
     assert (trip["signal_id"], trip["close_reason"]) == (None, "LIQUIDATION")
+
+
+# --- flows ------------------------------------------------------------------------------
+
+
+def test_funding_is_the_positions_and_told_twice_counts_once(trader: Trader) -> None:
+    trader.send("Deposit", asset="USDT", amount="1000")
+    trader.buy("1", "100", instrument=PERPETUAL)
+    flow = {"kind": "FUNDING", "asset": "USDT", "instrument": PERPETUAL}
+    trader.send("RecordCashFlow", flow_id="f-1", amount="-0.01", **flow)
+    trader.send("RecordCashFlow", flow_id="f-1", amount="-0.01", **flow)
+    trader.send("RecordCashFlow", flow_id="f-2", amount="-0.02", **flow)
+    (row,) = trader.rows("positions")
+    assert (row["funding"], row["net_pnl"], row["realized_pnl"]) == (D("-0.03"), D("-0.03"), 0)
+
+
+def test_funding_that_is_told_after_the_position_was_closed_is_still_its(trader: Trader) -> None:
+    trader.send("Deposit", asset="USDT", amount="1000")
+    trader.buy("1", "100", instrument=PERPETUAL)
+    trader.sell("1", "101", instrument=PERPETUAL)
+    flow = {"kind": "FUNDING", "asset": "USDT", "instrument": PERPETUAL}
+    trader.send("RecordCashFlow", flow_id="f-1", amount="0.5", **flow)
+    (row,) = trader.rows("positions")
+    assert (row["status"], row["net_pnl"]) == ("CLOSED", D("1.5"))
+    (trip,) = trader.rows("round_trips")
+    assert (trip["funding"], trip["net_pnl"]) == (D("0.5"), D("1.5"))
+
+
+def test_a_deposit_whose_cost_is_told_is_a_lot_of_that_cost(trader: Trader) -> None:
+    told = {"cost": "50", "acquired_at": "2020-01-01T00:00:00Z"}
+    trader.send("Deposit", asset="BTC", amount="1", **told)
+    trader.sell("1", "100")
+    (gain,) = trader.rows("gains")
+    assert (gain["gain"], gain["acquired_at"].year) == (50, 2020)
+
+
+def test_a_conversion_is_a_disposal_and_a_lot_that_cost_what_was_given(trader: Trader) -> None:
+    trader.send("Deposit", asset="USDT", amount="1000")
+    convert = {"kind": "CONVERSION", "asset": "USDT", "counter_asset": "BTC"}
+    trader.send("RecordCashFlow", flow_id="c-1", amount="-100", counter_amount="2", **convert)
+    trader.send("RecordCashFlow", flow_id="c-2", amount="70", counter_amount="-1", **convert)
+    (gain,) = trader.rows("gains")
+    assert (gain["asset"], gain["cost"], gain["gain"]) == ("BTC", 50, 20)
+
+
+def test_a_split_is_followed_by_position_and_lots(trader: Trader) -> None:
+    trader.send("Deposit", asset="USDT", amount="100000")
+    trader.sell("100", "80", "01:00", instrument=PERPETUAL)
+    action = {"action_id": "a-1", "instrument": PERPETUAL, "action": "SPLIT"}
+    trader.send("RecordCorporateAction", "01:30", numerator=2, denominator=1, **action)
+    trader.buy("200", "41", "02:00", instrument=PERPETUAL)
+    (row,) = trader.rows("positions")
+    assert (row["quantity"], row["realized_pnl"]) == (0, -200)
+    (trip,) = trader.rows("round_trips")
+    assert (trip["entry_price"], trip["exit_price"], trip["largest_quantity"]) == (40, 41, 200)
+    (gain,) = trader.rows("gains")
+    assert (gain["quantity"], gain["gain"]) == (200, -200)

@@ -96,7 +96,7 @@ class Trader:
     def void(self, trade_id: str) -> None:
         self.send("VoidFill", order_id=self.order_of(trade_id), trade_id=trade_id, reason="busted")
 
-    def send(self, kind: str, at: str | None = None, **data: Any) -> None:
+    def send(self, kind: str, at: str | None = None, /, **data: Any) -> None:
         times = {} if at is None else {"occurred_at": _time(at)}
         self.desk.execute(command(kind, self.account_id, **data, **times))
 

@@ -68,7 +68,7 @@ def test_the_services_of_a_running_ledger_are_no_superusers_and_do_their_work(
                    FROM pg_auth_members WHERE member::regrole::text ~ '^ledger_(com|pro.*s$|seals)'
                    GROUP BY 1"""
             ).fetchall()
-    assert set(sessions) == {(f"ledger_{name}", False) for name in registry.names()}
+    assert set(sessions) == {(f"ledger_{name}", False) for name in registry.wanted(settings)}
     assert dict(memberships) == {
         "ledger_commands": ["ledger_writer"],
         "ledger_projections": ["ledger_projector"],

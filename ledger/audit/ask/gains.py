@@ -113,7 +113,7 @@ def gains(
         lambda asset: pools.setdefault(asset, LotPool()),
         prices.value,
     )
-    for recorded, event in in_order:
+    for recorded, event in restatement.retold(in_order):
         occasion = LotOccasion(recorded.position, recorded.id, recorded.occurred_at)
         with exact():
             lines = [

@@ -7,6 +7,7 @@
     fees          in the asset paid with are in cost and proceeds; in the asset itself they make the
                   lot smaller; in a third asset they are in cost and proceeds at its price, and
                   giving it away for that is a disposal of its own
+    a conversion  gives one asset for another: a disposal, and a lot that has cost that
     what else     comes without a price is a lot of unknown cost, unless that is told; what leaves
                   without one (a withdrawal) takes its lots along
     splits        change how many there are, and not what they cost
@@ -21,11 +22,20 @@ from decimal import Decimal
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
-from ledger.nouns.accounts.events import AccountDeposited, MoneyEvent, TradeSettled, is_own_book
+from ledger.nouns.accounts.events import (
+    AccountDeposited,
+    CashFlowRecorded,
+    CorporateActionRecorded,
+    MoneyEvent,
+    TradeSettled,
+    is_own_book,
+)
 from ledger.nouns.orders.events import PositionSide
-from ledger.nouns.positions.lots import CostBasis, LotMovement, LotPool, MovedLots, move
+from ledger.nouns.positions.lots import CostBasis, Lot, LotMovement, LotPool, MovedLots, move, split
 from ledger.nouns.positions.rules import PositionTrade
 from ledger.nouns.positions.trades import trade_of
 
@@ -62,11 +72,18 @@ class LotBook:
         """What an event did, movement by movement."""
         if not isinstance(event, MoneyEvent):
             return
+        if isinstance(event, CorporateActionRecorded):
+            yield from self._acted(event, occasion)
+            return
         for movement in self._movements(event, occasion):
             pool = self._pool(movement.asset)
             yield movement, move(pool, movement, self._method)
 
     def _movements(self, event: MoneyEvent, occasion: LotOccasion) -> Iterator[LotMovement]:
+        if isinstance(event, CashFlowRecorded) and event.counter_asset is not None:
+            amount = event.counter_amount or ZERO
+            yield from self._converted(event, event.counter_asset, amount, occasion)
+            return
         if not isinstance(event, TradeSettled):
             yield from self._others(event, occasion)
             return
@@ -138,19 +155,65 @@ class LotBook:
             if is_own_book(posting.book):
                 moved[posting.asset] = moved.get(posting.asset, ZERO) + posting.amount
         for asset, quantity in moved.items():
-            cost: Decimal | None = getattr(event, "cost", None)
-            told: datetime | None = getattr(event, "acquired_at", None)
-            if cost is not None and isinstance(event, AccountDeposited) and asset == event.asset:
+            if isinstance(event, AccountDeposited) and asset == event.asset:
                 yield _movement(
-                    LotOccasion(occasion.number, occasion.event_id, told or occasion.at),
+                    occasion._replace(at=event.acquired_at or occasion.at),
                     asset,
                     quantity,
-                    amount=cost,
+                    amount=event.cost,
                     currency=self._base_currency,
-                    opens=asset != self._base_currency,
+                    gives=False,
+                    opens=event.cost is not None and asset != self._base_currency,
                 )
             elif quantity:
                 yield _movement(occasion, asset, quantity, gives=False)
+
+    def _converted(
+        self, event: CashFlowRecorded, counter: str, amount: Decimal, occasion: LotOccasion
+    ) -> Iterator[LotMovement]:
+        """One asset for another: what was given is disposed of for what was got, if lots of it are
+        kept, and what was got has cost that; unless it is the account's money."""
+        for asset, quantity, other, paid in (
+            (event.asset, event.amount, counter, amount),
+            (counter, amount, event.asset, event.amount),
+        ):
+            yield _movement(
+                occasion,
+                asset,
+                quantity,
+                amount=abs(paid),
+                currency=other,
+                opens=quantity > 0 and asset != self._base_currency,
+            )
+
+    # --- corporate actions ------------------------------------------------------------------
+
+    def _acted(
+        self, event: CorporateActionRecorded, occasion: LotOccasion
+    ) -> Iterator[tuple[LotMovement, MovedLots]]:
+        """The lots are as many more as is held, for the same cost, under the new name if there is
+        one; the fraction is sold for what was paid instead of it."""
+        renamed = {} if event.conflicts else _acted_on(event)
+        money = next((position.settlement_asset for position in event.positions), None)
+        for asset, name in renamed.items():
+            pool = self._pool(asset)
+            if not pool.is_kept:
+                continue
+            lots = split(pool, event.numerator, event.denominator)
+            yield _movement(occasion, asset, ZERO), MovedLots([], list(lots), [])
+            if event.fraction:
+                part = _movement(
+                    occasion, asset, -event.fraction, amount=event.cash_in_lieu, currency=money
+                )
+                yield part, move(pool, part, self._method)
+            if name != asset:
+                gone, there = _renamed(pool, self._pool(name))
+                yield _movement(occasion, asset, ZERO), MovedLots([], gone, [])
+                yield _movement(occasion, name, ZERO), MovedLots(there, [], [])
+        kept = {*renamed, *renamed.values()}
+        for movement in self._others(event, occasion):
+            if movement.asset not in kept or not self._pool(movement.asset).is_kept:
+                yield movement, move(self._pool(movement.asset), movement, self._method)
 
     # --- fees in third assets ---------------------------------------------------------------
 
@@ -183,6 +246,39 @@ class LotBook:
 
     def _worth(self, asset: str, fee: Decimal, money: str, at: datetime) -> Decimal | None:
         return self._value(asset, fee, money, at) if self._value is not None and fee else None
+
+
+def _acted_on(event: CorporateActionRecorded) -> dict[str, str]:
+    """Of what lots are kept that the action is about, and what they are of after it."""
+    contracts = [position for position in event.positions if position.contract is not None]
+    if contracts:
+        name = event.new_instrument or event.instrument
+        return {
+            name_of_contract(event.instrument, position.position_side): name_of_contract(
+                name, position.position_side
+            )
+            for position in contracts
+        }
+    money = {position.settlement_asset for position in event.positions}
+    moved: dict[str, Decimal] = {}
+    for posting in event.postings:
+        if is_own_book(posting.book) and posting.asset not in money:
+            moved[posting.asset] = moved.get(posting.asset, ZERO) + posting.amount
+    if len(moved) < 2:
+        return {asset: asset for asset in moved}
+    before, after = sorted(moved, key=lambda asset: moved[asset])
+    return {before: after}
+
+
+def _renamed(pool: LotPool, to: LotPool) -> tuple[list[Lot], list[Lot]]:
+    """The lots as they are left behind, and as they go on."""
+    gone = [
+        replace(lot, left=ZERO, left_amount=None if lot.left_amount is None else ZERO)
+        for lot in pool.lots
+    ]
+    there, to.is_kept = pool.lots, True
+    to.lots, pool.lots = [*to.lots, *there], []
+    return gone, there
 
 
 def name_of_contract(instrument: str, side: PositionSide) -> str:

@@ -2,7 +2,8 @@
 
     standing    the events of an account that count: no trade that was taken back, nor that deed,
                 and trades charged as they were corrected to be
-    retold      the same events in the order given, each with the positions that it makes in it
+    retold      the same events in the order given, each with the positions that it makes in it, and
+                a contract's trade with what is won by it then
 
 Whoever folds events folds these as well: so read models, questions about the past by the venue's
 clock, and explanations need no second way to reckon.
@@ -29,8 +30,9 @@ from ledger.nouns.accounts.events import (
     TradeVoided,
     fees_book,
     is_own_book,
+    venue_book,
 )
-from ledger.nouns.positions import history
+from ledger.nouns.positions import history, rules
 from ledger.nouns.positions.position import Position, PositionKey
 
 
@@ -80,9 +82,12 @@ def retold(told: Iterable[tuple[E, Event]]) -> Iterator[tuple[E, Event]]:
             yield recorded, event
             continue
         made = made_by(newest, event, recorded.occurred_at)
+        again = replace(event, positions=made)
+        if isinstance(again, TradeSettled) and made and made[0].contract is not None:
+            again = _settled(again, newest.get(made[0].key))
         for position in made:
             newest[position.key] = position
-        yield recorded, replace(event, positions=made)
+        yield recorded, again
 
 
 def made_by(
@@ -96,6 +101,24 @@ def made_by(
     return history.made_by(newest, event, at)
 
 
+def _settled(event: TradeSettled, before: Position | None) -> TradeSettled:
+    """A contract's trade with the money that it moves in this order: what is won by it."""
+    made = event.positions
+    contract = made[0].contract
+    if contract is None or contract.premium_paid:
+        return event
+    won = rules.realized(made)
+    if before is not None and before.number == made[0].number:
+        won -= before.realized_pnl
+    kept = [posting for posting in event.postings if posting.reason is Reason.FEE]
+    venue = venue_book(event.instrument.partition(":")[0])
+    legs = ((made[0].sub_account, won), (venue, -won)) if won else ()
+    moved = [
+        _posting(book, made[0].settlement_asset, leg, Reason.REALIZED_PNL) for book, leg in legs
+    ]
+    return replace(event, postings=(*moved, *kept))
+
+
 def _charged(event: TradeSettled, corrected: CommissionCorrected) -> TradeSettled:
     """The trade as if it had been charged this from the beginning."""
     kept = [posting for posting in event.postings if posting.reason is not Reason.FEE]
@@ -104,9 +127,9 @@ def _charged(event: TradeSettled, corrected: CommissionCorrected) -> TradeSettle
     venue = fees_book(event.instrument.partition(":")[0])
     for fee in corrected.fees:
         for book, amount in ((own, -fee.amount), (venue, fee.amount)):
-            kept.append(_fee(book, fee.asset, amount))
+            kept.append(_posting(book, fee.asset, amount, Reason.FEE))
     return replace(event, postings=tuple(kept))
 
 
-def _fee(book: str, asset: str, amount: Decimal) -> Posting:
-    return Posting(book=book, asset=asset, amount=amount, reason=Reason.FEE)
+def _posting(book: str, asset: str, amount: Decimal, reason: Reason) -> Posting:
+    return Posting(book=book, asset=asset, amount=amount, reason=reason)

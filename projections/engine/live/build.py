@@ -104,6 +104,9 @@ class Build:
 
     def write(self) -> None:
         """Writes what the folds changed, inside the caller's transaction."""
+        if self.projection.finish is not None:
+            with exact():
+                self.projection.finish(self._rows)
         self._writer.write(self._rows)
 
     def settle(self) -> None:

@@ -70,6 +70,11 @@ class Rows(Generic[R]):
         assert self.table.resident, f"{self.table.name} is not resident"
         return self._young.values()
 
+    def touched(self) -> Iterable[R]:
+        """The rows that are new or may have changed since the last write, to be read only."""
+        yield from self._new.values()
+        yield from (row for which, row in self._changed.items() if which not in self._new)
+
     def change(self, key: Key) -> R | None:
         """The row, to be changed in place."""
         row = self._young.get(key)
