@@ -125,6 +125,7 @@ def test_any_position_time_and_end_can_be_restored(
     wanted = {
         RecoveryTarget(): end,
         RecoveryTarget(time=moment): alone,
+        RecoveryTarget(position=backup.position): backup.position,  # from before it was made
         RecoveryTarget(position=batch - 3): batch,  # a batch is one transaction
     }
     for number, (target, position) in enumerate(wanted.items()):

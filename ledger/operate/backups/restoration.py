@@ -47,8 +47,9 @@ LAST_WORDS = 3
 
 _LSN = re.compile(r"[0-9A-Fa-f]+/[0-9A-Fa-f]+")
 _TRANSACTION = "SELECT xmin::text FROM public.event_store WHERE position = %s"
-_TOO_EARLY = "before consistent recovery point"
-"""What the server says of a moment at which the backup was still being made."""
+_TOO_EARLY = ("before consistent recovery point", "before configured recovery target")
+"""What the server says of a transaction that was committed while the backup was made, or before."""
+_ASKED_TOO_EARLY = "not accepting connections"
 _ANYBODY_HERE = "local all all trust\n"
 """Who may connect to the server that recovers: its socket is in a directory that only we enter."""
 
@@ -135,8 +136,8 @@ def restore(
     try:
         return _restored(settings, catalogue, backup, target, directory)
     except CannotRestore as error:
-        # The position was written while the backup was made: it is whole only behind it.
-        if wanted is None or _TOO_EARLY not in str(error):
+        # The position is there, so it was written while the backup was made, or before.
+        if wanted is None or not any(text in str(error) for text in _TOO_EARLY):
             raise
     whole = _restored(settings, catalogue, backup, RecoveryTarget(immediate=True), directory)
     if whole.position > wanted:
@@ -295,7 +296,7 @@ class RecoveringServer:
     def _last_words(self) -> str:
         """Why the server ended, as it says."""
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        fatal = [line for line in lines if any(word in line for word in ("FATAL", "PANIC"))]
+        fatal = [line for line in lines if "FATAL" in line and _ASKED_TOO_EARLY not in line]
         return " | ".join((fatal or lines)[-LAST_WORDS:])
 
     def stop(self) -> None:
