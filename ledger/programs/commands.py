@@ -306,6 +306,9 @@ class CommandWorker:
                     if len(batch) <= MAX_UNDIVIDED and not committing.busy:
                         await self._finish(connection, batch, None, answering, in_work)
                         continue
+                    if self._decisions.out_of_step:
+                        await committing.done()
+                        self._decisions.out_of_step = False
                     decision = await self._decisions.decide(batch)
                     await committing.begin(
                         self._finish(connection, batch, decision, answering, in_work)

@@ -12,7 +12,6 @@ aside at once.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,6 +41,9 @@ class Decisions:
         self._patience = patience
         self._max_deliver = max_deliver
         self._keep = keep
+        self.out_of_step = False
+        """A batch is decided again, or was not decided ahead: what is decided before it is
+        committed would be decided in vain, and so would all that follows."""
 
     def is_last_try(self, one: Delivery) -> bool:
         return one.tries >= self._max_deliver
@@ -53,6 +55,7 @@ class Decisions:
             return await asyncio.to_thread(self._ledger.decide, commands)
         except Exception as fault:  # noqa: BLE001 - whatever it is, it comes again
             _log.info("not_decided_ahead", commands=len(batch), error=str(fault).strip())
+            self.out_of_step = True
             return None
 
     async def commit(
@@ -87,8 +90,13 @@ class Decisions:
 
         def record() -> list[Outcome]:
             if decided_ahead:
-                with contextlib.suppress(VersionConflict):  # it is decided again
+                try:
                     return self._ledger.commit(decided_ahead.pop(), last_tries, fence, keep)
+                except VersionConflict:  # it is decided again
+                    self.out_of_step = True
+                except BaseException:
+                    self.out_of_step = True
+                    raise
             return self._ledger.execute(commands, None, last_tries, fence, keep)
 
         return await self._patience.until_done(record)

@@ -18,10 +18,11 @@ class Step:
 
     async def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Waits for the work before, then begins with this."""
-        await self._finish()
+        await self.done()
         self._task = asyncio.create_task(work)
 
-    async def _finish(self) -> None:
+    async def done(self) -> None:
+        """Waits for the work before."""
         if self._task is not None:
             await self._task
 
@@ -29,4 +30,4 @@ class Step:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._finish()
+        await self.done()
