@@ -282,3 +282,17 @@ def test_a_conversion_is_a_disposal_and_a_lot_that_cost_what_was_given(trader: T
     trader.send("RecordCashFlow", flow_id="c-2", amount="70", counter_amount="-1", **convert)
     (gain,) = trader.rows("gains")
     assert (gain["asset"], gain["cost"], gain["gain"]) == ("BTC", 50, 20)
+
+
+def test_a_split_is_followed_by_position_and_lots(trader: Trader) -> None:
+    trader.send("Deposit", asset="USDT", amount="100000")
+    trader.sell("100", "80", "01:00", instrument=PERPETUAL)
+    action = {"action_id": "a-1", "instrument": PERPETUAL, "action": "SPLIT"}
+    trader.send("RecordCorporateAction", "01:30", numerator=2, denominator=1, **action)
+    trader.buy("200", "41", "02:00", instrument=PERPETUAL)
+    (row,) = trader.rows("positions")
+    assert (row["quantity"], row["realized_pnl"]) == (0, -200)
+    (trip,) = trader.rows("round_trips")
+    assert (trip["entry_price"], trip["exit_price"], trip["largest_quantity"]) == (40, 41, 200)
+    (gain,) = trader.rows("gains")
+    assert (gain["quantity"], gain["gain"]) == (200, -200)

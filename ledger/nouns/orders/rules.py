@@ -3,7 +3,7 @@
 An order's life:
 
     submit ─────▶ PENDING ── accept ──▶ NEW ── fill ──▶ PARTIALLY_FILLED ── fill ──▶ FILLED
-    (deny) ─────▶ REJECTED                └──────┴── cancel, reject, expire ──▶ ended
+    (deny) ─────▶ REJECTED                └──────┴── cancel, reject, expire, complete ──▶ ended
     report ─────▶ PENDING, when the venue speaks of an order that we never saw submitted
 
 The requests below raise `Rejection`. All else is told by the venue and always recorded
