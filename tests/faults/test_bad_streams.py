@@ -45,10 +45,11 @@ from tests.write.damage import DAMAGES
 
 ROUNDS = min(int(os.environ.get("LEDGER_TEST_ROUNDS", "0")), 5)
 SEED = os.environ.get("LEDGER_TEST_SEED") or secrets.token_hex(4)
-ACCOUNTS, DAMAGED, DEPOSITS = (1_000, 10, 8_000) if ROUNDS else (40, 7, 300)
-BETWEEN_DAMAGES_SECONDS = 1.0 if ROUNDS else 0.05
-"""At most. Each costs the batch that it meets a second decision."""
-ROUND_SECONDS = 400
+ACCOUNTS, DAMAGED, DEPOSITS = (1_000, 10, 60_000) if ROUNDS else (40, 7, 300)
+BETWEEN_DAMAGES_SECONDS = 4.0 if ROUNDS else 0.05
+"""At most. Each costs the batch that it meets a second decision, with its streams read anew: some
+tenths of a second, so ten of them belong into a minute and not into seconds."""
+ROUND_SECONDS = 900
 FOR_DAMAGED = 0.02 if ROUNDS else 0.2
 """Commands for damaged accounts, for each for a healthy one: twice their share."""
 LEAST_RATE = 0.9

@@ -37,6 +37,8 @@ from ledger.nouns.allocations.events import (
 )
 from ledger.nouns.instruments import state as instrument_state
 from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
+from ledger.nouns.log import events as log_events
+from ledger.nouns.log.events import LogRecovered
 from ledger.nouns.orders.events import (
     Execution,
     Fee,
@@ -69,6 +71,8 @@ from ledger.nouns.references.events import (
     ReferenceScope,
     ToldMovement,
 )
+from ledger.nouns.streams import events as stream_events
+from ledger.nouns.streams.events import StreamEventPassedOver, StreamGapAccepted
 from tests.projections import log as events
 from tests.projections.log import ACCOUNT, INSTRUMENT, Log
 
@@ -216,6 +220,24 @@ def _prices(log: Log) -> None:
 
 
 def _operations(log: Log) -> None:
+    repaired: dict[str, Any] = {
+        "repaired_stream_id": ACCOUNT,
+        "event_version": 2,
+        "position": 2,
+        "actor": "ada",
+        "reason": "a test",
+    }
+    log.append(
+        stream_events.repairs_of(ACCOUNT),
+        StreamEventPassedOver(**repaired),
+        StreamGapAccepted(**repaired),
+        user_id=None,
+    )
+    log.append(
+        log_events.STREAM_ID,
+        LogRecovered(previous=None, after=1, commands_up_to=1, actor="ada", reason="a test"),
+        user_id=None,
+    )
     for kind in projection_events.ProjectionOperation.__subclasses__():
         log.append(
             projection_events.stream_id("orders"),
