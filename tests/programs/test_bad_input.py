@@ -188,8 +188,8 @@ INVALID: dict[str, tuple[Callable[[Desk], Sent], str]] = {
         ),
         "data.amount",
     ),
-    "60 decimal places": (
-        lambda d: (d.account, message("Deposit", d.account, deposit("0." + "1" * 60))),
+    "91 decimal places": (
+        lambda d: (d.account, message("Deposit", d.account, deposit("0." + "1" * 91))),
         "is not an amount",
     ),
     "a key that stands twice": (
