@@ -133,7 +133,7 @@ def _instrument(log: Log) -> None:
 
 
 def _cash_flows(log: Log) -> None:
-    """One, what was told under its name, and a conversion."""
+    """One, what was told under its name, a conversion, and one of another user."""
     funding = (
         events.posting("main", "USDT", "-0.01", Reason.FUNDING),
         events.posting("income:funding", "USDT", "0.01", Reason.FUNDING),
@@ -166,6 +166,18 @@ def _cash_flows(log: Log) -> None:
             counter_amount=Decimal("0.5"),
             postings=conversion,
         ),
+    )
+    log.append(
+        OTHER_ACCOUNT,
+        CashFlowRecorded(
+            flow_id="f-1",
+            kind=CashFlowKind.FUNDING,
+            asset="USDT",
+            amount=Decimal("-0.01"),
+            sub_account="main",
+            postings=funding,
+        ),
+        user_id=OTHER_USER,
     )
     told: dict[str, Any] = {
         "account_id": ACCOUNT,
