@@ -26,13 +26,29 @@ TABLES = {
 }
 
 
+BUSINESS, ANSWERS = ROOT / "ledger/nouns", ROOT / "ledger/audit/ask"
+
+
+def attributes_in(folder: Path) -> Iterator[str]:
+    """What the classes of a folder have: fields, properties, methods."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for line in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+                    yield line.target.id
+                elif isinstance(line, ast.FunctionDef):
+                    yield line.name
+
+
 def everybodys_words() -> set[str]:
-    """The names that columns share with commands, events, the write side's own tables, and single
-    English words."""
+    """The names that columns share with what the business itself speaks of (commands, events,
+    states, rules), with what is answered from the log, with the write side's own tables, and with
+    single English words."""
     structs: list[type[msgspec.Struct]] = [*EVENTS.values(), RecordedEvent, Outcome]
     words = {name for struct in structs for name in struct.__struct_fields__}
     words |= {name for model in COMMAND_DATA.values() for name in model.model_fields}
     words |= {word for name in EVENTS for word in name.split(".")}
+    words |= {*attributes_in(BUSINESS), *attributes_in(ANSWERS)}
     for path in (sql_directory() / "migrations").glob("*.sql"):
         words |= set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
     return words | {name for columns in TABLES.values() for name in columns if "_" not in name}

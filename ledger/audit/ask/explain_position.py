@@ -60,6 +60,16 @@ class PositionStep:
     trade_id: str | None
 
 
+@dataclass(frozen=True)
+class MarkedWorth:
+    """What a position's row says that it would win at which mark; None where it has no mark."""
+
+    unrealized_pnl: Decimal | None = None
+    mark_price: Decimal | None = None
+    mark_kind: str | None = None
+    mark_time: datetime | None = None
+
+
 @dataclass
 class ExplainedPosition:
     """What the log says of a position, and what the read model has of it; None where it has
@@ -68,6 +78,13 @@ class ExplainedPosition:
     position_id: UUID
     position: Position
     row: "AccountPosition | None"
+
+    @property
+    def marked(self) -> MarkedWorth:
+        row = self.row
+        if row is None:
+            return MarkedWorth()
+        return MarkedWorth(row.unrealized_pnl, row.mark_price, row.mark_kind, row.mark_time)
 
     @property
     def differences(self) -> dict[str, tuple[Decimal, Decimal | None]]:

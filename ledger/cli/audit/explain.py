@@ -176,11 +176,11 @@ def _print_positions(found: "PositionsExplanation") -> None:
         )
         for other, paid in position.other_commissions.items():
             terminal.say(f"{name}: and {plain(paid)} {other} in commissions")
-        row = one.row
-        if row is not None and row.mark_price is not None and row.unrealized_pnl is not None:
+        marked = one.marked
+        if marked.mark_price is not None and marked.unrealized_pnl is not None:
             terminal.say(
-                f"{name}: unrealised {plain(row.unrealized_pnl)} {asset} at {row.mark_kind} "
-                f"{plain(row.mark_price)} of {plain(row.mark_time)}"
+                f"{name}: unrealised {plain(marked.unrealized_pnl)} {asset} at {marked.mark_kind} "
+                f"{plain(marked.mark_price)} of {plain(marked.mark_time)}"
             )
         for column, (log, shown) in one.differences.items():
             terminal.say(f"{name}: NOT EQUAL: {column} is {log} by the log, {shown} in its row")
@@ -219,10 +219,7 @@ def _print_positions_json(found: "PositionsExplanation") -> None:
                 },
                 "funding": plain(one.position.funding),
                 "net_pnl": plain(one.position.net_pnl),
-                "unrealized_pnl": None if one.row is None else plain(one.row.unrealized_pnl),
-                "mark_price": None if one.row is None else plain(one.row.mark_price),
-                "mark_kind": None if one.row is None else one.row.mark_kind,
-                "mark_time": None if one.row is None else plain(one.row.mark_time),
+                **{name: plain(value) for name, value in asdict(one.marked).items()},
                 "differences": {
                     column: {"log": plain(log), "row": plain(row)}
                     for column, (log, row) in one.differences.items()
