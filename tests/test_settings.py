@@ -28,7 +28,8 @@ def test_every_setting_has_a_default_and_a_reason(model: type[BaseSettings]) -> 
 @pytest.mark.parametrize("model", [Settings, ProjectionSettings])
 def test_numbers_say_their_unit(model: type[BaseSettings]) -> None:
     units = re.compile(
-        r"_(seconds?|bytes|events|commands|positions|partitions|days|rows|size|deliver|port)(_|$)"
+        r"_(seconds?|bytes|events|commands|positions|partitions|days|weeks|months|years|rows|size"
+        r"|deliver|port)(_|$)"
     )
     for name, field in model.model_fields.items():
         if isinstance(field.default, int | float) and not isinstance(field.default, bool):

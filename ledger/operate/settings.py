@@ -284,19 +284,25 @@ class Settings(BaseSettings):
         "than the database's. Unset: `backups` in the data directory, which is good for trying "
         "out and for nothing else.",
     )
-    backup_keep_daily: int = Field(
+    backup_keep_days: int = Field(
         default=30,
         ge=0,
         description="Of how many days that have one the newest backup is kept. A mistake is mostly "
         "found within a month.",
     )
-    backup_keep_weekly: int = Field(
-        default=12, ge=0, description="Of how many weeks the newest backup is kept: a quarter."
+    backup_keep_weeks: int = Field(
+        default=12,
+        ge=0,
+        description="Of how many weeks that have one the newest backup is kept. A quarter is "
+        "looked at again when it is closed.",
     )
-    backup_keep_monthly: int = Field(
-        default=12, ge=0, description="Of how many months the newest backup is kept: a year."
+    backup_keep_months: int = Field(
+        default=12,
+        ge=0,
+        description="Of how many months that have one the newest backup is kept. A year is looked "
+        "at again when it is closed.",
     )
-    backup_keep_yearly: int = Field(
+    backup_keep_years: int = Field(
         default=7,
         ge=0,
         description="Of how many years the newest backup is kept: as long as books have to be.",

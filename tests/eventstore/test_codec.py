@@ -48,9 +48,11 @@ def test_names_in_the_store_are_dotted_and_begin_with_their_stream_type() -> Non
         "account",
         "allocation",
         "instrument",
+        "log",
         "order",
         "prices",
         "projection",
+        "reference",
         "stream",
     }
 

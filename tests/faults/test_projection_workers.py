@@ -87,6 +87,25 @@ def owners(database_url: str) -> set[int]:
     return {int((row.owner or "::0").split(":")[1] or 0) if row.is_owned else 0 for row in rows}
 
 
+def workers_connected(database_url: str) -> dict[str, int]:
+    """How many workers of each projection have a session at the database."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            """SELECT projection.name, count(session.pid)
+            FROM unnest(%s::text[]) AS projection (name)
+            LEFT JOIN pg_stat_activity AS session
+                ON session.application_name = 'ledger ' || projection.name
+            GROUP BY projection.name""",
+            [[projection.name for projection in PROJECTIONS]],
+        ).fetchall()
+    return dict(rows)
+
+
+def of_each(workers: int) -> dict[str, int]:
+    """So many workers of each projection."""
+    return {projection.name: workers for projection in PROJECTIONS}
+
+
 def every_event_was_applied_once(database_url: str) -> None:
     for projection in PROJECTIONS:
         limits = Limits(batch_positions=20_000, rows_in_memory=50_000)
@@ -188,17 +207,16 @@ def test_a_worker_that_hangs_is_followed_within_ten_seconds_and_steps_back_when_
     sys.stdout.write(f"taken over after {took_over:.1f} s\n")
     caught_up(url)
     epochs = {name: row.epoch for name, row in statuses(url).items()}
+    assert workers_connected(url) == of_each(1), "the sessions of who was followed are ended"
     first.send(signal.SIGCONT)
     with psycopg.connect(url, autocommit=True) as connection:
         append_mix(connection, mix, 2_000)
     wait_until(
-        lambda: (
-            first.said().count('"projection.interrupted"')
-            + first.said().count('"subscription.fenced"')
-            >= len(PROJECTIONS)
-        ),
-        "the first to notice",
+        lambda: workers_connected(url) == of_each(2),
+        "all workers of the first to stand by beside those of the second",
+        lambda: (workers_connected(url), first.said()),
     )
+    assert '"projection.interrupted"' in first.said(), "it tells what it noticed"
     caught_up(url)
     assert {name: row.epoch for name, row in statuses(url).items()} == epochs
     assert owners(url) == {second.pid}

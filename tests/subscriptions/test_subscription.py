@@ -174,12 +174,13 @@ def test_operators_see_it_beside_the_read_models_and_know_its_service(log: Log) 
         services = {row.projection_name: row.service for row in status.read(connection)}
         assert services[alerts.NAME] == alerts.NAME
         assert services["balances"] == "projections"
-        connection.execute(
-            "UPDATE event_projections SET status = 'RUNNING', owner = 'somebody' "
-            "WHERE projection_name <> 'alerts'"
-        )
-    places = Places(Settings(), log.database_url)
-    assert find("projections").ready(places), "read models are kept, whoever else is not"
+        read_models = [name for name, service in services.items() if service == "projections"]
+        places = Places(Settings(), log.database_url)
+        for name in read_models:
+            assert not find("projections").ready(places), f"nobody keeps {name}"
+            assert lease.claim(connection, name, "somebody", lease_seconds=60)
+        assert find("projections").ready(places), "read models are kept, whoever else is not"
+        assert not find("publisher").ready(places)
 
 
 def test_what_cannot_be_handled_is_said_and_tried_again_whole(log: Log) -> None:

@@ -3,4 +3,9 @@
 from ledger.kernel.noun import Noun, events_in
 from ledger.nouns.log import events
 
-NOUN = Noun(name="log", stream_type=events.STREAM_TYPE, events=events_in(events))
+NOUN = Noun(
+    name="log",
+    stream_type=events.STREAM_TYPE,
+    events=events_in(events),
+    upcasters=events.UPCASTERS,
+)

@@ -21,10 +21,10 @@ class Retention(NamedTuple):
     @classmethod
     def of(cls, settings: Settings) -> "Retention":
         return cls(
-            settings.backup_keep_daily,
-            settings.backup_keep_weekly,
-            settings.backup_keep_monthly,
-            settings.backup_keep_yearly,
+            settings.backup_keep_days,
+            settings.backup_keep_weeks,
+            settings.backup_keep_months,
+            settings.backup_keep_years,
             settings.backup_wal_days,
         )
 
