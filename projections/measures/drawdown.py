@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from ledger.kernel.money import ZERO
-from projections.measures.measure import arithmetic
+from projections.measures.measure import arithmetic, days_between
 
 
 class Underwater(msgspec.Struct):
@@ -39,8 +39,7 @@ class Underwater(msgspec.Struct):
     def days(self, now: datetime) -> Decimal:
         """How long it lasted, or has lasted so far."""
         with arithmetic():
-            lasted = (self.recovered or now) - self.began
-            return Decimal(lasted // _MICROSECOND) / _MICROSECONDS_OF_A_DAY
+            return days_between(self.began, self.recovered or now)
 
 
 class Drawdown(msgspec.Struct):
@@ -110,7 +109,3 @@ def _deeper(one: Underwater, other: Underwater) -> bool:
     if share is None or known is None:
         return one.amount > other.amount
     return share > known
-
-
-_MICROSECOND = datetime.resolution
-_MICROSECONDS_OF_A_DAY = 86_400_000_000

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from decimal import (
     ROUND_HALF_EVEN,
     Context,
@@ -23,6 +24,7 @@ _CONTEXT = Context(
     prec=DIGITS, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
 _QUANTUM = Decimal(1).scaleb(-PLACES)
+_MICROSECONDS_OF_A_DAY = 86_400_000_000
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -58,3 +60,8 @@ def quantile(ordered: Sequence[Decimal], share: Decimal) -> Decimal:
     if below + 1 == len(ordered):
         return ordered[below]
     return ordered[below] + (ordered[below + 1] - ordered[below]) * (place - below)
+
+
+def days_between(earlier: datetime, later: datetime) -> Decimal:
+    """To the microsecond."""
+    return Decimal((later - earlier) // datetime.resolution) / _MICROSECONDS_OF_A_DAY

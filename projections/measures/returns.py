@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ledger.kernel.money import ZERO
-from projections.measures.measure import Measure, arithmetic, undefined
+from projections.measures.measure import Measure, arithmetic, days_between, undefined
 
 _ONE = Decimal(1)
 DAYS_OF_A_YEAR = Decimal(365)
@@ -95,7 +95,7 @@ def money_weighted(flows: Sequence[Flow]) -> Measure:
         return undefined(method, len(flows), reason)
     first = min(flow.at for flow in flows)
     with arithmetic():
-        dated = [(_years(first, flow.at), flow.amount) for flow in flows]
+        dated = [(days_between(first, flow.at) / DAYS_OF_A_YEAR, flow.amount) for flow in flows]
         low, high = _bracket(dated)
         if high is None:
             reason = f"no rate between -100 % and {_HIGHEST_RATE:f} makes the flows even"
@@ -119,7 +119,7 @@ def _bracket(dated: Sequence[tuple[Decimal, Decimal]]) -> tuple[Decimal, Decimal
     for power in range(1, 61):  # from zero down to nearly all lost
         lower = -1 + Decimal(2) ** -power
         if _worth(dated, lower) * falling <= 0:
-            return lower, _ONE * (-1 + Decimal(2) ** -(power - 1))
+            return lower, -1 + Decimal(2) ** -(power - 1)
     high = Decimal("0.5")
     while high <= _HIGHEST_RATE:
         if _worth(dated, high) * falling <= 0:
@@ -130,8 +130,3 @@ def _bracket(dated: Sequence[tuple[Decimal, Decimal]]) -> tuple[Decimal, Decimal
 
 def _worth(dated: Sequence[tuple[Decimal, Decimal]], rate: Decimal) -> Decimal:
     return sum((amount / (1 + rate) ** years for years, amount in dated), ZERO)
-
-
-def _years(first: datetime, at: datetime) -> Decimal:
-    microseconds = (at - first) // datetime.resolution
-    return Decimal(microseconds) / 86_400_000_000 / DAYS_OF_A_YEAR

@@ -33,10 +33,6 @@ class TailMethod(StrEnum):
     CORNISH_FISHER = "CORNISH_FISHER"
 
 
-SHARES = tuple(_NORMAL)
-"""Of periods that may be worse: 5 % and 1 %."""
-
-
 def value_at_risk(
     returns: Sequence[Decimal], *, share: Decimal = Decimal("0.05"), method: TailMethod
 ) -> Measure:

@@ -12,7 +12,7 @@ that has no value is None, never 0 or infinity.
     liquidation   the mark at which equity is what maintenance takes, all else as it is: an estimate
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -122,12 +122,3 @@ def liquidation_price(
 
 def _quotient(total: Decimal, parts: Decimal) -> Decimal | None:
     return average(total, parts) if parts > 0 else None
-
-
-def by_settlement_asset(positions: Iterable[Marked]) -> Mapping[str, list[Marked]]:
-    """Open derivatives, by the asset in which their margin is."""
-    found: dict[str, list[Marked]] = {}
-    for marked in positions:
-        if marked.position.contract is not None and marked.position.is_open:
-            found.setdefault(marked.position.settlement_asset, []).append(marked)
-    return found
