@@ -4,6 +4,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -174,7 +175,7 @@ def test_it_says_of_proofs_what_the_ledger_says(checker: Page, sealed: Sealed) -
         proof = sealed.proof(chance.randrange(45))
         changed = _mutated(chance, proof)
         heads = [later] if chance.random() < 0.3 else []
-        said = _said(lambda text=changed, heads=heads: check(text, history.PUBLIC_KEY, *heads))
+        said = _said(partial(check, changed, history.PUBLIC_KEY, *heads))
         found = judged(checker, changed, [KEY], heads)
         assert (found["verdict"], changed) == (said[0], changed), (found, said)
         refused += said[0] != "held"
