@@ -32,6 +32,7 @@ from ledger.cli import (
     streams,
     submit,
     up,
+    web,
     wipe,
 )
 from ledger.kernel.errors import LedgerError
@@ -68,7 +69,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, status, serve, submit),
-    *(audit, archive, report, commands, streams, publisher, backup, recover, schema, bus),
+    *(audit, archive, report, commands, streams, publisher, backup, recover, schema, bus, web),
 )
 """Modules with a `register(app)`, in the order of the help."""
 

@@ -8,7 +8,14 @@ BEGIN
     IF NOT pg_catalog.pg_has_role('ledger_operator', 'ledger_projector', 'MEMBER') THEN
         GRANT ledger_projector TO ledger_operator;
     END IF;
-    FOREACH role IN ARRAY ARRAY['ledger_writer', 'ledger_operator', 'ledger_sealer', 'ledger_auditor'] LOOP
+    -- Each request by HTTP works as who asks (SET LOCAL ROLE); nothing of theirs is inherited.
+    FOREACH role IN ARRAY ARRAY['ledger_user', 'ledger_auditor', 'ledger_operator'] LOOP
+        IF NOT pg_catalog.pg_has_role('ledger_http', role, 'MEMBER') THEN
+            EXECUTE pg_catalog.format('GRANT %I TO ledger_http', role);
+        END IF;
+    END LOOP;
+    FOREACH role IN ARRAY ARRAY['ledger_writer', 'ledger_operator', 'ledger_sealer', 'ledger_auditor',
+        'ledger_http'] LOOP
         IF NOT pg_catalog.pg_has_role(current_user, role, 'USAGE') THEN
             EXECUTE pg_catalog.format('GRANT %I TO %I', role, current_user);
         END IF;
