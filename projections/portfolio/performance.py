@@ -53,7 +53,7 @@ class Standing(NamedTuple):
     funding: Decimal = ZERO
 
 
-class Terms(NamedTuple):
+class MeasuringTerms(NamedTuple):
     """What an account says of how it is measured."""
 
     time_zone: str = "UTC"
@@ -149,7 +149,9 @@ class Closed(NamedTuple):
 # --- what happens -------------------------------------------------------------------------
 
 
-def flow(state: PerformanceState, before: Standing, amount: Decimal, terms: Terms) -> list[Closed]:
+def flow(
+    state: PerformanceState, before: Standing, amount: Decimal, terms: MeasuringTerms
+) -> list[Closed]:
     """Money came in (positive) or went out; `before` is what there was just before."""
     closed = see(state, before, terms)
     for sums in state.periods.values():
@@ -165,7 +167,7 @@ def flow(state: PerformanceState, before: Standing, amount: Decimal, terms: Term
     return closed
 
 
-def see(state: PerformanceState, standing: Standing, terms: Terms) -> list[Closed]:
+def see(state: PerformanceState, standing: Standing, terms: MeasuringTerms) -> list[Closed]:
     """The curve's next value; returns the periods that are over with it. One that ended before it
     ends with what was seen last: what came between is in the next. What is told of a moment that is
     over counts now: what was shown does not change."""
@@ -238,7 +240,9 @@ def _begin_anew(state: PerformanceState) -> None:
         sums.no_return = _BEGAN_ANEW
 
 
-def _roll(state: PerformanceState, now: datetime, terms: Terms, *, over: bool) -> list[Closed]:
+def _roll(
+    state: PerformanceState, now: datetime, terms: MeasuringTerms, *, over: bool
+) -> list[Closed]:
     """Ends the periods that ended before now (or, `over`, with it) and begins those it lies in."""
     closed: list[Closed] = []
     for kind in PeriodType:
@@ -322,7 +326,7 @@ def figures(
     state: PerformanceState,
     sums: PeriodSums,
     series: Sequence[DailyReturn],
-    terms: Terms,
+    terms: MeasuringTerms,
 ) -> dict[str, Measure]:
     """The measures of a period, each with what it rests on. `series` are the daily returns up to
     now; those of the period are its last `sums.days`."""

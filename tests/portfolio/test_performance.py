@@ -18,10 +18,10 @@ from projections.portfolio import performance
 from projections.portfolio.performance import (
     Closed,
     DailyReturn,
+    MeasuringTerms,
     PerformanceState,
     PeriodSums,
     Standing,
-    Terms,
 )
 from projections.portfolio.periods import PeriodType, period_of
 
@@ -29,13 +29,13 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ONE = Decimal(1)
 SERIES = int(os.environ.get("LEDGER_TEST_SERIES", "20"))
-TERMS = Terms()
+TERMS = MeasuringTerms()
 
 
 class Told:
     """An account, as it is told of: what it is worth, what comes in, what it trades."""
 
-    def __init__(self, equity: object, terms: Terms = TERMS) -> None:
+    def __init__(self, equity: object, terms: MeasuringTerms = TERMS) -> None:
         self.now, self.terms = BEGAN, terms
         self.equity = Decimal(str(equity))
         self.state = PerformanceState.begin(Standing(self.now, self.equity))
@@ -73,7 +73,7 @@ class Told:
         return found.value
 
 
-def told(values: Sequence[object], terms: Terms = TERMS) -> Told:
+def told(values: Sequence[object], terms: MeasuringTerms = TERMS) -> Told:
     account = Told(values[0], terms)
     account.days(values[1:])
     return account
@@ -227,13 +227,13 @@ def grown(series: Iterable[object]) -> list[Decimal]:
 
 
 def test_all_returns_count_for_the_downside_not_only_the_bad_ones() -> None:
-    account = told(grown([-0.10, 0.02, 0.01, 0.03]), Terms(periods_per_year=Decimal(1)))
+    account = told(grown([-0.10, 0.02, 0.01, 0.03]), MeasuringTerms(periods_per_year=Decimal(1)))
     assert round(account.known("sortino_ratio"), 15) == Decimal("-0.2")
 
 
 def test_the_length_of_the_year_is_the_account_s() -> None:
     series = [Decimal(each) / 100 for each in (0, 1, 10, -4, 2, 3, 2, 1, -10)][1:]
-    weekdays = told(grown(series), Terms(periods_per_year=Decimal(252)))
+    weekdays = told(grown(series), MeasuringTerms(periods_per_year=Decimal(252)))
     assert round(weekdays.known("sharpe_ratio"), 13) == Decimal("1.7238613961707")
     always = told(grown(series)).figure("sharpe_ratio")
     assert always.value is not None
@@ -281,7 +281,7 @@ def test_value_at_risk_is_a_loss_in_money_and_takes_twenty_days() -> None:
 
 def test_a_benchmark_gives_alpha_and_beta_and_none_is_named_as_the_reason() -> None:
     assert told([1, 2, 3]).figure("beta").reason == "the account names no benchmark"
-    account = told(grown([0.02, -0.04, 0.06]), Terms(benchmark="BINANCE:BTCUSDT"))
+    account = told(grown([0.02, -0.04, 0.06]), MeasuringTerms(benchmark="BINANCE:BTCUSDT"))
     account.series = [
         msgspec.structs.replace(one, benchmark=one.value / 2) for one in account.series
     ]
