@@ -183,9 +183,8 @@ def list_tokens(json: Json = False) -> None:
     elif not found:
         terminal.say("there are no tokens: ledgerctl web token create NAME --scope read")
     else:
-        terminal.say_table(
-            ("id", "name", "scopes", "until", "for"), (one.values() for one in found)
-        )
+        rows = ([str(value) for value in one.values()] for one in found)
+        terminal.say_table(("id", "name", "scopes", "until", "for"), rows)
 
 
 # --- what is given ----------------------------------------------------------------------

@@ -43,5 +43,5 @@ def application(web: Web) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     app.add_api_route(READY, is_ready, include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
     return app

@@ -24,6 +24,9 @@ from ledger.web.settings import READY, USUAL_PORT
 if TYPE_CHECKING:
     import uvicorn
 
+    from ledger.web.application import Web
+    from ledger.web.settings import WebSettings
+
 STOP_SECONDS = 5
 """How long a stop waits for answers in work: longer than a statement may take."""
 READY_TIMEOUT_SECONDS = 2
@@ -44,8 +47,13 @@ class WebPortTaken(LedgerError):
 class WebService:
     """Until `stop`."""
 
-    def __init__(self, places: Places) -> None:
-        self._server = server(places)
+    def __init__(self, settings: "WebSettings", database_url: str) -> None:
+        self.web, self._server = server(settings, database_url)
+
+    @property
+    def works(self) -> bool:
+        """Whether requests are taken."""
+        return bool(self._server.started)
 
     def stop(self) -> None:
         self._server.should_exit = True
@@ -63,8 +71,8 @@ class WebService:
             ) from error
 
 
-def server(places: Places) -> "uvicorn.Server":
-    """Raises WebNotInstalled, InvalidSettings."""
+def server(settings: "WebSettings", database_url: str) -> "tuple[Web, uvicorn.Server]":
+    """What requests share, and what takes them. Raises WebNotInstalled."""
     try:
         import uvicorn
 
@@ -74,7 +82,6 @@ def server(places: Places) -> "uvicorn.Server":
         raise WebNotInstalled(
             f"the HTTP server is not installed ({error}): pip install 'trading-ledger[web]'"
         ) from error
-    from ledger.web.settings import load
 
     class Server(uvicorn.Server):
         """Signals are the program's (`run_in_loop`)."""
@@ -83,9 +90,8 @@ def server(places: Places) -> "uvicorn.Server":
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    settings = load()
-    web = Web.of(settings, places.database_url)
-    return Server(
+    web = Web.of(settings, database_url)
+    return web, Server(
         uvicorn.Config(
             application(web),
             host=settings.web_host,
@@ -102,7 +108,9 @@ def server(places: Places) -> "uvicorn.Server":
 
 
 def _serve(places: Places, stop: threading.Event) -> None:
-    run_in_loop(WebService(places), stop)
+    from ledger.web.settings import load
+
+    run_in_loop(WebService(load(), places.database_url), stop)
 
 
 def _ready(places: Places) -> bool:

@@ -1,7 +1,7 @@
 """Signing in and out.
 
     /sign-in         name and password of the users file
-    /sign-in/oidc    by the provider that is set, for those in the users file (oidc.py)
+    /sign-in/oidc    by the provider that is set, for those in the users file
     /start           the one-time token that `ledgerctl up` prints, from this machine
     /sign-out        ends the session, here and for whoever has copied its cookie
 
