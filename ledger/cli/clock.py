@@ -7,7 +7,7 @@ import typer
 from ledger.operate import terminal
 
 if TYPE_CHECKING:
-    from ledger.clock.clock import JobRow
+    from ledger.clock.scheduler import JobRow
     from ledger.clock.job import Job
 
 app = typer.Typer(no_args_is_help=True, help="What is due at a time, and how far it was done.")
@@ -29,7 +29,7 @@ def status(
 ) -> None:
     """The jobs: when each was due last and is next, when it was done, and what came of it. Exit 1
     if what is due is not done."""
-    from ledger.clock import clock as clocks
+    from ledger.clock import scheduler
     from ledger.clock.jobs import all_jobs
     from ledger.operate.database import connect
     from ledger.operate.logging import configure
@@ -41,8 +41,8 @@ def status(
     settings = load()
     configure("clock", "WARNING")
     with database(settings, role=AUDITOR) as url, connect(url, "clock status") as connection:
-        time = clocks.now(connection)
-        known = clocks.rows(connection)
+        time = scheduler.now(connection)
+        known = scheduler.rows(connection)
     jobs = all_jobs(settings)
     behind = {
         name

@@ -15,8 +15,8 @@ import structlog
 
 from ledger.client.client import LedgerClient
 from ledger.client.submission import LedgerUnavailable
-from ledger.clock import clock
-from ledger.clock.clock import Clock
+from ledger.clock import scheduler
+from ledger.clock.scheduler import Scheduler
 from ledger.clock.job import DueCommand
 from ledger.clock.jobs import all_jobs
 from ledger.kernel.command import UNKNOWN, CommandUndecided, Outcome
@@ -71,10 +71,10 @@ class ClockService:
                 places.nats_url, source=SOURCE, security=places.security
             )
             async with client:
-                works = Clock(connection, self._jobs, _sending(client))
-                await asyncio.to_thread(works.begin, clock.now(connection))
+                works = Scheduler(connection, self._jobs, _sending(client))
+                await asyncio.to_thread(works.begin, scheduler.now(connection))
                 while not self._stopping.is_set():
-                    time = await asyncio.to_thread(clock.now, connection)
+                    time = await asyncio.to_thread(scheduler.now, connection)
                     for run in await works.turn(time):
                         _log.info("clock.ran", job=run.job, due=run.due.isoformat())
                     self._tell_failures(connection)
@@ -86,7 +86,7 @@ class ClockService:
         return min(longest if following is None else following - time, longest).total_seconds()
 
     def _tell_failures(self, connection: psycopg.Connection[object]) -> None:
-        for row in clock.rows(connection).values():
+        for row in scheduler.rows(connection).values():
             if row.error is not None:
                 _log.warning("clock.not_done", job=row.job, due=row.next_due, error=row.error)
 
@@ -95,7 +95,7 @@ class ClockService:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
-def _sending(client: LedgerClient) -> clock.Send:
+def _sending(client: LedgerClient) -> scheduler.Send:
     async def send(command: DueCommand, command_id: UUID) -> Outcome:
         outcome = await client.submit(
             command.data, account_id=command.account_id, command_id=command_id
@@ -116,8 +116,8 @@ def _ready(places: Places) -> bool:
     names = {job.name for job in all_jobs(places.settings)}
     try:
         with connect(places.database_url, SOURCE) as connection:
-            latest = clock.now(connection) - timedelta(seconds=BEHIND_SECONDS)
-            known = clock.rows(connection)
+            latest = scheduler.now(connection) - timedelta(seconds=BEHIND_SECONDS)
+            known = scheduler.rows(connection)
     except psycopg.Error:
         return False
     return names <= known.keys() and all(known[name].next_due > latest for name in names)

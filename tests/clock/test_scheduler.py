@@ -13,8 +13,8 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from ledger.client.client import LedgerClient
-from ledger.clock import clock
-from ledger.clock.clock import Clock
+from ledger.clock import scheduler
+from ledger.clock.scheduler import Scheduler
 from ledger.clock.job import DueCommand, Job
 from ledger.kernel.command import Outcome
 from ledger.nouns.allocations.commands import RebalanceAllocations
@@ -47,7 +47,7 @@ class Killed(BaseException):
 @asynccontextmanager
 async def standing(
     database_url: str, ledger: LedgerClient, *jobs: Job, dies_after: int | None = None
-) -> AsyncIterator[Clock]:
+) -> AsyncIterator[Scheduler]:
     """A clock; one that dies after so many commands, before it hears what came of them."""
     sent = 0
 
@@ -62,7 +62,7 @@ async def standing(
         return await answer
 
     with connect(as_role(database_url, SCHEDULER, "a test"), "clock") as connection:
-        yield Clock(connection, jobs, send)
+        yield Scheduler(connection, jobs, send)
 
 
 def taken(database_url: str) -> list[datetime]:
@@ -135,7 +135,7 @@ async def test_a_job_that_fails_is_told_and_holds_up_no_other(
         ticking.begin(NOON)
         assert [run.job for run in await ticking.turn(NOON + STEP)] == ["snapshots"]
         with psycopg.connect(database_url) as connection:
-            known = clock.rows(connection)
+            known = scheduler.rows(connection)
     assert known["failing"].error == "LookupError: there is nothing here"
     assert known["failing"].failing_since is not None
     assert (known["failing"].last_due, known["failing"].moments) == (NOON, 0)
@@ -160,7 +160,7 @@ async def test_what_is_refused_was_told_so_and_does_not_come_again(
         assert [one.code for one in run.outcomes] == ["UNKNOWN_ACCOUNT", "INVALID_COMMAND"]
         assert await ticking.turn(NOON + timedelta(hours=2)) == []
         with psycopg.connect(database_url) as connection:
-            row = clock.rows(connection)["refused"]
+            row = scheduler.rows(connection)["refused"]
     assert (row.commands, row.refused) == (2, 2)
     assert row.outcome == "0 accepted, 2 rejected (UNKNOWN_ACCOUNT)"
 
@@ -177,7 +177,7 @@ async def test_a_long_gap_of_snapshots_stays_one_and_is_counted(
         ticking.begin(NOON)
         await ticking.turn(NOON + 10 * STEP)
         with psycopg.connect(database_url) as connection:
-            row = clock.rows(connection)["snapshots"]
+            row = scheduler.rows(connection)["snapshots"]
     assert taken(database_url) == [NOON + 9 * STEP, NOON + 10 * STEP]
     assert (row.moments, row.passed_over) == (2, 8)
 

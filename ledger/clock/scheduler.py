@@ -99,7 +99,7 @@ def now(connection: psycopg.Connection[Any]) -> datetime:
     return row[0]
 
 
-class Clock:
+class Scheduler:
     """Sends what is due. The connection is its own, and autocommits."""
 
     def __init__(
