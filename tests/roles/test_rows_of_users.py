@@ -72,9 +72,9 @@ def users(database_url: str, relation: str) -> dict[UUID | None, int]:
     with psycopg.connect(database_url) as connection:
         return dict(
             connection.execute(
-                sql.SQL("SELECT user_id, count(*) FROM {} WHERE user_id IS NOT NULL GROUP BY 1").format(
-                    sql.Identifier("public", relation)
-                )
+                sql.SQL(
+                    "SELECT user_id, count(*) FROM {} WHERE user_id IS NOT NULL GROUP BY 1"
+                ).format(sql.Identifier("public", relation))
             ).fetchall()
         )
 
