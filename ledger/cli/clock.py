@@ -7,8 +7,8 @@ import typer
 from ledger.operate import terminal
 
 if TYPE_CHECKING:
-    from ledger.clock.scheduler import JobRow
     from ledger.clock.job import Job
+    from ledger.clock.scheduler import JobRow
 
 app = typer.Typer(no_args_is_help=True, help="What is due at a time, and how far it was done.")
 

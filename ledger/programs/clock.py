@@ -16,9 +16,9 @@ import structlog
 from ledger.client.client import LedgerClient
 from ledger.client.submission import LedgerUnavailable
 from ledger.clock import scheduler
-from ledger.clock.scheduler import Scheduler
 from ledger.clock.job import DueCommand
 from ledger.clock.jobs import all_jobs
+from ledger.clock.scheduler import Scheduler
 from ledger.kernel.command import UNKNOWN, CommandUndecided, Outcome
 from ledger.operate.database import connect
 from ledger.operate.roles import SCHEDULER

@@ -14,8 +14,8 @@ from uuid_utils.compat import uuid7
 
 from ledger.client.client import LedgerClient
 from ledger.clock import scheduler
-from ledger.clock.scheduler import Scheduler
 from ledger.clock.job import DueCommand, Job
+from ledger.clock.scheduler import Scheduler
 from ledger.kernel.command import Outcome
 from ledger.nouns.allocations.commands import RebalanceAllocations
 from ledger.nouns.clock.commands import EndPeriods, TakeSnapshots
