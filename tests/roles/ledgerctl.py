@@ -8,6 +8,7 @@ import typer
 
 from ledger.cli.main import app
 
+SERVER_STATISTICS = ("performance", "statements", "indexes", "tables", "maintenance")
 NOT_RUN = {
     "up": "runs until it is stopped",
     "wipe": "removes files; it has no database",
@@ -56,6 +57,7 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "migrate": [],
         "doctor": [],
         "status": [],
+        **{f"database {name}": [] for name in SERVER_STATISTICS},
         "query balances": account,
         "query orders": account,
         "query order": [nothing],
