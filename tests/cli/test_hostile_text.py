@@ -66,6 +66,7 @@ COMMANDS = (
     "projections generations drop balances",
     *("audit seal", "audit verify", "audit verify --export exported", "audit prove nobody"),
     *("audit export --format jsonl exported", "audit check-proof lines.jsonl --head lines.jsonl"),
+    "audit proof-page page.html",
     "commands status",
     *("archive create archived --by x", "archive list", "archive verify", "archive restore --by x"),
     *("commands failed list --all", f"commands failed show {FAILED}"),

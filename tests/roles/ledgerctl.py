@@ -27,6 +27,7 @@ NOT_RUN = {
     "recover": "has nothing to ask without a bus; tests/programs/test_recovery.py",
     "schema export": "has no database",
     "audit check-proof": "has no database",
+    "audit proof-page": "has no database",
     "audit rotate-key": "connects as `audit seal` does; needs two keys",
 }
 
