@@ -28,6 +28,7 @@ from ledger.cli import (
     report,
     schema,
     serve,
+    server_statistics,
     status,
     streams,
     submit,
@@ -67,7 +68,7 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    *(up, wipe, demo, database, status, serve, submit),
+    *(up, wipe, demo, database, server_statistics, status, serve, submit),
     *(audit, archive, report, commands, streams, publisher, backup, recover, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
