@@ -29,6 +29,7 @@ from ledger.cli import (
     report,
     schema,
     serve,
+    server_statistics,
     status,
     streams,
     submit,
@@ -68,7 +69,7 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    *(up, wipe, demo, database, status, serve, submit),
+    *(up, wipe, demo, database, server_statistics, status, serve, submit),
     *(audit, archive, report, commands, streams, publisher, clock, backup, recover, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
