@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns.clock import rules
-from ledger.nouns.clock.events import Period, PeriodsEnded, SnapshotKind, SnapshotsTaken
+from ledger.nouns.clock.events import CalendarPeriod, PeriodsEnded, SnapshotKind, SnapshotsTaken
 from ledger.nouns.clock.state import ClockState, evolve, stream_id
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -50,18 +50,21 @@ def test_an_account_has_a_time_of_its_own() -> None:
     ("time", "longer"),
     [
         (datetime(2026, 3, 3, tzinfo=UTC), ()),
-        (datetime(2026, 3, 2, tzinfo=UTC), (Period.WEEK,)),
-        (datetime(2026, 3, 1, tzinfo=UTC), (Period.MONTH,)),
-        (datetime(2026, 4, 1, tzinfo=UTC), (Period.MONTH, Period.QUARTER)),
-        (datetime(2026, 1, 1, tzinfo=UTC), (Period.MONTH, Period.QUARTER, Period.YEAR)),
-        (datetime(2029, 1, 1, tzinfo=UTC), tuple(Period)[1:]),
+        (datetime(2026, 3, 2, tzinfo=UTC), (CalendarPeriod.WEEK,)),
+        (datetime(2026, 3, 1, tzinfo=UTC), (CalendarPeriod.MONTH,)),
+        (datetime(2026, 4, 1, tzinfo=UTC), (CalendarPeriod.MONTH, CalendarPeriod.QUARTER)),
+        (
+            datetime(2026, 1, 1, tzinfo=UTC),
+            (CalendarPeriod.MONTH, CalendarPeriod.QUARTER, CalendarPeriod.YEAR),
+        ),
+        (datetime(2029, 1, 1, tzinfo=UTC), tuple(CalendarPeriod)[1:]),
     ],
 )
 def test_with_a_day_end_the_longer_periods_that_are_over(
-    time: datetime, longer: tuple[Period, ...]
+    time: datetime, longer: tuple[CalendarPeriod, ...]
 ) -> None:
     (event,) = rules.end_periods(None, time=time)
-    assert event == PeriodsEnded(time=time, periods=(Period.DAY, *longer))
+    assert event == PeriodsEnded(time=time, periods=(CalendarPeriod.DAY, *longer))
 
 
 def test_a_day_ends_once() -> None:

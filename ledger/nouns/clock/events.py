@@ -21,7 +21,7 @@ class SnapshotKind(StrEnum):
     """When books were brought over from another system."""
 
 
-class Period(StrEnum):
+class CalendarPeriod(StrEnum):
     """A span of the calendar, in UTC."""
 
     DAY = "DAY"
@@ -46,4 +46,4 @@ class PeriodsEnded(Event, frozen=True, kw_only=True):
 
     type: ClassVar[str] = "clock.periods_ended"
     time: datetime
-    periods: tuple[Period, ...]
+    periods: tuple[CalendarPeriod, ...]

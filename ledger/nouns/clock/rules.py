@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ledger.kernel.event import Event
 from ledger.kernel.rejection import GeneralRejection, Rejection
-from ledger.nouns.clock.events import Period, PeriodsEnded, SnapshotKind, SnapshotsTaken
+from ledger.nouns.clock.events import CalendarPeriod, PeriodsEnded, SnapshotKind, SnapshotsTaken
 from ledger.nouns.clock.state import ClockState
 
 _MIDNIGHT = time(tzinfo=UTC)
@@ -39,14 +39,14 @@ def end_periods(state: ClockState | None, *, time: datetime) -> tuple[Event, ...
     return (PeriodsEnded(time=time, periods=tuple(_ending(time))),)
 
 
-def _ending(midnight: datetime) -> list[Period]:
-    ending = [Period.DAY]
+def _ending(midnight: datetime) -> list[CalendarPeriod]:
+    ending = [CalendarPeriod.DAY]
     if midnight.weekday() == 0:
-        ending.append(Period.WEEK)
+        ending.append(CalendarPeriod.WEEK)
     if midnight.day == 1:
-        ending.append(Period.MONTH)
+        ending.append(CalendarPeriod.MONTH)
         if midnight.month in _FIRST_MONTHS_OF_QUARTERS:
-            ending.append(Period.QUARTER)
+            ending.append(CalendarPeriod.QUARTER)
         if midnight.month == 1:
-            ending.append(Period.YEAR)
+            ending.append(CalendarPeriod.YEAR)
     return ending
