@@ -20,6 +20,7 @@ from ledger.cli import (
     audit,
     backup,
     bus,
+    clock,
     commands,
     database,
     demo,
@@ -28,6 +29,7 @@ from ledger.cli import (
     report,
     schema,
     serve,
+    server_statistics,
     status,
     streams,
     submit,
@@ -67,8 +69,8 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    *(up, wipe, demo, database, status, serve, submit),
-    *(audit, archive, report, commands, streams, publisher, backup, recover, schema, bus),
+    *(up, wipe, demo, database, server_statistics, status, serve, submit),
+    *(audit, archive, report, commands, streams, publisher, clock, backup, recover, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 
