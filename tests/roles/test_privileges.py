@@ -115,8 +115,11 @@ def test_the_auditor_can_make_nothing_and_call_nothing_that_writes(database_url:
                AND pg_has_role('ledger_auditor', oid, 'MEMBER')"""
         ).fetchall()
     # They tell numbers: what everybody's queries of the read models depend on, how the ledger is,
-    # how far it is, and who is in the way of appends.
-    told = [("append_blockers",), ("live_generation",), ("log_standing",), ("vitals",)]
+    # how far it is, who is in the way of appends, and which statements take long.
+    told = [
+        *(("append_blockers",), ("live_generation",), ("log_standing",)),
+        *(("statement_statistics",), ("vitals",)),
+    ]
     assert (places, sequences, sorted(functions), member_of) == ([], [], told, [])
 
 
@@ -177,6 +180,12 @@ def test_monitoring_sees_how_far_everything_is_and_nothing_else(database_url: st
         "public.held_streams": {"SELECT"},
         "public.command_workers": {"SELECT"},
         "public.command_partitions": {"SELECT"},
+        "public.clock_jobs": {"SELECT"},
+        "public.database_performance_metrics": {"SELECT"},
+        "public.slow_queries": {"SELECT"},
+        "public.table_statistics": {"SELECT"},
+        "public.tables_needing_maintenance": {"SELECT"},
+        "public.unused_indexes": {"SELECT"},
         "public.projection_build_parts": {"SELECT"},
         "public.projection_builders": {"SELECT"},
         "public.projection_dead_letters": {"SELECT"},
@@ -290,6 +299,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "repair_stream",
             "settle_failed_command",
             "show_generation",
+            "statement_statistics",
             "vitals",
         )
     ]
