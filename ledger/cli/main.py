@@ -20,6 +20,7 @@ from ledger.cli import (
     audit,
     backup,
     bus,
+    clock,
     commands,
     database,
     demo,
@@ -69,7 +70,7 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, server_statistics, status, serve, submit),
-    *(audit, archive, report, commands, streams, publisher, backup, recover, schema, bus),
+    *(audit, archive, report, commands, streams, publisher, clock, backup, recover, schema, bus),
 )
 """Modules with a `register(app)`, in the order of the help."""
 

@@ -25,6 +25,7 @@ CONNECTING = (
     "ledger_operator",
     "ledger_user",
     "ledger_monitor",
+    "ledger_scheduler",
 )
 """Roles whose members may connect."""
 _TEMPORARY = "ledger_projector"

@@ -218,6 +218,14 @@ class Settings(BaseSettings):
         "a decision. Ten times the pace of `ledgerctl serve prices`, so that a feed that fails now "
         "and then is not the end of the world.",
     )
+    portfolio_snapshot_seconds: int = Field(
+        default=30,
+        ge=1,
+        le=86_400,
+        description="How often, in seconds, `ledgerctl serve clock` has it told what every account "
+        "is worth. Each time is one event, and a row of portfolio_snapshots for each account that "
+        "holds something.",
+    )
     price_venues: str = Field(
         default="",
         description="Venues that `ledgerctl serve prices` asks what listed instruments are worth, "

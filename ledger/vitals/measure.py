@@ -76,6 +76,9 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("failed_commands_waiting", "Commands that failed and wait for an operator."),
         VitalSign("streams_held", "Streams that cannot be read, and hold up their commands."),
         VitalSign("unreadable_messages", "Messages that are kept because nobody could read them."),
+        VitalSign(
+            "clock_behind_seconds", "How long ago what the clock has not done was due.", "job"
+        ),
         # seals
         VitalSign("unsealed_events", "Events that are not sealed yet."),
         VitalSign("unsealed_seconds", "How long the oldest of them has waited."),

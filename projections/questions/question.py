@@ -22,6 +22,9 @@ What follows from it, with nothing to add anywhere else:
     ledgerctl query fills       with an option for each filter; --known-at where there is a past
     docs/schemas                the row, the question and its answer
 
+A question that sums up several read models has the SELECT that makes its rows (`made_by`) in place
+of a table; filters that narrow down what it reads itself are named in `within`.
+
 A filter is a column and how it is compared; its type is the column's. Rows come in the order of
 the path's index, and a page begins behind the last row of the one before (paging.py), so any
 number of rows can be read at the price of those that are read.
@@ -124,6 +127,12 @@ class Question(Generic[R]):
     past: Past | None = None
     read_model: str = ""
     """The projection that keeps the table, where its name is another."""
+    made_by: str = ""
+    """The SELECT that makes the rows, of public tables, where no table has them; `table` then only
+    says what a row is."""
+    within: tuple[str, ...] = ()
+    """The filters that `made_by` takes as parameters, null where they are not asked for; they hold
+    of its rows, too."""
     row_version: int = 1
     """Of the published schema of a row: a new number where a column promises less than before."""
 

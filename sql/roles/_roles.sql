@@ -7,7 +7,7 @@ DECLARE
     role text;
 BEGIN
     FOREACH role IN ARRAY ARRAY['ledger_writer', 'ledger_projector', 'ledger_sealer', 'ledger_auditor',
-        'ledger_operator', 'ledger_user', 'ledger_monitor']
+        'ledger_operator', 'ledger_user', 'ledger_monitor', 'ledger_scheduler']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             BEGIN

@@ -18,6 +18,7 @@ ROLES = (
     "ledger_operator",
     "ledger_user",
     "ledger_monitor",
+    "ledger_scheduler",
 )
 
 ADVISORY_LOCKS = (

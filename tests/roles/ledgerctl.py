@@ -78,6 +78,7 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "migrate": [],
         "doctor": [],
         "status": [],
+        "clock status": [],
         **{f"database {name}": [] for name in SERVER_STATISTICS},
         "query order": [nothing],
         "query instruments": [],
@@ -107,6 +108,13 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "streams held": [],
         "streams repair": [nothing, "--at", "1", *who],
         "publisher replay": ["--from", "1", "--subject", "replay.test"],
+        **_of_projections(who),
+    }
+
+
+def _of_projections(who: list[str]) -> dict[str, list[str]]:
+    nothing = "00000000-0000-0000-0000-000000000000"
+    return {
         "projections status": [],
         "projections pause": ["balances", *who],
         "projections resume": ["balances", *who],

@@ -177,6 +177,7 @@ def test_monitoring_sees_how_far_everything_is_and_nothing_else(database_url: st
         "public.held_streams": {"SELECT"},
         "public.command_workers": {"SELECT"},
         "public.command_partitions": {"SELECT"},
+        "public.clock_jobs": {"SELECT"},
         "public.database_performance_metrics": {"SELECT"},
         "public.slow_queries": {"SELECT"},
         "public.table_statistics": {"SELECT"},
