@@ -1,12 +1,14 @@
 """What a ledger that is trusted with money must have beyond working (docs/operators.md, For
-production): `ledgerctl doctor --production`. Each check is one finding with its remedy; `warn` is what may be meant.
+production): `ledgerctl doctor --production`. Each check is one finding with its remedy; `warn` is
+what may be meant.
 
-    servers, rows, logins          of the database: none of ours, rows closed to other users, no
-                                   program as superuser
-    database_tls, replication,     encrypted; a standby has what is accepted; the write-ahead log
-    wal_archive, advice            leaves the machine; settings of the server
-    bus_tls, bus_users, bus_sync   of NATS: encrypted, users with keys, stored before it is confirmed
-    seal_key, backup               signed seals; a backup of last night, restored within the week
+    servers, rows, logins      of the database: none of ours, rows closed to other users, no program
+                               as superuser
+    database_tls, replication  encrypted; a standby has what is accepted
+    wal_archive, advice        the write-ahead log leaves the machine; settings of the server
+    bus_tls, bus_users         of NATS: encrypted, users with keys
+    bus_sync                   stored before it is confirmed
+    seal_key, backup           signed seals; a backup of last night, one restored within the week
 """
 
 import urllib.request
