@@ -45,6 +45,13 @@ class Settings(BaseSettings):
         "above command_payload_limit_bytes, so that a command that is too large arrives and is "
         "refused with a reason.",
     )
+    nats_monitoring_url: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="NATS' monitoring page, as http://nats:8222: the only place where it tells "
+        "whether what it confirms is on its disk (sync_interval). Asked by `ledgerctl doctor "
+        "--production` alone. Unset: not looked at.",
+    )
     data_dir: Path = Field(
         default=Path(".ledger"),
         description="Directory of the embedded services' data. Relative to the current directory, "
