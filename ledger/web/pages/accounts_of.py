@@ -1,4 +1,4 @@
-"""Which account a page is about: the one of its URL, or the first that who looks can see."""
+"""Which account a page is about: the one of its URL, or the oldest that who looks can see."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,7 +23,8 @@ class AccountChoice(NamedTuple):
 
 def choose(reading: Reading, account_id: UUID | None) -> AccountChoice:
     """Raises NotVisible where the account of the URL is none of theirs."""
-    offered = reading.ask("accounts", {}, limit=MOST_OFFERED).rows
+    found = reading.ask("accounts", {}, limit=MOST_OFFERED).rows
+    offered = sorted(found, key=lambda row: (row["created_at"], row["account_name"]))
     if account_id is None:
         return AccountChoice(offered, offered[0] if offered else None)
     for row in offered:

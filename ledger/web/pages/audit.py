@@ -60,7 +60,7 @@ def statement(
     with viewer.reading() as reading:
         accounts = choose(reading, account_id)
         standing = reading.standing()
-        found, movements = None, []
+        found, movements, more = None, [], 0
         if accounts.account_id is not None:
             with reading.of_account(accounts.account_id) as connection:
                 found = statement_of(connection, accounts.account_id, since, until)
@@ -71,7 +71,7 @@ def statement(
         "accounts": accounts,
         "statement": found,
         "movements": movements,
-        "more": more if found is not None else 0,
+        "more": more,
         "begin": since,
         "end": until,
         "zone": look_of(request).zone,
@@ -80,9 +80,7 @@ def statement(
 
 
 @router.get("/statement/file")
-def statement_file(
-    viewer: PageViewer, account_id: UUID, begin: str, end: str
-) -> StreamingResponse:
+def statement_file(viewer: PageViewer, account_id: UUID, begin: str, end: str) -> StreamingResponse:
     """The statement as one page that needs nothing else. Raises NotVisible, InvalidQuestion."""
     since, until = _time(begin), _time(end)
     if since is None or until is None:
@@ -90,7 +88,9 @@ def statement_file(
 
     def parts() -> Any:
         with viewer.reading() as reading, reading.of_account(account_id) as connection:
-            yield from statement_page(connection, statement_of(connection, account_id, since, until))
+            yield from statement_page(
+                connection, statement_of(connection, account_id, since, until)
+            )
 
     with viewer.reading() as reading, reading.of_account(account_id):
         pass
@@ -105,4 +105,6 @@ def _time(text: str | None) -> datetime | None:
     try:
         return read_time(text.strip())
     except ValueError:
-        raise InvalidQuestion(f"{text[:60]!r} is no time: write it like 2026-08-01T12:00:00Z") from None
+        raise InvalidQuestion(
+            f"{text[:60]!r} is no time: write it like 2026-08-01T12:00:00Z"
+        ) from None

@@ -161,12 +161,14 @@ class SealStanding(NamedTuple):
 def _seal(standing: LogStanding) -> SealStanding:
     """Sealed as far as this page looks, still waiting, or not at all."""
     waiting = standing.position - standing.sealed_to
-    when = standing.sealed_at
-    old = "" if when is None else age(datetime.now(UTC) - when)
+    now = datetime.now(UTC)
+    old = "" if standing.sealed_at is None else age(now - standing.sealed_at)
     if waiting <= 0:
         return SealStanding(f"{standing.sealed_to:,}", "sealed", old)
-    seconds = (datetime.now(UTC) - when).total_seconds() if when else None
-    tone = "waiting" if seconds is not None and seconds < UNSEALED_SECONDS else "broken"
+    # Also the newest event has waited for so long: nothing is being sealed.
+    since = standing.recorded_at
+    late = since is not None and (now - since).total_seconds() > UNSEALED_SECONDS
+    tone = "broken" if late else "waiting"
     return SealStanding(f"{standing.sealed_to:,} ({waiting:,} not yet)", tone, old)
 
 

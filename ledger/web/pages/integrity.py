@@ -1,10 +1,12 @@
-"""Whether the log is what was sealed: the seals and keys there are, and a check of a range on demand.
+"""Whether the log is what was sealed: the seals and keys there are, and a check of a range on
+demand.
 
-The words are those of `ledgerctl audit verify`. Only what comes from outside vouches for seals: a key
-or a head that whoever looks puts in. Without one the best that is said is that it is consistent, and
-what was not checked is never green.
+The words are those of `ledgerctl audit verify`. Only what comes from outside vouches for seals: a
+key or a head that whoever looks puts in. Without one the best that is said is that it is
+consistent, and what was not checked is never green.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -69,7 +71,9 @@ def check(
         verdict = found.verdict
         if verdict is not None and verdict.first is not None:
             finding = verdict.first
-            request.app.state.altered = SealCheck("altered", finding.position, None, finding.message)
+            request.app.state.altered = SealCheck(
+                "altered", finding.position, None, finding.message
+            )
         elif verdict is not None and request.app.state.altered is not None:
             altered = request.app.state.altered
             if verdict.first_position <= altered.position <= verdict.last_position:
@@ -100,7 +104,9 @@ def _keys(text: str) -> list[TrustedKey]:
         return []
     digits = text.strip().lower()
     if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
-        raise UnusableKey("the public key is not 64 hexadecimal digits: ledgerctl audit seal prints them")
+        raise UnusableKey(
+            "the public key is not 64 hexadecimal digits: ledgerctl audit seal prints them"
+        )
     return [TrustedKey(bytes.fromhex(digits))]
 
 
@@ -141,7 +147,7 @@ def _newest(reading: Reading, before: int) -> Sequence[Seal]:
 
 
 @router.get("/proof-page")
-def checker(request: Request, viewer: PageViewer) -> Response:
+def checker(request: Request, _: PageViewer) -> Response:
     """The page that checks proofs, as `ledgerctl audit proof-page` writes it."""
     text = proof_page()
     request.state.csp = policy_of(text)
@@ -150,5 +156,6 @@ def checker(request: Request, viewer: PageViewer) -> Response:
 
 def policy_of(page: str) -> str:
     """The policy that the page states itself, which the answer may not loosen."""
-    begin = page.index('content="') + len('content="')
-    return f"{page[begin : page.index('\"', begin)]}; frame-ancestors 'none'"
+    found = re.search('http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+    assert found is not None
+    return f"{found[1]}; frame-ancestors 'none'"

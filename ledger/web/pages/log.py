@@ -1,7 +1,7 @@
 """The log: every event in its one order, filtered by the server, a page by position at a time.
 
-Each event that is shown is hashed and held against its seal while the page is made: a row that is not
-what was sealed is red, and so is every page from then on (`app.state.altered`).
+Each event that is shown is hashed and held against its seal while the page is made: a row that is
+not what was sealed is red, and so is every page from then on (`app.state.altered`).
 """
 
 from collections.abc import Sequence
@@ -114,7 +114,7 @@ def log(
     values = {
         "asked": asked,
         "rows": [_row(event, check) for event, check in zip(shown, checks, strict=True)],
-        "older": _older(request, shown, more or not upward and more, upward),
+        "older": _older(request, shown, more, upward),
         "newer": _newer(request, shown, upward, more),
         "types": sorted(EVENTS),
         "stream_types": sorted({name.partition(".")[0] for name in EVENTS}),
@@ -126,7 +126,9 @@ def log(
 def _row(event: RecordedEvent, check: SealCheck) -> LogRow:
     metadata = orjson.loads(event.metadata)
     data = event.data if len(event.data) <= SHOWN_DATA else f"{event.data[:SHOWN_DATA]}…"
-    actor = orjson.loads(event.data).get("actor") or metadata.get("sender") or metadata.get("source")
+    actor = (
+        orjson.loads(event.data).get("actor") or metadata.get("sender") or metadata.get("source")
+    )
     return LogRow(event, check, data, str(actor or ""))
 
 
@@ -169,7 +171,7 @@ def event(request: Request, viewer: PageViewer, event_id: UUID) -> HTMLResponse:
     metadata = orjson.loads(found.metadata)
     values = {
         "event": found,
-        "seal": check,
+        "check": check,
         "data": orjson.loads(found.data),
         "metadata": metadata,
         "effects": effects(found),

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from ledger.kernel import read_side
+from ledger.nouns.orders.status import OrderStatus
 from ledger.web.pages import tables, timeline, why
 from ledger.web.pages.accounts_of import choose
 from ledger.web.pages.frame import look_of, show
@@ -109,6 +110,7 @@ def order(
     ]
     values = {
         "order": rows[0],
+        "works": not OrderStatus(rows[0]["status"]).is_terminal,
         "facts": facts,
         "state": tables.state(str(rows[0]["status"])),
         "story": timeline.drawn([timeline.of_step(step) for step in steps], zone),

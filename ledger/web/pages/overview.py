@@ -1,4 +1,5 @@
-"""How the ledger is: one line of verdict, then what it rests on, and what to do where it is not well.
+"""How the ledger is: one line of verdict, then what it rests on, and what to do where it is not
+well.
 
 The verdict is that of `ledgerctl doctor` and of the alerts: the same numbers (public.vitals()) held
 against the same conditions (ledger/vitals). The bus is not asked, so that the page costs one
@@ -14,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from ledger.vitals.condition import PAGE, Alarm, alarms
 from ledger.vitals.measure import MEASURES, Sample
 from ledger.web.pages.frame import show
-from ledger.web.pages.shown import age, digits
+from ledger.web.pages.shown import age
 from ledger.web.viewer import PageViewer
 
 _VITALS = "SELECT name, label, value FROM public.vitals()"
@@ -69,15 +70,14 @@ def _cards(samples: Sequence[Sample], rate: float, lag_seconds: float) -> list[C
     value = {one.name: one.value for one in samples if not one.label}
 
     def count(name: str) -> str:
-        from decimal import Decimal
+        return f"{value.get(name, 0):,.0f}"
 
-        return digits(Decimal(int(value.get(name, 0))), 0)
-
+    unsealed = age(value.get("unsealed_seconds"))
     letters = sum(one.value for one in samples if one.name == "dead_letters_parked")
     return [
         Card("Events a second", f"{rate:.1f}", "over the last minute", "/log"),
         Card("Log position", count("head_position"), "the last event", "/log"),
-        Card("Not sealed", count("unsealed_events"), age(value.get("unsealed_seconds")), "/integrity"),
+        Card("Not sealed", count("unsealed_events"), unsealed, "/integrity"),
         Card("Read models behind", age(lag_seconds), "the slowest of them", "/projections"),
         Card("Dead letters", f"{letters:.0f}", "events set aside", "/dead-letters"),
         Card("Commands waiting for a person", count("failed_commands_waiting"), "failed",

@@ -17,8 +17,24 @@ COLUMNS = (
     *("realized_pnl", "commission", "funding", "net_pnl", "settlement_asset", "sub_account"),
 )
 BALANCE_COLUMNS = ("asset", "sub_account", "total", "available", "locked", "updated_at")
-LOT_COLUMNS = ("acquired_at", "quantity", "acquired_quantity", "cost", "cost_asset", "method", "event_id")
-FILL_COLUMNS = ("fill_timestamp", "side", "quantity", "price", "commission", "commission_asset", "order_id")
+LOT_COLUMNS = (
+    "acquired_at",
+    "quantity",
+    "acquired_quantity",
+    "cost",
+    "cost_asset",
+    "method",
+    "event_id",
+)
+FILL_COLUMNS = (
+    "fill_timestamp",
+    "side",
+    "quantity",
+    "price",
+    "commission",
+    "commission_asset",
+    "order_id",
+)
 PAGE_ROWS = 100
 DETAIL_ROWS = 20
 
@@ -46,7 +62,9 @@ def positions(
         if accounts.account_id is not None:
             asked = {"account_id": accounts.account_id, "instrument": instrument or None}
             asked["status"] = status if status != "ALL" else None
-            answer = reading.ask("positions", asked, known_at=known_at, after=after, limit=PAGE_ROWS)
+            answer = reading.ask(
+                "positions", asked, known_at=known_at, after=after, limit=PAGE_ROWS
+            )
             question = read_side.question("positions")
             values["positions"] = tables.table(
                 question, answer, zone=zone, known_at=known_at, columns=COLUMNS
@@ -59,7 +77,9 @@ def positions(
                 known_at=known_at,
                 columns=BALANCE_COLUMNS,
             )
-            values["detail"] = _detail(reading, accounts.account_id, answer.rows, open, zone, known_at)
+            values["detail"] = _detail(
+                reading, accounts.account_id, answer.rows, open, zone, known_at
+            )
         standing = reading.standing(reading.position_of(known_at) if known_at else None)
     return show(request, viewer, "positions.html", values, standing=standing)
 

@@ -4,8 +4,9 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
+from ledger.web.pages.frame import THEMES, TONES, show
 from ledger.web.viewer import PageViewer
 
 YEAR_SECONDS = 31_536_000
@@ -14,10 +15,19 @@ CHOICES = ("look_theme", "look_tones", "look_zone")
 router = APIRouter()
 
 
+@router.get("/preferences")
+def preferences(request: Request, viewer: PageViewer) -> HTMLResponse:
+    """What can be chosen."""
+    with viewer.reading() as reading:
+        standing = reading.standing()
+    values = {"themes": THEMES, "all_tones": TONES}
+    return show(request, viewer, "preferences.html", values, standing=standing)
+
+
 @router.post("/preferences")
 def choose(
     request: Request,
-    viewer: PageViewer,
+    _: PageViewer,
     look_theme: Annotated[str | None, Form(max_length=10)] = None,
     look_tones: Annotated[str | None, Form(max_length=10)] = None,
     look_zone: Annotated[str | None, Form(max_length=60)] = None,

@@ -1,4 +1,5 @@
-"""Those who follow the log: read models, the publisher, the sealer; and what they could not apply."""
+"""Those who follow the log: read models, the publisher, the sealer; and what they could
+not apply."""
 
 from typing import Any
 from uuid import UUID

@@ -1,9 +1,9 @@
 """Whether events that a page shows are those that were sealed.
 
-The leaf hash of each is made again and looked for among those kept with its seal, and those are hashed
-to the seal's root: a few thousand hashes for a page, which is a few milliseconds. It says what the
-seals of this database say, and nothing of who made them: that takes a key or a head from outside
-(`ledgerctl audit verify`, the integrity page).
+The leaf hash of each is made again and looked for among those kept with its seal, and those are
+hashed to the seal's root: a few thousand hashes for a page, which is a few milliseconds. It says
+what the seals of this database say, and nothing of who made them: that takes a key or a head from
+outside (`ledgerctl audit verify`, the integrity page).
 """
 
 from collections.abc import Iterable, Sequence

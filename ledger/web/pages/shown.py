@@ -1,17 +1,19 @@
 """Values as pages show them: exact in the element, readable on the screen.
 
-    number   <data value="-1234.5678">−1,234.5678</data>: what is copied is the value, exact and in
-             ASCII; more than eight decimals are cut, marked with …, and whole on hover
+    number   <data value="-1234.5678">−1,234.57</data>: what is copied and shown on hover is the
+             value, exact and in ASCII. What was told has all its decimals (up to eight); what was
+             reckoned has those that people read it by, and never none that would make it zero
+    exactly  every digit there is, where the digits are what it is about
     time     <time datetime="…Z">2026-08-01 12:00:00.123</time>, in the zone that was chosen
     short    an id in eight characters, whole on hover and in the clipboard
 
-Zero is 0.00 and nothing is –. Text of others goes through `visible`, so that nothing in it is unseen
-or turns the reading direction, and Jinja escapes it like all else.
+Zero is 0.00 and nothing is –. Text of others goes through `visible`, so that nothing in it is
+unseen or turns the reading direction, and Jinja escapes it like all else.
 """
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
-from decimal import ROUND_DOWN, Decimal, localcontext
+from decimal import Decimal, localcontext
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -29,10 +31,21 @@ MINUS, NOTHING = "\u2212", "–"
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def places_of(values: Iterable[Any]) -> int:
-    """How many decimals a column of numbers needs, so that their points stand in one line."""
-    needed = [decimals(value) for value in values if isinstance(value, Decimal)]
+def places_of(values: Iterable[Any], *, reckoned: bool = False) -> int:
+    """How many decimals a column of numbers needs, so that their points stand in one line: of what
+    was reckoned, two from a hundred on, four from one on."""
+    needed = [
+        min(decimals(value), _readable(value)) if reckoned else decimals(value)
+        for value in values
+        if isinstance(value, Decimal)
+    ]
     return min(max(needed, default=0), MOST_PLACES)
+
+
+def _readable(value: Decimal) -> int:
+    if abs(value) >= 100:
+        return MONEY_PLACES
+    return 4 if abs(value) >= 1 else MOST_PLACES
 
 
 def decimals(value: Decimal) -> int:
@@ -41,14 +54,21 @@ def decimals(value: Decimal) -> int:
 
 
 def digits(value: Decimal, places: int | None = None) -> str:
-    """`1,234.50`: grouped, with this many decimals, cut and marked where there are more."""
+    """`1,234.50`: grouped, with this many decimals, or as many as it needs not to be zero."""
     shown_places = min(decimals(value), MOST_PLACES) if places is None else places
     with localcontext() as context:
         context.prec = 400
-        cut = abs(value).quantize(Decimal(1).scaleb(-shown_places), rounding=ROUND_DOWN)
-        rest = "…" if cut != abs(value) else ""
+        rounded = abs(value).quantize(Decimal(1).scaleb(-shown_places))
+        if not rounded and value:
+            least = max(shown_places, -value.adjusted() + 1)
+            rounded = abs(value).quantize(Decimal(1).scaleb(-least))
     sign = MINUS if value < 0 else ""
-    return f"{sign}{cut:,f}{rest}"
+    return f"{sign}{rounded:,f}"
+
+
+def exactly(value: Decimal | None, *, signed: bool = False) -> Markup:
+    """Every digit of a number."""
+    return number(value, None if value is None else decimals(value), signed=signed)
 
 
 def number(
@@ -152,6 +172,7 @@ def cell(value: Any, zone: tzinfo = UTC) -> Markup:
 
 FILTERS = {
     "number": number,
+    "exactly": exactly,
     "percent": percent,
     "moment": time,
     "age": age,

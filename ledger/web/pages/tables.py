@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -54,10 +53,20 @@ LABELS = {
 }
 """Of columns whose name is not what people call them."""
 SIGNED = frozenset(
-    ("realized_pnl", "unrealized_pnl", "net_pnl", "gross_pnl", "gain", "funding", "slippage")
-    + ("best_unrealized_pnl", "worst_unrealized_pnl", "period_pnl", "day_pnl", "total_pnl")
+    (
+        *("realized_pnl", "unrealized_pnl", "net_pnl", "gross_pnl", "gain", "funding"),
+        *("best_unrealized_pnl", "worst_unrealized_pnl", "period_pnl", "day_pnl", "slippage"),
+    )
 )
 """Gains and losses: with their sign, and in their tone."""
+RECKONED = SIGNED | frozenset(
+    (
+        *("average_entry_price", "avg_fill_price", "entry_price", "exit_price", "cost"),
+        *("commission", "cum_quote", "total", "available", "locked", "total_balance"),
+        *("available_balance", "equity", "proceeds", "acquired_cost", "cash", "value"),
+    )
+)
+"""What nobody told: shown with the decimals that people read it by."""
 TONES = {
     "good": "ACTIVE FILLED OPEN RUNNING ACCEPTED SENT RESOLVED ARRIVED HELD VALUED APPROVED OK",
     "warn": "PENDING PARTIALLY_FILLED PAUSED HALTED ACKNOWLEDGED UNDER_WAY PENDING_CANCEL WARNING",
@@ -65,7 +74,6 @@ TONES = {
 }
 _TONE_OF = {word: tone for tone, names in TONES.items() for word in names.split()}
 _STATES = frozenset(("status", "state", "severity"))
-_FIRST_PLACES = 2
 
 
 @dataclass(frozen=True)
@@ -114,18 +122,15 @@ def table(
     ]
     places = {
         name: max(
-            shown.places_of(row[name] for row in answer.rows),
-            _FIRST_PLACES if name in SIGNED else 0,
+            shown.places_of((row[name] for row in answer.rows), reckoned=name in RECKONED),
+            shown.MONEY_PLACES if name in RECKONED else 0,
         )
         for name in names
         if question.types.get(name) is Decimal
     }
     rows = [
         RowView(
-            [
-                cell(question.name, name, row, zone, places.get(name), known_at)
-                for name in names
-            ],
+            [cell(question.name, name, row, zone, places.get(name), known_at) for name in names],
             href=row_link(question.name, row, known_at),
             values=row,
         )
@@ -157,7 +162,7 @@ def cell(
         return Markup('<a href="{}">{}</a>').format(
             url("/log", after=int(value) - 1, order="oldest"), shown.digits(Decimal(value), 0)
         )
-    if name in _STATES or isinstance(value, Enum) and name == "status":
+    if name in _STATES:
         return state(str(value))
     if isinstance(value, UUID):
         return shown.short(value, id_link(name, value, known_at))
@@ -170,7 +175,10 @@ def cell(
 
 def instrument(name: str, row: Mapping[str, Any], known_at: str | None) -> Markup:
     link = url("/chart", instrument=name, account_id=row.get("account_id"), known_at=known_at)
-    return Markup('<a href="{}"><bdi>{}</bdi></a>').format(link, shown.words(name))
+    symbol = name.partition(":")[2] or name
+    return Markup('<a class="instrument" href="{}" title="{}"><bdi>{}</bdi></a>').format(
+        link, shown.words(name), shown.words(symbol)
+    )
 
 
 def state(word: str) -> Markup:

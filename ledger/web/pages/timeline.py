@@ -1,4 +1,5 @@
-"""The story of an order or a correlation, drawn: a lane for each who acted, time from left to right.
+"""The story of an order or a correlation, drawn: a lane for each who acted, time from left to
+right.
 
 Each step is a dot where it happened, and a tick below where it was recorded; the line between them
 slants where one clock differs from the other, or a fact came late. Gaps are as wide as the order of
@@ -9,6 +10,7 @@ picture of a list that stands below it, and is drawn by the server, so it needs 
 import math
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from itertools import pairwise
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -53,9 +55,7 @@ def of_step(step: OrderStep) -> Moment:
     if not kind and name == "filled":
         kind = "fill"
     label = step.event_type.replace("_", " ")
-    return Moment(
-        lane, label, step.occurred_at, step.recorded_at, f"/events/{step.event_id}", kind
-    )
+    return Moment(lane, label, step.occurred_at, step.recorded_at, f"/events/{step.event_id}", kind)
 
 
 def drawn(moments: Sequence[Moment], zone: tzinfo) -> Markup:
@@ -78,7 +78,8 @@ def drawn(moments: Sequence[Moment], zone: tzinfo) -> Markup:
     first, last = moments[0], moments[-1]
     said = f"{len(moments)} steps from {first.label} to {last.label}"
     return Markup(
-        '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-label="{said}">{parts}</svg>'
+        '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" '
+        'aria-label="{said}">{parts}</svg>'
     ).format(w=round(width), h=bottom + 26, said=said, parts=Markup("").join(parts))
 
 
@@ -96,7 +97,7 @@ def _axis(moments: Sequence[Moment]) -> tuple[dict[datetime, float], list[_Gap]]
         crowd[one.occurred_at, one.lane] = crowd.get((one.occurred_at, one.lane), 0) + 1
     most = {time: max((n for (t, _), n in crowd.items() if t == time), default=1) for time in times}
     places, gaps, x = {times[0]: float(LEFT + NUMBERED)}, [], float(LEFT + NUMBERED)
-    for before, time in zip(times, times[1:], strict=False):
+    for before, time in pairwise(times):
         seconds = (time - before).total_seconds()
         step = min(CLOSEST + 9 * math.log10(1 + seconds * 1_000), FOLD)
         step += (most[before] - 1) * (2 * NUMBERED + 1)
@@ -107,7 +108,9 @@ def _axis(moments: Sequence[Moment]) -> tuple[dict[datetime, float], list[_Gap]]
         stretch = min((WIDEST - RIGHT - LEFT) / (x - LEFT), 2.5)
         places = {time: LEFT + (at - LEFT) * stretch for time, at in places.items()}
         gaps = [
-            _Gap(LEFT + (one.begin - LEFT) * stretch, LEFT + (one.end - LEFT) * stretch, one.seconds)
+            _Gap(
+                LEFT + (one.begin - LEFT) * stretch, LEFT + (one.end - LEFT) * stretch, one.seconds
+            )
             for one in gaps
         ]
     return places, gaps
@@ -124,7 +127,10 @@ def _lane(name: str, at: int, width: float) -> Markup:
 def _gap(gap: _Gap, bottom: float) -> Markup:
     long = gap.seconds >= 1 and gap.end - gap.begin >= FOLD - 1
     fold = Markup('<rect class="fold" x="{}" y="{}" width="{}" height="{}"/>').format(
-        round(gap.begin + 14, 1), TOP - 8, round(max(gap.end - gap.begin - 28, 4), 1), bottom - TOP + 2
+        round(gap.begin + 14, 1),
+        TOP - 8,
+        round(max(gap.end - gap.begin - 28, 4), 1),
+        bottom - TOP + 2,
     )
     text = Markup('<text class="quiet" x="{}" y="{}" text-anchor="middle">{}</text>').format(
         round((gap.begin + gap.end) / 2, 1), bottom + 12, age(gap.seconds)

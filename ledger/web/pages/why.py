@@ -4,8 +4,8 @@
              here), and whether that gives what the read side says
     Term     one of the inputs; leads to a Why of its own, or to the event that it comes from
 
-All of it is read from the log (ledger/audit/ask), and nothing from what is explained but the value to
-compare with. So a page that shows a number and this explanation of it cannot both be wrong alike.
+All of it is read from the log (ledger/audit/ask), and nothing from what is explained but the value
+to compare with. So a page that shows a number and its explanation cannot both be wrong alike.
 """
 
 from collections.abc import Callable, Sequence
@@ -126,7 +126,9 @@ def of_balance(
 
     if reason is not None:
         with exact():
-            value = sum((sum_ for (_, name), sum_ in found.by_reason.items() if name == reason), ZERO)
+            value = sum(
+                (sum_ for (_, name), sum_ in found.by_reason.items() if name == reason), ZERO
+            )
         return made(reason, value, "the sum of its postings", shortened(lines, asset))
     if part == "locked":
         held = [
@@ -220,11 +222,12 @@ def _part_of_position(
         return Why(name, value, unit, formula, Arithmetic.SUM, terms)
     if part in _STANDS:
         name, standing = _STANDS[part]
-        terms, before = [], ZERO
-        for step in steps:
-            with exact():
-                terms.append(_step(step, standing(step) - before, ""))
-            before = standing(step)
+        stood = [ZERO, *(standing(step) for step in steps)]
+        with exact():
+            terms = [
+                _step(step, after - before, "")
+                for step, before, after in zip(steps, stood, stood[1:], strict=False)
+            ]
         value = getattr(row if row is not None else position, part)
         of = position.instrument if part == "quantity" else unit
         return Why(name, value, of, "the sum of the changes", Arithmetic.SUM, terms)
@@ -241,18 +244,19 @@ def _reckoned(one: ExplainedPosition, part: str, link: Callable[[str], str]) -> 
             Term("fees", -fees, unit, link("commission")),
             Term("funding", position.funding, unit, link("funding")),
         ]
-        value = position.net_pnl if row is None else row.net_pnl
-        return Why("Net P&L", value, unit, "realised − fees + funding", Arithmetic.SUM, terms)
+        net = position.net_pnl if row is None else row.net_pnl
+        return Why("Net P&L", net, unit, "realised − fees + funding", Arithmetic.SUM, terms)
     quantity = Term("quantity", position.quantity, position.instrument, link("quantity"))
     cost = Term("cost", position.cost, unit, link("cost"))
     if part == "average_entry_price":
         value = None if row is None else row.average_entry_price
         formula = "cost ÷ quantity, rounded half to even to 18 places"
         if position.contract is not None:
-            formula = f"by the contract ({position.contract.contract_size} each) from cost, quantity"
-        average = position.average_entry_price
-        return Why("Average entry price", value, unit, formula, Arithmetic.FORMULA, [cost, quantity],
-                   reckoned=average)  # fmt: skip
+            formula = (
+                f"by the contract ({position.contract.contract_size} each) from cost, quantity"
+            )
+        return Why("Average entry price", value, unit, formula, Arithmetic.FORMULA,
+                   [cost, quantity], reckoned=position.average_entry_price)  # fmt: skip
     price = Term(
         f"{(mark.mark_kind or 'mark').lower()} price", mark.mark_price, unit, link("mark_price"),
         time=mark.mark_time,
@@ -285,6 +289,36 @@ def _step(step: PositionStep, value: Decimal, unit: str) -> Term:
     )
 
 
+def of_positions(
+    reading: Reading,
+    *,
+    account_id: UUID,
+    asset: str,
+    part: str = "net_pnl",
+    known_at: int | None = None,
+) -> Why:
+    """Of what the open positions that settle in an asset make together: by position."""
+    asked = {"account_id": account_id, "status": "OPEN"}
+    when = None if known_at is None else str(known_at)
+    rows = [
+        row
+        for row in reading.ask("positions", asked, known_at=when, limit=MOST_TERMS).rows
+        if row["settlement_asset"] == asset
+    ]
+    terms = []
+    for row in rows:
+        one: dict[str, object] = {"account_id": account_id, "position_id": row["position_id"]}
+        one |= {"part": part, "known_at": known_at}
+        label = f"{row['instrument']}, {row['sub_account']} #{row['number']}"
+        note = "" if row[part] is not None else "has no price, and is not in the sum"
+        terms.append(Term(label, row[part], asset, url("/why/position", **one), note=note))
+    name = {"unrealized_pnl": "Unrealised P&L", "net_pnl": "Net P&L"}.get(part, part)
+    with exact():
+        value = sum((one.value or ZERO for one in terms), ZERO)
+    return Why(f"{name} of open positions", value, asset, "the sum of the positions",
+               Arithmetic.SUM, terms)  # fmt: skip
+
+
 # --- orders -----------------------------------------------------------------------------------
 
 
@@ -292,14 +326,15 @@ def of_order(
     reading: Reading, *, order_id: UUID, part: str = "filled_quantity", known_at: int | None = None
 ) -> Why:
     """Of what an order has traded: by fill."""
-    found = reading.ask("order", {"order_id": order_id}).rows
+    when = None if known_at is None else str(known_at)
+    found = reading.ask("order", {"order_id": order_id}, known_at=when).rows
     if not found:
         raise NotVisible(f"there is no order {order_id}, or it is not visible to you")
     order = found[0]
     asked = {"account_id": order["account_id"], "order_id": order_id}
     trades = [
         row
-        for row in reading.ask("fills", asked, limit=MOST_TERMS).rows
+        for row in reading.ask("fills", asked, known_at=when, limit=MOST_TERMS).rows
         if not row["voided"] and not row["conflicted"]
     ]
     return _part_of_order(order, trades, part)
@@ -311,7 +346,8 @@ def _part_of_order(order: Any, trades: list[Any], part: str) -> Why:
     def term(row: Any, value: Decimal, unit: str, note: str = "") -> Term:
         return Term(
             f"trade {row['trade_id']}", value, unit,
-            event_id=row["event_id"], position=row["position"], time=row["fill_timestamp"], note=note,
+            event_id=row["event_id"], position=row["position"], time=row["fill_timestamp"],
+            note=note,
         )  # fmt: skip
 
     position = order["last_position"]
@@ -345,7 +381,6 @@ def story(reading: Reading, order_id: UUID) -> OrderExplanation:
     """What happened to an order, step by step."""
     with reading.of_order(order_id) as connection:
         return explain_order(connection, order_id)
-
 
 
 # --- events -----------------------------------------------------------------------------------

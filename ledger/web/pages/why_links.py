@@ -48,10 +48,10 @@ def why_link(question: str, column: str, row: Row, known_at: str | None = None) 
     place = row.get("position", row.get("last_position"))
     if place is None:
         return None
-    return url(f"/why/row/{question}", column=column, at=place, **_key(question, row))
+    return url(f"/why/row/{question}", column=column, at=place, **_key(row))
 
 
-def _key(question: str, row: Row) -> dict[str, Any]:
+def _key(row: Row) -> dict[str, Any]:
     """What tells the row from others, as far as the explanation repeats it."""
     names = ("account_id", "order_id", "instrument", "asset", "event_id")
     return {name: row[name] for name in names if row.get(name) is not None}

@@ -63,6 +63,27 @@ def of_position(
         return _answer(request, viewer, reading, found)
 
 
+@router.get("/positions")
+def of_positions(
+    request: Request,
+    viewer: PageViewer,
+    account_id: UUID,
+    asset: str,
+    part: str = "net_pnl",
+    known_at: str | None = None,
+) -> Response:
+    """Raises NotVisible."""
+    with viewer.reading() as reading:
+        found = why.of_positions(
+            reading,
+            account_id=account_id,
+            asset=asset,
+            part=part,
+            known_at=_position(reading, known_at),
+        )
+        return _answer(request, viewer, reading, found)
+
+
 @router.get("/order")
 def of_order(
     request: Request,
