@@ -44,6 +44,7 @@ from ledger.kernel.command import ACCEPTED, FAILED, REJECTED, Command, InvalidCo
 from ledger.kernel.money import exact
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns import COMMANDS
+from ledger.nouns.limits.risk_book import RiskBook
 from ledger.nouns.streams.events import repairs_of
 from ledger.operate import metrics
 from ledger.operate.database import connect
@@ -51,8 +52,9 @@ from ledger.write import held_streams
 from ledger.write.aggregates import Aggregates
 from ledger.write.batch import Batch, Decided
 from ledger.write.blockers import LOCK_SECONDS, MOST_WAITS, Blockers
+from ledger.write.risk_books import RiskBooks
 from ledger.write.stream_reader import HeldStream
-from ledger.write.unit_of_work import CommandWork
+from ledger.write.unit_of_work import CommandWork, NeededStreamHeld, Surroundings
 
 MAX_CACHED_STREAMS = 100_000
 """Default of the aggregates kept in memory: about 2 KiB each, so some 200 MB."""
@@ -65,6 +67,8 @@ STALLED_COMMIT_SECONDS = 5.0
 """A commit's statements follow each other within milliseconds. A process that sends none for so
 long hangs or is gone with its machine, and everybody waits for the append lock that it holds: the
 server ends it, and nothing of the batch is kept."""
+PRICE_MAX_AGE = timedelta(minutes=5)
+"""Default of the age from which a price decides nothing."""
 CONFLICTS_BEFORE_LOCK = 3
 """Times that a batch is decided again because of other writers, before it is decided with them
 locked out: each time somebody else has committed, but of many writers one could always lose."""
@@ -85,6 +89,8 @@ class Decision(NamedTuple):
     follows: int
     seen: int
     read: set[UUID]
+    books: list[RiskBook]
+    """Whose open orders were looked at: who changes one of them has changed what was read."""
     snapshots: list[AggregateSnapshot]
     """Due once it is committed."""
 
@@ -102,11 +108,16 @@ class Ledger:
         max_cached_streams: int = MAX_CACHED_STREAMS,
         snapshot_interval: int = SNAPSHOT_INTERVAL,
         clock_tolerance: timedelta = CLOCK_TOLERANCE,
+        price_max_age: timedelta = PRICE_MAX_AGE,
     ) -> None:
         self._url = database_url
         self._clock_tolerance = clock_tolerance
+        self._price_max_age = price_max_age
         self._one_decides = Lock()
         self._aggregates = Aggregates(max_cached_streams, snapshot_interval)
+        self._books = RiskBooks(
+            lambda ids: self._aggregates.load(self._to_read(), ids), self._aggregates.peek
+        )
         self._reading: psycopg.Connection[Any] | None = None
         self._writing: psycopg.Connection[Any] | None = None
         self._numbers = count(1)
@@ -139,6 +150,7 @@ class Ledger:
         with self._one_decides:
             self._states_lost = True
             self._aggregates.clear()
+            self._books.clear()
             _close(self._reading)
         _close(self._writing)
 
@@ -219,6 +231,7 @@ class Ledger:
         if self._states_lost:
             self._states_lost = False
             self._aggregates.abandon()
+            self._books.clear()
             self._in_flight.clear()
         if self._known_head is None:
             self._known_head = reader.head(connection)
@@ -227,6 +240,7 @@ class Ledger:
         for number, changed in tuple(self._reports):
             if number > self._heeded:
                 self._aggregates.forget(changed)
+                self._books.forget(changed)
                 self._heeded = number
 
     def _decide_all(
@@ -244,15 +258,19 @@ class Ledger:
             if isinstance(c, Command)
         }
         self._load(connection, to_decide, reads)
+        around = Surroundings(
+            self._aggregates, self._books, connection, self._price_max_age, set(), {}
+        )
         with exact(), metrics.DECIDE_SECONDS.time():
             for place, command in to_decide:
                 held = self._aggregates.held(reads.get(place, ()))
-                batch.decided(place, self._decide(connection, command, now, held))
-        read = set().union(*reads.values())
+                batch.decided(place, self._decide(around, command, now, held))
+        read = around.looked.union(*reads.values())
         # What an operator did to a stream that is held is in a stream of its own.
         read |= {repairs_of(held.stream_id) for held in batch.held()}
         due = self._aggregates.take_snapshots()
-        decision = Decision(batch, next(self._numbers), follows, self._heeded, read, due)
+        used = list(around.used.values())
+        decision = Decision(batch, next(self._numbers), follows, self._heeded, read, used, due)
         self._in_flight.append(decision)
         return decision
 
@@ -277,7 +295,7 @@ class Ledger:
 
     def _decide(
         self,
-        connection: psycopg.Connection[Any],
+        around: Surroundings,
         command: Command | InvalidCommand,
         now: datetime,
         held: HeldStream | None,
@@ -285,20 +303,21 @@ class Ledger:
         if isinstance(command, InvalidCommand):
             return Decided(command, REJECTED, command.code, command.message, [])
         if held is not None:
-            code = GeneralRejection.STREAM_HELD
-            reason = f"stream {held.stream_id} cannot be read, and waits for an operator"
-            return Decided(command, FAILED, code.value, f"{reason}: {code.remedy}", [], held)
-        work = CommandWork(command, self._aggregates, connection)
+            return _held(command, held)
+        work = CommandWork(command, around)
         try:
             work.set_time(now, self._clock_tolerance)
             decide(work)
         except Rejection as rejection:
-            self._aggregates.restore(connection, work.recorded_counts())
+            self._take_back(around, work)
             return Decided(command, REJECTED, rejection.code.value, rejection.message, [])
         except psycopg.Error:
             raise  # of no command: what deciding reads could not be read
+        except NeededStreamHeld as needed:
+            self._take_back(around, work)
+            return _held(command, needed.held)
         except Exception as fault:  # noqa: BLE001 - any fault of ours must be answered FAILED
-            self._aggregates.restore(connection, work.recorded_counts())
+            self._take_back(around, work)
             _log.exception("decision_failed", command_id=str(command.id), type=command.type)
             reason = f"{type(fault).__name__}: the ledger could not decide this; it was set aside"
             return Decided(command, FAILED, GeneralRejection.INTERNAL_ERROR.value, reason, [])
@@ -307,6 +326,13 @@ class Ledger:
                 command, REJECTED, work.denied.code.value, work.denied.message, work.events
             )
         return Decided(command, ACCEPTED, None, None, work.events)
+
+    def _take_back(self, around: Surroundings, work: CommandWork) -> None:
+        """Undoes what an abandoned decision recorded."""
+        recorded = work.recorded_counts()
+        if recorded:
+            self._aggregates.restore(around.connection, recorded)
+            self._books.forget(recorded)
 
     # --- committing ---------------------------------------------------------------------
 
@@ -379,6 +405,8 @@ class Ledger:
         stale = {i for _, changed in self._reports for i in changed & decision.read}
         if stale:
             raise VersionConflict(f"{len(stale)} streams were appended to meanwhile")
+        if any(self._books.touched(decision.books, changed) for _, changed in self._reports):
+            raise VersionConflict("open orders of an account were appended to meanwhile")
 
     def _note_others(self, cursor: psycopg.Cursor[Any], head: int) -> None:
         """Under the append lock: the streams that others have appended to."""
@@ -418,6 +446,12 @@ def decide(work: CommandWork) -> None:
     """Decides the command and records what follows. Raises Rejection."""
     command = work.command
     COMMANDS[command.type].handler(work, command.data)
+
+
+def _held(command: Command, held: HeldStream) -> Decided:
+    code = GeneralRejection.STREAM_HELD
+    reason = f"stream {held.stream_id} cannot be read, and waits for an operator"
+    return Decided(command, FAILED, code.value, f"{reason}: {code.remedy}", [], held)
 
 
 def _close(connection: psycopg.Connection[Any] | None) -> None:
