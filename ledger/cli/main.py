@@ -34,6 +34,7 @@ from ledger.cli import (
     streams,
     submit,
     up,
+    web,
     wipe,
 )
 from ledger.kernel.errors import LedgerError
@@ -71,6 +72,7 @@ def ledgerctl(
 _COMMANDS = (
     *(up, wipe, demo, database, server_statistics, status, serve, submit),
     *(audit, archive, report, commands, streams, publisher, clock, backup, recover, schema, bus),
+    web,
 )
 """Modules with a `register(app)`, in the order of the help."""
 

@@ -116,7 +116,7 @@ MEASURES: dict[str, VitalSign] = {
         ),
         VitalSign(
             "projection_rate_events_per_second",
-            "Events handled in a second of work, of the last batches.",
+            "Events of the log passed in a second while some wait, of the last batches.",
             _PROJECTION,
         ),
         VitalSign(
