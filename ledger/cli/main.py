@@ -35,6 +35,7 @@ from ledger.cli import (
     submit,
     top,
     up,
+    web,
     wipe,
 )
 from ledger.kernel.errors import LedgerError
@@ -72,6 +73,7 @@ def ledgerctl(
 _COMMANDS = (
     *(up, wipe, demo, database, server_statistics, status, top, serve, submit),
     *(audit, archive, report, commands, streams, publisher, clock, backup, recover, schema, bus),
+    web,
 )
 """Modules with a `register(app)`, in the order of the help."""
 

@@ -368,6 +368,19 @@ class Settings(BaseSettings):
         "watch it. `ledgerctl up`, and `serve` without a name, take it for the first of them, and "
         "the others those behind it. 0: neither metrics nor /health and /ready.",
     )
+    web_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="Port of `ledgerctl serve web`: the HTTP API and the console. Unset: 8787 for "
+        "`serve web`, a free one if that is taken for `ledgerctl up`, and `serve` without a name "
+        "does without it, so that nobody opens a port whom nobody asked.",
+    )
+    web_host: str = Field(
+        default="127.0.0.1",
+        description="Address that `ledgerctl serve web` listens on. Only this machine by default; "
+        "beyond it, web_url must say how browsers reach it. In a container: 0.0.0.0.",
+    )
     trace_context: bool = Field(
         default=False,
         description="Carry the trace context (W3C traceparent) of a command to its events, and "

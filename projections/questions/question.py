@@ -42,7 +42,7 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.kernel.errors import LedgerError
+from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.time import read_time
 from projections.engine.projection import R, Table
 
@@ -50,13 +50,10 @@ if TYPE_CHECKING:
     import psycopg
 
     from ledger.eventstore.moments import Moment
+    from projections.questions.answers import RowsPage
 
 LONGEST_TEXT = 60
 """Characters of a wrong value that its refusal repeats."""
-
-
-class InvalidQuestion(LedgerError, ValueError):
-    """The question is not one that can be answered; the message says why."""
 
 
 Asked = Mapping[str, Any]
@@ -223,6 +220,33 @@ class Question(Generic[R]):
 
         found = answers.rows_at(connection, self, self.read(given), moment)
         return [msgspec.convert(row, self.row) for row in found]
+
+    def page(
+        self,
+        connection: "psycopg.Connection[Any]",
+        asked: Asked,
+        *,
+        limit: int,
+        after: str | None = None,
+        moment: "Moment | None" = None,
+    ) -> "RowsPage":
+        """A page of the rows, as they are or as they were. Raises InvalidQuestion."""
+        from projections.questions import answers
+
+        return answers.page(connection, self, asked, limit=limit, after=after, moment=moment)
+
+    def moment(
+        self,
+        connection: "psycopg.Connection[Any]",
+        asked: Asked,
+        *,
+        known_at: str | None,
+        effective_at: str | None,
+    ) -> "Moment":
+        """The moment that texts name. Raises InvalidQuestion, InvalidMoment, ReadModelBehind."""
+        from projections.questions import answers
+
+        return answers.moment_of(connection, self, self.past_of(asked), known_at, effective_at)
 
     def reached(self, connection: "psycopg.Connection[Any]") -> int:
         """The position that the rows are as of."""

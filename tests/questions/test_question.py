@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.eventstore.session import reading
+from ledger.kernel.read_side import InvalidQuestion
 from projections.engine.projection import Row, Table
 from projections.questions import answers, paging
 from projections.questions.catalogue import questions
 from projections.questions.question import (
-    InvalidQuestion,
     Question,
     ascending,
     exactly,
