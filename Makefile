@@ -24,7 +24,7 @@ SEED ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test faults restores differential check format bench install lock clean wipe
+.PHONY: help demo up test browser faults restores differential check format bench install lock clean wipe
 
 help: ## Tell what can be made
 	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
@@ -42,6 +42,9 @@ up: $(INSTALLED) ## Run the ledger in the foreground; data in .ledger, Ctrl-C st
 
 test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their own
 	@$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGUMENTS)
+
+browser: ## Install Debian's Chromium, for tests of pages; they are skipped where there is none
+	@command -v chromium chromium-browser google-chrome >/dev/null || (apt-get update -qq && apt-get install -qqy --no-install-recommends chromium) || echo "no Chromium: tests of pages will be skipped"
 
 faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send MESSAGES=100000 of nonsense
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from ledger.kernel.command import Outcome as Outcome
     from ledger.kernel.errors import LedgerError as LedgerError
     from ledger.nouns.accounts.commands import *  # noqa: F403 - their command models
+    from ledger.nouns.alerts.commands import *  # noqa: F403
     from ledger.nouns.allocations.commands import *  # noqa: F403
+    from ledger.nouns.clock.commands import *  # noqa: F403
     from ledger.nouns.equity.commands import *  # noqa: F403
     from ledger.nouns.instruments.commands import *  # noqa: F403
     from ledger.nouns.limits.commands import *  # noqa: F403

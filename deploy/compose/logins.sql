@@ -2,20 +2,24 @@
 -- the service `logins` of docker-compose.yml after each migration; safe to run again, as when a
 -- password changes.
 \set ON_ERROR_STOP on
+\getenv clock CLOCK_PASSWORD
 \getenv commands COMMANDS_PASSWORD
 \getenv prices PRICES_PASSWORD
 \getenv projections PROJECTIONS_PASSWORD
 \getenv publisher PUBLISHER_PASSWORD
 \getenv queries QUERIES_PASSWORD
 \getenv seals SEALS_PASSWORD
+\getenv web WEB_PASSWORD
 
 SET client_min_messages = warning;
 BEGIN;
 SELECT format('CREATE ROLE %I LOGIN', login)
-FROM unnest(ARRAY['ledger_commands', 'ledger_prices', 'ledger_projections', 'ledger_publisher',
-    'ledger_queries', 'ledger_seals']) AS login
+FROM unnest(ARRAY['ledger_clock', 'ledger_commands', 'ledger_prices', 'ledger_projections',
+    'ledger_publisher', 'ledger_queries', 'ledger_seals', 'ledger_web']) AS login
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) \gexec
 
+ALTER ROLE ledger_clock PASSWORD :'clock';
+GRANT ledger_scheduler TO ledger_clock;
 ALTER ROLE ledger_commands PASSWORD :'commands';
 GRANT ledger_writer TO ledger_commands;
 ALTER ROLE ledger_prices PASSWORD :'prices';
@@ -28,4 +32,6 @@ ALTER ROLE ledger_queries PASSWORD :'queries';
 GRANT ledger_auditor TO ledger_queries;
 ALTER ROLE ledger_seals PASSWORD :'seals';
 GRANT ledger_sealer TO ledger_seals;
+ALTER ROLE ledger_web PASSWORD :'web';
+GRANT ledger_http TO ledger_web;
 COMMIT;

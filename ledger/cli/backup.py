@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 if TYPE_CHECKING:
     from ledger.operate.backups.catalogue import Backup, Catalogue
@@ -53,7 +54,7 @@ def receive() -> None:
 
 
 @app.command("list")
-def list_backups(json: Json = False) -> None:
+def list_backups(columns: Columns = None, wide: Wide = False, json: Json = False) -> None:
     """The catalogue, the newest last."""
     _, catalogue = _opened()
     found = catalogue.all()
@@ -78,6 +79,8 @@ def list_backups(json: Json = False) -> None:
         ("backup", "status", "MiB", "position", "verified", "error"),
         rows,
         right={"MiB", "position"},
+        columns=columns,
+        wide=wide,
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from ledger.cli.status import show_commands
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 if TYPE_CHECKING:
     import psycopg
@@ -47,9 +48,8 @@ def list_failed(
     settled: Annotated[
         bool, typer.Option("--all", help="Also those that were retried or dismissed.")
     ] = False,
-    wide: Annotated[
-        bool, typer.Option("--wide", help="All columns, however wide the terminal is.")
-    ] = False,
+    columns: Columns = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """What waits for a decision, the oldest first."""
@@ -63,9 +63,9 @@ def list_failed(
     if not found:
         terminal.say("no command has failed" if settled else "no failed command waits")
         return
-    names = ("command id", "code", "type", "failed at", "tries", "account", "source", "sender")
-    columns = (*names, "settled", "message")
-    terminal.say_table(columns, map(_cells, found), right=("tries",), whole=wide)
+    of_command = ("command id", "code", "type", "failed at", "tries", "account", "source", "sender")
+    names = (*of_command, "settled", "message")
+    terminal.say_table(names, map(_cells, found), right=("tries",), columns=columns, wide=wide)
 
 
 @app.command()

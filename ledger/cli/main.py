@@ -20,6 +20,7 @@ from ledger.cli import (
     audit,
     backup,
     bus,
+    clock,
     commands,
     database,
     demo,
@@ -28,10 +29,13 @@ from ledger.cli import (
     report,
     schema,
     serve,
+    server_statistics,
     status,
     streams,
     submit,
+    top,
     up,
+    web,
     wipe,
 )
 from ledger.kernel.errors import LedgerError
@@ -67,8 +71,9 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    *(up, wipe, demo, database, status, serve, submit),
-    *(audit, archive, report, commands, streams, publisher, backup, recover, schema, bus),
+    *(up, wipe, demo, database, server_statistics, status, top, serve, submit),
+    *(audit, archive, report, commands, streams, publisher, clock, backup, recover, schema, bus),
+    web,
 )
 """Modules with a `register(app)`, in the order of the help."""
 

@@ -18,20 +18,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain, islice
-from typing import Annotated, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
-import typer
 
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.text import csv_cell, json_text, plain
 from ledger.operate import table, terminal
 
 Row = Mapping[str, Any]
-Columns = Annotated[
-    str | None,
-    typer.Option("--columns", help="These columns in the table, separated by commas, all of them."),
-]
 GROUP_ROWS = 10_000
 """Rows in a row group of Parquet: some megabytes in memory."""
 
@@ -55,15 +50,18 @@ def write(
     out: BinaryIO,
     shown: Sequence[str],
     asked: str | None = None,
+    wide: bool = False,
 ) -> int:
     """Writes the rows with these columns. A table has those `shown`, as far as the terminal has
-    room, or all that the person `asked` for. Returns how many rows there were."""
+    room, those that the person `asked` for, or all. Returns how many rows there were."""
     counted = _Counted(rows)
     if form is Format.PARQUET:
         _write_parquet(counted, columns, out)
     else:
         parts = {
-            Format.TABLE: lambda: _table(counted, columns, shown, asked, out),
+            Format.TABLE: lambda: _table(
+                counted, columns if wide else shown, columns, asked, wide, out
+            ),
             Format.JSON: lambda: _json(counted, columns),
             Format.JSONL: lambda: _jsonl(counted, columns),
             Format.CSV: lambda: _csv(counted, columns),
@@ -135,32 +133,22 @@ def _for_spreadsheets(value: object) -> str:
 
 def _table(
     rows: Iterable[Row],
-    columns: Sequence[str],
     shown: Sequence[str],
+    columns: Sequence[str],
     asked: str | None,
+    wide: bool,
     out: BinaryIO,
 ) -> Iterator[bytes]:
-    names = list(shown) if asked is None else _asked_for(asked, columns)
+    names = list(shown) if asked is None else table.asked_for(asked, columns)
     iterator = iter(rows)
     first = list(islice(iterator, 1))
     if not first:
         yield b"no rows\n"
         return
     cells = ([text(row[name]) for name in names] for row in chain(first, iterator))
-    width = terminal.width_of(out) if asked is None else None
-    for line in table.lines(names, cells, width=width):
+    width = terminal.width_of(out)
+    for line in table.lines(names, cells, width=width, wide=wide or asked is not None):
         yield line.encode() + b"\n"
-
-
-def _asked_for(asked: str, columns: Sequence[str]) -> list[str]:
-    names = [name.strip() for name in asked.split(",")]
-    for name in names:
-        if name not in columns:
-            raise typer.BadParameter(
-                f"there is no column {name!r}; there are: {', '.join(columns)}",
-                param_hint="--columns",
-            )
-    return names
 
 
 def _write_parquet(rows: Iterable[Row], columns: Sequence[str], out: BinaryIO) -> None:

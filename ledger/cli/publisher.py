@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 if TYPE_CHECKING:
     from ledger.bus.followers import FollowerRow
@@ -88,6 +89,8 @@ def replay(
 
 @app.command()
 def followers(
+    columns: Columns = None,
+    wide: Wide = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """Who follows the events under which name, and how many events behind the newest."""
@@ -120,16 +123,20 @@ def followers(
     elif not names:
         terminal.say("nobody follows the events under a name")
     else:
-        _table(names)
+        _table(names, columns, wide)
 
 
-def _table(names: "list[FollowerRow]") -> None:
+def _table(names: "list[FollowerRow]", columns: str | None, wide: bool) -> None:
     rows = [
         (row.user, row.name, row.owner or "nobody", _number(row.place), _number(row.behind))
         for row in names
     ]
     terminal.say_table(
-        ("user", "name", "owner", "place", "behind"), rows, right={"place", "behind"}
+        ("user", "name", "owner", "place", "behind"),
+        rows,
+        right={"place", "behind"},
+        columns=columns,
+        wide=wide,
     )
 
 

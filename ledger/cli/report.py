@@ -11,10 +11,11 @@ from uuid import UUID
 
 import typer
 
-from ledger.cli.output import Columns, Format, write
+from ledger.cli.output import Format, write
 from ledger.kernel.text import plain
 from ledger.nouns.positions.lots import CostBasis
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 _SHOWN = ("disposed_at", "asset", "quantity", "proceeds", "cost", "gain", "acquired_at")
 
@@ -58,6 +59,7 @@ def gains(
         Path | None, typer.Option("--output", "-o", help="Into this file; else stdout.")
     ] = None,
     columns: Columns = None,
+    wide: Wide = False,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
     """What each disposal won of each lot, fees in cost and proceeds, in the order in which things
@@ -91,7 +93,7 @@ def gains(
                 yield asdict(line)
 
         chosen = Format.JSON if json else Format(form.value)
-        write(rows(), names, chosen, out, _SHOWN, columns)
+        write(rows(), names, chosen, out, _SHOWN, columns, wide)
     sums = ", ".join(f"{plain(gain)} {asset}" for asset, gain in sorted(summary.gains.items()))
     terminal.say(
         f"{summary.lines:,} lines; gain {sums or 'none'}; {summary.unknown:,} without a gain, "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 if TYPE_CHECKING:
     from ledger.operate.settings import Settings
@@ -29,6 +30,8 @@ def register(app: typer.Typer) -> None:
 
 def show_status(
     watch: Annotated[bool, typer.Option(help="Look again and again, until Ctrl-C.")] = False,
+    columns: Columns = None,
+    wide: Wide = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """What waits, what stands still and why: commands, who follows the log, seals, streams. Exit 1
@@ -39,13 +42,13 @@ def show_status(
     settings = load()
     configure("status", "ERROR")
     if watch:
-        _watch(settings)
+        _watch(settings, columns, wide)
         return
     vitals = examined(settings)
     if json:
         terminal.say_json(as_json(vitals, vitals.alarms()), pretty=True)
     else:
-        terminal.say_page(page(vitals))
+        terminal.say_page(page(vitals, columns, wide))
     raise typer.Exit(1 if _pages(vitals.alarms()) else 0)
 
 
@@ -123,7 +126,7 @@ def as_json(vitals: "Vitals", alarms: "Alarms") -> dict[str, Any]:
     }
 
 
-def page(vitals: "Vitals") -> terminal.Page:
+def page(vitals: "Vitals", columns: str | None = None, wide: bool = False) -> terminal.Page:
     """What is well on top, what is not below it."""
     shown = terminal.Page()
     for name, text in _lines(vitals):
@@ -131,7 +134,8 @@ def page(vitals: "Vitals") -> terminal.Page:
     rows = list(_subscriptions(vitals))
     if rows:
         shown.say()
-        shown.say_table(("follows", *_NUMBERS, "state"), rows, right=_NUMBERS)
+        names = ("follows", *_NUMBERS, "state")
+        shown.say_table(names, rows, right=_NUMBERS, columns=columns, wide=wide)
     _say_alarms(shown, vitals.alarms())
     return shown
 
@@ -202,6 +206,8 @@ def _streams(vitals: "Vitals") -> list[tuple[str, str]]:
 
 
 def _subscriptions(vitals: "Vitals") -> list[list[str]]:
+    from ledger.cli.live_view import state
+
     by_name: dict[str, dict[str, float]] = {}
     for one in vitals.samples:
         kind, _, name = one.name.partition("_")
@@ -214,29 +220,19 @@ def _subscriptions(vitals: "Vitals") -> list[list[str]]:
             f"{told['lag_events']:,.0f}",
             f"{told['lag_seconds']:,.1f}",
             f"{told['stalled_seconds']:,.0f}",
-            _state(told),
+            state(told),
         ]
         for label, told in sorted(by_name.items())
     ]
 
 
-def _state(told: dict[str, float]) -> str:
-    if told["paused"]:
-        return "paused"
-    if told["failing"]:
-        return "error"
-    if not told["owned"]:
-        return "no owner"
-    return f"{told['parked_keys']:,.0f} parked" if told["parked_keys"] else "at work"
-
-
-def _watch(settings: "Settings") -> None:
+def _watch(settings: "Settings", columns: str | None, wide: bool) -> None:
     import time
 
     try:
         with terminal.watched() as show:
             while True:
-                show(page(examined(settings)))
+                show(page(examined(settings), columns, wide))
                 time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         pass  # that is how one ends it

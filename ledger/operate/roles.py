@@ -5,6 +5,7 @@
                 ledger_projector  reads the log, writes read models or its own place, cannot append
                 ledger_sealer     reads the log, writes seals and its own place, nothing else
                 ledger_auditor    reads
+                ledger_scheduler      reads, and writes how far it is with what is due
     terminal    ledger_operator   `ledgerctl projections`, `ledgerctl commands`
                 ledger_sealer     `ledgerctl audit seal`
                 ledger_auditor    all that only reads
@@ -33,6 +34,7 @@ PROJECTOR = "ledger_projector"
 SEALER = "ledger_sealer"
 AUDITOR = "ledger_auditor"
 OPERATOR = "ledger_operator"
+SCHEDULER = "ledger_scheduler"
 
 _OF_COMMAND = {"query": AUDITOR}
 

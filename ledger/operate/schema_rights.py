@@ -25,6 +25,8 @@ CONNECTING = (
     "ledger_operator",
     "ledger_user",
     "ledger_monitor",
+    "ledger_scheduler",
+    "ledger_http",
 )
 """Roles whose members may connect."""
 _TEMPORARY = "ledger_projector"

@@ -3,7 +3,8 @@
 Where the table must fit a width (a terminal), columns stand in the order of their importance: each
 is there whole if it still fits, and left out if not. Only free text, which nobody copies and which
 carries on anyway, may be cut; an id, a time or a number never is. Elsewhere (a file, a pipe)
-everything is there.
+everything is there, and so it is for who asks for it (`Wide`) or names the columns (`Columns`): the
+two options that every command with a table has.
 
 Cells are escaped here (`cell`), so that a row is a line and a cell is a cell whatever it says.
 """
@@ -12,9 +13,17 @@ import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import typer
 
 from ledger.kernel.text import visible
+
+Wide = Annotated[bool, typer.Option("--wide", help="All columns, however wide the terminal is.")]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", help="These columns of the table, separated by commas, all whole."),
+]
 
 WIDTH_ROWS = 100
 """Rows that the widths of columns are taken from."""
@@ -23,7 +32,17 @@ GAP = 2
 LEAST_CUT = 16
 """Characters of a cut text that still say something."""
 CUTTABLE = frozenset(
-    {"event_data", "metadata", "message", "error", "skipped", "reference", "owner (lease renewed)"}
+    {
+        "event_data",
+        "metadata",
+        "message",
+        "error",
+        "skipped",
+        "reference",
+        "owner (lease renewed)",
+        "query",
+        "remedy",
+    }
 )
 """Columns of free text."""
 
@@ -43,9 +62,18 @@ def lines(
     *,
     width: int | None = None,
     right: Collection[str] = (),
+    columns: str | None = None,
+    wide: bool = False,
 ) -> Iterator[str]:
     """The header and a line for each row, within the width if there is one; then which columns had
-    no room. Columns named in `right` are numbers that stand below each other."""
+    no room. Columns named in `right` are numbers that stand below each other. `columns`, `wide`:
+    as a person asked. Raises typer.BadParameter."""
+    if columns is not None:
+        asked = asked_for(columns, names)
+        places = [names.index(name) for name in asked]
+        names, rows = asked, ([row[place] for place in places] for row in rows)
+    if wide or columns is not None:
+        width = None
     escaped = ([cell(text) for text in row] for row in rows)
     first = list(islice(escaped, WIDTH_ROWS))
     heads = [cell(name) for name in names]
@@ -60,6 +88,19 @@ def lines(
         yield (" " * GAP).join(shown).rstrip()
     if left_out and width is not None:
         yield from textwrap.wrap(f"({', '.join(left_out)}: no room here)", width)
+
+
+def asked_for(columns: str, names: Sequence[str]) -> list[str]:
+    """The columns that a person named. Raises typer.BadParameter."""
+    by_word = {name.replace(" ", "_"): name for name in names}
+    words = [word.strip().replace(" ", "_") for word in columns.split(",")]
+    for word in words:
+        if word not in by_word:
+            raise typer.BadParameter(
+                f"there is no column {word!r}; there are: {', '.join(by_word)}",
+                param_hint="--columns",
+            )
+    return [by_word[word] for word in words]
 
 
 def cell(text: str) -> str:

@@ -78,11 +78,12 @@ class Page:
         rows: Iterable[Sequence[str]],
         *,
         right: Collection[str] = (),
-        whole: bool = False,
+        columns: str | None = None,
+        wide: bool = False,
     ) -> None:
         """As `say_table` below."""
-        width = None if whole else width_of(sys.stdout)
-        self.lines += table.lines(names, rows, width=width, right=right)
+        width = width_of(sys.stdout)
+        self.lines += table.lines(names, rows, width=width, right=right, columns=columns, wide=wide)
 
 
 def say_page(page: Page) -> None:
@@ -105,11 +106,12 @@ def say_table(
     rows: Iterable[Sequence[str]],
     *,
     right: Collection[str] = (),
-    whole: bool = False,
+    columns: str | None = None,
+    wide: bool = False,
 ) -> None:
-    """Says rows, one to a line; `whole`: with all columns, however wide the terminal is."""
-    width = None if whole else width_of(sys.stdout)
-    for line in table.lines(names, rows, width=width, right=right):
+    """Says rows, one to a line, with the columns that a person asked for (table.py)."""
+    width = width_of(sys.stdout)
+    for line in table.lines(names, rows, width=width, right=right, columns=columns, wide=wide):
         _write(sys.stdout, line + "\n")  # laid out, and escaped
 
 

@@ -1,7 +1,7 @@
 """Batches become outcomes, whatever goes wrong: the worker's way to `Ledger`.
 
     decide    ahead, while the batch before commits; a failure here is no news, `commit` asks again
-    commit    with patience: until the database is there; decided again where others got in between
+    commit    with patience: until the database is there; decided again where it was not kept
 
 A batch that cannot be recorded is halved, and each half that cannot, until the commands at fault
 are alone: of five hundred commands, one at fault costs the others nine commits.

@@ -155,6 +155,10 @@ CONDITIONS = (
         "the database's clock is {value:.1f} s off this machine's", "clock.md",
     ),
     AlertCondition(
+        "LedgerClockBehind", "clock_behind_seconds", 60, PAGE,
+        "what the job {label} of the clock had to do {value:.0f} s ago is not done", "schedule.md",
+    ),
+    AlertCondition(
         "LedgerFollowerLate", "follower_window_used_ratio", FILLING, TICKET,
         "{label} has {value:.0%} of the kept events before it: at 100 % it loses some",
         "followers.md",

@@ -31,6 +31,9 @@ _HELD = """
     SELECT format('%s %s at version %s', coalesce(stream_type, 'stream'), stream_id,
         coalesce(event_version::text, 'nobody can say'))
     FROM public.held_streams ORDER BY held_since LIMIT 3"""
+_NOT_DONE = """
+    SELECT format('%s: %s', job, coalesce(error, 'no clock is at work')) FROM public.clock_jobs
+    WHERE next_due < clock_timestamp() - interval '15 seconds' ORDER BY next_due LIMIT 3"""
 _LISTENING = """
     SELECT format('session %s (%s, %s, database %s) in a transaction for %s s', pid,
         coalesce(usename, '?'), coalesce(nullif(application_name, ''), 'no application'),
@@ -92,6 +95,7 @@ def reasons(database_url: str) -> Reasons:
             name: [text for (text,) in connection.execute(statement).fetchall()]
             for name, statement in (
                 ("streams_held", _HELD),
+                ("clock_behind_seconds", _NOT_DONE),
                 ("notification_queue_ratio", _LISTENING),
             )
         }

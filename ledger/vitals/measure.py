@@ -76,6 +76,9 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("failed_commands_waiting", "Commands that failed and wait for an operator."),
         VitalSign("streams_held", "Streams that cannot be read, and hold up their commands."),
         VitalSign("unreadable_messages", "Messages that are kept because nobody could read them."),
+        VitalSign(
+            "clock_behind_seconds", "How long ago what the clock has not done was due.", "job"
+        ),
         # seals
         VitalSign("unsealed_events", "Events that are not sealed yet."),
         VitalSign("unsealed_seconds", "How long the oldest of them has waited."),
@@ -113,7 +116,7 @@ MEASURES: dict[str, VitalSign] = {
         ),
         VitalSign(
             "projection_rate_events_per_second",
-            "Events handled in a second of work, of the last batches.",
+            "Events of the log passed in a second while some wait, of the last batches.",
             _PROJECTION,
         ),
         VitalSign(

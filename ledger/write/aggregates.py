@@ -118,6 +118,11 @@ class Aggregates:
         """The state of a loaded stream, of whichever kind it is."""
         return self._streams[stream_id].state
 
+    def is_pending(self, stream_id: UUID) -> bool:
+        """Whether events of the stream were recorded that are not known to be committed."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and bool(stream.pending)
+
     def get(self, stream_type: str, stream_id: UUID) -> Any:
         """Raises Rejection when the id is that of another kind of aggregate."""
         stream = self._streams[stream_id]

@@ -7,7 +7,7 @@ outcome is not recorded: there is no id to record it under.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -64,6 +64,10 @@ class Batch:
         """What was decided, in order."""
         return (event for decided in self._decided.values() for event in decided.events)
 
+    def events_of(self, places: Collection[int]) -> Iterator[NewEvent]:
+        """What was decided of the commands there."""
+        return (event for place in places for event in self._decided[place].events)
+
     def to_record(self, last_tries: frozenset[UUID]) -> list[tuple[int, Decided]]:
         """What belongs into the log and the inbox, in order."""
         return [
@@ -76,6 +80,13 @@ class Batch:
                 or decided.command.id in last_tries
             )
         ]
+
+    def to_append(
+        self, last_tries: frozenset[UUID]
+    ) -> tuple[list[tuple[int, Decided]], list[NewEvent]]:
+        """The same, with all events of it."""
+        to_record = self.to_record(last_tries)
+        return to_record, [event for _, decided in to_record for event in decided.events]
 
     def held(self) -> dict[HeldStream, int]:
         """The streams that cannot be read, with the number of commands that need each."""

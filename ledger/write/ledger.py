@@ -6,14 +6,15 @@
     2  load        the streams that the others touch                two queries, none when warm
     3  decide      each in order, in memory, on the state that the ones before it left
                    (the handlers of `ledger.nouns` compose their rules)
-    4  commit      one transaction: append lock and head, check that nobody appended to a stream
-                   read here, COPY events, COPY outcomes into the inbox
+    4  commit      one transaction: append lock and head; where another writer appended to a stream
+                   read here, the commands that read it are decided anew (`_decide_anew`); COPY
+                   events, COPY outcomes into the inbox
     5  outcomes    one per command, in order; what was decided before is answered again
 
-Nothing leaves before the commit. If another writer got in between, or the same command was
-decided elsewhere, nothing is kept and the batch is decided again on fresh state. If the database
-goes away, even at COMMIT, `execute` raises and the caller calls again with the same commands: the
-inbox then tells which of them are done. Exactly one effect either way.
+Nothing leaves before the commit. If the same command was decided elsewhere, nothing is kept and the
+batch is decided again on fresh state. If the database goes away, even at COMMIT, `execute` raises
+and the caller calls again with the same commands: the inbox then tells which of them are done.
+Exactly one effect either way.
 
 `execute` is `decide` (1 to 3) and `commit` (4 and 5). A caller that has more to do decides the next
 batch while the one before commits. A decision names the one it follows, and is refused unless that
@@ -26,11 +27,12 @@ stream which cannot be read is FAILED at once, and recorded so; the others of it
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Lock
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -69,9 +71,9 @@ long hangs or is gone with its machine, and everybody waits for the append lock 
 server ends it, and nothing of the batch is kept."""
 PRICE_MAX_AGE = timedelta(minutes=5)
 """Default of the age from which a price decides nothing."""
-CONFLICTS_BEFORE_LOCK = 3
-"""Times that a batch is decided again because of other writers, before it is decided with them
-locked out: each time somebody else has committed, but of many writers one could always lose."""
+MOST_CONFLICTS = 3
+"""Times that a batch is decided as a whole. More than once is needed only where another process
+decides the same commands, or one before it was not kept; after that the caller is to ask anew."""
 
 Result = TypeVar("Result")
 Fence = Callable[[psycopg.Cursor[Any]], None]
@@ -80,19 +82,35 @@ Keep = Callable[[psycopg.Cursor[Any], Sequence[Outcome]], None]
 """Keeps what a person must look at, given the outcomes of a batch of which some are FAILED."""
 
 
-class Decision(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Decision:
     """A batch that is decided and not committed. Its states are those after the decision number
     `follows`; `seen` counts the reports of other writers' appends that were heeded."""
 
     batch: Batch
+    now: datetime
     number: int
     follows: int
     seen: int
-    read: set[UUID]
-    books: list[RiskBook]
-    """Whose open orders were looked at: who changes one of them has changed what was read."""
+    reads: dict[int, set[UUID]]
+    """Of the command at each place."""
+    books: dict[int, RiskBook]
+    """Of a command that limits were asked about, the open orders that it was decided on."""
     snapshots: list[AggregateSnapshot]
     """Due once it is committed."""
+
+    @property
+    def read(self) -> set[UUID]:
+        """All that it was decided on."""
+        return set().union(*self.reads.values())
+
+    def reading(self, streams: set[UUID]) -> set[int]:
+        """The places of the commands that read one of them."""
+        places = {place for place, read in self.reads.items() if not read.isdisjoint(streams)}
+        if self.books:
+            books = {id(book): book.has_any(streams) for book in set(self.books.values())}
+            places |= {place for place, book in self.books.items() if books[id(book)]}
+        return places
 
 
 _log = structlog.get_logger(__name__)
@@ -150,7 +168,6 @@ class Ledger:
         with self._one_decides:
             self._states_lost = True
             self._aggregates.clear()
-            self._books.clear()
             _close(self._reading)
         _close(self._writing)
 
@@ -168,36 +185,15 @@ class Ledger:
         under the append lock; what they raise ends the batch with nothing kept.
 
         Raises psycopg.OperationalError when the database cannot be reached or its answer was
-        lost; the batch may be given again. Raises VersionConflict when it cannot be recorded
-        although nobody else got in between.
+        lost; the batch may be given again. Raises VersionConflict when others decided commands of
+        it each time that it was tried.
         """
-        for attempt in range(1, CONFLICTS_BEFORE_LOCK + 1):
+        for attempt in range(1, MOST_CONFLICTS):
             try:
                 return self.commit(self.decide(commands, now), last_tries, fence, keep)
             except VersionConflict as conflict:
                 _log.info("batch_decided_again", attempt=attempt, conflict=str(conflict))
-        return self._patiently(lambda: self._execute_locked(commands, now, last_tries, fence, keep))
-
-    def _execute_locked(
-        self,
-        commands: Sequence[Command | InvalidCommand],
-        now: datetime | None,
-        last_tries: frozenset[UUID],
-        fence: Fence | None,
-        keep: Keep | None,
-    ) -> list[Outcome]:
-        """All steps with the append lock: nobody can get in between, and everybody waits."""
-        kept = self._committed, self._known_head
-        try:
-            with self._to_write().transaction(), self._to_write().cursor() as cursor:
-                self._note_others(cursor, store.begin_append(cursor, 0).head)
-                kept = self._committed, self._known_head
-                outcomes = self.commit(self.decide(commands, now), last_tries, fence, keep)
-        except BaseException:
-            self._committed, self._known_head = kept  # with the transaction, nothing more is
-            self._states_lost = True
-            raise
-        return outcomes
+        return self.commit(self.decide(commands, now), last_tries, fence, keep)
 
     def outcome(self, command_id: UUID) -> Outcome | None:
         """The recorded outcome of a command, None when it is not decided."""
@@ -235,13 +231,22 @@ class Ledger:
             self._in_flight.clear()
         if self._known_head is None:
             self._known_head = reader.head(connection)
+        self._heed_commits()
+        self._heed_reports()
+
+    def _heed_commits(self) -> None:
         while self._in_flight and self._in_flight[0].number <= self._committed:
             self._aggregates.committed(self._in_flight.popleft().batch.events())
+
+    def _heed_reports(self) -> None:
         for number, changed in tuple(self._reports):
             if number > self._heeded:
-                self._aggregates.forget(changed)
-                self._books.forget(changed)
+                self._forget(changed)
                 self._heeded = number
+
+    def _forget(self, changed: set[UUID]) -> None:
+        self._aggregates.forget(changed)
+        self._books.forget(changed)
 
     def _decide_all(
         self,
@@ -257,22 +262,30 @@ class Ledger:
             for place, c in to_decide
             if isinstance(c, Command)
         }
-        self._load(connection, to_decide, reads)
-        around = Surroundings(
-            self._aggregates, self._books, connection, self._price_max_age, set(), {}
-        )
-        with exact(), metrics.DECIDE_SECONDS.time():
-            for place, command in to_decide:
-                held = self._aggregates.held(reads.get(place, ()))
-                batch.decided(place, self._decide(around, command, now, held))
-        read = around.looked.union(*reads.values())
-        # What an operator did to a stream that is held is in a stream of its own.
-        read |= {repairs_of(held.stream_id) for held in batch.held()}
-        due = self._aggregates.take_snapshots()
-        used = list(around.used.values())
-        decision = Decision(batch, next(self._numbers), follows, self._heeded, read, used, due)
+        decision = Decision(batch, now, next(self._numbers), follows, self._heeded, reads, {}, [])
+        self._decide_these(connection, decision, to_decide)
         self._in_flight.append(decision)
         return decision
+
+    def _decide_these(
+        self,
+        connection: psycopg.Connection[Any],
+        decision: Decision,
+        to_decide: Sequence[tuple[int, Command | InvalidCommand]],
+    ) -> None:
+        """Those of a batch, in order."""
+        self._load(connection, to_decide, decision.reads)
+        around = Surroundings(self._aggregates, self._books, connection, self._price_max_age)
+        with exact(), metrics.DECIDE_SECONDS.time():
+            for place, command in to_decide:
+                held = self._aggregates.held(decision.reads.get(place, ()))
+                decision.books.pop(place, None)
+                decided = self._decide(around, decision, place, command, held)
+                decision.batch.decided(place, decided)
+                if held is not None:
+                    # What an operator did to a stream that is held is in a stream of its own.
+                    decision.reads[place].add(repairs_of(held.stream_id))
+        decision.snapshots += self._aggregates.take_snapshots()
 
     def _load(
         self,
@@ -281,7 +294,8 @@ class Ledger:
         reads: dict[int, set[UUID]],
     ) -> None:
         """Loads what the commands read, and adds the streams that only states just loaded name."""
-        self._aggregates.load(connection, set().union(*reads.values()))
+        read = [reads[place] for place, command in to_decide if isinstance(command, Command)]
+        self._aggregates.load(connection, set().union(*read))
         behind = set[UUID]()
         for place, command in to_decide:
             if not isinstance(command, Command) or self._aggregates.held(reads[place]):
@@ -296,8 +310,9 @@ class Ledger:
     def _decide(
         self,
         around: Surroundings,
+        decision: Decision,
+        place: int,
         command: Command | InvalidCommand,
-        now: datetime,
         held: HeldStream | None,
     ) -> Decided:
         if isinstance(command, InvalidCommand):
@@ -306,7 +321,7 @@ class Ledger:
             return _held(command, held)
         work = CommandWork(command, around)
         try:
-            work.set_time(now, self._clock_tolerance)
+            work.set_time(decision.now, self._clock_tolerance)
             decide(work)
         except Rejection as rejection:
             self._take_back(around, work)
@@ -321,6 +336,10 @@ class Ledger:
             _log.exception("decision_failed", command_id=str(command.id), type=command.type)
             reason = f"{type(fault).__name__}: the ledger could not decide this; it was set aside"
             return Decided(command, FAILED, GeneralRejection.INTERNAL_ERROR.value, reason, [])
+        finally:
+            decision.reads[place] |= work.looked
+            if work.book is not None:
+                decision.books[place] = work.book
         if work.denied is not None:
             return Decided(
                 command, REJECTED, work.denied.code.value, work.denied.message, work.events
@@ -348,10 +367,9 @@ class Ledger:
         try:
             if decision.follows != self._committed:
                 raise VersionConflict("it was decided on a batch that was not kept")
-            to_record = decision.batch.to_record(last_tries)
-            if to_record:
+            if decision.batch.to_record(last_tries):
                 with metrics.COMMIT_SECONDS.time():
-                    self._patiently(lambda: self._append(decision, to_record, fence, keep))
+                    self._patiently(lambda: self._append(decision, last_tries, fence, keep))
             self._committed = decision.number
         except VersionConflict:
             self._states_lost = True
@@ -379,16 +397,19 @@ class Ledger:
     def _append(
         self,
         decision: Decision,
-        to_record: list[tuple[int, Decided]],
+        last_tries: frozenset[UUID],
         fence: Fence | None,
         keep: Keep | None,
     ) -> None:
-        events = [event for _, decided in to_record for event in decided.events]
+        to_record, events = decision.batch.to_append(last_tries)
         with self._to_write().transaction(), self._to_write().cursor() as cursor:
             appended = store.begin_append(cursor, len(events))
             if fence is not None:
                 fence(cursor)
-            self._refuse_stale_reads(cursor, appended.head, decision)
+            if changed := self._changed_meanwhile(cursor, appended.head, decision):
+                self._decide_anew(decision, changed)
+                to_record, events = decision.batch.to_append(last_tries)
+                appended = store.begin_append(cursor, len(events))
             store.copy_events(cursor, events, appended)
             inbox.record(cursor, decision.batch.recorded(to_record, appended))
             held_streams.note(cursor, decision.batch.held())
@@ -396,17 +417,72 @@ class Ledger:
                 keep(cursor, decision.batch.outcomes())
         self._known_head = appended.head + len(events)
 
-    def _refuse_stale_reads(
+    def _changed_meanwhile(
         self, cursor: psycopg.Cursor[Any], head: int, decision: Decision
-    ) -> None:
-        """Under the append lock: has anybody else appended to what this batch was decided on?"""
+    ) -> set[UUID]:
+        """Under the append lock: what others appended to since this batch was decided, if anything
+        of it was decided on that."""
         self._note_others(cursor, head)
         self._reports = [report for report in self._reports if report[0] > decision.seen]
-        stale = {i for _, changed in self._reports for i in changed & decision.read}
-        if stale:
-            raise VersionConflict(f"{len(stale)} streams were appended to meanwhile")
-        if any(self._books.touched(decision.books, changed) for _, changed in self._reports):
-            raise VersionConflict("open orders of an account were appended to meanwhile")
+        changed = set().union(*(changed for _, changed in self._reports))
+        return changed if changed and decision.reading(changed) else set()
+
+    def _decide_anew(self, decision: Decision, stale: set[UUID]) -> None:
+        """Under the append lock: decides the commands anew that others got in the way of, in this
+        batch and in those that were decided after it; all else stands. A command is one of them if
+        it reads a stream that changed, or that may change now: one that such a command wrote, or
+        read while others were writing it. Raises VersionConflict where all is to be decided again.
+        """
+        with self._one_decides:
+            connection = self._to_read()
+            try:
+                self._heed_commits()
+                if self._states_lost or decision not in list(self._in_flight)[:1]:
+                    raise VersionConflict("what was decided before it was not kept")
+                anew = self._to_decide_anew(stale)
+                self._heed_reports()
+                self._forget(stale)
+                for one, places in anew:
+                    self._decide_places_anew(connection, one, places, stale)
+                _log.info("commands_decided_anew", commands=sum(len(p) for _, p in anew))
+            except BaseException:
+                self._states_lost = True
+                _close(self._reading)
+                raise
+
+    def _to_decide_anew(self, stale: set[UUID]) -> list[tuple[Decision, set[int]]]:
+        """The places of each batch that is not committed. `stale` grows by what changes with them,
+        until nothing more does."""
+        while True:
+            anew = [(one, one.reading(stale)) for one in self._in_flight]
+            read = set().union(*(one.reads[place] for one, places in anew for place in places))
+            more = {stream for stream in read - stale if self._aggregates.is_pending(stream)}
+            if not more:
+                return anew
+            stale |= more
+
+    def _decide_places_anew(
+        self,
+        connection: psycopg.Connection[Any],
+        decision: Decision,
+        places: set[int],
+        stale: set[UUID],
+    ) -> None:
+        to_decide = [(p, c) for p, c in decision.batch.to_decide() if p in places]
+        for place, command in to_decide:
+            assert isinstance(command, Command)
+            decision.reads[place] = set(COMMANDS[command.type].reads(command, command.data))
+        decision.snapshots = [one for one in decision.snapshots if one.stream_id not in stale]
+        decision.seen = self._heeded
+        self._decide_these(connection, decision, to_decide)
+        written = {event.stream_id for event in decision.batch.events_of(places)} - stale
+        if any(
+            not written.isdisjoint(reads)
+            for one in self._in_flight
+            for place, reads in one.reads.items()
+            if one is not decision or place not in places
+        ):
+            raise VersionConflict("a command decided anew writes what others were decided on")
 
     def _note_others(self, cursor: psycopg.Cursor[Any], head: int) -> None:
         """Under the append lock: the streams that others have appended to."""

@@ -4,7 +4,6 @@
                for: only accounts that limits are about ever have one
     told()     an order of an account has another event
     forget()   drops those that another writer has changed; restore() and abandon() likewise
-    touched()  whether streams that somebody changed are orders of a book
 
 What was asked for lately is read from the log once, when somebody counts, and followed from then
 on: so a restart forgets nothing. A book holds what its states hold, decided and not committed too.
@@ -43,7 +42,7 @@ Peek = Callable[[UUID], Any]
 
 
 class RiskBooks:
-    """See the module's text. Not thread-safe but for `touched`: one batch is decided at a time."""
+    """See the module's text. Not thread-safe: one batch is decided at a time."""
 
     def __init__(self, load: Load, peek: Peek) -> None:
         self._load = load
@@ -95,9 +94,6 @@ class RiskBooks:
             self._account_of[order_id] = account_id
         else:
             self._account_of.pop(order_id, None)
-
-    def touched(self, books: Iterable[RiskBook], changed: Collection[UUID]) -> bool:
-        return any(one in book.orders for book in books for one in changed)
 
     def forget(self, changed: Iterable[UUID]) -> None:
         if not self._books:

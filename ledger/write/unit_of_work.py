@@ -42,15 +42,12 @@ class NeededStreamHeld(StreamHeld):
 
 
 class Surroundings(NamedTuple):
-    """What the works of a batch have in common. `looked` are the streams that were read beside
-    those that the commands name, `used` the books that something was decided by."""
+    """What the works of a batch have in common."""
 
     aggregates: Aggregates
     books: RiskBooks
     connection: psycopg.Connection[Any]
     price_max_age: timedelta
-    looked: set[UUID]
-    used: dict[UUID, RiskBook]
 
 
 class CommandWork:
@@ -59,6 +56,10 @@ class CommandWork:
         self.occurred_at: datetime
         self.now: datetime
         self.price_max_age = around.price_max_age
+        self.looked: set[UUID] = set()
+        """The streams that were read beside those that the command names."""
+        self.book: RiskBook | None = None
+        """The open orders that it was decided on."""
         self.events: list[NewEvent] = []
         self.denied: Rejection | None = None
         """Why the command is rejected although it left a record."""
@@ -102,15 +103,14 @@ class CommandWork:
     def look_all(self, stream_ids: Collection[UUID]) -> None:
         """Raises StreamHeld."""
         self._aggregates.load(self._connection, stream_ids)
-        self._around.looked.update(stream_ids)
+        self.looked.update(stream_ids)
         held = self._aggregates.held(stream_ids)
         if held is not None:
             raise NeededStreamHeld(held)
 
     def risk_book(self, account_id: UUID, since: datetime | None = None) -> RiskBook:
-        book = self._around.books.of(self._connection, account_id, since)
-        self._around.used[account_id] = book
-        return book
+        self.book = self._around.books.of(self._connection, account_id, since)
+        return self.book
 
     def in_scope(self, scope: Any, reference: str | None) -> Mapping[str, Decimal]:
         raise NotImplementedError

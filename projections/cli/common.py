@@ -11,7 +11,6 @@ from projections.registry import all_projections, find
 from projections.settings import ProjectionSettings
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
-Wide = Annotated[bool, typer.Option("--wide", help="All columns, however wide the terminal is.")]
 By = Annotated[
     str | None, typer.Option("--by", help="Who does it, for the log; without it, your account.")
 ]

@@ -8,8 +8,9 @@ import typer
 from psycopg import Connection
 
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 from projections import settings
-from projections.cli.common import By, Json, Reason, Wide, chosen, database_url, print_json
+from projections.cli.common import By, Json, Reason, chosen, database_url, print_json
 from projections.engine.connection import connect
 from projections.engine.letters import dead_letters, retry
 from projections.engine.letters.dead_letters import DeadLetter
@@ -36,6 +37,7 @@ def list_letters(
     name: Annotated[str | None, typer.Argument(help="One projection; all without it.")] = None,
     skipped: Annotated[bool, typer.Option(help="Those that were skipped instead.")] = False,
     behind: Annotated[bool, typer.Option(help="Also those that wait behind others.")] = False,
+    columns: Columns = None,
     wide: Wide = False,
     json: Json = False,
 ) -> None:
@@ -68,7 +70,7 @@ def list_letters(
         for letter in shown
     )
     last = "skipped" if skipped else "error"
-    terminal.say_table((*names, last), rows, right=("position",), whole=wide)
+    terminal.say_table((*names, last), rows, right=("position",), columns=columns, wide=wide)
 
 
 @commands.command()

@@ -8,8 +8,9 @@ import psycopg
 import typer
 
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 from projections import settings
-from projections.cli.common import Json, Wide, database_url, print_json
+from projections.cli.common import Json, database_url, print_json
 from projections.engine import status
 from projections.engine.connection import connect
 from projections.engine.status import Status
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def show_status(
     watch: Annotated[bool, typer.Option(help="Look again every second, until Ctrl-C.")] = False,
+    columns: Columns = None,
     wide: Wide = False,
     json: Json = False,
 ) -> None:
@@ -34,19 +36,19 @@ def show_status(
     a person."""
     url = database_url(settings.load())
     if watch:
-        _watch(url, json)
+        _watch(url, json, columns, wide)
         return
     with connect(url, "projections status", by_key=False) as connection:
         rows = status.read(connection)
     if json:
         print_json([_as_json(row) for row in rows])
     else:
-        terminal.say_page(_page(rows, wide=wide))
+        terminal.say_page(_page(rows, columns, wide))
     if any(row.needs_person for row in rows):
         raise typer.Exit(1)
 
 
-def _watch(url: str, json: bool) -> None:
+def _watch(url: str, json: bool, columns: str | None, wide: bool) -> None:
     """Shows the present state again and again, and that the database is away while it is."""
     connection: psycopg.Connection[Any] | None = None
     try:
@@ -59,7 +61,7 @@ def _watch(url: str, json: bool) -> None:
                     if json:
                         print_json([_as_json(row) for row in rows])
                     else:
-                        show(_page(rows))
+                        show(_page(rows, columns, wide))
                 except psycopg.OperationalError as error:
                     page = terminal.Page()
                     page.say(f"the database does not answer: {error}".strip())
@@ -80,7 +82,7 @@ def _as_json(row: Status) -> dict[str, Any]:
     }
 
 
-def _page(rows: list[Status], *, wide: bool = False) -> terminal.Page:
+def _page(rows: list[Status], columns: str | None, wide: bool) -> terminal.Page:
     names = ("projection", "status", *_NUMBERS, "owner (lease renewed)")
     cells = (
         [
@@ -99,7 +101,7 @@ def _page(rows: list[Status], *, wide: bool = False) -> terminal.Page:
     page = terminal.Page()
     page.say(f"the log is at position {rows[0].head if rows else 0:,}")
     page.say()
-    page.say_table(names, cells, right=_NUMBERS, whole=wide)
+    page.say_table(names, cells, right=_NUMBERS, columns=columns, wide=wide)
     page.say()
     for row in rows:
         for text in _remarks(row):

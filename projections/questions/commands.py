@@ -18,11 +18,13 @@ import orjson
 import typer
 
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.text import plain
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide, asked_for
 from projections.questions import paging
 from projections.questions.catalogue import questions
-from projections.questions.question import Filter, InvalidQuestion, Question
+from projections.questions.question import Filter, Question
 
 if TYPE_CHECKING:
     import psycopg
@@ -38,10 +40,6 @@ MinPosition = Annotated[
     int | None, typer.Option("--min-position", min=0, help="Wait until this position is shown.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")]
-Wide = Annotated[bool, typer.Option("--wide", help="Print all columns.")]
-Columns = Annotated[
-    str | None, typer.Option("--columns", help="The columns to print, separated by commas.")
-]
 KnownAt = Annotated[
     str | None,
     typer.Option("--known-at", help="As it was known at this position of the log, or time."),
@@ -260,7 +258,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Row], *, wide: bool) -> N
         terminal.say("no rows")
         return
     cells = ([_text(row[name]) for name in columns] for row in chain([first], remaining))
-    terminal.say_table(columns, cells, whole=wide)
+    terminal.say_table(columns, cells, wide=wide)
 
 
 def _text(value: object) -> str:
@@ -271,21 +269,14 @@ def _text(value: object) -> str:
     return str(plain(value))
 
 
-def _columns(question: Question[Any], form: Mapping[str, Any]) -> tuple[str, ...] | None:
+def _columns(question: Question[Any], form: Mapping[str, Any]) -> Sequence[str] | None:
     """Those that were chosen; None for those that the form has of itself."""
     if form["columns"] is None:
         return question.table.columns if form["wide"] and not form["json"] else None
-    chosen = tuple(name.strip() for name in form["columns"].split(","))
-    unknown = [name for name in chosen if name not in question.table.columns]
-    if unknown:
-        raise typer.BadParameter(
-            f"{unknown[0]!r} is no column; there are: {', '.join(question.table.columns)}",
-            param_hint="--columns",
-        )
-    return chosen
+    return asked_for(form["columns"], question.table.columns)
 
 
-def _print_json(rows: Iterable[Row], columns: tuple[str, ...] | None) -> None:
+def _print_json(rows: Iterable[Row], columns: Sequence[str] | None) -> None:
     before = b"["
     for row in rows:
         names = row if columns is None else columns

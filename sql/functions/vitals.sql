@@ -49,6 +49,8 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     UNION ALL SELECT 'failed_commands_waiting', '', count(*)
         FROM public.failed_commands AS f LEFT JOIN public.command_inbox AS i USING (command_id)
         WHERE f.status = 'FAILED' AND coalesce(i.status, 'FAILED') = 'FAILED'
+    UNION ALL SELECT 'clock_behind_seconds', c.job, greatest(extract(epoch FROM now.time - c.next_due), 0)
+        FROM public.clock_jobs AS c, now
     UNION ALL SELECT 'streams_held', '', count(*) FROM public.held_streams
     UNION ALL SELECT 'unreadable_messages', '', count(*) FROM public.unreadable_messages
     UNION ALL SELECT 'command_workers', '', count(*) FROM public.command_workers AS w, now

@@ -8,7 +8,7 @@ import pytest
 import ledger
 from ledger import LedgerClient
 from ledger.bus.queries import POSITION_OF, QUERY_PREFIX
-from ledger.kernel.command import Command, CommandData, Outcome
+from ledger.kernel.command import AccountCommandData, Command, CommandData, Outcome
 from ledger.nouns import COMMAND_DATA, REJECTIONS
 from ledger.nouns.orders.commands import OrderFactData
 from ledger.write.parser import parse
@@ -32,11 +32,12 @@ def documented_commands() -> dict[str, tuple[str, set[str]]]:
 
 def fields_of(model: type[CommandData]) -> set[str]:
     """The fields as the page has them: those that many commands share are told once."""
-    shared = OrderFactData.model_fields if issubclass(model, OrderFactData) else {}
+    shared = set(OrderFactData.model_fields if issubclass(model, OrderFactData) else {})
+    subject = {"account_id"} if issubclass(model, AccountCommandData) else set()
     return {
         name if field.is_required() else f"{name}?"
         for name, field in model.model_fields.items()
-        if name not in shared and (name != "account_id" or field.is_required())
+        if name not in shared and (name not in subject or field.is_required())
     }
 
 

@@ -54,7 +54,10 @@ def ledgerctl(
 
 def test_the_help_and_the_readiness_check_name_it(tmp_path: Path, with_toy: dict[str, str]) -> None:
     shown = ledgerctl("serve", "--help", cwd=tmp_path, env=with_toy | {"COLUMNS": "200"})
-    assert "commands, prices, projections, publisher, queries, seals, toy, or all" in shown.stdout
+    assert (
+        "clock, commands, prices, projections, publisher, queries, seals, toy, or all"
+        in shown.stdout
+    )
     checked = subprocess.run(
         [sys.executable, "-m", "ledger.operate.readiness", "toy"], cwd=tmp_path, env=with_toy
     )

@@ -22,7 +22,7 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
 def test_an_unknown_program_is_answered_with_those_there_are() -> None:
-    with pytest.raises(UnknownProgram, match="'dinner'; there are: commands, prices"):
+    with pytest.raises(UnknownProgram, match="'dinner'; there are: clock, commands, prices"):
         find("dinner")
 
 

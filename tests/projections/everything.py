@@ -28,6 +28,20 @@ from ledger.nouns.accounts.events import (
     FundsReleased,
     LeverageSet,
     Reason,
+    ReportingSet,
+)
+from ledger.nouns.alerts.events import (
+    AlertAcknowledged,
+    AlertDeliveryBegun,
+    AlertDeliveryEnded,
+    AlertEscalated,
+    AlertRaised,
+    AlertReleased,
+    AlertResolved,
+    AlertSeverity,
+    AlertsSuppressed,
+    AlertsUnsuppressed,
+    DeliveryStatus,
 )
 from ledger.nouns.allocations.events import (
     AllocationChanged,
@@ -101,6 +115,7 @@ def append_everything(database_url: str) -> EventMix:
         _prices(log)
         _cash_flows(log)
         _transfers(log)
+        _alerts(log)
         log.now -= timedelta(hours=1)
         late = events.deposited("USDT", "7", "told an hour late")
         log.account(late)
@@ -108,6 +123,7 @@ def append_everything(database_url: str) -> EventMix:
         log.account(
             AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
             AccountReactivated(),
+            ReportingSet(periods_per_year=252, benchmark=INSTRUMENT, time_zone="Asia/Tokyo"),
             AccountHalted(actor="risk"),
             AccountClosed(),
         )
@@ -229,6 +245,50 @@ def _prices(log: Log) -> None:
             ),
             user_id=None,
         )
+
+
+def _alerts(log: Log) -> None:
+    """One with all that can become of it, one of a user, one that was kept and then told."""
+    one: dict[str, Any] = {"alert_id": _id(20), "number": 1}
+    on: dict[str, Any] = {"channel": "mail", "attempt": 1}
+    raised: dict[str, Any] = {
+        "rule": "risk",
+        "severity": AlertSeverity.WARNING,
+        "title": "a limit",
+        "channels": ("mail",),
+    }
+    log.append(
+        _id(20),
+        AlertsSuppressed(alert_id=_id(20), rule="risk", reason="planned", actor="ada"),
+        AlertsUnsuppressed(alert_id=_id(20), actor="ada"),
+        AlertRaised(**one, **raised, message="80 %", metadata={"value": "80"}),
+        AlertDeliveryBegun(**one, **on),
+        AlertDeliveryEnded(
+            **one, **on, status=DeliveryStatus.FAILED, error="timeout", uncertain=True
+        ),
+        AlertEscalated(**one, channels=("boss",)),
+        AlertDeliveryBegun(**one, channel="mail", attempt=2, repeated=True),
+        AlertDeliveryEnded(**one, channel="mail", attempt=2, status=DeliveryStatus.SENT),
+        AlertAcknowledged(**one, actor="ada"),
+        AlertResolved(**one, actor="ada", reason="done"),
+        AlertRaised(alert_id=_id(20), number=2, **raised),
+        user_id=None,
+    )
+    of_user: dict[str, Any] = {"account_id": ACCOUNT, "user_id": events.USER}
+    log.append(
+        _id(21),
+        AlertRaised(alert_id=_id(21), number=1, **raised, **of_user, suppressed=True),
+        AlertReleased(alert_id=_id(21), number=1),
+        AlertResolved(alert_id=_id(21), number=1, by_itself=True),
+        AlertsSuppressed(alert_id=_id(21), rule="risk", entity_type="ACCOUNT", entity_id="x"),
+    )
+    of_other: dict[str, Any] = {"account_id": OTHER_ACCOUNT, "user_id": OTHER_USER}
+    log.append(
+        _id(22),
+        AlertRaised(alert_id=_id(22), number=1, **raised, **of_other),
+        AlertsSuppressed(alert_id=_id(22), rule="risk", entity_type="ACCOUNT", entity_id="y"),
+        user_id=OTHER_USER,
+    )
 
 
 def _operations(log: Log) -> None:

@@ -142,7 +142,7 @@ async def test_columns_can_be_chosen(tmp_path: Path, filled_database_url: str) -
     assert wide.stdout.split()[:3] == ["account_id", "user_id", "sub_account"]
     wrong = await query(tmp_path, filled_database_url, "balances", *account, "--columns", "colour")
     assert wrong.exit_code == 2
-    assert "'colour' is no column" in wrong.stderr
+    assert "there is no column 'colour'" in wrong.stderr
 
 
 async def test_what_must_be_named_is_told_by_its_option(

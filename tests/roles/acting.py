@@ -18,6 +18,8 @@ ROLES = (
     "ledger_operator",
     "ledger_user",
     "ledger_monitor",
+    "ledger_scheduler",
+    "ledger_http",
 )
 
 ADVISORY_LOCKS = (

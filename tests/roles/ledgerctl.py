@@ -8,15 +8,43 @@ import typer
 
 from ledger.cli.main import app
 
+OF_AN_ACCOUNT = (
+    "query balances",
+    "query orders",
+    "query fills",
+    "query transactions",
+    "query accounts",
+    "query allocations",
+    "query checkpoints",
+    "query contra-balances",
+    "query cash-flows",
+    "query transfers",
+    "query snapshots",
+    "query positions",
+    "query round-trips",
+    "query lots",
+    "query gains",
+    "audit explain pnl",
+    "report gains",
+)
+SERVER_STATISTICS = ("performance", "statements", "indexes", "tables", "maintenance")
 NOT_RUN = {
     "up": "runs until it is stopped",
     "wipe": "removes files; it has no database",
+    "top": "runs until it is stopped; it looks as `status` does",
     "serve": "runs until it is stopped; tests/roles/test_services.py",
     "demo": "makes servers and a database of its own",
     "submit": "asks the command service; it has no database",
     "bus user": "has no database",
     "bus url": "has no database",
     "publisher followers": "has no database",
+    "web url": "has no database",
+    "web user add": "has no database",
+    "web user remove": "has no database",
+    "web user list": "has no database",
+    "web token create": "has no database",
+    "web token revoke": "has no database",
+    "web token list": "has no database",
     "backup create": "connects as who may replicate; tests/backups",
     "backup receive": "connects as who may replicate; tests/backups",
     "backup list": "has no database",
@@ -26,6 +54,7 @@ NOT_RUN = {
     "recover": "has nothing to ask without a bus; tests/programs/test_recovery.py",
     "schema export": "has no database",
     "audit check-proof": "has no database",
+    "audit proof-page": "has no database",
     "audit rotate-key": "connects as `audit seal` does; needs two keys",
 }
 
@@ -53,34 +82,20 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
     nothing = "00000000-0000-0000-0000-000000000000"
     day = ["2020-01-01", "2030-01-01"]
     return {
+        **dict.fromkeys(OF_AN_ACCOUNT, account),
         "migrate": [],
         "doctor": [],
         "status": [],
-        "query balances": account,
-        "query orders": account,
+        "clock status": [],
+        **{f"database {name}": [] for name in SERVER_STATISTICS},
         "query order": [nothing],
-        "query fills": account,
-        "query transactions": account,
-        "query accounts": account,
-        "query allocations": account,
-        "query checkpoints": account,
-        "query contra-balances": account,
         "query instruments": [],
-        "query cash-flows": account,
-        "query transfers": account,
         "query prices": [],
         "query price-history": ["BINANCE:BTCUSDT"],
-        "query snapshots": account,
-        "query positions": account,
-        "query round-trips": account,
-        "query lots": account,
-        "query gains": account,
         "audit events": [],
         "audit commands": [],
         "audit trace": [str(event_id)],
         "audit explain position": [*account, "--instrument", "BINANCE:BTCUSDT"],
-        "audit explain pnl": account,
-        "report gains": account,
         "audit statement": [*account, "--from", day[0], "--to", day[1]],
         "audit seal": [],
         "audit verify": [],
@@ -101,6 +116,13 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "streams held": [],
         "streams repair": [nothing, "--at", "1", *who],
         "publisher replay": ["--from", "1", "--subject", "replay.test"],
+        **_of_projections(who),
+    }
+
+
+def _of_projections(who: list[str]) -> dict[str, list[str]]:
+    nothing = "00000000-0000-0000-0000-000000000000"
+    return {
         "projections status": [],
         "projections pause": ["balances", *who],
         "projections resume": ["balances", *who],

@@ -23,7 +23,7 @@ from projections.engine import pause, status
 from projections.engine.operator_events import Deed
 from tests.programs.publishing import Log
 from tests.programs.services import rows
-from tests.subscriptions import alerts
+from tests.subscriptions import noting
 
 PATIENCE_SECONDS = 20.0
 
@@ -33,7 +33,7 @@ Start = Callable[[], subprocess.Popen[bytes]]
 @pytest.fixture
 def log(database_url: str) -> Log:
     with psycopg.connect(database_url) as connection:
-        connection.execute(alerts.TABLE)
+        connection.execute(noting.TABLE)
     return Log(database_url)
 
 
@@ -43,7 +43,7 @@ def start(database_url: str) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start_one() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.subscriptions.alerts", database_url]
+        command = [sys.executable, "-m", "tests.subscriptions.noting", database_url]
         started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
         return started[-1]
 
@@ -64,7 +64,7 @@ def noted(database_url: str) -> list[tuple[int, int]]:
     """What was noted in which process, in the order of the notes."""
     return [
         (position, pid)
-        for position, pid in rows(database_url, "SELECT position, pid FROM alerts ORDER BY number")
+        for position, pid in rows(database_url, "SELECT position, pid FROM noted ORDER BY number")
     ]
 
 
@@ -72,7 +72,7 @@ def state(database_url: str) -> tuple[Any, ...]:
     found = rows(
         database_url,
         "SELECT status, last_processed_position, error_message FROM event_projections "
-        f"WHERE projection_name = '{alerts.NAME}'",
+        f"WHERE projection_name = '{noting.NAME}'",
     )
     return tuple(found[0]) if found else ("MISSING", 0, None)
 
@@ -84,7 +84,7 @@ def subscribed(
     """A subscription at work in this process."""
     stop = threading.Event()
     subscription = Subscription(
-        alerts.NAME,
+        noting.NAME,
         handle,
         database_url=database_url,
         stop=stop,
@@ -122,7 +122,7 @@ def test_who_was_taken_over_without_noticing_leaves_nothing_of_its_batch(log: Lo
     log.grow(5)
 
     def handle(connection: psycopg.Connection[Any], events: Sequence[RecordedEvent]) -> None:
-        alerts.handle(connection, events)
+        noting.handle(connection, events)
         with connect(log.database_url, "other") as other:  # while it is at it
             other.execute("UPDATE event_projections SET epoch = epoch + 1, owner = 'other'")
             other.execute("UPDATE projection_leases SET leased_until = 'infinity'")
@@ -142,8 +142,8 @@ def test_a_batch_that_was_committed_unheard_of_is_not_applied_again(log: Log) ->
     """The connection broke with the commit under way: the owner still believes in the old place."""
     log.grow(5)
     with connect(log.database_url, "test") as connection:
-        checkpoint.install(connection, alerts.NAME)
-        held = checkpoint.read(connection, alerts.NAME)
+        checkpoint.install(connection, noting.NAME)
+        held = checkpoint.read(connection, noting.NAME)
         assert held is not None
         moved = checkpoint.advance(connection, held, to=3, handled=3, event_id=None, rate=None)
         with pytest.raises(checkpoint.Fenced):
@@ -156,23 +156,23 @@ def test_a_batch_that_was_committed_unheard_of_is_not_applied_again(log: Log) ->
 
 
 def test_one_that_is_paused_goes_on_when_it_is_resumed(log: Log) -> None:
-    with subscribed(log.database_url, alerts.handle):
+    with subscribed(log.database_url, noting.handle):
         head = log.grow(5)
         until(lambda: state(log.database_url)[:2] == ("RUNNING", head))
         with connect(log.database_url, "operator") as operator:
-            pause.pause(operator, [alerts.NAME], Deed("olga", "too loud"))
+            pause.pause(operator, [noting.NAME], Deed("olga", "too loud"))
             assert state(log.database_url)[:2] == ("PAUSED", head)
             log.grow(5)
-            pause.resume(operator, [alerts.NAME], Deed("olga"))
+            pause.resume(operator, [noting.NAME], Deed("olga"))
         until(lambda: state(log.database_url)[:2] == ("RUNNING", log.head))
     assert [position for position, _ in noted(log.database_url)] == list(range(1, log.head + 1))
 
 
 def test_operators_see_it_beside_the_read_models_and_know_its_service(log: Log) -> None:
     with connect(log.database_url, "test") as connection:
-        checkpoint.install(connection, alerts.NAME)
+        checkpoint.install(connection, noting.NAME)
         services = {row.projection_name: row.service for row in status.read(connection)}
-        assert services[alerts.NAME] == alerts.NAME
+        assert services[noting.NAME] == noting.NAME
         assert services["balances"] == "projections"
         read_models = [name for name, service in services.items() if service == "projections"]
         places = Places(Settings(), log.database_url)
@@ -187,7 +187,7 @@ def test_what_cannot_be_handled_is_said_and_tried_again_whole(log: Log) -> None:
     mended = threading.Event()
 
     def handle(connection: psycopg.Connection[Any], events: Sequence[RecordedEvent]) -> None:
-        alerts.handle(connection, events)
+        noting.handle(connection, events)
         if not mended.is_set():
             raise ValueError("no such channel")
 
@@ -205,7 +205,7 @@ def test_only_the_events_asked_for_come_and_a_new_one_begins_where_it_is_told(lo
     log.grow(50)
     begin = 20
     with subscribed(
-        log.database_url, alerts.handle, event_types=["account.deposited"], begin_after=begin
+        log.database_url, noting.handle, event_types=["account.deposited"], begin_after=begin
     ):
         until(lambda: state(log.database_url)[1] == log.head)
     wanted = rows(

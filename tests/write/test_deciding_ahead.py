@@ -1,6 +1,10 @@
 """A batch can be decided while the one before it commits; nothing is kept on what never was."""
 
+import os
+import secrets
+from collections import deque
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +15,14 @@ from uuid_utils.compat import uuid7
 from ledger.eventstore.store import VersionConflict
 from ledger.kernel.command import Command, InvalidCommand, Outcome
 from ledger.write import ledger as application
-from ledger.write.ledger import Ledger
+from ledger.write import stream_reader
+from ledger.write.aggregates import state_text
+from ledger.write.ledger import Decision, Ledger
+from ledger.write.stream_reader import Stream
 from tests.commands import command, list_instrument, open_account
+
+SEED = os.environ.get("LEDGER_TEST_SEED") or secrets.token_hex(4)
+STEPS = 100 * max(int(os.environ.get("LEDGER_TEST_ROUNDS", "1")), 1)
 
 
 @pytest.fixture
@@ -99,9 +109,8 @@ def test_another_writer_is_noticed_by_the_batch_that_read_what_it_changed(
     with Ledger(database_url) as other:
         assert codes(other.execute([withdraw(account_id, "60")])) == [None]
     assert codes(ledger.commit(first)) == [None]  # it finds out, and has not read the account
-    with pytest.raises(VersionConflict):
-        ledger.commit(second)
-    assert codes(ledger.execute([withdrawal])) == ["INSUFFICIENT_FUNDS"]
+    assert codes(ledger.commit(second)) == ["INSUFFICIENT_FUNDS"]
+    assert ledger.execute([withdrawal])[0].replayed
 
 
 def test_a_command_that_is_in_two_batches_has_one_effect(ledger: Ledger) -> None:
@@ -153,3 +162,63 @@ def test_a_writer_that_hangs_in_its_commit_holds_the_others_up_no_longer_than_th
         with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
             hung.commit(hung.decide([mine]), fence=hang)
         assert codes([*others, *hung.execute([mine])]) == [None, None]
+
+
+def test_states_are_those_of_the_log_whatever_was_not_kept(
+    ledger: Ledger, database_url: str
+) -> None:
+    """Batches decided ahead, kept, lost, refused for another writer's sake; at random."""
+    random = Random(SEED)
+    accounts = [account_with(ledger, "100") for _ in range(3)]
+    ahead = deque[Decision]()
+    with Ledger(database_url) as other, psycopg.connect(database_url) as connection:
+        for step in range(STEPS):
+            commands = [
+                withdraw(random.choice(accounts), str(random.randint(1, 30)))
+                if random.random() < 0.7
+                else command("Deposit", random.choice(accounts), asset="USDT", amount="9")
+                for _ in range(random.randint(1, 4))
+            ]
+            ahead.append(ledger.decide(commands))
+            if random.random() < 0.2:
+                other.execute([withdraw(random.choice(accounts), "1")])
+            while ahead and random.random() < 0.6:
+                try:
+                    ledger.commit(ahead.popleft(), fence=lost if random.random() < 0.2 else None)
+                except (Lost, VersionConflict):
+                    ahead.clear()
+            if not ahead:
+                # Nobody else has written since, or this is told of it by its commit.
+                ledger.execute(
+                    [command("Deposit", one, asset="USDT", amount="1") for one in accounts]
+                )
+                ledger.decide([])
+                known = {one: state_text(ledger._aggregates.peek(one)) for one in accounts}
+                read = stream_reader.read(connection, accounts)
+                assert known == {
+                    one: state_text(stream.state)
+                    for one, stream in read.items()
+                    if isinstance(stream, Stream)
+                }, f"step {step} (seed {SEED})"
+
+
+def test_another_writer_costs_those_commands_only_that_read_what_it_changed(
+    ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what hangs on them, in batches that were decided meanwhile too."""
+    changed, linked, apart = (account_with(ledger, "100") for _ in range(3))
+    first = ledger.decide([withdraw(apart, "60"), withdraw(changed, "60")])
+    second = ledger.decide([withdraw(apart, "60"), withdraw(changed, "40"), withdraw(linked, "1")])
+    with Ledger(database_url) as other:
+        assert codes(other.execute([withdraw(changed, "50")])) == [None]
+    read = list[UUID]()
+    real = stream_reader.read
+
+    def noted(connection: Any, wanted: Any) -> Any:
+        read.extend(wanted)
+        return real(connection, wanted)
+
+    monkeypatch.setattr(stream_reader, "read", noted)
+    assert codes(ledger.commit(first)) == [None, "INSUFFICIENT_FUNDS"]
+    assert codes(ledger.commit(second)) == ["INSUFFICIENT_FUNDS", None, None]
+    assert read == [changed]

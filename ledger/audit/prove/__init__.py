@@ -20,6 +20,7 @@ Checked, at any time, by anybody who can read:
     key_chain, kept_heads, trust    what comes from outside and vouches for the seals
     tampering, verdict              what was done, and what the finding rests on
     proofs         that one event is in the sealed log; check_proof: checked by that file alone
+    proof_page     a page that checks the same in a browser, offline
 
 Whoever runs the database can make all of it anew. So without a key or a head from outside the
 verdict is that history is consistent in itself, and never that it is unaltered.

@@ -13,6 +13,7 @@ from ledger.cli.audit import (
     explain,
     export,
     proof,
+    proof_page,
     seal,
     statement,
     trace,
@@ -32,6 +33,7 @@ _COMMANDS: tuple[ModuleType, ...] = (
     seal,
     witness,
     proof,
+    proof_page,
     export,
 )
 """Modules with a `register(app)`, in the order of the help."""

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import typer
 
-from ledger.cli.output import Columns, Format, write
+from ledger.cli.output import Format, write
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 _SHOWN = (
     "decided_at", "command_type", "code", "message", "source", "sender", "status", "subject",
@@ -50,6 +51,7 @@ def commands(
         Path | None, typer.Option("--output", "-o", help="Into this file; else stdout.")
     ] = None,
     columns: Columns = None,
+    wide: Wide = False,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of commands.")] = False,
 ) -> None:
     """Commands that were decided and fit all that is given, the newest first: rejected ones leave
@@ -78,7 +80,7 @@ def commands(
         out = terminal.output() if output is None else stack.enter_context(output.open("wb"))
         rows = find(connection, wanted, limit=limit)
         chosen = Format.JSON if json else form
-        write(rows, COLUMNS, chosen, out, _SHOWN, columns)
+        write(rows, COLUMNS, chosen, out, _SHOWN, columns, wide)
 
 
 def _known(command_type: str | None) -> str | None:

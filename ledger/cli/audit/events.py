@@ -8,9 +8,10 @@ from uuid import UUID
 import orjson
 import typer
 
-from ledger.cli.output import Columns, Format, Row, write
+from ledger.cli.output import Format, Row, write
 from ledger.kernel import strict_json
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 if TYPE_CHECKING:
     from ledger.audit.ask.events import EventCriteria
@@ -57,6 +58,7 @@ def events(
         Path | None, typer.Option("--output", "-o", help="Into this file; else stdout.")
     ] = None,
     columns: Columns = None,
+    wide: Wide = False,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of events.")] = False,
 ) -> None:
     """Events that fit all that is given, in position order. The next page is the same with
@@ -92,7 +94,7 @@ def events(
         raise typer.BadParameter(
             "Parquet is not for terminals: name a file with --output", param_hint="--format"
         )
-    _print(wanted, newest, limit, chosen, output, columns)
+    _print(wanted, newest, limit, chosen, output, columns, wide)
 
 
 def _print(
@@ -102,6 +104,7 @@ def _print(
     form: Format,
     output: Path | None,
     asked: str | None,
+    wide: bool,
 ) -> None:
     from ledger.audit.ask.events import find
     from ledger.eventstore.reader import RecordedEvent
@@ -117,10 +120,10 @@ def _print(
             as_row(event) for event in find(connection, wanted, newest_first=newest, limit=limit)
         )
         if output is None:
-            write(rows, columns, form, terminal.output(), _SHOWN, asked)
+            write(rows, columns, form, terminal.output(), _SHOWN, asked, wide)
             return
         with output.open("wb") as file:
-            count = write(rows, columns, form, file, _SHOWN, asked)
+            count = write(rows, columns, form, file, _SHOWN, asked, wide)
     terminal.say(f"{count:,} events written to {output}", error=True)
 
 

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import typer
 
-from ledger.cli.output import Columns, Format, write
+from ledger.cli.output import Format, write
 from ledger.kernel.text import json_of, plain
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 if TYPE_CHECKING:
     from ledger.audit.ask.explain import Explanation, Line
@@ -52,6 +53,7 @@ def balance(
         str | None, typer.Option(help="As known at this position or time; else now.")
     ] = None,
     columns: Columns = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Every posting behind a balance, its subtotals by reason, and whether their sum is the
@@ -72,7 +74,7 @@ def balance(
         if json:
             _print_json(found, lines)
         else:
-            write(lines, _LINE, Format.TABLE, terminal.output(), _LINE, columns)
+            write(lines, _LINE, Format.TABLE, terminal.output(), _LINE, columns, wide)
             _print_sums(found)
     raise typer.Exit(0 if found.equal else 1)
 
@@ -81,6 +83,7 @@ def balance(
 def order(
     order_id: Annotated[UUID, typer.Argument(help="The order's id.")],
     columns: Columns = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Every event of an order with what it changed, and whether that is what the order's row
@@ -96,7 +99,7 @@ def order(
         _print_order(found)
     else:
         steps = (asdict(step) for step in found.steps)
-        write(steps, _STEP, Format.TABLE, terminal.output(), _STEP, columns)
+        write(steps, _STEP, Format.TABLE, terminal.output(), _STEP, columns, wide)
         for column, (log, shown) in found.differences.items():
             terminal.say(f"NOT EQUAL: {column} is {log} by the log, {shown} in orders")
         if found.equal:
@@ -114,12 +117,19 @@ def position(
     ] = None,
     as_of: AsOf = None,
     columns: Columns = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Every trade, fee and flow behind a position, with the arithmetic, and whether that is what
     its row says: exit 1 if it is not."""
     _explain_positions(
-        account, as_of, columns, json, instrument=instrument, sub_account=sub_account, number=number
+        account,
+        as_of,
+        (columns, wide),
+        json,
+        instrument=instrument,
+        sub_account=sub_account,
+        number=number,
     )
 
 
@@ -130,17 +140,18 @@ def pnl(
     sub_account: Annotated[str | None, typer.Option(help="Only in this sub-account.")] = None,
     as_of: AsOf = None,
     columns: Columns = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Every trade, fee and flow behind what an account made, what they come to in each settlement
     asset, and whether that is what the rows of its positions say: exit 1 if it is not."""
     _explain_positions(
-        account, as_of, columns, json, instrument=instrument, sub_account=sub_account
+        account, as_of, (columns, wide), json, instrument=instrument, sub_account=sub_account
     )
 
 
 def _explain_positions(
-    account: UUID, as_of: str | None, columns: str | None, as_json: bool, **which: Any
+    account: UUID, as_of: str | None, view: tuple[str | None, bool], as_json: bool, **which: Any
 ) -> None:
     from ledger.audit.ask.explain_position import explain_positions
     from ledger.eventstore.moments import InvalidMoment, position_of
@@ -158,7 +169,7 @@ def _explain_positions(
         _print_positions_json(found)
     else:
         steps = (asdict(step) for step in found.steps)
-        write(steps, _MADE, Format.TABLE, terminal.output(), _MADE, columns)
+        write(steps, _MADE, Format.TABLE, terminal.output(), _MADE, *view)
         _print_positions(found)
     raise typer.Exit(0 if found.equal else 1)
 

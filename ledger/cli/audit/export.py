@@ -36,6 +36,7 @@ def export(
     """Write events to files that `audit verify --export` can check without this ledger."""
 
     from ledger.audit.export import export as exporting
+    from ledger.audit.prove.proof_page import PAGE_FILE, write_proof_page
     from ledger.cli.audit.verify import progress
     from ledger.eventstore import reader
     from ledger.operate.database import connect
@@ -51,11 +52,13 @@ def export(
             manifest = exporting.export(
                 connection, place, file_format.value, first=first, last=end, report=report
             )
+    write_proof_page(place / PAGE_FILE)
     if json:
         terminal.say_json(manifest)
         return
     for file in manifest["files"]:
         terminal.say(f"wrote {place / file['name']} ({file['bytes']} bytes)")
+    terminal.say(f"wrote {place / PAGE_FILE}, which checks them in a browser")
     terminal.say(
         f"{manifest['events']} events, positions {first}-{manifest['last_position']}, under "
         f"{len(manifest['blocks'])} seals; {manifest['unsealed_events']} not sealed yet"

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import typer
 
-from ledger.cli.output import Columns, Format, write
+from ledger.cli.output import Format, write
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 _COLUMNS = (
     "kind", "sub_account", "asset", "amount", "balance", "reason", "recorded_at", "occurred_at",
@@ -40,6 +41,7 @@ def statement(
         Path | None, typer.Option("--output", "-o", help="Into this file; else stdout.")
     ] = None,
     columns: Columns = None,
+    wide: Wide = False,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
     """Opening balances, movements and closing balances of a period; exit 1 if they do not add
@@ -68,7 +70,7 @@ def statement(
         else:
             rows = (entry._asdict() for entry in found.entries(connection))
             chosen = Format.JSON if json else Format(form)
-            write(rows, _COLUMNS, chosen, out, _COLUMNS, columns)
+            write(rows, _COLUMNS, chosen, out, _COLUMNS, columns, wide)
     if not found.equal:
         terminal.say("error: the movements do not add up to the closing balances", error=True)
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ a cache: it can be made again at any time, and is then the same.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -282,6 +282,10 @@ class RiskBook:
             self.spot_sells[of] = total
         else:
             self.spot_sells.pop(of, None)
+
+    def has_any(self, streams: Iterable[UUID]) -> bool:
+        """Whether one of them is an open order."""
+        return any(one in self.orders for one in streams)
 
     # --- what was asked for ---------------------------------------------------------------
 

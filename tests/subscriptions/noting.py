@@ -14,9 +14,9 @@ import psycopg
 from ledger.eventstore.reader import RecordedEvent
 from ledger.subscriptions.subscription import Subscription
 
-NAME = "alerts"
+NAME = "noting"
 TABLE = """
-    CREATE TABLE alerts (
+    CREATE TABLE noted (
         number   bigint GENERATED ALWAYS AS IDENTITY,
         position bigint NOT NULL,
         pid      integer NOT NULL
@@ -26,7 +26,7 @@ TABLE = """
 def handle(connection: psycopg.Connection[Any], events: Sequence[RecordedEvent]) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO alerts (position, pid) VALUES (%s, %s)",
+            "INSERT INTO noted (position, pid) VALUES (%s, %s)",
             [(event.position, os.getpid()) for event in events],
         )
 

@@ -1,0 +1,56 @@
+"""All jobs there are: those of the ledger itself, and what other packages register under the entry
+points "ledger.clock_jobs", each a function from the settings to jobs."""
+
+import importlib.metadata
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import psycopg
+
+from ledger.clock.job import DueCommand, Job
+from ledger.kernel.errors import LedgerError
+from ledger.nouns.clock.commands import EndPeriods, TakeSnapshots
+from ledger.nouns.clock.events import SnapshotKind
+from ledger.operate.settings import Settings
+
+ENTRY_POINTS = "ledger.clock_jobs"
+SNAPSHOTS_MADE_UP = 20
+"""Moments of snapshots that are made up after an outage, ten minutes of them: what is told later of
+an earlier moment knows balances as they are now, so a longer gap stays one, and is seen as such."""
+
+
+class JobTwice(LedgerError):
+    """Two jobs have one name."""
+
+
+def all_jobs(settings: Settings) -> tuple[Job, ...]:
+    """By name. Raises JobTwice."""
+    found: list[Job] = []
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        found += entry_point.load()(settings)
+    for name, count in Counter(job.name for job in found).items():
+        if count > 1:
+            raise JobTwice(f"{count} jobs of the clock are called {name!r}: rename all but one")
+    return tuple(sorted(found, key=lambda job: job.name))
+
+
+def of_ledger(settings: Settings) -> Iterable[Job]:
+    """Those of the ledger itself."""
+    yield Job(
+        "snapshots",
+        "what every account is worth",
+        every=timedelta(seconds=settings.portfolio_snapshot_seconds),
+        commands=_snapshots,
+        made_up=SNAPSHOTS_MADE_UP,
+    )
+    yield Job("periods", "the end of each day, month …", every=time(0), commands=_periods)
+
+
+def _snapshots(_: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
+    yield DueCommand(TakeSnapshots(time=due, kind=SnapshotKind.SCHEDULED))
+
+
+def _periods(_: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
+    yield DueCommand(EndPeriods(time=due))
