@@ -33,8 +33,8 @@ from ledger.nouns.limits.terms import (
     DAILY,
     DEFAULT_WINDOW,
     LimitMeasure,
+    LimitScope,
     LimitTerms,
-    Scope,
     length_of,
 )
 from ledger.nouns.positions import exposure
@@ -84,14 +84,14 @@ def _books(
     yield system
     if not system.scopes:
         return
-    scopes: list[tuple[Scope, str]] = [
-        (Scope.USER, str(account.user_id)),
-        (Scope.ACCOUNT, str(account.account_id)),
+    scopes: list[tuple[LimitScope, str]] = [
+        (LimitScope.USER, str(account.user_id)),
+        (LimitScope.ACCOUNT, str(account.account_id)),
     ]
     if strategy_id is not None:
-        scopes.append((Scope.STRATEGY, strategy_id))
+        scopes.append((LimitScope.STRATEGY, strategy_id))
     if instrument is not None:
-        scopes.append((Scope.INSTRUMENT, instrument))
+        scopes.append((LimitScope.INSTRUMENT, instrument))
     for scope, reference in scopes:
         if scope_key(scope, reference) in system.scopes:
             book = work.look(LIMITS, stream_id(scope, reference))
@@ -126,7 +126,7 @@ def _in_force(
     for book in books:
         if not book.limits:
             continue
-        scaled = multiplier() if book.scope is Scope.STRATEGY else None
+        scaled = multiplier() if book.scope is LimitScope.STRATEGY else None
         for limit in book.limits.values():
             version = limit.at(work.now)
             if version is not None:

@@ -8,8 +8,8 @@ from ledger.kernel.command import CommandClass, CommandData
 from ledger.kernel.fields import Choice, Id, Rate, Text, TimeOrNone, default
 from ledger.nouns.limits.terms import (
     LimitMeasure,
+    LimitScope,
     LimitTerms,
-    Scope,
     check_terms,
     reference_of,
     unit_of,
@@ -34,7 +34,7 @@ class LimitsCommandData(CommandData):
 class ScopedCommandData(LimitsCommandData):
     """`reference` says which user, account, strategy or instrument; of the SYSTEM there is one."""
 
-    scope: Choice[Scope]
+    scope: Choice[LimitScope]
     reference: Text | None = None
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.nouns.limits.terms import LimitMeasure, Scope
+from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 
 
 class UsedPrice(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -113,7 +113,7 @@ class UsedScope(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaul
     """What all accounts of a scope have of an instrument together, in its worst case: of others as
     it was committed when the batch was begun."""
 
-    scope: Scope
+    scope: LimitScope
     reference: str | None = None
     instrument: str
     quantity: Decimal
@@ -163,7 +163,7 @@ class LimitVerdict(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
 
     limit_id: UUID
     measure: LimitMeasure
-    scope: Scope
+    scope: LimitScope
     reference: str | None = None
     value: Decimal
     unit: str

@@ -4,14 +4,14 @@ from typing import ClassVar
 from uuid import UUID
 
 from ledger.kernel.event import Event
-from ledger.nouns.limits.terms import LimitTerms, Scope
+from ledger.nouns.limits.terms import LimitScope, LimitTerms
 
 
 class LimitsEvent(Event, frozen=True, kw_only=True):
     """`by` is who sent it, as the bus vouches for, or else as the message says; `by_user` for whom,
     where it says so."""
 
-    scope: Scope
+    scope: LimitScope
     reference: str | None = None
     by: str
     by_user: UUID | None = None
@@ -70,6 +70,6 @@ class ScopeLimited(Event, frozen=True, kw_only=True):
     what several accounts have together, too."""
 
     type: ClassVar[str] = "limits.scope_limited"
-    scope: Scope
+    scope: LimitScope
     reference: str | None = None
     sums: bool = False

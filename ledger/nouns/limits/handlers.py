@@ -27,7 +27,7 @@ from ledger.nouns.limits.state import (
     Person,
     stream_id,
 )
-from ledger.nouns.limits.terms import LimitTerms, Scope, is_summed
+from ledger.nouns.limits.terms import LimitScope, LimitTerms, is_summed
 
 
 def _reads(_: Command, data: ScopedCommandData) -> Iterator[UUID]:
@@ -76,7 +76,7 @@ def set_limit(work: UnitOfWork, data: SetLimit) -> None:
     work.record(LIMITS, data.limit_id, registered)
     _note_scope(work, data, sums=is_summed(data.scope, terms))
     work.record(LIMITS, stream, events)
-    if data.scope is Scope.ACCOUNT:
+    if data.scope is LimitScope.ACCOUNT:
         _mark_equity(work, UUID(data.of), terms)
 
 
@@ -89,7 +89,7 @@ def _mark_equity(work: UnitOfWork, account_id: UUID, terms: LimitTerms) -> None:
 
 
 def _note_scope(work: UnitOfWork, data: ScopedCommandData, *, sums: bool = False) -> None:
-    if data.scope is Scope.SYSTEM and not sums:
+    if data.scope is LimitScope.SYSTEM and not sums:
         return
     noted = rules.note_scope(
         work.state(LIMITS, SYSTEM_STREAM), scope=data.scope, reference=data.of, sums=sums

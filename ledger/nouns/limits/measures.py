@@ -27,8 +27,8 @@ from ledger.nouns.limits.terms import (
     SCALED,
     UNITS,
     LimitMeasure,
+    LimitScope,
     LimitTerms,
-    Scope,
     is_summed,
     kind_of,
     length_of,
@@ -107,7 +107,7 @@ class LimitInForce(NamedTuple):
     """A limit that applies. `multiplier` scales the size that a strategy may have."""
 
     limit_id: UUID
-    scope: Scope
+    scope: LimitScope
     reference: str | None
     version: Version
     multiplier: Decimal | None = None
@@ -124,11 +124,11 @@ class LimitInForce(NamedTuple):
 
     @property
     def strategy(self) -> str | None:
-        return self.reference if self.scope is Scope.STRATEGY else None
+        return self.reference if self.scope is LimitScope.STRATEGY else None
 
     @property
     def instrument(self) -> str | None:
-        return self.reference if self.scope is Scope.INSTRUMENT else None
+        return self.reference if self.scope is LimitScope.INSTRUMENT else None
 
 
 def _relative(
@@ -193,7 +193,7 @@ def _price_band(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -
 
 def _open_orders(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
     book = meter.scene.book
-    if limit.scope not in (Scope.STRATEGY, Scope.INSTRUMENT):
+    if limit.scope not in (LimitScope.STRATEGY, LimitScope.INSTRUMENT):
         return Decimal(len(book.orders))
     return Decimal(
         sum(
@@ -311,9 +311,9 @@ def _told(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
 
 
 def _is_in(limit: LimitInForce, request: Request) -> bool:
-    if limit.scope is Scope.STRATEGY:
+    if limit.scope is LimitScope.STRATEGY:
         return request.strategy_id == limit.reference
-    if limit.scope is Scope.INSTRUMENT:
+    if limit.scope is LimitScope.INSTRUMENT:
         return request.instrument == limit.reference
     return True
 

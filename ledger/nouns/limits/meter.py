@@ -32,7 +32,7 @@ from ledger.nouns.limits.decision import (
 )
 from ledger.nouns.limits.market_graph import Assets, MarketGraph, Path, along
 from ledger.nouns.limits.risk_book import OrdersOfKey, RiskBook, SideOfKey, value_of
-from ledger.nouns.limits.terms import LimitMeasure, Scope
+from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 from ledger.nouns.positions.position import Position, PositionKey
 from ledger.nouns.prices.price import Price
 from ledger.nouns.prices.state import VenuePrices, venue_of
@@ -71,7 +71,7 @@ class Scene(NamedTuple):
     assets_of: Callable[[Collection[str]], Mapping[str, Assets]]
     """What instruments exchange, of those that are listed."""
     listed: Callable[[str], Listed | None]
-    in_scope: Callable[[Scope, str | None], Mapping[str, Decimal]]
+    in_scope: Callable[[LimitScope, str | None], Mapping[str, Decimal]]
     """By instrument, what all accounts of a scope have at worst."""
     max_age: timedelta
 
@@ -105,7 +105,7 @@ class Meter:
         self.exposures: dict[PositionKey, UsedExposure] = {}
         self.equities: dict[str | None, UsedEquity] = {}
         self.baselines: dict[Baseline, UsedBaseline] = {}
-        self.scopes: dict[tuple[Scope, str | None, str], UsedScope] = {}
+        self.scopes: dict[tuple[LimitScope, str | None, str], UsedScope] = {}
         self.counts: dict[LimitMeasure, UsedCount] = {}
         self.measures: dict[LimitMeasure, UsedMeasure] = {}
         self._marks: dict[str, Price | None] = {}
@@ -339,7 +339,7 @@ class Meter:
             raise Missing(*dict.fromkeys(missing))
         return total
 
-    def exposure_in_scope(self, scope: Scope, reference: str | None, currency: str) -> Decimal:
+    def exposure_in_scope(self, scope: LimitScope, reference: str | None, currency: str) -> Decimal:
         """Of all accounts of a scope together, at the marks. Raises Missing."""
         total, missing = ZERO, list[str]()
         for instrument, quantity in self.scene.in_scope(scope, reference).items():

@@ -24,11 +24,11 @@ from ledger.nouns.limits.events import (
 )
 from ledger.nouns.limits.rejections import LimitRejection
 from ledger.nouns.limits.state import Limit, LimitBook, Person, scope_key
-from ledger.nouns.limits.terms import LimitTerms, Scope, is_looser
+from ledger.nouns.limits.terms import LimitScope, LimitTerms, is_looser
 
 
 def register(
-    known: LimitBook | None, *, limit_id: UUID, scope: Scope, reference: str | None, by: Person
+    known: LimitBook | None, *, limit_id: UUID, scope: LimitScope, reference: str | None, by: Person
 ) -> tuple[LimitRegistered, ...]:
     """The limit is known by its id; what it is of never changes."""
     if known is None:
@@ -50,7 +50,7 @@ def register(
 
 
 def note_scope(
-    system: LimitBook | None, *, scope: Scope, reference: str | None, sums: bool = False
+    system: LimitBook | None, *, scope: LimitScope, reference: str | None, sums: bool = False
 ) -> tuple[ScopeLimited, ...]:
     """Told once to everybody: there is something to ask of this scope."""
     known = system is not None and scope_key(scope, reference) in system.scopes
@@ -63,7 +63,7 @@ def set_limit(
     book: LimitBook | None,
     *,
     limit_id: UUID,
-    scope: Scope,
+    scope: LimitScope,
     reference: str | None,
     terms: LimitTerms,
     by: Person,
@@ -148,7 +148,7 @@ def _known(book: LimitBook, limit_id: UUID) -> Limit:
 
 
 def halt(
-    book: LimitBook | None, *, scope: Scope, reference: str | None, reason: str, by: Person
+    book: LimitBook | None, *, scope: LimitScope, reference: str | None, reason: str, by: Person
 ) -> tuple[LimitsEvent, ...]:
     if book is not None and book.halt is not None:
         raise Rejection(
@@ -161,7 +161,7 @@ def halt(
 
 
 def resume(
-    book: LimitBook | None, *, scope: Scope, reference: str | None, reason: str, by: Person
+    book: LimitBook | None, *, scope: LimitScope, reference: str | None, reason: str, by: Person
 ) -> tuple[LimitsEvent, ...]:
     if book is None or book.halt is None:
         raise Rejection(LimitRejection.NOT_HALTED, f"{scope_key(scope, reference)} is not halted")

@@ -27,7 +27,7 @@ from ledger.nouns.limits.events import (
     Resumed,
     ScopeLimited,
 )
-from ledger.nouns.limits.terms import LimitMeasure, LimitTerms, Scope
+from ledger.nouns.limits.terms import LimitMeasure, LimitScope, LimitTerms
 
 _NAMESPACE = UUID("3f1b5b4e-5d0c-5c0e-9c55-6f6c6c0a7a05")
 MAX_REMEMBERED_IDS = 50_000
@@ -38,16 +38,16 @@ MAX_VERSIONS = 20
 
 
 @lru_cache(MAX_REMEMBERED_IDS)
-def stream_id(scope: Scope, reference: str | None) -> UUID:
+def stream_id(scope: LimitScope, reference: str | None) -> UUID:
     """The id of the stream of a scope: UUIDv5, the same for ever."""
     return uuid5(_NAMESPACE, scope_key(scope, reference))
 
 
-def scope_key(scope: Scope, reference: str | None) -> str:
+def scope_key(scope: LimitScope, reference: str | None) -> str:
     return scope.value if reference is None else f"{scope.value} {reference}"
 
 
-SYSTEM_STREAM = stream_id(Scope.SYSTEM, None)
+SYSTEM_STREAM = stream_id(LimitScope.SYSTEM, None)
 
 
 class Person(msgspec.Struct, frozen=True, gc=False):
@@ -103,7 +103,7 @@ class LimitBook(EvolvingState, gc=False, kw_only=True):
     """What is said of one scope. `scopes`, told to the SYSTEM scope alone, are the others of which
     something is said; `sums`, that some limit is about several accounts together."""
 
-    scope: Scope
+    scope: LimitScope
     reference: str | None = None
     limits: dict[UUID, Limit] = msgspec.field(default_factory=dict)
     halt: HaltInForce | None = None
@@ -115,7 +115,7 @@ def evolve(state: LimitBook | None, event: Event, stream_id: UUID) -> LimitBook:
     """The state after an event."""
     if isinstance(event, ScopeLimited):
         if state is None:
-            state = LimitBook(scope=Scope.SYSTEM)
+            state = LimitBook(scope=LimitScope.SYSTEM)
         state.scopes.add(scope_key(event.scope, event.reference))
         state.sums = state.sums or event.sums
         return state

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 
-class Scope(StrEnum):
+class LimitScope(StrEnum):
     """Whose orders a limit or a halt is about, the widest first."""
 
     SYSTEM = "SYSTEM"
@@ -193,14 +193,14 @@ def of_ratio(ratio: Decimal, unit: str) -> Decimal:
     return ratio.scaleb(2) if unit == PERCENT else ratio
 
 
-def check_terms(terms: LimitTerms, scope: Scope) -> None:
+def check_terms(terms: LimitTerms, scope: LimitScope) -> None:
     """Whether they say something that can be measured. Raises ValueError."""
     measure = terms.measure
     allowed = UNITS_OF[measure]
     if kind_of(terms.unit) not in allowed:
         known = ", ".join(sorted("the name of an asset" if u == MONEY else u for u in allowed))
         raise ValueError(f"{measure} is told in {known}, not in {terms.unit!r}")
-    if measure in (OF_EQUITY | TOLD) and scope in (Scope.STRATEGY, Scope.INSTRUMENT):
+    if measure in (OF_EQUITY | TOLD) and scope in (LimitScope.STRATEGY, LimitScope.INSTRUMENT):
         raise ValueError(f"{measure} is of an account as a whole, not of one {scope}")
     _check_window(measure, terms.window)
     warning = terms.warning_threshold
@@ -226,25 +226,25 @@ def _check_window(measure: LimitMeasure, window: str | None) -> None:
         raise ValueError(f"{measure} has no window {window!r}")
 
 
-def is_summed(scope: Scope, terms: LimitTerms) -> bool:
+def is_summed(scope: LimitScope, terms: LimitTerms) -> bool:
     """Whether it is about what several accounts have together."""
     return (
-        scope is not Scope.ACCOUNT
+        scope is not LimitScope.ACCOUNT
         and terms.measure is LimitMeasure.MAX_EXPOSURE
         and kind_of(terms.unit) == MONEY
     )
 
 
-def reference_of(scope: Scope, reference: str | None) -> str | None:
+def reference_of(scope: LimitScope, reference: str | None) -> str | None:
     """The reference as it is kept. Raises ValueError."""
-    if scope is Scope.SYSTEM:
+    if scope is LimitScope.SYSTEM:
         if reference is not None:
             raise ValueError("the scope SYSTEM is one, and has no reference")
         return None
     if reference is None:
         raise ValueError(f"reference is missing: which {scope}?")
-    if scope in (Scope.USER, Scope.ACCOUNT):
+    if scope in (LimitScope.USER, LimitScope.ACCOUNT):
         return str(UUID(reference))
-    if scope is Scope.INSTRUMENT and ":" not in reference:
+    if scope is LimitScope.INSTRUMENT and ":" not in reference:
         raise ValueError("must be VENUE:SYMBOL, like 'BINANCE:BTCUSDT'")
     return reference
