@@ -57,7 +57,7 @@ MEASURES: dict[str, VitalSign] = {
         ),
         VitalSign(
             "database_table_bytes",
-            "Size of a table with its partitions and indexes, as last noted; of the twelve largest.",
+            "Size of a table with its partitions and indexes, of the twelve largest.",
             "table",
         ),
         VitalSign("wal_archive_failing", "1 while the archive of the write-ahead log fails."),
