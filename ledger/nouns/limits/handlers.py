@@ -23,8 +23,8 @@ from ledger.nouns.limits.rejections import LimitRejection
 from ledger.nouns.limits.state import (
     LIMITS,
     SYSTEM_STREAM,
+    LimitAuthor,
     LimitBook,
-    Person,
     stream_id,
 )
 from ledger.nouns.limits.terms import LimitScope, LimitTerms, is_summed
@@ -49,9 +49,9 @@ def _scope_of_limit(
         yield stream_id(where.scope, where.reference)
 
 
-def author(command: Command) -> Person:
+def author(command: Command) -> LimitAuthor:
     """Who sent a command: as the bus vouches for, and where it has no users, as it says itself."""
-    return Person(command.sender or command.source, command.user_id)
+    return LimitAuthor(command.sender or command.source, command.user_id)
 
 
 @handles(SetLimit, reads=_reads)

@@ -23,12 +23,17 @@ from ledger.nouns.limits.events import (
     ScopeLimited,
 )
 from ledger.nouns.limits.rejections import LimitRejection
-from ledger.nouns.limits.state import Limit, LimitBook, Person, scope_key
+from ledger.nouns.limits.state import Limit, LimitAuthor, LimitBook, scope_key
 from ledger.nouns.limits.terms import LimitScope, LimitTerms, is_looser
 
 
 def register(
-    known: LimitBook | None, *, limit_id: UUID, scope: LimitScope, reference: str | None, by: Person
+    known: LimitBook | None,
+    *,
+    limit_id: UUID,
+    scope: LimitScope,
+    reference: str | None,
+    by: LimitAuthor,
 ) -> tuple[LimitRegistered, ...]:
     """The limit is known by its id; what it is of never changes."""
     if known is None:
@@ -66,7 +71,7 @@ def set_limit(
     scope: LimitScope,
     reference: str | None,
     terms: LimitTerms,
-    by: Person,
+    by: LimitAuthor,
     now: datetime,
 ) -> tuple[LimitsEvent, ...]:
     known = None if book is None else book.limits.get(limit_id)
@@ -93,7 +98,7 @@ def _compared(known: Limit, terms: LimitTerms, now: datetime) -> LimitTerms | No
     return None if version is None else version.terms
 
 
-def approve(book: LimitBook, *, limit_id: UUID, by: Person) -> tuple[LimitsEvent, ...]:
+def approve(book: LimitBook, *, limit_id: UUID, by: LimitAuthor) -> tuple[LimitsEvent, ...]:
     known = _known(book, limit_id)
     waiting = known.proposal
     if waiting is None:
@@ -127,7 +132,7 @@ def approve(book: LimitBook, *, limit_id: UUID, by: Person) -> tuple[LimitsEvent
     )
 
 
-def remove(book: LimitBook, *, limit_id: UUID, by: Person) -> tuple[LimitsEvent, ...]:
+def remove(book: LimitBook, *, limit_id: UUID, by: LimitAuthor) -> tuple[LimitsEvent, ...]:
     _known(book, limit_id)
     return (
         LimitRemovalProposed(
@@ -148,7 +153,12 @@ def _known(book: LimitBook, limit_id: UUID) -> Limit:
 
 
 def halt(
-    book: LimitBook | None, *, scope: LimitScope, reference: str | None, reason: str, by: Person
+    book: LimitBook | None,
+    *,
+    scope: LimitScope,
+    reference: str | None,
+    reason: str,
+    by: LimitAuthor,
 ) -> tuple[LimitsEvent, ...]:
     if book is not None and book.halt is not None:
         raise Rejection(
@@ -161,7 +171,12 @@ def halt(
 
 
 def resume(
-    book: LimitBook | None, *, scope: LimitScope, reference: str | None, reason: str, by: Person
+    book: LimitBook | None,
+    *,
+    scope: LimitScope,
+    reference: str | None,
+    reason: str,
+    by: LimitAuthor,
 ) -> tuple[LimitsEvent, ...]:
     if book is None or book.halt is None:
         raise Rejection(LimitRejection.NOT_HALTED, f"{scope_key(scope, reference)} is not halted")

@@ -50,13 +50,13 @@ def scope_key(scope: LimitScope, reference: str | None) -> str:
 SYSTEM_STREAM = stream_id(LimitScope.SYSTEM, None)
 
 
-class Person(msgspec.Struct, frozen=True, gc=False):
+class LimitAuthor(msgspec.Struct, frozen=True, gc=False):
     """Who sent a command, and for which user."""
 
     name: str
     user_id: UUID | None = None
 
-    def is_other_than(self, other: "Person") -> bool:
+    def is_other_than(self, other: "LimitAuthor") -> bool:
         """Whether two people have seen it. Who sends for the same user is the same."""
         same_user = self.user_id is not None and self.user_id == other.user_id
         return self.name != other.name and not same_user
@@ -65,7 +65,7 @@ class Person(msgspec.Struct, frozen=True, gc=False):
 class Proposal(msgspec.Struct, frozen=True, gc=False):
     """What waits for somebody else; without terms, that the limit goes."""
 
-    by: Person
+    by: LimitAuthor
     terms: LimitTerms | None
 
 
@@ -145,10 +145,10 @@ def _change(state: LimitBook, event: LimitEvent) -> None:
             known.proposal = None
         case LimitProposed():
             assert known is not None, "only what is there can become looser"
-            known.proposal = Proposal(Person(event.by, event.by_user), event.terms)
+            known.proposal = Proposal(LimitAuthor(event.by, event.by_user), event.terms)
         case LimitRemovalProposed():
             assert known is not None
-            known.proposal = Proposal(Person(event.by, event.by_user), None)
+            known.proposal = Proposal(LimitAuthor(event.by, event.by_user), None)
         case LimitRemoved():
             state.limits.pop(event.limit_id, None)
         case LimitRegistered():
