@@ -1,5 +1,5 @@
 """A small desk to look at: ten days of trading in spot and a perpetual up to now, with what goes
-wrong on such days. But for its times it is the same every time, so that pictures can be compared."""
+wrong on such days. But for its times it is always the same, so that pictures can be compared."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ frame       what every page has: who looks, as of when, how far log, seals and r
 shown       values: exact in the element, readable on the screen
 tables      rows of a question as a table; each number leads to its why
 why         why a number is what it is, down to the events; why_links says from where, why_pages how
-sealed      whether the events that a page shows are those that were sealed
+seal_check  whether the events that a page shows are those that were sealed
 timeline    the story of an order, drawn
 
 and a page of what people do: home, positions, orders, log, projections …

@@ -88,7 +88,7 @@ NAVIGATION: tuple[tuple[str, tuple[NavigationLink, ...]], ...] = (
 """What there is, in its groups."""
 
 
-class Look(NamedTuple):
+class PageLook(NamedTuple):
     """How a person wants pages."""
 
     theme: str
@@ -97,14 +97,14 @@ class Look(NamedTuple):
     zone: tzinfo
 
 
-def look_of(request: Request) -> Look:
+def look_of(request: Request) -> PageLook:
     """What the cookies say, where it is something."""
     theme = request.cookies.get("look_theme", "auto")
     tones = request.cookies.get("look_tones", "green")
     zone = request.cookies.get("look_zone", "UTC")
     if zone not in _zones():
         zone = "UTC"
-    return Look(
+    return PageLook(
         theme if theme in THEMES else "auto",
         tones if tones in TONES else "green",
         zone,

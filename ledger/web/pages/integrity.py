@@ -23,7 +23,7 @@ from ledger.audit.prove.verify import verify
 from ledger.web.answers import Reading
 from ledger.web.database import elevated
 from ledger.web.pages.frame import show
-from ledger.web.pages.sealed import SealCheck
+from ledger.web.pages.seal_check import SealCheck
 from ledger.web.viewer import PageViewer
 
 SHOWN_SEALS = 50

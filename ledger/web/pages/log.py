@@ -22,9 +22,9 @@ from ledger.kernel.time import read_time
 from ledger.nouns import EVENTS
 from ledger.web.answers import Reading
 from ledger.web.database import elevated
-from ledger.web.pages import sealed, why
+from ledger.web.pages import seal_check, why
 from ledger.web.pages.frame import show
-from ledger.web.pages.sealed import SealCheck
+from ledger.web.pages.seal_check import SealCheck
 from ledger.web.viewer import PageViewer
 
 PAGE_ROWS = 50
@@ -109,8 +109,8 @@ def log(
             )
             more, events = len(events) > rows, events[:rows]
             shown = events[::-1] if upward else events
-            checks = sealed.checked(reading.connection, shown)
-    sealed.remember(request.app, checks)
+            checks = seal_check.checked(reading.connection, shown)
+    seal_check.remember(request.app, checks)
     values = {
         "asked": asked,
         "rows": [_row(event, check) for event, check in zip(shown, checks, strict=True)],
@@ -165,9 +165,9 @@ def event(request: Request, viewer: PageViewer, event_id: UUID) -> HTMLResponse:
         found = why.event_of(reading, event_id)
         standing = reading.standing()
         with elevated(reading.connection):
-            (check,) = sealed.checked(reading.connection, [found])
+            (check,) = seal_check.checked(reading.connection, [found])
         story = _story(reading, viewer, found)
-    sealed.remember(request.app, [check])
+    seal_check.remember(request.app, [check])
     metadata = orjson.loads(found.metadata)
     values = {
         "event": found,

@@ -27,7 +27,7 @@ _ASKED = ("submitted", "requested")
 _DECIDED = ("denied",)
 
 
-class Moment(NamedTuple):
+class StoryStep(NamedTuple):
     """A step: in which lane, when it happened and when it was recorded."""
 
     lane: str
@@ -38,7 +38,7 @@ class Moment(NamedTuple):
     kind: str = ""
 
 
-def of_step(step: OrderStep) -> Moment:
+def of_step(step: OrderStep) -> StoryStep:
     """A step of an order: what services asked, the ledger decided, the venue told, what moved."""
     name = step.event_type.partition(".")[2]
     if step.event_type.startswith("account."):
@@ -55,10 +55,12 @@ def of_step(step: OrderStep) -> Moment:
     if not kind and name == "filled":
         kind = "fill"
     label = step.event_type.replace("_", " ")
-    return Moment(lane, label, step.occurred_at, step.recorded_at, f"/events/{step.event_id}", kind)
+    return StoryStep(
+        lane, label, step.occurred_at, step.recorded_at, f"/events/{step.event_id}", kind
+    )
 
 
-def drawn(moments: Sequence[Moment], zone: tzinfo) -> Markup:
+def drawn(moments: Sequence[StoryStep], zone: tzinfo) -> Markup:
     """The drawing, as SVG."""
     if not moments:
         return Markup("")
@@ -89,7 +91,7 @@ class _Gap(NamedTuple):
     seconds: float
 
 
-def _axis(moments: Sequence[Moment]) -> tuple[dict[datetime, float], list[_Gap]]:
+def _axis(moments: Sequence[StoryStep]) -> tuple[dict[datetime, float], list[_Gap]]:
     """Where each time stands, and the gaps between them."""
     times = sorted({time for one in moments for time in (one.occurred_at, one.recorded_at)})
     crowd: dict[tuple[datetime, str], int] = {}
@@ -140,7 +142,7 @@ def _gap(gap: _Gap, bottom: float) -> Markup:
 
 def _dot(
     number: int,
-    moment: Moment,
+    moment: StoryStep,
     x: float,
     y: float,
     places: dict[datetime, float],
