@@ -72,7 +72,7 @@ class Web:
         await self.positions.open()
 
     async def close(self) -> None:
-        await self.follower.close()
+        self.follower.close()
         await self.commands.close()
         await self.positions.close()
         await run_in_threadpool(self.database.close)

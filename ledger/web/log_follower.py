@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import psycopg
 import structlog
@@ -33,17 +34,16 @@ _log = structlog.get_logger(__name__)
 
 
 class LogFollower:
-    """Of one event loop, with threads of its own while somebody follows."""
+    """Of one event loop, with a thread of its own while somebody follows."""
 
     def __init__(self, database_url: str, size: int) -> None:
-        self._database_url = database_url
+        self._database_url = acting_as(database_url, AUDITOR)
         self._size = size
         self._events: deque[RecordedEvent] = deque(maxlen=size)
         self._head = 0
-        self._read = asyncio.Condition()
+        self._moved = asyncio.Event()
         self._following = 0
-        self._stop: threading.Event | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: _LogReading | None = None
 
     @property
     def following(self) -> int:
@@ -55,73 +55,89 @@ class LogFollower:
         """The end of the log is read for as long as the block lasts."""
         self._following += 1
         if self._reading is None:
-            self._stop = threading.Event()
-            self._reading = asyncio.create_task(self._run(self._stop))
+            loop = asyncio.get_running_loop()
+
+            def tell(*found: Any) -> None:
+                with contextlib.suppress(RuntimeError):  # the loop is over
+                    loop.call_soon_threadsafe(self._take, *found)
+
+            self._reading = _LogReading(self._database_url, self._size, tell)
         try:
             yield
         finally:
             self._following -= 1
             if not self._following:
-                await self.close()
+                self.close()
 
-    async def close(self) -> None:
-        reading, stop = self._reading, self._stop
-        self._reading = self._stop = None
+    def close(self) -> None:
+        if self._reading is not None:
+            self._reading.stop()
+        self._reading = None
         self._events.clear()
         self._head = 0
-        if stop is not None:
-            stop.set()
-        if reading is not None:
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading
 
     async def after(self, position: int, timeout: float) -> list[RecordedEvent] | None:
         """What was recorded behind a position, empty if that is nothing for so long; None if it is
         not in memory."""
-        async with self._read:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    await self._read.wait_for(lambda: self._head > position)
-            if self._head <= position:
-                return []
-            if not self._events or self._events[0].position > position + 1:
-                return None
-            return [event for event in self._events if event.position > position]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._head <= position:
+                    await self._moved.wait()
+        if self._head <= position:
+            return []
+        if not self._events or self._events[0].position > position + 1:
+            return None
+        return [event for event in self._events if event.position > position]
 
-    async def _run(self, stop: threading.Event) -> None:
-        bell = Bell()
-        url = acting_as(self._database_url, AUDITOR)
-        seen = -1
-        with Listener(url, stop, bell=bell, control=Bell()).running():
-            while True:
-                try:
-                    connection = await asyncio.to_thread(connect, url, "web follower")
-                except (psycopg.Error, OSError) as error:
-                    _log.warning("log_not_followed", error=str(error).strip())
-                    await asyncio.sleep(POLL_SECONDS)
-                    continue
-                try:
-                    while True:
-                        await self._take(await asyncio.to_thread(self._newest, connection))
-                        await asyncio.sleep(PAUSE_SECONDS)
-                        seen = await bell.rung(seen, POLL_SECONDS)
-                except psycopg.Error as error:
-                    _log.warning("log_not_followed", error=str(error).strip())
-                finally:
-                    await asyncio.to_thread(connection.close)
-
-    def _newest(self, connection: psycopg.Connection[None]) -> tuple[int, list[RecordedEvent]]:
-        head = reader.head(connection)
-        after = self._head or head
-        after = max(after, head - self._size)
-        return head, reader.read(connection, after=after, up_to=head) if head > after else []
-
-    async def _take(self, found: tuple[int, list[RecordedEvent]]) -> None:
-        head, events = found
+    def _take(self, reading: "_LogReading", head: int, events: list[RecordedEvent]) -> None:
+        if reading is not self._reading:
+            return  # one that was stopped
         if events and self._events and events[0].position != self._events[-1].position + 1:
             self._events.clear()  # there was more than memory holds
-        async with self._read:
-            self._events.extend(events)
-            self._head = max(head, self._head)
-            self._read.notify_all()
+        self._events.extend(events)
+        self._head = max(head, self._head)
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+
+Told = Callable[["_LogReading", int, list[RecordedEvent]], None]
+
+
+class _LogReading:
+    """A thread that reads the end of the log until it is stopped."""
+
+    def __init__(self, database_url: str, size: int, tell: Told) -> None:
+        self._database_url = database_url
+        self._size = size
+        self._tell = tell
+        self._stop = threading.Event()
+        self._bell = Bell()
+        self._head: int | None = None
+        threading.Thread(target=self._run, name="web follower", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._bell.ring()
+
+    def _run(self) -> None:
+        listener = Listener(self._database_url, self._stop, bell=self._bell, control=Bell())
+        with listener.running():
+            while not self._stop.is_set():
+                try:
+                    with connect(self._database_url, "web follower") as connection:
+                        self._read(connection)
+                except psycopg.Error as error:
+                    _log.warning("log_not_followed", error=str(error).strip())
+                    self._stop.wait(POLL_SECONDS)
+
+    def _read(self, connection: psycopg.Connection[Any]) -> None:
+        seen = self._bell.rings
+        while not self._stop.is_set():
+            head = reader.head(connection)
+            after = head if self._head is None else max(self._head, head - self._size)
+            events = reader.read(connection, after=after, up_to=head) if head > after else []
+            if events or self._head is None:
+                self._tell(self, head, events)
+            self._head = head
+            self._stop.wait(PAUSE_SECONDS)
+            seen = self._bell.wait(seen, POLL_SECONDS)

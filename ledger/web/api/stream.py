@@ -11,7 +11,7 @@ the session or token that began it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
@@ -99,7 +99,7 @@ class _Stream:
         self._request = request
         self._viewer = viewer
         self._wanted = wanted
-        self._own: set[UUID] | None = None
+        self._user_id = viewer.user_id
 
     async def text(self, position: int) -> AsyncIterator[bytes]:
         """The stream from behind a position."""
@@ -112,8 +112,7 @@ class _Stream:
             behind, at_the_end = True, False
             while True:
                 if behind:
-                    events, position, behind = await run_in_threadpool(self._from_log, position)
-                    shown: Sequence[RecordedEvent] = events
+                    shown, position, behind = await run_in_threadpool(self._from_log, position)
                 else:
                     found = await follower.after(position, heartbeat)
                     if found is None:
@@ -123,7 +122,7 @@ class _Stream:
                         continue
                     at_the_end = True
                     position = found[-1].position if found else position
-                    shown = await run_in_threadpool(self._seen, found) if found else []
+                    shown = list(filter(self._is_wanted, found))
                 if shown:
                     yield b"".join(map(_told, shown))
                 elif not behind:
@@ -143,24 +142,13 @@ class _Stream:
         more = len(found) == PAGE_EVENTS
         return found, found[-1].position if more else max(head, position), more
 
-    def _seen(self, found: Sequence[RecordedEvent]) -> list[RecordedEvent]:
-        """Those that this reader asked for and may see."""
-        user = self._viewer.user_id
-        wanted = [event for event in found if self._is_wanted(event)]
-        if user is None:
-            return wanted
-        mine = [event for event in wanted if event.user_id == user]
-        if not mine:
-            return []
-        if self._own is None or any(documents.account_of(one) not in self._own for one in mine):
-            with self._viewer.reading() as reading:
-                self._own = reading.own_accounts()
-        return [event for event in mine if documents.account_of(event) in self._own]
-
     def _is_wanted(self, event: RecordedEvent) -> bool:
-        types, account = self._wanted.event_types, self._wanted.account_id
-        return (not types or event.event_type in types) and (
-            account is None or documents.account_of(event) == account
+        """Whether this reader asked for the event and may see it: the same as the log is asked."""
+        types, account, user = self._wanted.event_types, self._wanted.account_id, self._user_id
+        return (
+            (user is None or event.user_id == user)
+            and (not types or event.event_type in types)
+            and (account is None or documents.account_of(event) == account)
         )
 
     async def _still_in(self) -> bool:
