@@ -297,6 +297,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "mark_generation",
             "readers_in_the_way",
             "record_operation",
+            "register_streams",
             "repair_stream",
             "settle_failed_command",
             "show_generation",
