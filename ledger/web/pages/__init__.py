@@ -14,6 +14,7 @@ from fastapi import APIRouter
 
 from ledger.web.pages import (
     audit,
+    chart,
     commands,
     home,
     integrity,
@@ -33,6 +34,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     home.router,
     positions.router,
     orders.router,
+    chart.router,
     overview.router,
     log.router,
     projections.router,

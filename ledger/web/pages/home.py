@@ -16,14 +16,7 @@ from ledger.web.pages.accounts_of import choose
 from ledger.web.pages.frame import look_of, show, url
 from ledger.web.viewer import PageViewer
 
-POSITION_COLUMNS = (
-    "instrument",
-    "quantity",
-    "average_entry_price",
-    "mark_price",
-    "unrealized_pnl",
-    "net_pnl",
-)
+POSITION_COLUMNS = ("instrument", "quantity", "average_entry_price", "mark_price", "unrealized_pnl")
 ORDER_COLUMNS = ("order_id", "instrument", "side", "quantity", "price", "filled_quantity", "status")
 FILL_COLUMNS = ("fill_timestamp", "instrument", "side", "quantity", "price")
 SHOWN_ROWS = 8
