@@ -51,6 +51,7 @@ from ledger.bus.queries import (
 )
 from ledger.bus.security import BusSecurity
 from ledger.kernel import strict_json
+from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.text import plain, visible
 from ledger.operate.database import pool
 from ledger.operate.roles import AUDITOR
@@ -58,12 +59,12 @@ from ledger.operate.settings import Settings
 from ledger.programs.process import run_in_loop
 from ledger.programs.readiness import answered
 from ledger.programs.registry import Places, Program
+from ledger.subscriptions.position_wait import Reached
 from ledger.subscriptions.retry import Patience
-from projections.position_wait import Reached
 from projections.questions import paging
 from projections.questions.answers import POSITION
 from projections.questions.catalogue import questions
-from projections.questions.question import Asked, InvalidQuestion, Question
+from projections.questions.question import Asked, Question
 from projections.questions.statement import statement
 
 SERVICE_NAME = "ledger-query"

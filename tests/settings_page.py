@@ -8,6 +8,7 @@ import sys
 from pydantic_settings import BaseSettings
 
 from ledger.operate.settings import Settings
+from ledger.web.settings import WebSettings
 from projections.settings import ProjectionSettings
 
 _BEGINNING = """\
@@ -24,7 +25,11 @@ def page() -> str:
     """The whole page."""
     described: set[str] = set()
     parts = [_BEGINNING]
-    for title, model in (("Write side", Settings), ("Read side", ProjectionSettings)):
+    for title, model in (
+        ("Write side", Settings),
+        ("Read side", ProjectionSettings),
+        ("Web", WebSettings),
+    ):
         parts.append(f"\n## {title}\n\n| variable | default | meaning |\n| --- | --- | --- |\n")
         parts.extend(_rows(model, described))
     return "".join(parts)

@@ -109,3 +109,29 @@ outage()
         ("database_away", "refused", 99),
     ]
     assert {line["service"] for line in lines} == {"test"}
+
+
+def test_an_outage_names_each_read_model_that_it_concerns_once() -> None:
+    program = """
+import sys
+from ledger.operate import logging
+import structlog
+now = 100.0
+logging.time.monotonic = lambda: now
+logging.configure("test")
+log = structlog.get_logger()
+for now in (100.0, 101.0, 103.0, 111.0, 112.0, 140.0):
+    for name in ("orders", "balances", "fills"):
+        log.warning("projection.interrupted", projection=name, error="the database is away")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.decode().splitlines()]
+    assert [(line["projection"], line.get("left_out")) for line in lines] == [
+        ("orders", None),
+        ("balances", None),
+        ("fills", None),
+        ("orders", 6),
+        ("orders", 5),
+        ("balances", None),
+        ("fills", None),
+    ]

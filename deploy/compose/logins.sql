@@ -9,12 +9,13 @@
 \getenv publisher PUBLISHER_PASSWORD
 \getenv queries QUERIES_PASSWORD
 \getenv seals SEALS_PASSWORD
+\getenv web WEB_PASSWORD
 
 SET client_min_messages = warning;
 BEGIN;
 SELECT format('CREATE ROLE %I LOGIN', login)
 FROM unnest(ARRAY['ledger_clock', 'ledger_commands', 'ledger_prices', 'ledger_projections',
-    'ledger_publisher', 'ledger_queries', 'ledger_seals']) AS login
+    'ledger_publisher', 'ledger_queries', 'ledger_seals', 'ledger_web']) AS login
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) \gexec
 
 ALTER ROLE ledger_clock PASSWORD :'clock';
@@ -31,4 +32,6 @@ ALTER ROLE ledger_queries PASSWORD :'queries';
 GRANT ledger_auditor TO ledger_queries;
 ALTER ROLE ledger_seals PASSWORD :'seals';
 GRANT ledger_sealer TO ledger_seals;
+ALTER ROLE ledger_web PASSWORD :'web';
+GRANT ledger_http TO ledger_web;
 COMMIT;

@@ -37,7 +37,17 @@ def migrate(json: Json = False) -> None:
     terminal.say("The schema is current." if applied else "The schema is current: nothing to do.")
 
 
-def doctor(json: Json = False) -> None:
+def doctor(
+    production: Annotated[
+        bool,
+        typer.Option(
+            "--production",
+            help="Also what a ledger trusted with money must have: logins, TLS, keys, replicas, "
+            "backups, and no embedded server.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
     """Check that everything the ledger needs is there; exit 1 if something is not."""
     from ledger.operate.check_result import CheckResult
     from ledger.operate.doctor import examine
@@ -52,7 +62,7 @@ def doctor(json: Json = False) -> None:
     else:
         findings.append(CheckResult("settings", "ok", f"data directory {settings.data_dir}"))
         _show(findings[0], json)
-        for finding in examine(settings):
+        for finding in examine(settings, for_production=production):
             findings.append(finding)
             _show(finding, json)
     holds = all(finding.status != "fail" for finding in findings)

@@ -33,7 +33,9 @@ from ledger.cli import (
     status,
     streams,
     submit,
+    top,
     up,
+    web,
     wipe,
 )
 from ledger.kernel.errors import LedgerError
@@ -69,8 +71,9 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    *(up, wipe, demo, database, server_statistics, status, serve, submit),
+    *(up, wipe, demo, database, server_statistics, status, top, serve, submit),
     *(audit, archive, report, commands, streams, publisher, clock, backup, recover, schema, bus),
+    web,
 )
 """Modules with a `register(app)`, in the order of the help."""
 

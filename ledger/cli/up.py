@@ -1,6 +1,8 @@
 """ledgerctl up: everything in the foreground, until Ctrl-C."""
 
+import os
 import signal
+import socket
 import threading
 from typing import Annotated, NoReturn
 
@@ -24,12 +26,16 @@ def up(
     ] = False,
 ) -> None:
     """Run embedded servers and all programs in the foreground, until Ctrl-C."""
+    from ledger.cli.web import first_url
     from ledger.kernel.masking import masked
     from ledger.operate.logging import configure
-    from ledger.operate.settings import load
     from ledger.operate.supervisor import Supervisor
+    from ledger.web.settings import load
 
     settings = load()
+    if settings.web_port is None:
+        settings = settings.model_copy(update={"web_port": _free_port()})
+        os.environ["LEDGER_WEB_PORT"] = str(settings.web_port)  # so that the program knows it, too
     configure("up", settings.log_level)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
@@ -41,6 +47,7 @@ def up(
                     "database_url": masked(supervisor.database_url),
                     "nats_url": masked(supervisor.nats_url),
                     "data_dir": str(settings.data_dir.absolute()),
+                    "web_url": first_url(settings),
                 },
                 json,
                 token_masked=settings.nats_url is None,
@@ -48,6 +55,21 @@ def up(
             threading.Event().wait()
     except _Stopped:
         pass  # asked for: exit code 0
+
+
+def _free_port() -> int:
+    """The usual port of the console, or another where that is taken: nobody set it."""
+    from ledger.web.settings import USUAL_PORT
+
+    with socket.socket() as usual:
+        usual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            usual.bind(("127.0.0.1", USUAL_PORT))
+        except OSError:
+            with socket.socket() as other:
+                other.bind(("127.0.0.1", 0))
+                return int(other.getsockname()[1])
+    return USUAL_PORT
 
 
 def _stop(*_: object) -> NoReturn:
@@ -65,4 +87,5 @@ def _tell(urls: dict[str, str], json: bool, *, token_masked: bool) -> None:
     where = " (with its token: ledgerctl bus url)" if token_masked else ""
     terminal.say(f"NATS        {urls['nats_url']}{where}")
     terminal.say(f"data        {urls['data_dir']}")
+    terminal.say(f"console     {urls['web_url']}  (once, within an hour; again: ledgerctl web url)")
     terminal.say("Ready. Ctrl-C stops everything.")

@@ -23,6 +23,14 @@ class UnknownQuestion(LedgerError, LookupError):
     """Nothing that is installed answers the question."""
 
 
+class InvalidQuestion(LedgerError, ValueError):
+    """The question is not one that can be answered; the message says why."""
+
+
+class ReadModelBehind(LedgerError):
+    """A read model has not come to the position that was asked about."""
+
+
 @cache
 def questions() -> "dict[str, Question[Any]]":
     """Every question by its name."""

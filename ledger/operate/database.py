@@ -3,6 +3,7 @@
     connect         for one thread
     connect_async   for an event loop
     pool            several, for an event loop
+    thread_pool     several, for threads
 
 Each begins with what must hold before the first statement: names are looked up in pg_catalog first
 (`database_url.py`), TLS and the role are in the URL that `servers.py` and `roles.py` give out,
@@ -24,9 +25,16 @@ from ledger.operate.database_session import UnsupportedPostgres
 from ledger.operate.database_url import settled
 
 if TYPE_CHECKING:
-    from psycopg_pool import AsyncConnectionPool
+    from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-__all__ = ["OF_WHAT_IS_ASKED", "UnsupportedPostgres", "connect", "connect_async", "pool"]
+__all__ = [
+    "OF_WHAT_IS_ASKED",
+    "UnsupportedPostgres",
+    "connect",
+    "connect_async",
+    "pool",
+    "thread_pool",
+]
 
 CONNECT_TIMEOUT_SECONDS = 5
 """Long enough for a busy server, short enough to try a restarted one again soon."""
@@ -60,25 +68,22 @@ def connect(
     except psycopg.OperationalError as error:
         raise database_session.explained(error) from error
     try:
-        steps = database_session.beginning(connection.info, url)
-        query = next(steps)
-        while True:
-            query = steps.send(_row(connection.execute(*query).fetchone()))
-    except StopIteration as end:
-        if end.value:
-            _or_closed(connection, url)
+        _begin_in_thread(connection, url)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _or_closed(connection: psycopg.Connection[Any], url: str) -> None:
+def _begin_in_thread(connection: psycopg.Connection[Any], url: str) -> None:
+    steps = database_session.beginning(connection.info, url)
     try:
-        database_session.refuse_shared_sessions(url)
-    except UnsupportedPostgres:
-        connection.close()
-        raise
+        query = next(steps)
+        while True:
+            query = steps.send(_row(connection.execute(*query).fetchone()))
+    except StopIteration as end:
+        if end.value:
+            database_session.refuse_shared_sessions(url)
 
 
 async def connect_async(database_url: str, purpose: str) -> psycopg.AsyncConnection[Any]:
@@ -120,6 +125,25 @@ def pool(
         url,
         kwargs=_options(purpose, CONNECT_TIMEOUT_SECONDS),
         configure=lambda connection: _begin(connection, url),
+        min_size=1,
+        max_size=size,
+        timeout=POOL_TIMEOUT_SECONDS,
+        reconnect_timeout=POOL_TIMEOUT_SECONDS,
+        open=False,
+    )
+
+
+def thread_pool(
+    database_url: str, purpose: str, *, size: int
+) -> ConnectionPool[psycopg.Connection[Any]]:
+    """As `pool`, for threads."""
+    from psycopg_pool import ConnectionPool
+
+    url = settled(database_url)
+    return ConnectionPool(
+        url,
+        kwargs=_options(purpose, CONNECT_TIMEOUT_SECONDS),
+        configure=lambda connection: _begin_in_thread(connection, url),
         min_size=1,
         max_size=size,
         timeout=POOL_TIMEOUT_SECONDS,

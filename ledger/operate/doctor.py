@@ -18,10 +18,11 @@ import nats.js.errors
 import psycopg
 from nats.js.api import StreamInfo
 
+from ledger.audit.prove import seals
 from ledger.bus import connection as bus
 from ledger.bus.connection import COMMANDS_STREAM
 from ledger.bus.security import BusSecurity
-from ledger.operate import records_examination, seals_examination, servers
+from ledger.operate import production, records_examination, seals_examination, servers
 from ledger.operate import schema as database
 from ledger.operate.check_result import CheckResult, Status
 from ledger.operate.database import UnsupportedPostgres, connect
@@ -64,15 +65,18 @@ _OPEN_TO_STRANGERS = """
                               WHERE oid = 'public.event_store'::regclass)"""
 
 
-def examine(settings: Settings) -> Iterator[CheckResult]:
-    """All findings, in an order in which the first failure explains the later ones."""
+def examine(settings: Settings, *, for_production: bool = False) -> Iterator[CheckResult]:
+    """All findings, in an order in which the first failure explains the later ones; also of what
+    production demands (production.py)."""
     yield _python()
     yield _disk(settings)
+    if for_production:
+        yield production.of_places(settings)
     database_url = nats_url = None
     with ExitStack() as stack:
         try:
             database_url = stack.enter_context(servers.database(settings))
-            yield from _database(database_url, settings)
+            yield from _database(database_url, settings, for_production)
         except (servers.NotRunning, database.SchemaError, UnsupportedPostgres) as error:
             yield CheckResult("postgresql", "fail", _one_line(error))
         except psycopg.Error as error:
@@ -81,7 +85,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
             )
         try:
             nats_url = servers.find_nats(settings)
-            yield from asyncio.run(_nats(nats_url, settings))
+            yield from asyncio.run(_nats(nats_url, settings, for_production))
         except servers.NotRunning as error:
             yield CheckResult("nats", "fail", _one_line(error))
         except (nats.errors.Error, OSError) as error:
@@ -107,11 +111,9 @@ def _vitals(
 def _programs(places: Places, *, expected: bool) -> CheckResult:
     """Whether all that have some do their work; where none was started, or all were stopped in good
     order, that may be meant."""
-    programs = wanted(places.settings)
-    with ThreadPoolExecutor() as asking:  # one that hangs takes its time
-        works = list(asking.map(lambda name: _works(name, places), programs))
-    working = [name for name, does in zip(programs, works, strict=True) if does]
-    missing = [name for name in programs if name not in working]
+    programs = at_work(places)
+    working = [name for name, works in programs.items() if works]
+    missing = [name for name, works in programs.items() if not works]
     if missing:
         return CheckResult(
             "programs",
@@ -120,6 +122,15 @@ def _programs(places: Places, *, expected: bool) -> CheckResult:
             f"Start what should be: {', '.join(f'ledgerctl serve {name}' for name in missing)}.",
         )
     return CheckResult("programs", "ok", f"{', '.join(working)} are at work")
+
+
+def at_work(places: Places) -> dict[str, bool]:
+    """Each program that has something to do, and whether it does its work."""
+    programs = wanted(places.settings)
+    with ThreadPoolExecutor() as asking:  # one that hangs takes its time
+        return dict(
+            zip(programs, asking.map(lambda name: _works(name, places), programs), strict=True)
+        )
 
 
 def _works(name: str, places: Places) -> bool:
@@ -151,7 +162,7 @@ def _disk(settings: Settings) -> CheckResult:
     return CheckResult("disk", "ok", message)
 
 
-def _database(url: str, settings: Settings) -> Iterator[CheckResult]:
+def _database(url: str, settings: Settings, for_production: bool) -> Iterator[CheckResult]:
     with connect(url, "doctor") as connection:
         number = connection.info.server_version
         where = f"{connection.info.dbname} at {connection.info.host or 'the local socket'}"
@@ -168,6 +179,9 @@ def _database(url: str, settings: Settings) -> Iterator[CheckResult]:
         yield _durable(connection)
         yield _closed(connection)
         yield seals_examination.of_database(connection, settings)
+        if for_production:
+            yield from production.of_database(connection)
+            yield from production.of_keeping(settings, seals.head(connection))
 
 
 def _clock(connection: psycopg.Connection[Any], settings: Settings) -> CheckResult:
@@ -268,7 +282,7 @@ def _closed(connection: psycopg.Connection[Any]) -> CheckResult:
     )
 
 
-async def _nats(url: str, settings: Settings) -> list[CheckResult]:
+async def _nats(url: str, settings: Settings, for_production: bool) -> list[CheckResult]:
     connection = await bus.connect_once(
         url, "doctor", security=BusSecurity.of(settings), timeout=NATS_TIMEOUT_SECONDS
     )
@@ -276,6 +290,8 @@ async def _nats(url: str, settings: Settings) -> list[CheckResult]:
         found = [_nats_server(connection, settings), *await _jetstream(connection)]
         if found[-1].status != "fail":
             found.append(await seals_examination.of_bus(connection))
+        if for_production:
+            found += production.of_bus(settings, url)
         return found
     finally:
         await connection.close()

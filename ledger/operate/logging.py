@@ -4,8 +4,8 @@ The ids that lead from a log line to a command, its cause and its stream are bou
 they become known, and appear in every line until they are released.
 
 What goes wrong again and again, the same way, is one line in QUIET_SECONDS, which says how often it
-was: an outage is told, and does not fill the disk. Lines that name a command, a stream or a session
-are each of their own and all written.
+was, and one for each read model that it concerns: an outage is told, and does not fill the disk.
+Lines that name a command, a stream or a session are each of their own and all written.
 
 What services import, too, speaks by the standard library's logging (`kernel/logger.py`): here its
 lines are JSON like all others.
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -88,27 +88,46 @@ def _of(service: str) -> Callable[[Any, str, Line], Line]:
     return named
 
 
+class _Kind(NamedTuple):
+    """Of what is said again and again: until when it is left out, how often it was, and of whom it
+    was said since it began."""
+
+    until: float
+    left_out: int
+    named: frozenset[str]
+
+
 class _Repeats:
-    """Leaves out what was said a moment ago; the next line of its kind says how often that was."""
+    """Leaves out what was said a moment ago; the next line of its kind says how often that was.
+    Whoever it concerns (a read model, a subscription) is named once, though, and again when it
+    begins anew after a time of quiet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
-        """Until when a kind is left out, and how often it was."""
+        self._kinds: dict[tuple[str, str], _Kind] = {}
 
     def __call__(self, _: Any, level: str, line: Line) -> Line:
         if level not in ("warning", "error") or any(name in line for name in _OF_THEIR_OWN):
             return line
         kind = (str(line.get("event")), str(line.get("error") or line.get("reason") or line))
+        concerned = str(line.get("projection") or line.get("subscription") or "")
         with self._lock:
             now = time.monotonic()
-            until, left_out = self._kinds.get(kind, (0.0, 0))
-            if now < until:
-                self._kinds[kind] = (until, left_out + 1)
+            known = self._kinds.get(kind)
+            if known is None or now >= known.until + QUIET_SECONDS:  # it begins
+                known = _Kind(0.0, known.left_out if known else 0, frozenset())
+            if now < known.until and concerned in known.named:
+                self._kinds[kind] = known._replace(left_out=known.left_out + 1)
                 raise structlog.DropEvent
             if len(self._kinds) >= MOST_KINDS:
                 self._kinds.clear()
-            self._kinds[kind] = (now + QUIET_SECONDS, 0)
+            due = now >= known.until
+            left_out = known.left_out if due else 0
+            self._kinds[kind] = _Kind(
+                now + QUIET_SECONDS if due else known.until,
+                known.left_out - left_out,
+                known.named | {concerned},
+            )
         if left_out:
             line["left_out"] = left_out
         return line

@@ -26,6 +26,7 @@ CONNECTING = (
     "ledger_user",
     "ledger_monitor",
     "ledger_scheduler",
+    "ledger_http",
 )
 """Roles whose members may connect."""
 _TEMPORARY = "ledger_projector"

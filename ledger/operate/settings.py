@@ -45,6 +45,13 @@ class Settings(BaseSettings):
         "above command_payload_limit_bytes, so that a command that is too large arrives and is "
         "refused with a reason.",
     )
+    nats_monitoring_url: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="NATS' monitoring page, as http://nats:8222: the only place where it tells "
+        "whether what it confirms is on its disk (sync_interval). Asked by `ledgerctl doctor "
+        "--production` alone. Unset: not looked at.",
+    )
     data_dir: Path = Field(
         default=Path(".ledger"),
         description="Directory of the embedded services' data. Relative to the current directory, "
@@ -360,6 +367,19 @@ class Settings(BaseSettings):
         "without where that is taken. Set, it must be free, or the program ends: nobody could "
         "watch it. `ledgerctl up`, and `serve` without a name, take it for the first of them, and "
         "the others those behind it. 0: neither metrics nor /health and /ready.",
+    )
+    web_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="Port of `ledgerctl serve web`: the HTTP API and the console. Unset: 8787 for "
+        "`serve web`, a free one if that is taken for `ledgerctl up`, and `serve` without a name "
+        "does without it, so that nobody opens a port whom nobody asked.",
+    )
+    web_host: str = Field(
+        default="127.0.0.1",
+        description="Address that `ledgerctl serve web` listens on. Only this machine by default; "
+        "beyond it, web_url must say how browsers reach it. In a container: 0.0.0.0.",
     )
     trace_context: bool = Field(
         default=False,

@@ -100,8 +100,8 @@ def advance(
     rate: float | Decimal | None,
 ) -> Checkpoint:
     """Moves the checkpoint, inside the caller's transaction. `handled` events concerned the
-    subscription, `event_id` is the last of them, `rate` how many it handles in a second; None
-    leaves what was noted before. Raises Fenced."""
+    subscription, `event_id` is the last of them, `rate` how many positions it passes in a second;
+    None leaves what was noted before. Raises Fenced."""
     parameters = vars(checkpoint) | {
         "to": to,
         "handled": handled,

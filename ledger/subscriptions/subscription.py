@@ -12,7 +12,6 @@ ERROR with what was raised, and the batch is tried again, less and less often. T
 """
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -26,6 +25,7 @@ from ledger.subscriptions import checkpoint
 from ledger.subscriptions.checkpoint import Checkpoint, Fenced, NotInstalled
 from ledger.subscriptions.connection import until_stopped
 from ledger.subscriptions.lease import LeaseKeeper, LeaseOptions, leases_kept, while_owner
+from ledger.subscriptions.pace import Pace
 from ledger.subscriptions.retry import Backoff
 from ledger.subscriptions.wakeup import Bell, Listener
 
@@ -63,6 +63,7 @@ class Subscription:
         self._lease = lease or LeaseOptions()
         self._bell, self._control = Bell(), Bell()
         self._backoff = Backoff()
+        self._pace = Pace()
 
     def run(self) -> None:
         """Returns when `stop` is set."""
@@ -103,6 +104,7 @@ class Subscription:
                 heard = self._control.rings
                 checkpoint.reread(connection, at)
             rings = self._bell.rings  # before reading: what comes after it rings later
+            self._pace.begin()
             try:
                 moved = self._batch(connection, at)
             except Fenced:
@@ -116,6 +118,7 @@ class Subscription:
                 continue
             self._backoff.reset()
             if moved.position == at.position:
+                self._pace.rest()
                 self._bell.wait(rings, POLL_SECONDS)
             at = moved
 
@@ -124,7 +127,6 @@ class Subscription:
         up_to = min(reader.head(connection), at.position + BATCH_EVENTS)
         if up_to <= at.position:
             return at
-        started = time.monotonic()
         events = reader.read(
             connection, after=at.position, up_to=up_to, event_types=self._event_types
         )
@@ -137,7 +139,7 @@ class Subscription:
                 to=up_to,
                 handled=len(events),
                 event_id=events[-1].id if events else None,
-                rate=len(events) / max(time.monotonic() - started, 1e-6) if events else None,
+                rate=self._pace.passed(up_to - at.position),
             )
 
     def _interrupted(self, error: Exception) -> None:

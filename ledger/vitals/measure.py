@@ -41,6 +41,26 @@ MEASURES: dict[str, VitalSign] = {
         ),
         VitalSign("notification_queue_ratio", "How full the server's queue of notifications is."),
         VitalSign("database_bytes", "Size of the database."),
+        VitalSign("database_blocked_sessions", "Sessions that wait for a lock."),
+        VitalSign("database_transactions", "Transactions by how they ended.", "outcome", "counter"),
+        VitalSign(
+            "database_blocks",
+            "Blocks that were read, by where they were found.",
+            "found",
+            "counter",
+        ),
+        VitalSign("database_deadlocks", "Deadlocks.", None, "counter"),
+        VitalSign("database_wal_bytes", "Bytes of write-ahead log.", None, "counter"),
+        VitalSign(
+            "database_dead_rows_ratio",
+            "Share of dead rows in the table that has most, of those with ten thousand rows.",
+        ),
+        VitalSign(
+            "database_table_bytes",
+            "Size of a table with its partitions and indexes, of the twelve largest.",
+            "table",
+        ),
+        VitalSign("wal_archive_failing", "1 while the archive of the write-ahead log fails."),
         VitalSign("replication_lag_seconds", "How far the standby that is furthest behind is."),
         # the log
         VitalSign("head_position", "The last position of the log."),
@@ -54,6 +74,7 @@ MEASURES: dict[str, VitalSign] = {
             "How far the time of the last event is ahead of the database's clock: until then all "
             "events get the same time.",
         ),
+        VitalSign("log_partition_room_events", "Positions for which there is a partition."),
         VitalSign(
             "append_held_seconds",
             "How long the transaction has lasted that holds a lock which appends need.",
@@ -116,7 +137,7 @@ MEASURES: dict[str, VitalSign] = {
         ),
         VitalSign(
             "projection_rate_events_per_second",
-            "Events handled in a second of work, of the last batches.",
+            "Events of the log passed in a second while some wait, of the last batches.",
             _PROJECTION,
         ),
         VitalSign(

@@ -23,19 +23,19 @@ class PeriodType(StrEnum):
     YEARLY = "YEARLY"
 
 
-class Period(NamedTuple):
+class PeriodBounds(NamedTuple):
     start: datetime
     end: datetime
 
 
-def period_of(kind: PeriodType, moment: datetime, zone: str = UTC_NAME) -> Period:
+def period_of(kind: PeriodType, moment: datetime, zone: str = UTC_NAME) -> PeriodBounds:
     """The period in which a moment lies; one that ends with it is over."""
     if kind is PeriodType.HOURLY:
         start = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        return Period(start, start + HOUR)
+        return PeriodBounds(start, start + HOUR)
     clock = ZoneInfo(zone)
     first, following = _days(kind, moment.astimezone(clock).date())
-    return Period(_midnight(first, clock), _midnight(following, clock))
+    return PeriodBounds(_midnight(first, clock), _midnight(following, clock))
 
 
 def _days(kind: PeriodType, day: date) -> tuple[date, date]:

@@ -9,8 +9,8 @@ Rows are dictionaries of columns, in the types of the database; `Question.row` i
 
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import count
-from typing import Any, LiteralString, cast
+from itertools import count, islice
+from typing import Any, LiteralString, NamedTuple, cast
 
 import psycopg
 from psycopg.rows import dict_row
@@ -18,7 +18,8 @@ from psycopg.rows import dict_row
 from ledger.eventstore import reader
 from ledger.eventstore.moments import Moment, position_of, time_of
 from ledger.eventstore.session import FETCH_ROWS
-from ledger.kernel.errors import LedgerError
+from ledger.kernel.read_side import ReadModelBehind
+from projections.questions import paging
 from projections.questions.question import Asked, Past, Question
 from projections.questions.statement import SqlStatement, statement
 
@@ -28,12 +29,19 @@ POSITION: LiteralString = (
 """How far a read model is. Read in the snapshot that reads its rows, it is what they are as of."""
 
 Row = Mapping[str, Any]
+"""A row by its columns."""
+
 _cursor_numbers = count(1)
 """Of cursors, so that several answers can be read at once."""
 
 
-class ReadModelBehind(LedgerError):
-    """A read model has not come to the position that was asked about."""
+class RowsPage(NamedTuple):
+    """Some of the rows of an answer. `position` is what they are as of; `following` the place where
+    the next page begins, None if there is none."""
+
+    rows: list[Row]
+    position: int
+    following: str | None
 
 
 def reached(connection: psycopg.Connection[Any], question: Question[Any]) -> int:
@@ -53,6 +61,48 @@ def rows(
     """The rows as they are, streamed: an account may have more than memory. The connection must
     be in a transaction. Raises InvalidQuestion."""
     yield from stream(connection, statement(question, asked, limit=limit, after=after))
+
+
+def page(
+    connection: psycopg.Connection[Any],
+    question: Question[Any],
+    asked: Asked,
+    *,
+    limit: int,
+    after: str | None = None,
+    moment: Moment | None = None,
+) -> RowsPage:
+    """A page of the rows as they are, or as they were at a moment. The connection must be in a
+    transaction. Raises InvalidQuestion."""
+    if moment is None:
+        position = reached(connection, question)
+        asking = statement(question, asked, limit=limit + 1, after=after)
+        with connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(asking.text.encode(), asking.parameters)
+            found: list[Row] = list(cursor.fetchall())
+    else:
+        position = moment.known_at
+        behind = _behind(rows_at(connection, question, asked, moment), question, asked, after)
+        found = list(islice(behind, limit + 1))
+    more = len(found) > limit
+    place = paging.token(question, question.path(asked), found[limit - 1]) if more else None
+    return RowsPage(found[:limit], position, place)
+
+
+def _behind(
+    found: Iterator[Row], question: Question[Any], asked: Asked, after: str | None
+) -> Iterator[Row]:
+    """The rows behind a place, of rows in the path's order."""
+    if after is None:
+        return found
+    path = question.path(asked)
+    place = paging.place(question, path, after)
+
+    def is_behind(row: Row) -> bool:
+        at = tuple(row[column] for column in path.order)
+        return at < place if path.descending else at > place
+
+    return filter(is_behind, found)
 
 
 def stream(connection: psycopg.Connection[Any], asking: SqlStatement) -> Iterator[dict[str, Any]]:

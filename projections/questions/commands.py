@@ -18,12 +18,13 @@ import orjson
 import typer
 
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.text import plain
 from ledger.operate import terminal
 from ledger.operate.table import Columns, Wide, asked_for
 from projections.questions import paging
 from projections.questions.catalogue import questions
-from projections.questions.question import Filter, InvalidQuestion, Question
+from projections.questions.question import Filter, Question
 
 if TYPE_CHECKING:
     import psycopg

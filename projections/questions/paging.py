@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import orjson
 
+from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.text import plain
-from projections.questions.question import InvalidQuestion, Path, Question
+from projections.questions.question import Path, Question
 
 LONGEST_TOKEN = 2_000
 """Longer than any token of ours: ids, times and names of sub-accounts."""

@@ -22,6 +22,9 @@ What follows from it, with nothing to add anywhere else:
     ledgerctl query fills       with an option for each filter; --known-at where there is a past
     docs/schemas                the row, the question and its answer
 
+A question that sums up several read models has the SELECT that makes its rows (`made_by`) in place
+of a table; filters that narrow down what it reads itself are named in `within`.
+
 A filter is a column and how it is compared; its type is the column's. Rows come in the order of
 the path's index, and a page begins behind the last row of the one before (paging.py), so any
 number of rows can be read at the price of those that are read.
@@ -39,7 +42,7 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.kernel.errors import LedgerError
+from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.time import read_time
 from projections.engine.projection import R, Table
 
@@ -47,13 +50,10 @@ if TYPE_CHECKING:
     import psycopg
 
     from ledger.eventstore.moments import Moment
+    from projections.questions.answers import RowsPage
 
 LONGEST_TEXT = 60
 """Characters of a wrong value that its refusal repeats."""
-
-
-class InvalidQuestion(LedgerError, ValueError):
-    """The question is not one that can be answered; the message says why."""
 
 
 Asked = Mapping[str, Any]
@@ -124,6 +124,12 @@ class Question(Generic[R]):
     past: Past | None = None
     read_model: str = ""
     """The projection that keeps the table, where its name is another."""
+    made_by: str = ""
+    """The SELECT that makes the rows, of public tables, where no table has them; `table` then only
+    says what a row is."""
+    within: tuple[str, ...] = ()
+    """The filters that `made_by` takes as parameters, null where they are not asked for; they hold
+    of its rows, too."""
     row_version: int = 1
     """Of the published schema of a row: a new number where a column promises less than before."""
 
@@ -214,6 +220,33 @@ class Question(Generic[R]):
 
         found = answers.rows_at(connection, self, self.read(given), moment)
         return [msgspec.convert(row, self.row) for row in found]
+
+    def page(
+        self,
+        connection: "psycopg.Connection[Any]",
+        asked: Asked,
+        *,
+        limit: int,
+        after: str | None = None,
+        moment: "Moment | None" = None,
+    ) -> "RowsPage":
+        """A page of the rows, as they are or as they were. Raises InvalidQuestion."""
+        from projections.questions import answers
+
+        return answers.page(connection, self, asked, limit=limit, after=after, moment=moment)
+
+    def moment(
+        self,
+        connection: "psycopg.Connection[Any]",
+        asked: Asked,
+        *,
+        known_at: str | None,
+        effective_at: str | None,
+    ) -> "Moment":
+        """The moment that texts name. Raises InvalidQuestion, InvalidMoment, ReadModelBehind."""
+        from projections.questions import answers
+
+        return answers.moment_of(connection, self, self.past_of(asked), known_at, effective_at)
 
     def reached(self, connection: "psycopg.Connection[Any]") -> int:
         """The position that the rows are as of."""

@@ -17,12 +17,19 @@ class SqlStatement(NamedTuple):
     parameters: dict[str, Any]
 
 
+def relation(question: Question[Any]) -> str:
+    """What the rows are selected from."""
+    if question.made_by:
+        return f"({question.made_by}) AS made"
+    return f'public."{question.table.name}"'
+
+
 def statement(
     question: Question[Any], asked: Asked, *, limit: int | None = None, after: object = None
 ) -> SqlStatement:
     """The query for what was asked, behind the place of a token. Raises InvalidQuestion."""
     path = question.path(asked)
-    conditions, parameters = [], {**asked, "limit": limit}
+    conditions, parameters = [], {**dict.fromkeys(question.within), **asked, "limit": limit}
     for name, value in asked.items():
         one = question.filter_of[name]
         test = f"= ANY(%({name})s)" if isinstance(value, list) else f"{one.compared} %({name})s"
@@ -38,7 +45,6 @@ def statement(
     order = ", ".join(f'"{column}"{direction}' for column in path.order)
     where = " AND ".join(conditions) or "true"
     return SqlStatement(
-        f'SELECT * FROM public."{question.table.name}" WHERE {where} '
-        f"ORDER BY {order} LIMIT %(limit)s",
+        f"SELECT * FROM {relation(question)} WHERE {where} ORDER BY {order} LIMIT %(limit)s",
         parameters,
     )

@@ -12,8 +12,14 @@ BEGIN
     IF NOT pg_catalog.pg_has_role('ledger_scheduler', 'ledger_auditor', 'MEMBER') THEN
         GRANT ledger_auditor TO ledger_scheduler;
     END IF;
+    -- Each request by HTTP works as who asks (SET LOCAL ROLE); nothing of theirs is inherited.
+    FOREACH role IN ARRAY ARRAY['ledger_user', 'ledger_auditor', 'ledger_operator'] LOOP
+        IF NOT pg_catalog.pg_has_role('ledger_http', role, 'MEMBER') THEN
+            EXECUTE pg_catalog.format('GRANT %I TO ledger_http', role);
+        END IF;
+    END LOOP;
     FOREACH role IN ARRAY ARRAY['ledger_writer', 'ledger_operator', 'ledger_sealer', 'ledger_auditor',
-        'ledger_scheduler'] LOOP
+        'ledger_scheduler', 'ledger_http'] LOOP
         IF NOT pg_catalog.pg_has_role(current_user, role, 'USAGE') THEN
             EXECUTE pg_catalog.format('GRANT %I TO %I', role, current_user);
         END IF;

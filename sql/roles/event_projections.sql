@@ -1,15 +1,17 @@
 -- Workers keep their place here, operators steer them by it. The sealer's row is the sealer's alone:
 -- whoever folds events cannot say how far they are sealed, nor hold the row.
 REVOKE ALL ON public.event_projections FROM PUBLIC, ledger_writer, ledger_projector, ledger_sealer,
-    ledger_auditor, ledger_operator, ledger_user, ledger_monitor;
+    ledger_auditor, ledger_operator, ledger_user, ledger_monitor, ledger_http;
 GRANT SELECT, INSERT, UPDATE ON public.event_projections TO ledger_projector, ledger_sealer;
 GRANT SELECT, UPDATE ON public.event_projections TO ledger_operator;
-GRANT SELECT ON public.event_projections TO ledger_auditor, ledger_monitor;
+-- Who asks by HTTP may wait until a read model shows what was written.
+GRANT SELECT ON public.event_projections TO ledger_auditor, ledger_monitor, ledger_http;
 
 ALTER TABLE public.event_projections ENABLE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS seen ON public.event_projections;
 CREATE POLICY seen ON public.event_projections FOR SELECT
-    TO ledger_projector, ledger_sealer, ledger_auditor, ledger_operator, ledger_monitor USING (true);
+    TO ledger_projector, ledger_sealer, ledger_auditor, ledger_operator, ledger_monitor,
+    ledger_http USING (true);
 DROP POLICY IF EXISTS added_by_projector ON public.event_projections;
 CREATE POLICY added_by_projector ON public.event_projections FOR INSERT
     TO ledger_projector WITH CHECK (projection_name <> 'seals');

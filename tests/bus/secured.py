@@ -111,7 +111,9 @@ class SecuredBus:
         shipped = (ROOT / "deploy" / "nats-secure.conf").read_text(encoding="utf-8")
         configuration = self.directory / "nats.conf"
         configuration.write_text(
-            shipped.replace('listen: "0.0.0.0:4222"', f'listen: "127.0.0.1:{self._port}"')
+            shipped.replace('listen: "0.0.0.0:4222"', f'listen: "127.0.0.1:{self._port}"').replace(
+                'http: "127.0.0.1:8222"', 'http: "127.0.0.1:-1"'
+            )
         )
         environment = os.environ | {
             "NATS_STORE_DIR": str(self.directory / "jetstream"),

@@ -46,7 +46,7 @@ SAY = "--by x --reason y"
 COMMANDS = (
     *TABLES,
     *("up --data", "demo --commands", "serve", "migrate", "doctor", "submit lines.jsonl"),
-    *("status", "clock status", "wipe"),
+    *("status", "top --seconds 0", "clock status", "wipe"),
     *("database performance", "database statements", "database indexes"),
     *("database tables", "database maintenance"),
     *(f"query allocations {OF}", f"query checkpoints {OF}", f"query snapshots {OF}"),
@@ -76,6 +76,9 @@ COMMANDS = (
     f"streams repair {ORDER} --at 1 {SAY}",
     *("publisher replay --from 1 --subject replay.x", "schema export schemas"),
     "bus user service --name x --seed lines.jsonl",
+    *("web url", "web user add ada --role ADMIN --oidc", "web user list"),
+    *("web token create ada --note x", "web token list", "web token revoke 0"),
+    "web user remove ada",
     *("projections status", "projections dead-letters list", "projections verify"),
     f"projections dead-letters show {LETTER}",
     f"projections dead-letters retry {LETTER} {SAY}",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ledger.operate.settings import Settings
+from ledger.web.settings import WebSettings
 from projections.settings import ProjectionSettings
 from tests.docs.pages import ROOT, all_pages
 
@@ -92,7 +93,7 @@ def test_every_file_that_a_text_names_exists(text: Path) -> None:
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     known = {
         f"LEDGER_{name.upper()}"
-        for model in (Settings, ProjectionSettings)
+        for model in (Settings, ProjectionSettings, WebSettings)
         for name in model.model_fields
     }
     named = set(_SETTING.findall(page.read_text(encoding="utf-8")))

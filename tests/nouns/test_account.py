@@ -8,6 +8,7 @@ import pytest
 from ledger.nouns.accounts import facts as account_facts
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement as account_settlement
+from ledger.nouns.accounts.commands import SetReporting
 from ledger.nouns.accounts.events import AccountStatus, AccountType, Environment
 from tests.nouns.folded import BTCUSDT, D, FoldedAccount, refused, required
 
@@ -189,3 +190,30 @@ def test_a_transfer_names_sub_accounts_that_exist(from_: str, to: str) -> None:
 
 def test_a_transfer_goes_somewhere_else() -> None:
     refused("SAME_SUB_ACCOUNT", transfer, FoldedAccount(USDT="9"), "main", "main", "4")
+
+
+# --- how it is measured ---------------------------------------------------------------
+
+
+def test_how_an_account_is_measured_is_set_as_a_whole_and_not_of_a_closed_one() -> None:
+    said = SetReporting(periods_per_year=252, time_zone="Europe/Berlin")
+    terms = said.model_dump(exclude={"account_id"})
+    event = FoldedAccount().tell(account_rules.set_reporting, **terms)
+    assert (event.periods_per_year, event.time_zone, event.benchmark) == (
+        *(252, "Europe/Berlin", None),
+    )
+    refused("ACCOUNT_CLOSED", account_rules.set_reporting, closed().state, **terms)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("time_zone", "Mars/Olympus", "is no time zone like"),
+        ("periods_per_year", 0, "greater than or equal to 1"),
+        ("risk_free_rate", "-0.01", "must not be negative"),
+        ("benchmark", "BTC", "pattern|must be"),
+    ],
+)
+def test_what_nothing_can_be_measured_by_is_refused(field: str, value: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        SetReporting(**{field: value})

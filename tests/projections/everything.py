@@ -28,6 +28,7 @@ from ledger.nouns.accounts.events import (
     FundsReleased,
     LeverageSet,
     Reason,
+    ReportingSet,
 )
 from ledger.nouns.alerts.events import (
     AlertAcknowledged,
@@ -125,6 +126,7 @@ def append_everything(database_url: str) -> EventMix:
         log.account(
             AccountSuspended(reason='a "look" at it\n\tby ops \\ \x1f ü'),
             AccountReactivated(),
+            ReportingSet(periods_per_year=252, benchmark=INSTRUMENT, time_zone="Asia/Tokyo"),
             AccountHalted(actor="risk"),
             AccountClosed(),
         )

@@ -19,6 +19,7 @@ ROLES = (
     "ledger_user",
     "ledger_monitor",
     "ledger_scheduler",
+    "ledger_http",
 )
 
 ADVISORY_LOCKS = (

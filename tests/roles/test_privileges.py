@@ -11,7 +11,7 @@ from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.conftest import TEMPLATE
 from tests.databases import temporary_database
-from tests.roles.acting import ROLES, acting_as
+from tests.roles.acting import ROLES, acting_as, login_of
 
 CHANGES = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 
@@ -115,8 +115,11 @@ def test_the_auditor_can_make_nothing_and_call_nothing_that_writes(database_url:
                AND pg_has_role('ledger_auditor', oid, 'MEMBER')"""
         ).fetchall()
     # They tell numbers: what everybody's queries of the read models depend on, how the ledger is,
-    # who is in the way of appends, and which statements take long.
-    told = [("append_blockers",), ("live_generation",), ("statement_statistics",), ("vitals",)]
+    # how far it is, who is in the way of appends, and which statements take long.
+    told = [
+        *(("append_blockers",), ("live_generation",), ("log_standing",)),
+        *(("statement_statistics",), ("vitals",)),
+    ]
     assert (places, sequences, sorted(functions), member_of) == ([], [], told, [])
 
 
@@ -204,6 +207,39 @@ def test_a_user_reads_the_read_models_and_nothing_else(database_url: str) -> Non
     assert all(rights == {"SELECT"} for rights in found.values())
 
 
+def test_who_serves_by_http_has_nobodys_rights_until_it_works_as_somebody(
+    database_url: str,
+) -> None:
+    """The exact list: what is not in it the program cannot do by itself."""
+    assert privileges(database_url, "ledger_http") == {
+        "public.event_projections": {"SELECT"},
+        "public.schema_migrations": {"SELECT"},
+        "public.web_sessions": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+        "public.web_approvals": {"SELECT", "INSERT", "UPDATE"},
+    }
+    with psycopg.connect(database_url) as connection:
+        becomes = connection.execute(
+            """SELECT rolname FROM pg_roles WHERE rolname <> 'ledger_http'
+               AND pg_has_role('ledger_http', oid, 'MEMBER') ORDER BY 1"""
+        ).fetchall()
+    # The operator's brings what the projector may.
+    assert [name for (name,) in becomes] == [
+        "ledger_auditor",
+        "ledger_operator",
+        "ledger_projector",
+        "ledger_user",
+    ]
+    with login_of(database_url, "ledger_http") as url, psycopg.connect(url) as connection:
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute("SELECT FROM balances")
+        connection.rollback()
+        connection.execute("SET LOCAL ROLE ledger_user")
+        assert connection.execute("SELECT FROM balances").fetchall() == []
+        connection.rollback()
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute("SET LOCAL ROLE ledger_writer")
+
+
 def test_the_public_at_large_may_do_nothing(database_url: str) -> None:
     assert privileges(database_url, "public") == {}
     with psycopg.connect(database_url) as connection:
@@ -255,10 +291,12 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "journal_archives",
             "journal_records",
             "live_generation",
+            "log_standing",
             "make_event_partition",
             "mark_generation",
             "readers_in_the_way",
             "record_operation",
+            "register_streams",
             "repair_stream",
             "settle_failed_command",
             "show_generation",

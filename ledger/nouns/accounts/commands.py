@@ -5,8 +5,9 @@ Unless it says that it is a fact, a command is a request, which may be rejected.
 
 from decimal import Decimal
 from typing import ClassVar, Self
+from zoneinfo import available_timezones
 
-from pydantic import StrictBool, model_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from ledger.kernel.command import AccountCommandData, CommandKind
 from ledger.kernel.fields import (
@@ -20,6 +21,7 @@ from ledger.kernel.fields import (
     Instrument,
     MovedAmount,
     MovedPositive,
+    Rate,
     SubAccount,
     Text,
     TimeOrNone,
@@ -29,7 +31,9 @@ from ledger.kernel.fields import (
     VenueId,
     default,
 )
+from ledger.kernel.money import ZERO
 from ledger.nouns.accounts.events import (
+    DEFAULT_PERIODS_PER_YEAR,
     MAIN,
     AccountType,
     CashFlowKind,
@@ -38,6 +42,9 @@ from ledger.nouns.accounts.events import (
     PositionMode,
 )
 from ledger.nouns.orders.events import PositionSide
+
+MOST_PERIODS_PER_YEAR = 366
+"""A return a day, in a leap year."""
 
 
 class OpenAccount(AccountCommandData):
@@ -166,6 +173,27 @@ class AdjustBalance(AccountCommandData):
     actor: Text
     sub_account: SubAccount = MAIN
     occurred_at: TimeOrNone = default(None)
+
+
+class SetReporting(AccountCommandData):
+    """How performance and risk of the account are measured from now on, all of it: what is not
+    named is as it is for an account of which nothing was said."""
+
+    command_class = "admin"
+
+    periods_per_year: int = Field(
+        default=DEFAULT_PERIODS_PER_YEAR, strict=True, ge=1, le=MOST_PERIODS_PER_YEAR
+    )
+    time_zone: Text = "UTC"
+    benchmark: Instrument | None = None
+    risk_free_rate: Rate = default(ZERO)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is no time zone like 'UTC' or 'Europe/Berlin'")
+        return name
 
 
 class SuspendAccount(AccountCommandData):

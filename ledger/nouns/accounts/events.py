@@ -16,6 +16,7 @@ import msgspec
 
 from ledger.kernel.environment import Environment as Environment
 from ledger.kernel.event import Event
+from ledger.kernel.money import ZERO
 from ledger.nouns.orders.events import ExecutionKind, Fee, PositionSide, Purpose, Side
 from ledger.nouns.positions.lots import CostBasis as CostBasis
 from ledger.nouns.positions.margin import MarginMode
@@ -23,6 +24,8 @@ from ledger.nouns.positions.position import Position
 
 MAIN = "main"
 """The sub-account that every account has."""
+DEFAULT_PERIODS_PER_YEAR = 365
+"""Daily returns: markets that never close. Where they trade on weekdays there are 252."""
 EXTERNAL = "external"
 """The outside world: other side of deposits, withdrawals and adjustments."""
 
@@ -50,6 +53,11 @@ def transit_book(transfer_id: str) -> str:
 def is_own_book(book: str) -> bool:
     """Whether a book is a sub-account, not the other side. No sub-account has a colon."""
     return book != EXTERNAL and ":" not in book
+
+
+def is_outside(book: str) -> bool:
+    """Whether a book is the outside world, or what is under way from or to it."""
+    return book == EXTERNAL or book.startswith("transit:")
 
 
 class AccountType(StrEnum):
@@ -413,6 +421,17 @@ class BorrowingLimitSet(AccountEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "account.borrowing_limit_set"
     asset: str
     limit: Decimal | None = None
+
+
+class ReportingSet(AccountEvent, frozen=True, kw_only=True):
+    """How what the account makes is measured from here on: how many daily returns make a year,
+    whose midnight ends a day, against which instrument, and above which rate per year."""
+
+    type: ClassVar[str] = "account.reporting_set"
+    periods_per_year: int = DEFAULT_PERIODS_PER_YEAR
+    time_zone: str = "UTC"
+    benchmark: str | None = None
+    risk_free_rate: Decimal = ZERO
 
 
 class CorporateActionRecorded(MoneyEvent, frozen=True, kw_only=True):

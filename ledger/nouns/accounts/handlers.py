@@ -19,6 +19,7 @@ from ledger.nouns.accounts.commands import (
     ReactivateAccount,
     RecordCashFlow,
     RecordWithdrawal,
+    SetReporting,
     SuspendAccount,
     Transfer,
     Withdraw,
@@ -298,6 +299,20 @@ def adjust_balance(work: UnitOfWork, data: AdjustBalance) -> None:
             reason=data.reason,
             actor=data.actor,
             sub_account=data.sub_account,
+        ),
+    )
+
+
+@handles(SetReporting, reads=_reads)
+def set_reporting(work: UnitOfWork, data: SetReporting) -> None:
+    _record(
+        work,
+        rules.set_reporting(
+            own_account(work),
+            periods_per_year=data.periods_per_year,
+            time_zone=data.time_zone,
+            benchmark=data.benchmark,
+            risk_free_rate=data.risk_free_rate,
         ),
     )
 

@@ -44,6 +44,7 @@ from ledger.nouns.accounts.events import (
     PositionMode,
     Posting,
     Reason,
+    ReportingSet,
     fees_book,
     is_own_book,
     transit_book,
@@ -100,6 +101,26 @@ def halt(
             AccountRejection.ACCOUNT_HALTED, f"account {state.account_id} is halted already"
         )
     return (AccountHalted(reason=reason, actor=actor),)
+
+
+def set_reporting(
+    state: AccountState,
+    *,
+    periods_per_year: int,
+    time_zone: str,
+    benchmark: str | None,
+    risk_free_rate: Decimal,
+) -> tuple[AccountEvent, ...]:
+    """It changes what is told of the account, and nothing that it may do."""
+    check_not_closed(state)
+    return (
+        ReportingSet(
+            periods_per_year=periods_per_year,
+            time_zone=time_zone,
+            benchmark=benchmark,
+            risk_free_rate=risk_free_rate,
+        ),
+    )
 
 
 def suspend(

@@ -20,7 +20,6 @@ What can go wrong, and what happens then:
 import threading
 import time
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -32,6 +31,7 @@ from ledger.subscriptions import checkpoint, lease
 from ledger.subscriptions.checkpoint import Checkpoint, Fenced, NotInstalled
 from ledger.subscriptions.connection import until_stopped
 from ledger.subscriptions.lease import LeaseKeeper
+from ledger.subscriptions.pace import Pace
 from ledger.subscriptions.retry import Backoff
 from ledger.subscriptions.shared_log import SharedLog
 from ledger.subscriptions.wakeup import Bell
@@ -45,9 +45,6 @@ from projections.engine.live.log_reader import LogReader, SharedEvent
 from projections.engine.live.source import LogEvent
 from projections.engine.live.writer import TableMismatch
 from projections.engine.projection import Projection, other_version
-
-_SHARE_OF_LAST_BATCH = 0.2
-"""Weight of the last batch in the rate that is shown: a few batches even it out."""
 
 PACE_SECONDS = 0.02
 """From the start of a batch to that of the next, unless there is a whole one to catch up with. A
@@ -106,7 +103,7 @@ class Worker:
         self._stop = stop
         self._log = structlog.get_logger().bind(projection=projection.name)
         self._backoff = Backoff()
-        self._rate: float | None = None
+        self._pace = Pace()
         # Rows that depend on several streams would be wrong without one of their events.
         self._stops = projection.name in options.stop_at_poison or not projection.by_stream
         self._metrics = metrics.OfProjection(projection.name)
@@ -189,6 +186,7 @@ class Worker:
                 heard = self._control.rings
                 checkpoint.reread(connection, work.claimed)
             rings = self._bell.rings  # before reading: what comes after it rings later
+            self._pace.begin()
             up_to, events = work.log.read(
                 self._projection, after=work.claimed.position, most=self._options.batch_positions
             )
@@ -197,8 +195,10 @@ class Worker:
                 whole = up_to - work.claimed.position == self._options.batch_positions
                 self._batch(work, up_to, events)
                 if not whole:
+                    self._pace.rest()
                     self._stop.wait(max(soonest - time.monotonic(), 0))
             else:
+                self._pace.rest()
                 self._bell.wait(rings, self._options.poll_seconds)
 
     def _batch(self, work: _Work, up_to: int, events: list[LogEvent]) -> None:
@@ -210,7 +210,7 @@ class Worker:
         try:
             work.build.fold(to_fold)
             with work.connection.transaction():
-                work.claimed = self._advance(work, up_to, to_fold, started)
+                work.claimed = self._advance(work, up_to, to_fold)
                 work.build.write()
                 self._park(work, behind, up_to)
             work.build.settle()
@@ -218,7 +218,7 @@ class Worker:
             if not failures.is_poison(error):
                 raise
             work.claimed = claimed
-            to_fold, stopped = self._batch_around_poison(work, events, up_to, started)
+            to_fold, stopped = self._batch_around_poison(work, events, up_to)
         self._metrics.batch(len(to_fold), time.monotonic() - started)
         if stopped is None:
             self._backoff.reset()
@@ -226,7 +226,7 @@ class Worker:
             self._backoff.wait(self._stop)
 
     def _batch_around_poison(
-        self, work: _Work, events: list[LogEvent], up_to: int, started: float
+        self, work: _Work, events: list[LogEvent], up_to: int
     ) -> tuple[list[LogEvent], NewLetter | None]:
         """The same batch again, without what cannot be handled. Returns what was handled, and
         the event that the projection stopped at."""
@@ -242,7 +242,7 @@ class Worker:
             stopped = applied.stopped_at
             if stopped is not None:
                 up_to = stopped.recorded.position - 1
-            moved = self._advance(work, up_to, applied.events, started)
+            moved = self._advance(work, up_to, applied.events)
             self._park(work, applied.letters, up_to)
             if stopped is not None:
                 checkpoint.fail(work.connection, moved, self._stop_message(stopped))
@@ -267,16 +267,14 @@ class Worker:
             empty=empty,
         )
 
-    def _advance(
-        self, work: _Work, up_to: int, handled: list[LogEvent], started: float
-    ) -> Checkpoint:
+    def _advance(self, work: _Work, up_to: int, handled: list[LogEvent]) -> Checkpoint:
         return checkpoint.advance(
             work.connection,
             work.claimed,
             to=up_to,
             handled=len(handled),
             event_id=handled[-1].id if handled else None,
-            rate=self._rate_with(len(handled), started),
+            rate=self._pace.passed(up_to - work.claimed.position),
         )
 
     def _park(self, work: _Work, letters: list[NewLetter], up_to: int) -> None:
@@ -289,14 +287,6 @@ class Worker:
             work.held = replace(work.held, stopped_at=None)
         if letters:
             dead_letters.park(connection, self._projection, generation, letters)
-
-    def _rate_with(self, handled: int, started: float) -> Decimal | None:
-        """Events handled in a second of work, evened out over the last batches."""
-        if handled:
-            rate = handled / max(time.monotonic() - started, 1e-6)
-            before = rate if self._rate is None else self._rate
-            self._rate = before + (rate - before) * _SHARE_OF_LAST_BATCH
-        return None if self._rate is None else Decimal(f"{self._rate:.2f}")
 
     # --- what people are told ----------------------------------------------------------
 

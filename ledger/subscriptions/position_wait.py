@@ -1,7 +1,7 @@
-"""Waiting until a read model has reached a position.
+"""Waiting until a read model, or another subscription, has reached a position.
 
-Read models tell nobody when they move. So while anybody waits, one query looks at all of them every
-few milliseconds, for all who wait.
+Subscriptions tell nobody when they move. So while anybody waits, one query looks at all of them
+every few milliseconds, for all who wait.
 """
 
 import asyncio
@@ -56,7 +56,8 @@ class Reached:
             with contextlib.suppress(psycopg.Error, PoolTimeout):
                 async with self._pool.connection() as connection:
                     cursor = await connection.execute(
-                        "SELECT projection_name, last_processed_position FROM event_projections"
+                        "SELECT projection_name, last_processed_position"
+                        " FROM public.event_projections"
                     )
                     found = dict(await cursor.fetchall())
                 async with self._moved:
