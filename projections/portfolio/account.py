@@ -4,7 +4,7 @@ moved      an event has moved its money: flows and what was made count at their 
 reckoned   what it is worth: the one reckoning that all series are made of
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from projections.engine.projection import Recorded
 from projections.portfolio import books, quotes, worth
 from projections.portfolio.books import POSITIONS, Portfolio
 from projections.portfolio.quotes import MomentPrices
-from projections.portfolio.worth import USD, Valued, Worth
+from projections.portfolio.worth import USD, AssetWorth, PositionWorth, Valued, Worth
 
 
 def valued_at(portfolio: Portfolio, prices: MomentPrices) -> Valued:
@@ -119,31 +119,14 @@ def reckoned(
 ) -> Worth:
     """What the account is worth."""
     currency = portfolio.base_currency
-    positions = []
-    for slot in portfolio.open:
-        row = rows[POSITIONS].find((portfolio.account_id, slot))
-        assert row is not None
-        positions.append(worth.position_worth(row.position, valued))
+    positions = _positions(portfolio, rows, valued)
     balances = [
         worth.asset_worth(asset, total, locked, valued)
         for asset, (total, locked) in sorted(worth.totals(portfolio.books).items())
     ]
     unvalued = {one.asset: worth.NO_WAY for one in balances if one.value is None}
     unvalued |= {one.instrument: one.reason for one in positions if one.reason is not None}
-    cash = available = ZERO
-    for held in balances:
-        if held.value is None:
-            continue
-        cash += held.value
-        available += held.value - (
-            valued.value(held.asset, held.locked) or ZERO if held.locked else ZERO
-        )
-    counts, unrealized, initial, maintenance = ZERO, ZERO, ZERO, ZERO
-    for one in positions:
-        counts += one.counts
-        unrealized += one.unrealized_pnl or ZERO
-        initial += one.initial_margin
-        maintenance += one.maintenance_margin
+    cash = sum((one.value for one in balances if one.value is not None), ZERO)
     gross, net = worth.exposures(balances, positions, currency)
     score, priced, priceable, oldest = worth.quality(balances, positions, currency)
     to_usd = valued.prices.valuation(currency, USD, valued.own)
@@ -158,17 +141,17 @@ def reckoned(
         environment=portfolio.environment,
         base_currency=currency,
         cash=cash,
-        available=available,
-        equity=cash + counts,
-        unrealized_pnl=unrealized,
+        available=cash - _locked(balances, valued),
+        equity=cash + sum((one.counts for one in positions), ZERO),
+        unrealized_pnl=sum((one.unrealized_pnl or ZERO for one in positions), ZERO),
         realized_pnl=totals.realized_pnl,
         commission=totals.commission,
         funding=totals.funding,
         flows=totals.flows,
         gross_exposure=gross,
         net_exposure=net,
-        initial_margin=initial,
-        maintenance_margin=maintenance,
+        initial_margin=sum((one.initial_margin for one in positions), ZERO),
+        maintenance_margin=sum((one.maintenance_margin for one in positions), ZERO),
         usd_rate=None if to_usd is None else to_usd.value(worth.ONE),
         usd_rate_time=None if to_usd is None else to_usd.oldest,
         balances=tuple(balances),
@@ -180,4 +163,19 @@ def reckoned(
         oldest_price_time=oldest,
         data_quality_score=score,
         late=portfolio.newest > time,
+    )
+
+
+def _positions(portfolio: Portfolio, rows: RowSet, valued: Valued) -> list[PositionWorth]:
+    found = []
+    for slot in portfolio.open:
+        row = rows[POSITIONS].find((portfolio.account_id, slot))
+        assert row is not None
+        found.append(worth.position_worth(row.position, valued))
+    return found
+
+
+def _locked(balances: Iterable[AssetWorth], valued: Valued) -> Decimal:
+    return sum(
+        (valued.value(one.asset, one.locked) or ZERO for one in balances if one.locked), ZERO
     )
