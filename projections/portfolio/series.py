@@ -16,7 +16,7 @@ from ledger.kernel.money import ZERO, average
 from ledger.nouns.clock.events import SnapshotKind
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Recorded, Row, Table
-from projections.portfolio.measuring import RiskFigures
+from projections.portfolio.measures import RiskFigures
 from projections.portfolio.worth import Worth
 
 

@@ -31,7 +31,7 @@ from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
 from ledger.nouns.prices.events import PricesRecorded
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Fold, Projection, Recorded
-from projections.portfolio import account, books, measuring, quotes, series
+from projections.portfolio import account, books, measures, quotes, series
 from projections.portfolio.books import PORTFOLIOS, POSITIONS, Portfolio
 from projections.portfolio.quotes import ASSET_MARKETS, MARKETS, MomentPrices
 from projections.portfolio.series import (
@@ -79,10 +79,10 @@ def portfolio(max_age: timedelta) -> Projection:
         tables=(
             *series.TABLES,
             *(PORTFOLIOS, POSITIONS, MARKETS, ASSET_MARKETS),
-            *measuring.TABLES,
+            *measures.TABLES,
         ),
         folds=folds | dict.fromkeys(MONEY_EVENTS, moved),
-        finish=measuring.finish,
+        finish=measures.finish,
     )
 
 
@@ -113,11 +113,11 @@ def _move(
         )
         flows = found.totals.flows
         account.moved(recorded, event, found, rows, max_age)
-        measuring.flowed(recorded, rows, before, found.totals.flows - flows)
+        measures.flowed(recorded, rows, before, found.totals.flows - flows)
     else:
         account.moved(recorded, event, found, rows, max_age)
     if isinstance(event, TradeSettled | TradeVoided):
-        measuring.traded(recorded, rows, event)
+        measures.traded(recorded, rows, event)
 
 
 def _meant(event: SnapshotsTaken, rows: RowSet) -> Iterable[Portfolio]:
@@ -143,8 +143,8 @@ def _take(
         before = replace(
             told, cash=told.cash - came, equity=told.equity - came, flows=told.flows - came
         )
-        measuring.flowed(recorded, rows, before, came)
-    series.keep(recorded, told, measuring.valued(recorded, rows, told), rows)
+        measures.flowed(recorded, rows, before, came)
+    series.keep(recorded, told, measures.valued(recorded, rows, told), rows)
     if came or holds != found.shows:
         rows[PORTFOLIOS].change(found.account_id)
         found.shows = holds
