@@ -13,6 +13,8 @@ and a page of what people do: home, positions, orders, log, projections …
 from fastapi import APIRouter
 
 from ledger.web.pages import (
+    act,
+    alerts,
     audit,
     chart,
     commands,
@@ -22,10 +24,12 @@ from ledger.web.pages import (
     notices,
     orders,
     overview,
+    performance,
     positions,
     preferences,
     projections,
     questions,
+    risk,
     search,
     why_pages,
 )
@@ -35,6 +39,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     positions.router,
     orders.router,
     chart.router,
+    performance.router,
+    risk.router,
+    alerts.router,
+    act.router,
     overview.router,
     log.router,
     projections.router,

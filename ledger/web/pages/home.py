@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
 from ledger.web.answers import Reading
-from ledger.web.pages import tables
+from ledger.web.pages import tables, why_worth
 from ledger.web.pages.accounts_of import choose
 from ledger.web.pages.frame import look_of, show, url
 from ledger.web.viewer import PageViewer
@@ -64,7 +64,17 @@ def _of_account(
         made = tables.table(question, answer, zone=zone, known_at=known_at, columns=columns)
         return replace(made, next=None)  # the whole of it has a page of its own
 
+    newest = why_worth.newest(reading, account_id, known_at)
+    begin = None if newest is None else why_worth.day_begin(reading, newest, known_at)
     return {
+        "worth": newest,
+        "day_pnl": None if newest is None or begin is None else why_worth.day_pnl(newest, begin),
+        "why_worth": {}
+        if newest is None
+        else {
+            part: why_worth.link(newest, part, known_at)
+            for part in ("equity", "day_pnl", "unrealized_pnl", "gross_exposure", "max_drawdown")
+        },
         "more_orders": orders.more,
         "tiles": _sums(positions.rows, account_id, known_at),
         "positions": table("positions", positions, POSITION_COLUMNS),

@@ -121,6 +121,15 @@ def time(moment: datetime | None, zone: tzinfo = UTC, *, exact: bool = False) ->
     return Markup('<time datetime="{}" title="{}">{}</time>').format(whole, whole, cut)
 
 
+def stamp(seconds: float, zone: tzinfo = UTC) -> Markup:
+    """A time of a curve, to the minute."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    local = moment.astimezone(zone)
+    return Markup('<time datetime="{}">{}</time>').format(
+        moment.isoformat(), f"{local:%Y-%m-%d %H:%M}"
+    )
+
+
 def age(seconds: float | timedelta | None) -> str:
     """How long, in the unit that says most: `12 s`, `3 min`, `5 d`."""
     if seconds is None:
@@ -176,6 +185,7 @@ FILTERS = {
     "percent": percent,
     "moment": time,
     "age": age,
+    "stamp": stamp,
     "short": short,
     "words": words,
     "cell": cell,
