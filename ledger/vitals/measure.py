@@ -98,7 +98,7 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("streams_held", "Streams that cannot be read, and hold up their commands."),
         VitalSign("unreadable_messages", "Messages that are kept because nobody could read them."),
         VitalSign(
-            "clock_behind_seconds", "How long ago what the clock has not done was due.", "job"
+            "clock_behind_seconds", "How long ago what the clock has not done was due.", "task"
         ),
         # seals
         VitalSign("unsealed_events", "Events that are not sealed yet."),
