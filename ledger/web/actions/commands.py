@@ -266,6 +266,27 @@ def _alert_says(reading: Reading, given: Mapping[str, Any]) -> list[str]:
 
 def actions() -> Iterator[Action]:
     """All of this file."""
+    yield from _of_orders()
+    yield from _of_halts()
+    yield from _of_limits()
+    yield _one_command(
+        "adjust",
+        "Adjust a balance",
+        "Books what nothing else explains; needs another person.",
+        (
+            ACCOUNT,
+            ActionArgument("asset", "Asset"),
+            ActionArgument("amount", "Amount (signed)", ArgumentKind.AMOUNT),
+            ActionArgument("sub_account", "Sub-account", required=False),
+        ),
+        _adjust,
+        _adjust_says,
+        approval=lambda _: True,
+    )
+    yield from _of_alerts()
+
+
+def _of_orders() -> Iterator[Action]:
     yield _one_command(
         "cancel_order",
         "Cancel an order",
@@ -282,6 +303,9 @@ def actions() -> Iterator[Action]:
         _cancels_foreseen,
         _cancels,
     )
+
+
+def _of_halts() -> Iterator[Action]:
     yield _one_command(
         "halt",
         "Halt trading",
@@ -310,21 +334,9 @@ def actions() -> Iterator[Action]:
         lambda _, given: [f"Orders are accepted again in {_of_scope(given)}, within the limits."],
         approval=lambda given: given["scope"] == LimitScope.SYSTEM.value,
     )
-    yield from _of_limits()
-    yield _one_command(
-        "adjust",
-        "Adjust a balance",
-        "Books what nothing else explains; needs another person.",
-        (
-            ACCOUNT,
-            ActionArgument("asset", "Asset"),
-            ActionArgument("amount", "Amount (signed)", ArgumentKind.AMOUNT),
-            ActionArgument("sub_account", "Sub-account", required=False),
-        ),
-        _adjust,
-        _adjust_says,
-        approval=lambda _: True,
-    )
+
+
+def _of_alerts() -> Iterator[Action]:
     alert = (ActionArgument("alert_id", "Alert", ArgumentKind.ID),)
     yield _one_command(
         "acknowledge_alert",
