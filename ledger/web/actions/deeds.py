@@ -185,6 +185,23 @@ async def _verify_log(web: "Web", request: ActionRequest) -> ActionResult:
 
 def actions() -> Iterator[Action]:
     """All of this file."""
+    yield from _of_projections()
+    yield from _of_letters()
+    yield from _of_commands()
+    yield Action(
+        "verify_log",
+        "Verify the log",
+        "Holds the log against its seals.",
+        (
+            ActionArgument("first", "From position", ArgumentKind.POSITION, required=False),
+            ActionArgument("last", "To position", ArgumentKind.POSITION, required=False),
+        ),
+        _log_foreseen,
+        _verify_log,
+    )
+
+
+def _of_projections() -> Iterator[Action]:
     of_projection = (PROJECTION,)
     for name, title, effect in (
         ("pause_projection", "Pause a read model", "It stops at a batch boundary, and stays."),
@@ -211,6 +228,9 @@ def actions() -> Iterator[Action]:
         _projection_foreseen(swaps, approval=True),
         _deed("swap_projection"),
     )
+
+
+def _of_letters() -> Iterator[Action]:
     retries = "What is parked of its key is folded again, in order."
     yield Action(
         "retry_dead_letter",
@@ -229,6 +249,9 @@ def actions() -> Iterator[Action]:
         _letter_foreseen(skips, forever=True),
         _deed("skip_dead_letter"),
     )
+
+
+def _of_commands() -> Iterator[Action]:
     again = "It is decided after all, under its own id."
     yield Action(
         "retry_command",
@@ -246,15 +269,4 @@ def actions() -> Iterator[Action]:
         (COMMAND,),
         _failed_foreseen(never),
         _dismiss,
-    )
-    yield Action(
-        "verify_log",
-        "Verify the log",
-        "Holds the log against its seals.",
-        (
-            ActionArgument("first", "From position", ArgumentKind.POSITION, required=False),
-            ActionArgument("last", "To position", ArgumentKind.POSITION, required=False),
-        ),
-        _log_foreseen,
-        _verify_log,
     )
