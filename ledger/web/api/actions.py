@@ -35,7 +35,7 @@ class Acted(Previewed):
     confirm: str | None = None
 
 
-class Decided(BaseModel):
+class ApprovalWord(BaseModel):
     """Another person's word."""
 
     model_config = ConfigDict(extra="forbid")
@@ -101,7 +101,7 @@ def approvals(viewer: Viewer) -> Response:
 
 
 @router.post("/approvals/{id}", **_FOUND)
-async def decide(viewer: Viewer, id: UUID, body: Annotated[Decided, Body()]) -> Response:  # noqa: A002
+async def decide(viewer: Viewer, id: UUID, body: Annotated[ApprovalWord, Body()]) -> Response:  # noqa: A002
     """Another person's word: an approval does it."""
     result = await acts.decide(viewer, id, approved=body.decision == "APPROVED")
     return json_body.response(acts.document(result))
