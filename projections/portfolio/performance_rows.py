@@ -1,0 +1,276 @@
+"""`performance_metrics`: a row for each period of an account, a strategy, a user, an environment.
+
+`series` names whose it is; `time` is when the period began. A row of a period under way is brought
+up to date when a shorter one ends (a day's with the hour, longer ones with the day), and with every
+snapshot that somebody asks for; when its own period is over it is `is_closed` and changes no more.
+Money is in `currency`: the account's own, or USD where accounts are added up. All rates are
+fractions: 0.25 is 25 %.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+from ledger.kernel.money import ZERO
+from projections.engine.projection import Recorded, Row, Table
+from projections.measures.drawdown import Underwater
+from projections.measures.measure import Measure
+from projections.portfolio import performance
+from projections.portfolio.performance import (
+    DailyReturn,
+    MeasuringTerms,
+    PerformanceState,
+    PeriodSums,
+    Reached,
+)
+from projections.portfolio.periods import PeriodType
+
+
+class SeriesScope(StrEnum):
+    """Of whom a series tells."""
+
+    ACCOUNT = "ACCOUNT"
+    STRATEGY = "STRATEGY"
+    USER = "USER"
+    ENVIRONMENT = "ENVIRONMENT"
+
+
+class Member(msgspec.Struct):
+    """An account that is added up in USD. `totals` are its realised profit, commissions and funding
+    in its own currency, as they were last seen. Without a rate to USD it has no equity here."""
+
+    equity: Decimal | None
+    unrealized_pnl: Decimal
+    totals: tuple[Decimal, Decimal, Decimal]
+    values: dict[str, Decimal]
+    initial_margin: Decimal
+    maintenance_margin: Decimal
+
+
+class PairCorrelation(msgspec.Struct, frozen=True, array_like=True):
+    """Of the prices of two holdings; with a reason there is none."""
+
+    one: str
+    other: str
+    value: Decimal | None
+    days: int
+    reason: str | None
+
+
+class MeasuredSeries(Row):
+    """What a series is of, how far it is, and what of it changes with the day alone."""
+
+    series: str
+    scope: SeriesScope
+    account_id: UUID | None
+    strategy_id: str | None
+    user_id: UUID | None
+    environment: str
+    currency: str
+    usd_rate: Decimal | None
+    state: PerformanceState
+    terms: MeasuringTerms
+    benchmark_close: Decimal | None
+    var_95_share: Decimal | None
+    correlations: list[PairCorrelation]
+    members: dict[UUID, Member]
+    totals: tuple[Decimal, Decimal, Decimal]
+    """Of the members, in USD; of a strategy its flows so far, first."""
+
+
+class SeriesReturns(Row):
+    """The returns of its last days."""
+
+    series: str
+    returns: list[DailyReturn]
+
+
+class PerformanceMetrics(Row):
+    time: datetime
+    series: str
+    scope: SeriesScope
+    account_id: UUID | None
+    strategy_id: str | None
+    user_id: UUID | None
+    environment: str
+    period_type: PeriodType
+    period_end: datetime
+    currency: str
+    usd_rate: Decimal | None
+    total_trades: int
+    winning_trades: int
+    losing_trades: int
+    total_volume: Decimal
+    total_pnl: Decimal
+    realized_pnl: Decimal | None
+    unrealized_pnl: Decimal
+    commission: Decimal | None
+    funding: Decimal | None
+    other_pnl: Decimal | None
+    gross_profit: Decimal
+    gross_loss: Decimal
+    net_profit: Decimal
+    external_flows: Decimal
+    time_weighted_return: Decimal | None
+    annual_return: Decimal | None
+    money_weighted_return: Decimal | None
+    win_rate: Decimal | None
+    profit_factor: Decimal | None
+    sharpe_ratio: Decimal | None
+    sortino_ratio: Decimal | None
+    calmar_ratio: Decimal | None
+    max_consecutive_wins: int
+    max_consecutive_losses: int
+    max_drawdown: Decimal
+    max_drawdown_percent: Decimal | None
+    current_drawdown: Decimal
+    current_drawdown_percent: Decimal | None
+    drawdown_began_at: datetime | None
+    drawdown_trough_at: datetime | None
+    drawdown_recovered_at: datetime | None
+    underwater_days: Decimal
+    recovery_factor: Decimal | None
+    var_95: Decimal | None
+    volatility: Decimal | None
+    benchmark: str | None
+    beta: Decimal | None
+    alpha: Decimal | None
+    allocated_balance: Decimal
+    closing_balance: Decimal
+    peak_balance: Decimal
+    valley_balance: Decimal
+    data_points_count: int
+    return_count: int
+    annualised_by: int
+    risk_free_rate: Decimal
+    calculation_method: str
+    null_reasons: dict[str, str]
+    is_closed: bool
+    through: datetime
+    updated_at: datetime
+    last_position: int
+
+
+PERFORMANCE = Table(
+    "performance_metrics", PerformanceMetrics, key=("series", "period_type", "time")
+)
+SERIES = Table("performance_series", MeasuredSeries, key=("series",), private=True, resident=True)
+RETURNS = Table("performance_returns", SeriesReturns, key=("series",), private=True, resident=True)
+
+_NOT_OF_STRATEGIES = "what a strategy's equity changed by is told whole"
+
+
+def row_of(
+    recorded: Recorded,
+    series: MeasuredSeries,
+    sums: PeriodSums,
+    reached: Reached,
+    returns: Sequence[DailyReturn],
+    *,
+    is_closed: bool,
+) -> PerformanceMetrics:
+    """What a period says, as far as it has come."""
+    terms = series.terms
+    found = performance.figures(reached, sums, returns, terms)
+    made = _made(series, sums, reached)
+    fell = sums.deepest
+    kept = {name: measure.kept for name, measure in found.items()}
+    return PerformanceMetrics(
+        sums.start,
+        series.series,
+        series.scope,
+        series.account_id,
+        series.strategy_id,
+        series.user_id,
+        series.environment,
+        sums.kind,
+        sums.end,
+        series.currency,
+        series.usd_rate,
+        sums.trades.count,
+        sums.trades.won,
+        sums.trades.lost,
+        sums.volume,
+        reached.seen.equity - sums.opened.equity - sums.flows,
+        made["realized_pnl"],
+        reached.seen.unrealized_pnl - sums.opened.unrealized_pnl,
+        made["commission"],
+        made["funding"],
+        made["other_pnl"],
+        sums.trades.gross_profit,
+        sums.trades.gross_loss,
+        sums.trades.net_profit,
+        sums.flows,
+        kept["time_weighted_return"],
+        kept["annual_return"],
+        kept["money_weighted_return"],
+        kept["win_rate"],
+        kept["profit_factor"],
+        kept["sharpe_ratio"],
+        kept["sortino_ratio"],
+        kept["calmar_ratio"],
+        sums.trades.longest_won,
+        sums.trades.longest_lost,
+        sums.largest_fall,
+        kept["max_drawdown_percent"],
+        reached.highest_profit - reached.profit,
+        kept["current_drawdown_percent"],
+        None if fell is None else fell.began,
+        None if fell is None else fell.trough_at,
+        None if fell is None else fell.recovered,
+        _underwater(fell, reached.seen.time),
+        kept["recovery_factor"],
+        kept["var_95"],
+        kept["volatility"],
+        terms.benchmark,
+        kept["beta"],
+        kept["alpha"],
+        sums.opened.equity,
+        reached.seen.equity,
+        sums.peak,
+        sums.valley,
+        sums.points,
+        sums.days,
+        int(terms.periods_per_year),
+        terms.risk_free_rate,
+        performance.METHOD,
+        performance.reasons(found) | _unknown(made),
+        is_closed,
+        reached.seen.time,
+        recorded.recorded_at,
+        recorded.position,
+    )
+
+
+def _made(
+    series: MeasuredSeries, sums: PeriodSums, reached: Reached
+) -> Mapping[str, Decimal | None]:
+    """What was made of what; `other_pnl` is the rest: what balances gained that are no position (a
+    currency, an airdrop). A strategy's equity is told whole, and not by what it comes from."""
+    if series.scope is SeriesScope.STRATEGY:
+        return dict.fromkeys(("realized_pnl", "commission", "funding", "other_pnl"))
+    now, opened = reached.seen, sums.opened
+    total = now.equity - opened.equity - sums.flows
+    realized = now.realized_pnl - opened.realized_pnl
+    commission = now.commission - opened.commission
+    funding = now.funding - opened.funding
+    unrealized = now.unrealized_pnl - opened.unrealized_pnl
+    return {
+        "realized_pnl": realized,
+        "commission": commission,
+        "funding": funding,
+        "other_pnl": total - realized - unrealized + commission - funding,
+    }
+
+
+def _unknown(made: Mapping[str, Decimal | None]) -> dict[str, str]:
+    return {name: _NOT_OF_STRATEGIES for name, value in made.items() if value is None}
+
+
+def _underwater(fell: Underwater | None, now: datetime) -> Decimal:
+    days = ZERO if fell is None else fell.days(now)
+    return Measure(days, "", 0).kept or ZERO
