@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from ledger.nouns.alerts.commands import *  # noqa: F403
     from ledger.nouns.allocations.commands import *  # noqa: F403
     from ledger.nouns.clock.commands import *  # noqa: F403
+    from ledger.nouns.equity.commands import *  # noqa: F403
     from ledger.nouns.instruments.commands import *  # noqa: F403
+    from ledger.nouns.limits.commands import *  # noqa: F403
     from ledger.nouns.orders.commands import *  # noqa: F403
     from ledger.nouns.positions.commands import *  # noqa: F403
     from ledger.nouns.prices.commands import *  # noqa: F403

@@ -36,6 +36,7 @@ from ledger.client.submission import DEADLINE_SECONDS, LedgerUnavailable
 from ledger.kernel.command import CommandData, Outcome
 
 if TYPE_CHECKING:
+    from projections.portfolio.series import AssetValue, PortfolioSpan, Snapshot, StrategyEquity
     from projections.read_models.accounts import Account
     from projections.read_models.allocations import Assignment
     from projections.read_models.balance_history import BalanceCheckpoint
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from projections.read_models.fills import Fill
     from projections.read_models.instruments import Symbol
     from projections.read_models.orders import Order
-    from projections.read_models.snapshots import Snapshot
     from projections.read_models.transactions import Transaction
 
 __all__ = ["LedgerClient"]
@@ -131,7 +131,11 @@ class BlockingQueries:
         instruments: BlockingQuestion[Symbol]
         order: BlockingQuestion[Order]
         orders: BlockingQuestion[Order]
+        asset_values: BlockingQuestion[AssetValue]
+        portfolio_daily: BlockingQuestion[PortfolioSpan]
+        portfolio_hourly: BlockingQuestion[PortfolioSpan]
         snapshots: BlockingQuestion[Snapshot]
+        strategy_equity: BlockingQuestion[StrategyEquity]
         transactions: BlockingQuestion[Transaction]
 
     def __init__(self, loop: LoopThread, queries: questions.Queries) -> None:

@@ -37,12 +37,12 @@ def market(markets: Rows[QuotedMarket], instrument: str) -> QuotedMarket:
     return row
 
 
-def tell(row: QuotedMarket, event: PricesRecorded) -> None:
-    """A price of the instrument."""
+def tell(row: QuotedMarket, event: PricesRecorded, kept: int = KEPT_OF_A_KIND) -> None:
+    """A price of the instrument; the newest of its kind are kept."""
     quote = Quote(event.prices[row.instrument], event.time, event.source)
     quotes = [*row.told.get(event.kind, ()), quote]
     quotes.sort(key=lambda one: one.time)  # of one time the one that was told last is the last
-    row.told[event.kind] = quotes[-KEPT_OF_A_KIND:]
+    row.told[event.kind] = quotes[-kept:]
 
 
 def price_at(

@@ -86,19 +86,12 @@ class ProjectionSettings(BaseSettings):
         "those not used lately (it holds at most twice as many and one batch). 50,000 orders "
         "take about 60 MB. The processes of a rebuild share it.",
     )
-    portfolio_snapshot_seconds: int = Field(
-        default=60,
-        ge=1,
-        description="Length in seconds of event time of the intervals of portfolio_snapshots: "
-        "fine enough to draw a day, at most 1,440 rows per account and day. After a change run: "
-        "ledgerctl projections rebuild portfolio_snapshots --accept-differences",
-    )
     price_max_age_seconds: float = Field(
         default=300.0,
         gt=0,
         description="Age in seconds from which a price is stale: a fresh one of a kind that is "
         "believed less is then a position's mark. After a change run: ledgerctl projections "
-        "rebuild positions --accept-differences",
+        "rebuild positions portfolio_snapshots --accept-differences",
     )
 
 

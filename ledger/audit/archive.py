@@ -87,6 +87,7 @@ _KEEP_KEYS = """
     INSERT INTO public.archived_events (position, id, stream_id, event_version)
     SELECT position, id, stream_id, event_version FROM public.event_store
     WHERE position BETWEEN %(first)s AND %(last)s ON CONFLICT (position) DO NOTHING"""
+_ENTER_STREAMS = "SELECT public.register_streams()"
 _FORGET_KEYS = "DELETE FROM public.archived_events WHERE position BETWEEN %s AND %s"
 # Of the rows' whole texts. Against mistakes, not against forgers: those are for the seals to find.
 _DIGEST = """
@@ -130,6 +131,8 @@ def create(
     with _verifying(place, last - first + 1) as findings:
         _compare_files(connection, place, first, last)
         connection.execute(_KEEP_KEYS, {"first": first, "last": last})
+        while connection.execute(_ENTER_STREAMS).fetchone() != (None,):
+            pass
         _refuse(findings(), f"{place} is not what was sealed")
     with _swapping(connection):
         partition = sql.Identifier("public", f"event_store_{first}")

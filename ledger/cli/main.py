@@ -33,6 +33,7 @@ from ledger.cli import (
     status,
     streams,
     submit,
+    top,
     up,
     web,
     wipe,
@@ -70,7 +71,7 @@ def ledgerctl(
 
 
 _COMMANDS = (
-    *(up, wipe, demo, database, server_statistics, status, serve, submit),
+    *(up, wipe, demo, database, server_statistics, status, top, serve, submit),
     *(audit, archive, report, commands, streams, publisher, clock, backup, recover, schema, bus),
     web,
 )

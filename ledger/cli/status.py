@@ -206,6 +206,8 @@ def _streams(vitals: "Vitals") -> list[tuple[str, str]]:
 
 
 def _subscriptions(vitals: "Vitals") -> list[list[str]]:
+    from ledger.cli.live_view import state
+
     by_name: dict[str, dict[str, float]] = {}
     for one in vitals.samples:
         kind, _, name = one.name.partition("_")
@@ -218,20 +220,10 @@ def _subscriptions(vitals: "Vitals") -> list[list[str]]:
             f"{told['lag_events']:,.0f}",
             f"{told['lag_seconds']:,.1f}",
             f"{told['stalled_seconds']:,.0f}",
-            _state(told),
+            state(told),
         ]
         for label, told in sorted(by_name.items())
     ]
-
-
-def _state(told: dict[str, float]) -> str:
-    if told["paused"]:
-        return "paused"
-    if told["failing"]:
-        return "error"
-    if not told["owned"]:
-        return "no owner"
-    return f"{told['parked_keys']:,.0f} parked" if told["parked_keys"] else "at work"
 
 
 def _watch(settings: "Settings", columns: str | None, wide: bool) -> None:

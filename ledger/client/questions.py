@@ -27,6 +27,7 @@ from ledger.client.submission import LedgerUnavailable
 from ledger.kernel import read_side
 
 if TYPE_CHECKING:
+    from projections.portfolio.series import AssetValue, PortfolioSpan, Snapshot, StrategyEquity
     from projections.questions.question import Question
     from projections.read_models.accounts import Account
     from projections.read_models.allocations import Assignment
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from projections.read_models.fills import Fill
     from projections.read_models.instruments import Symbol
     from projections.read_models.orders import Order
-    from projections.read_models.snapshots import Snapshot
     from projections.read_models.transactions import Transaction
 
 ANSWER_TIMEOUT_SECONDS = 10.0
@@ -140,7 +140,11 @@ class Queries:
         instruments: Asking[Symbol]
         order: Asking[Order]
         orders: Asking[Order]
+        asset_values: Asking[AssetValue]
+        portfolio_daily: Asking[PortfolioSpan]
+        portfolio_hourly: Asking[PortfolioSpan]
         snapshots: Asking[Snapshot]
+        strategy_equity: Asking[StrategyEquity]
         transactions: Asking[Transaction]
 
     def __init__(self, connection: Client, denials: Denials) -> None:

@@ -9,7 +9,7 @@ characters that nobody sees, formulas that a spreadsheet carries out.
     html        a piece of HTML: `visible`, and &lt; for <
     quoted      a text inside of a line of ours: bare if it is one word, else in quotes
     json_text   JSON that is written already: \u202e for the character, which JSON reads as the same
-    plain       a value of a row as JSON has it
+    plain       a value of a row as JSON has it, or all that are in a list or an object
     json_of     a value as such JSON
 
 Each is unambiguous: two different texts are never shown as one. `original` undoes `visible`.
@@ -105,7 +105,11 @@ def plain(value: object) -> Any:
         return money.shown(value)
     if isinstance(value, datetime):
         return time_text(value)
-    return str(value) if isinstance(value, UUID) else value
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list) else value
 
 
 def json_of(value: object, *, pretty: bool = False) -> bytes:

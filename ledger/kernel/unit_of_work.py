@@ -6,9 +6,10 @@ asked for before may have been changed in place by it, or not; ask again (`ledge
 implements this).
 """
 
-from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from ledger.kernel.command import Command
@@ -31,6 +32,10 @@ class UnitOfWork(Protocol):
 
     command: Command
     occurred_at: datetime
+    now: datetime
+    """The ledger's own time of the decision, which no sender can choose."""
+    price_max_age: timedelta
+    """From which age a price decides nothing."""
     denied: Rejection | None
     """Why the command is rejected although it left a record."""
 
@@ -41,6 +46,21 @@ class UnitOfWork(Protocol):
     def state(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
         """None before the stream's first event. Raises Rejection when the id is that of another
         kind of aggregate."""
+
+    def look(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
+        """As `state`, of a stream that the command does not say it reads: which it is, only what
+        was read tells. It is loaded if need be, and is then among those that were read."""
+
+    def look_all(self, stream_ids: Collection[UUID]) -> None:
+        """Loads several of them at once."""
+
+    def risk_book(self, account_id: UUID, since: datetime | None = None) -> Any:
+        """The open orders of an account, added up, and what was asked for since a time, if there is
+        one: a RiskBook (`ledger/nouns/limits/risk_book.py`)."""
+
+    def in_scope(self, scope: Any, reference: str | None) -> Mapping[str, Decimal]:
+        """By instrument, what all accounts of a scope have at worst together: of those that this
+        batch is about as it is now, of all others as it was committed when the batch was begun."""
 
     def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
         """The events of a stream about these instruments that led to its state, newest first. For

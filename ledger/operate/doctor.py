@@ -111,11 +111,9 @@ def _vitals(
 def _programs(places: Places, *, expected: bool) -> CheckResult:
     """Whether all that have some do their work; where none was started, or all were stopped in good
     order, that may be meant."""
-    programs = wanted(places.settings)
-    with ThreadPoolExecutor() as asking:  # one that hangs takes its time
-        works = list(asking.map(lambda name: _works(name, places), programs))
-    working = [name for name, does in zip(programs, works, strict=True) if does]
-    missing = [name for name in programs if name not in working]
+    programs = at_work(places)
+    working = [name for name, works in programs.items() if works]
+    missing = [name for name, works in programs.items() if not works]
     if missing:
         return CheckResult(
             "programs",
@@ -124,6 +122,15 @@ def _programs(places: Places, *, expected: bool) -> CheckResult:
             f"Start what should be: {', '.join(f'ledgerctl serve {name}' for name in missing)}.",
         )
     return CheckResult("programs", "ok", f"{', '.join(working)} are at work")
+
+
+def at_work(places: Places) -> dict[str, bool]:
+    """Each program that has something to do, and whether it does its work."""
+    programs = wanted(places.settings)
+    with ThreadPoolExecutor() as asking:  # one that hangs takes its time
+        return dict(
+            zip(programs, asking.map(lambda name: _works(name, places), programs), strict=True)
+        )
 
 
 def _works(name: str, places: Places) -> bool:

@@ -24,6 +24,7 @@ COMMANDS = Counter(
     "counts each try.",
     ["type", "status"],
 )
+REJECTIONS = Counter("ledger_rejections", "Refused commands by the code of the refusal.", ["code"])
 for _type in COMMAND_DATA:  # a count that began with its first failure would never have grown
     COMMANDS.labels(_type, FAILED)
 REDELIVERED = Counter(
@@ -51,6 +52,11 @@ CACHE_MISSES = Counter("ledger_aggregate_cache_misses", "Streams that had to be 
 
 def batch(commands: Iterable[Command | InvalidCommand], outcomes: Iterable[Outcome]) -> None:
     """Counts a batch whose outcomes are known."""
+    outcomes = list(outcomes)
+    for code, count in Tally(
+        one.code for one in outcomes if one.rejected and not one.replayed and one.code
+    ).items():
+        REJECTIONS.labels(code).inc(count)
     tally = Tally(
         (
             command.type if command.type in COMMAND_DATA else INVALID,

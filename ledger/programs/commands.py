@@ -106,6 +106,7 @@ class CommandWorker:
             database_url,
             snapshot_interval=settings.snapshot_interval_events,
             clock_tolerance=timedelta(seconds=settings.clock_tolerance_seconds),
+            price_max_age=timedelta(seconds=settings.price_max_age_seconds),
         )
         self._database = OneConnection(database_url, "commands")
         self._leases = Leases(database_url, settings.command_lease_seconds)

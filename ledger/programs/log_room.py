@@ -1,7 +1,9 @@
-"""Makes the next partition of the log before the last one is full, while commands are served.
+"""Makes the next partition of the log before the last one is full, while commands are served, and
+enters the streams of those that are full.
 
-Were it late, the append itself would make the partition (sql/functions/begin_append.sql): nothing
-that happened is ever held up, but some commands would wait for it.
+Were the first late, the append itself would make the partition (sql/functions/begin_append.sql):
+nothing that happened is ever held up, but some commands would wait for it. Were the second late,
+each append would look into the partitions that are not entered.
 """
 
 import asyncio
@@ -38,6 +40,8 @@ async def _make_for_ever(database_url: str, events: int) -> None:
             made = await asyncio.to_thread(make_room, database_url, events)
             if made is not None:
                 _log.info("log_partition_made", first_position=made, events=events)
+            while (full := await asyncio.to_thread(register_streams, database_url)) is not None:
+                _log.info("streams_of_log_partition_entered", first_position=full)
         except psycopg.Error as error:
             _log.warning("log_partition_not_made", reason=str(error).strip())
         await asyncio.sleep(INTERVAL_SECONDS)
@@ -50,3 +54,13 @@ def make_room(database_url: str, events: int) -> int | None:
         assert row is not None
         made: int | None = row[0]
         return made
+
+
+def register_streams(database_url: str) -> int | None:
+    """Enters the streams that began in the oldest full partition of which that was not done; tells
+    its first position. Some seconds for a million events, which nobody waits for."""
+    with connect(database_url, "log room") as connection:
+        row = connection.execute("SELECT public.register_streams()").fetchone()
+        assert row is not None
+        full: int | None = row[0]
+        return full

@@ -18,6 +18,7 @@ from uuid import UUID, uuid5
 
 import psycopg
 import structlog
+from prometheus_client import Counter, Histogram
 
 from ledger.client.client import LedgerClient
 from ledger.client.submission import LedgerUnavailable
@@ -48,6 +49,18 @@ SOURCE = "prices"
 FRESH_INTERVALS = 3
 """Moments without a price after which a feed does not do its work: one may fail."""
 
+ANSWERS = Counter(
+    "ledger_venue_answers", "What venues were asked, by whether they told it.", ["venue", "answer"]
+)
+TOLD, NOT_TOLD = "TOLD", "NOT_TOLD"
+ANSWER_SECONDS = Histogram(
+    "ledger_venue_answer_seconds",
+    "From the question to its prices in the ledger.",
+    ["venue"],
+    buckets=(0.1, 0.3, 1, 3, 10, 30),
+)
+PRICES = Counter("ledger_venue_prices", "Prices that a venue told.", ["venue"])
+
 _NAMESPACE = UUID("5d3a3c7e-90f4-5a63-9f0e-51b7b1d5c6a4")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger(__name__)
@@ -76,6 +89,9 @@ class PriceService:
         if not self._venues:
             _log.warning("prices.no_venues", remedy="name some in LEDGER_PRICE_VENUES")
         async with contextlib.AsyncExitStack() as stack:
+            for venue in self._venues:  # a count that began with its first failure would hide it
+                ANSWERS.labels(venue.venue, TOLD)
+                ANSWERS.labels(venue.venue, NOT_TOLD)
             feeds = [
                 (venue, TickerFeed(await stack.enter_async_context(tickers.opened(venue[1]))))
                 for venue in self._venues
@@ -119,15 +135,21 @@ class PriceService:
     ) -> None:
         """One venue, one moment. Whatever goes wrong with it concerns neither the others nor the
         next moment."""
+        started = asyncio.get_running_loop().time()
         try:
             wanted = await asyncio.to_thread(listed, self._places.database_url, venue.venue)
             if wanted:
                 found = await feed.prices(wanted)
                 for kind, prices in found.items():
                     await _tell(client, source_of(venue), kind, time, prices)
+                    PRICES.labels(venue.venue).inc(len(prices))
+                taken = asyncio.get_running_loop().time() - started
+                ANSWER_SECONDS.labels(venue.venue).observe(taken)
+                ANSWERS.labels(venue.venue, TOLD).inc()
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - ccxt raises what it likes
+            ANSWERS.labels(venue.venue, NOT_TOLD).inc()
             _log.warning(
                 "prices.not_told",
                 venue=venue.venue,

@@ -20,6 +20,9 @@ HEAD_SECONDS = 1_800.0
 """The sealer says its newest head every ten minutes also when nothing happens: three are missed."""
 BACKUP_SECONDS = 8 * 86_400.0
 """A drill each week, and a day for whoever runs it."""
+LARGE_DATABASE_BYTES = 100 * 1024**3
+LARGE_TABLE_BYTES = 50 * 1024**3
+"""From here on backups, restores and vacuums take hours: time to archive what is old."""
 SCRAPED_TWICE_SECONDS = 10
 """How long something that comes and goes must hold."""
 
@@ -175,6 +178,19 @@ CONDITIONS = (
     AlertCondition(
         "LedgerBackupOld", "backup_verified_age_seconds", BACKUP_SECONDS, TICKET,
         "the newest backup that was restored and found whole is {value:.0f} s old", "backup.md",
+    ),
+    AlertCondition(
+        "LedgerWalArchiveFails", "wal_archive_failing", 0, TICKET,
+        "the archive of the write-ahead log fails: its disk fills, and no moment can be restored",
+        "backup.md", seconds=60,
+    ),
+    AlertCondition(
+        "LedgerDatabaseLarge", "database_bytes", LARGE_DATABASE_BYTES, TICKET,
+        "the database has {value:,.0f} bytes", "disk.md",
+    ),
+    AlertCondition(
+        "LedgerTableLarge", "database_table_bytes", LARGE_TABLE_BYTES, TICKET,
+        "{label} has {value:,.0f} bytes", "disk.md",
     ),
     AlertCondition(
         "LedgerReplicationLate", "replication_lag_seconds", 60, TICKET,

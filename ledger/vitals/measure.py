@@ -41,6 +41,26 @@ MEASURES: dict[str, VitalSign] = {
         ),
         VitalSign("notification_queue_ratio", "How full the server's queue of notifications is."),
         VitalSign("database_bytes", "Size of the database."),
+        VitalSign("database_blocked_sessions", "Sessions that wait for a lock."),
+        VitalSign("database_transactions", "Transactions by how they ended.", "outcome", "counter"),
+        VitalSign(
+            "database_blocks",
+            "Blocks that were read, by where they were found.",
+            "found",
+            "counter",
+        ),
+        VitalSign("database_deadlocks", "Deadlocks.", None, "counter"),
+        VitalSign("database_wal_bytes", "Bytes of write-ahead log.", None, "counter"),
+        VitalSign(
+            "database_dead_rows_ratio",
+            "Share of dead rows in the table that has most, of those with ten thousand rows.",
+        ),
+        VitalSign(
+            "database_table_bytes",
+            "Size of a table with its partitions and indexes, of the twelve largest.",
+            "table",
+        ),
+        VitalSign("wal_archive_failing", "1 while the archive of the write-ahead log fails."),
         VitalSign("replication_lag_seconds", "How far the standby that is furthest behind is."),
         # the log
         VitalSign("head_position", "The last position of the log."),
@@ -54,6 +74,7 @@ MEASURES: dict[str, VitalSign] = {
             "How far the time of the last event is ahead of the database's clock: until then all "
             "events get the same time.",
         ),
+        VitalSign("log_partition_room_events", "Positions for which there is a partition."),
         VitalSign(
             "append_held_seconds",
             "How long the transaction has lasted that holds a lock which appends need.",
@@ -77,7 +98,7 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("streams_held", "Streams that cannot be read, and hold up their commands."),
         VitalSign("unreadable_messages", "Messages that are kept because nobody could read them."),
         VitalSign(
-            "clock_behind_seconds", "How long ago what the clock has not done was due.", "job"
+            "clock_behind_seconds", "How long ago what the clock has not done was due.", "task"
         ),
         # seals
         VitalSign("unsealed_events", "Events that are not sealed yet."),

@@ -12,9 +12,10 @@ carries the digest of what was asked, and the position of the past that it is of
 
 import base64
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -23,7 +24,16 @@ import orjson
 import psycopg
 from psycopg.rows import class_row
 
+from ledger.audit.ask import documents
+from ledger.audit.ask.documents import Document
+from ledger.audit.ask.events import EventCriteria, find
+from ledger.audit.ask.explain import explain_balance
+from ledger.audit.ask.explain_order import explain_order
+from ledger.audit.ask.explain_position import explain_positions
+from ledger.audit.ask.trace import Node, Trace, trace
+from ledger.audit.prove.proofs import prove
 from ledger.eventstore.moments import position_of
+from ledger.eventstore.reader import ACCOUNT, RecordedEvent
 from ledger.kernel import read_side
 from ledger.kernel.errors import LedgerError
 from ledger.web.database import elevated
@@ -34,6 +44,14 @@ if TYPE_CHECKING:
 
 USUAL_ROWS = 100
 """Of an answer where nothing is said."""
+
+_OF_OTHERS = f"""
+    SELECT FROM public.command_inbox
+    WHERE command_id = ANY(%(commands)s) AND NOT subject = ANY(%(own)s)
+    UNION ALL
+    SELECT FROM public.event_store
+    WHERE id = ANY(%(events)s) AND NOT coalesce({ACCOUNT} = ANY(%(own)s), false)
+    LIMIT 1"""
 
 
 class NotVisible(LedgerError, LookupError):
@@ -122,7 +140,7 @@ class Reading:
         question = read_side.question(name)
         asked = question.read(self._own(question, filters))
         most = min(limit or USUAL_ROWS, self._most_rows)
-        cursor = _Cursor(question.name, filters, known_at, effective_at)
+        cursor = PageCursor(question.name, filters, known_at, effective_at)
         place, position = cursor.read(after)
         if known_at is None and effective_at is None:
             page = question.page(self.connection, asked, limit=most, after=place)
@@ -162,6 +180,114 @@ class Reading:
         with elevated(self.connection):
             yield self.connection
 
+    def events(
+        self,
+        criteria: EventCriteria,
+        *,
+        newest_first: bool,
+        limit: int,
+        known_at: int | None = None,
+        behind: int | None = None,
+    ) -> list[RecordedEvent]:
+        """Events of the log; of a user, those of own accounts."""
+        if self.person.user_id is not None:
+            # The log, which is appended to by COPY, has no row-level security.
+            criteria = replace(criteria, user_id=self.person.user_id)
+        before = None if known_at is None else known_at + 1
+        after = None
+        if behind is not None and newest_first:
+            before = behind if before is None else min(behind, before)
+        elif behind is not None:
+            after = behind
+        criteria = replace(criteria, before=before, after=after)
+        with elevated(self.connection):
+            return list(find(self.connection, criteria, newest_first=newest_first, limit=limit))
+
+    def event(self, event_id: UUID) -> RecordedEvent:
+        """Raises NotVisible."""
+        found = self.events(EventCriteria(event_id=event_id), newest_first=True, limit=1)
+        if not found:
+            raise NotVisible(f"there is no event {event_id}, or it is not visible to you")
+        return found[0]
+
+    def proof(self, event_id: UUID) -> Document:
+        """Raises NotVisible, CannotProve."""
+        self.event(event_id)
+        with elevated(self.connection):
+            return prove(self.connection, event_id)
+
+    def trace(self, wanted: UUID) -> Trace:
+        """Raises UnknownId, NotVisible."""
+        with elevated(self.connection):
+            found = trace(self.connection, wanted)
+        if self.person.role in OF_ONE_USER:
+            self._check_all_own(wanted, found)
+        return found
+
+    def balance(
+        self,
+        account_id: UUID,
+        asset: str,
+        *,
+        sub_account: str | None = None,
+        known_at: str | None = None,
+        most: int,
+    ) -> tuple[Document, int]:
+        """Why a balance is what it is, with `most` of the newest postings; and its position.
+        Raises NotVisible, NoBalance, InvalidMoment."""
+        with self.of_account(account_id) as connection:
+            as_of = None if known_at is None else position_of(connection, known_at)
+            found = explain_balance(
+                connection, account_id, asset, sub_account=sub_account, as_of=as_of
+            )
+            newest = deque(found.lines(connection), maxlen=most)
+        return documents.balance(found, newest), found.position
+
+    def order(self, order_id: UUID) -> tuple[Document, int]:
+        """Why an order is what it is, and its position. Raises NotVisible, UnknownId."""
+        with self.of_order(order_id) as connection:
+            found = explain_order(connection, order_id)
+        return documents.order(found), found.position
+
+    def positions(
+        self, account_id: UUID, *, known_at: str | None = None, **which: Any
+    ) -> tuple[Document, int]:
+        """Why positions are what they are, and as of which position of the log. Raises NotVisible,
+        NoPosition, InvalidMoment."""
+        with self.of_account(account_id) as connection:
+            as_of = None if known_at is None else position_of(connection, known_at)
+            found = explain_positions(connection, account_id, as_of=as_of, **which)
+        return documents.positions(found), found.log_position
+
+    def own_accounts(self) -> set[UUID]:
+        """The accounts that row-level security shows."""
+        return {row.account_id for row in read_side.question("accounts").find(self.connection)}
+
+    @contextmanager
+    def any_row(self) -> Iterator[psycopg.Connection[Any]]:
+        """The connection as auditor: what is found is looked at with `is_own` before it is told."""
+        with elevated(self.connection):
+            yield self.connection
+
+    def is_own(self, user_id: UUID | None, subject: str) -> bool:
+        """Whether what is kept of a command may be told."""
+        if self.person.user_id is None:
+            return True
+        return self.person.user_id == user_id or subject in map(str, self.own_accounts())
+
+    def _check_all_own(self, wanted: UUID, found: Trace) -> None:
+        """That everything in a trace is about own accounts. Raises NotVisible."""
+        nodes = list(_nodes(found.roots))
+        asked = {
+            "commands": [node.id for node in nodes if node.kind == "command"],
+            "events": [node.id for node in nodes if node.kind == "event"],
+            "own": [str(account) for account in self.own_accounts()],
+        }
+        with elevated(self.connection):
+            others = self.connection.execute(_OF_OTHERS, asked).fetchone()
+        if others is not None:
+            raise NotVisible(f"nothing of yours has the id {wanted}")
+
     @contextmanager
     def _vouched(self, question: "Question[Any]", asked: Mapping[str, Any]) -> Iterator[None]:
         if self.person.role not in OF_ONE_USER:
@@ -183,7 +309,13 @@ class Reading:
             raise NotVisible(f"there is no {name} {value}, or it is not visible to you")
 
 
-class _Cursor:
+def _nodes(roots: Sequence[Node]) -> Iterator[Node]:
+    for node in roots:
+        yield node
+        yield from _nodes(node.children)
+
+
+class PageCursor:
     """The place of the next page, bound to what was asked."""
 
     def __init__(

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from ledger.web import problems, sign_in
+from ledger.web import api, problems, sign_in
 from ledger.web.application import Web
 from ledger.web.guard import Guard
 from ledger.web.page import STATIC
@@ -21,11 +21,11 @@ def application(web: Web) -> FastAPI:
 
     @asynccontextmanager
     async def open_for_the_time(_: FastAPI) -> AsyncIterator[None]:
-        web.database.open()
+        await web.open()
         try:
             yield
         finally:
-            web.database.close()
+            await web.close()
 
     app = FastAPI(
         title="Trading ledger",
@@ -40,6 +40,7 @@ def application(web: Web) -> FastAPI:
     problems.install(app)
     app.add_middleware(Guard, settings=web.settings)
     app.include_router(sign_in.router)
+    app.include_router(api.router())
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     app.add_api_route(READY, is_ready, include_in_schema=False)

@@ -1,15 +1,29 @@
 """What all requests share: the settings, the database, who may sign in, limits."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
+from starlette.concurrency import run_in_threadpool
+
+from ledger.operate.database import pool
+from ledger.subscriptions.position_wait import Reached
+from ledger.web.command_sender import CommandSender
 from ledger.web.database import WebDatabase
 from ledger.web.limits import FailedAttempts, RequestRate
+from ledger.web.log_follower import LogFollower
 from ledger.web.person import Person
+from ledger.web.problems import Problem, retry_after
 from ledger.web.sessions import Sessions
 from ledger.web.settings import WebSettings
 from ledger.web.tokens import TokensFile
 from ledger.web.users import UsersFile
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg_pool import AsyncConnectionPool
+
+WAIT_SECONDS = 5.0
+"""Longest that a request waits for a position: read models follow within a tenth of a second."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +37,10 @@ class Web:
     sessions: Sessions
     rate: RequestRate
     attempts: FailedAttempts
+    commands: CommandSender
+    follower: LogFollower
+    positions: "AsyncConnectionPool[psycopg.AsyncConnection[Any]]"
+    reached: Reached
 
     @classmethod
     def of(cls, settings: WebSettings, database_url: str) -> Self:
@@ -32,6 +50,7 @@ class Web:
             statement_seconds=settings.web_statement_seconds,
         )
         users = UsersFile(settings.directory)
+        positions = pool(database_url, "web positions", size=1)
         return cls(
             settings=settings,
             database=database,
@@ -42,7 +61,21 @@ class Web:
             attempts=FailedAttempts(
                 settings.web_sign_in_attempts, settings.web_sign_in_window_seconds
             ),
+            commands=CommandSender(settings),
+            follower=LogFollower(database_url, settings.web_stream_buffer_events),
+            positions=positions,
+            reached=Reached(positions),
         )
+
+    async def open(self) -> None:
+        await run_in_threadpool(self.database.open)
+        await self.positions.open()
+
+    async def close(self) -> None:
+        self.follower.close()
+        await self.commands.close()
+        await self.positions.close()
+        await run_in_threadpool(self.database.close)
 
     def person_of_token(self, text: str) -> Person | None:
         """For whom a token speaks; None if it is none."""
@@ -53,3 +86,16 @@ class Web:
         return Person(
             user.name, user.role, f"token {token.id}", user.user_id, frozenset(token.scopes)
         )
+
+    async def wait_for(self, read_model: str, position: int | None) -> None:
+        """Returns when the read model shows the position. Raises Problem."""
+        if position is None:
+            return
+        reached = await self.reached.wait(read_model, position, WAIT_SECONDS)
+        if reached < position:
+            raise Problem(
+                "NOT_REACHED",
+                f"{read_model} is at position {reached}, not yet at {position}, after "
+                f"{WAIT_SECONDS:g} s: ask again, or look at `ledgerctl projections status`",
+                headers=retry_after(),
+            )

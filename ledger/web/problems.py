@@ -21,16 +21,20 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
 from ledger.audit.ask.explain import NoBalance
+from ledger.audit.ask.explain_position import NoPosition
 from ledger.audit.ask.statement import UnknownAccount
 from ledger.audit.ask.trace import UnknownId
+from ledger.audit.prove.proofs import CannotProve
 from ledger.bus.envelope import CommandNotSendable
 from ledger.client.submission import LedgerUnavailable, OutcomeTimeout
 from ledger.eventstore.moments import InvalidMoment
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.read_side import InvalidQuestion, ReadModelBehind, UnknownQuestion
 from ledger.kernel.text import visible
+from ledger.operate.servers import NotRunning
 from ledger.web.answers import InvalidCursor, NotVisible
 from ledger.web.limits import TooManyRequests
+from ledger.web.sessions import NoSession
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
@@ -53,6 +57,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "NOT_FOUND": ProblemKind(404, "There is no such thing, or not for you"),
     "METHOD_NOT_ALLOWED": ProblemKind(405, "This is not asked in this way"),
     "CONFLICT": ProblemKind(409, "It has been decided otherwise already"),
+    "NOT_PROVABLE": ProblemKind(409, "There is no proof of the event, or not yet"),
     "IDEMPOTENCY_KEY_REUSED": ProblemKind(409, "The key was used for another command"),
     "TOO_LARGE": ProblemKind(413, "The request is too large"),
     "WRONG_HOST": ProblemKind(421, "This server has another name"),
@@ -90,9 +95,43 @@ def retry_after(seconds: float = RETRY_SECONDS) -> dict[str, str]:
 
 
 NOT_SIGNED_IN = "sign in, or send a token as `Authorization: Bearer …`"
-_AWAY = "the database does not answer: ask again in a moment"
-_BAD_REQUESTS = (InvalidQuestion, InvalidCursor, InvalidMoment, CommandNotSendable)
-_NOT_FOUND = (NotVisible, UnknownQuestion, UnknownId, NoBalance, UnknownAccount)
+_Told = tuple[tuple[type[Exception], ...], str, str | None, bool]
+_KNOWN: tuple[_Told, ...] = (
+    ((CannotProve,), "NOT_PROVABLE", None, True),
+    (
+        (NotVisible, NoSession, UnknownQuestion, UnknownId, UnknownAccount, NoBalance, NoPosition),
+        "NOT_FOUND",
+        None,
+        False,
+    ),
+    (
+        (InvalidQuestion, InvalidCursor, InvalidMoment, CommandNotSendable),
+        "INVALID_REQUEST",
+        None,
+        False,
+    ),
+    ((ReadModelBehind,), "NOT_REACHED", None, True),
+    (
+        (errors.QueryCanceled,),
+        "TOO_SLOW",
+        "the answer takes too long: ask for less, or at the terminal",
+        False,
+    ),
+    (
+        (errors.DataError,),
+        "INVALID_REQUEST",
+        "a value cannot be stored or compared: correct it",
+        False,
+    ),
+    (
+        (PoolTimeout, psycopg.OperationalError),
+        "UNAVAILABLE",
+        "the database does not answer: ask again in a moment",
+        True,
+    ),
+    ((LedgerUnavailable, OutcomeTimeout, NotRunning), "UNAVAILABLE", None, True),
+)
+"""Errors, their code, what is said of them if not their own words, and whether to try again."""
 
 
 def of(error: Exception) -> Problem:
@@ -104,24 +143,15 @@ def of(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         return _of_validation(error)
     if isinstance(error, TooManyRequests):
-        headers = retry_after(error.seconds)
-        return Problem("TOO_MANY_REQUESTS", str(error), headers=headers)
-    if isinstance(error, _NOT_FOUND):
-        return Problem("NOT_FOUND", str(error))
-    if isinstance(error, _BAD_REQUESTS):
-        return Problem("INVALID_REQUEST", str(error))
-    if isinstance(error, ReadModelBehind):
-        return Problem("NOT_REACHED", str(error), headers=retry_after())
-    if isinstance(error, errors.QueryCanceled):
-        return Problem("TOO_SLOW", "the answer takes too long: ask for less, or at the terminal")
-    if isinstance(error, errors.DataError):
-        return Problem("INVALID_REQUEST", "a value cannot be stored or compared: correct it")
-    if isinstance(error, PoolTimeout | psycopg.OperationalError):
-        return Problem("UNAVAILABLE", _AWAY, headers=retry_after())
-    if isinstance(error, LedgerUnavailable | OutcomeTimeout):
-        return Problem("UNAVAILABLE", str(error), headers=retry_after())
-    return Problem("INTERNAL_ERROR", "nothing is known to be wrong with the request: tell an "
-                   "operator the request id, under which the log says what it was")  # fmt: skip
+        return Problem("TOO_MANY_REQUESTS", str(error), headers=retry_after(error.seconds))
+    for kinds, code, detail, again in _KNOWN:
+        if isinstance(error, kinds):
+            return Problem(code, detail or str(error), headers=retry_after() if again else {})
+    return Problem(
+        "INTERNAL_ERROR",
+        "nothing is known to be wrong with the request: tell an operator the request id, under "
+        "which the log says what it was",
+    )
 
 
 def _of_http(error: HTTPException) -> Problem:

@@ -9,7 +9,6 @@ from ledger.kernel.command import CommandClass
 from ledger.web.person import Person, Role, Scope
 
 _ALL = frozenset(Role)
-_DESK = frozenset({Role.TRADER, Role.OPERATOR, Role.ADMIN})
 _OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 _ADMINS = frozenset({Role.ADMIN})
 
@@ -28,7 +27,7 @@ RIGHTS: dict[str, Right] = {
     "read_log": Right(frozenset({Role.AUDITOR, Role.OPERATOR, Role.ADMIN}), Scope.READ),
     "end_own_session": Right(_ALL, Scope.READ),
     # Commands as they are, by class.
-    "send_trade": Right(_DESK, Scope.TRADE),
+    "send_trade": Right(frozenset({Role.TRADER, Role.ADMIN}), Scope.TRADE),
     "send_report": Right(_ADMINS, Scope.ADMIN),
     "send_money": Right(_ADMINS, Scope.ADMIN),
     "send_admin": Right(_ADMINS, Scope.ADMIN),

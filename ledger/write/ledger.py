@@ -46,6 +46,7 @@ from ledger.kernel.command import ACCEPTED, FAILED, REJECTED, Command, InvalidCo
 from ledger.kernel.money import exact
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.nouns import COMMANDS
+from ledger.nouns.limits.risk_book import RiskBook
 from ledger.nouns.streams.events import repairs_of
 from ledger.operate import metrics
 from ledger.operate.database import connect
@@ -53,8 +54,9 @@ from ledger.write import held_streams
 from ledger.write.aggregates import Aggregates
 from ledger.write.batch import Batch, Decided
 from ledger.write.blockers import LOCK_SECONDS, MOST_WAITS, Blockers
+from ledger.write.risk_books import RiskBooks
 from ledger.write.stream_reader import HeldStream
-from ledger.write.unit_of_work import CommandWork
+from ledger.write.unit_of_work import CommandWork, NeededStreamHeld, Surroundings
 
 MAX_CACHED_STREAMS = 100_000
 """Default of the aggregates kept in memory: about 2 KiB each, so some 200 MB."""
@@ -67,6 +69,8 @@ STALLED_COMMIT_SECONDS = 5.0
 """A commit's statements follow each other within milliseconds. A process that sends none for so
 long hangs or is gone with its machine, and everybody waits for the append lock that it holds: the
 server ends it, and nothing of the batch is kept."""
+PRICE_MAX_AGE = timedelta(minutes=5)
+"""Default of the age from which a price decides nothing."""
 MOST_CONFLICTS = 3
 """Times that a batch is decided as a whole. More than once is needed only where another process
 decides the same commands, or one before it was not kept; after that the caller is to ask anew."""
@@ -90,6 +94,8 @@ class Decision:
     seen: int
     reads: dict[int, set[UUID]]
     """Of the command at each place."""
+    books: dict[int, RiskBook]
+    """Of a command that limits were asked about, the open orders that it was decided on."""
     snapshots: list[AggregateSnapshot]
     """Due once it is committed."""
 
@@ -100,7 +106,11 @@ class Decision:
 
     def reading(self, streams: set[UUID]) -> set[int]:
         """The places of the commands that read one of them."""
-        return {place for place, read in self.reads.items() if not read.isdisjoint(streams)}
+        places = {place for place, read in self.reads.items() if not read.isdisjoint(streams)}
+        if self.books:
+            books = {id(book): book.has_any(streams) for book in set(self.books.values())}
+            places |= {place for place, book in self.books.items() if books[id(book)]}
+        return places
 
 
 _log = structlog.get_logger(__name__)
@@ -116,11 +126,16 @@ class Ledger:
         max_cached_streams: int = MAX_CACHED_STREAMS,
         snapshot_interval: int = SNAPSHOT_INTERVAL,
         clock_tolerance: timedelta = CLOCK_TOLERANCE,
+        price_max_age: timedelta = PRICE_MAX_AGE,
     ) -> None:
         self._url = database_url
         self._clock_tolerance = clock_tolerance
+        self._price_max_age = price_max_age
         self._one_decides = Lock()
         self._aggregates = Aggregates(max_cached_streams, snapshot_interval)
+        self._books = RiskBooks(
+            lambda ids: self._aggregates.load(self._to_read(), ids), self._aggregates.peek
+        )
         self._reading: psycopg.Connection[Any] | None = None
         self._writing: psycopg.Connection[Any] | None = None
         self._numbers = count(1)
@@ -212,6 +227,7 @@ class Ledger:
         if self._states_lost:
             self._states_lost = False
             self._aggregates.abandon()
+            self._books.clear()
             self._in_flight.clear()
         if self._known_head is None:
             self._known_head = reader.head(connection)
@@ -225,8 +241,12 @@ class Ledger:
     def _heed_reports(self) -> None:
         for number, changed in tuple(self._reports):
             if number > self._heeded:
-                self._aggregates.forget(changed)
+                self._forget(changed)
                 self._heeded = number
+
+    def _forget(self, changed: set[UUID]) -> None:
+        self._aggregates.forget(changed)
+        self._books.forget(changed)
 
     def _decide_all(
         self,
@@ -242,7 +262,7 @@ class Ledger:
             for place, c in to_decide
             if isinstance(c, Command)
         }
-        decision = Decision(batch, now, next(self._numbers), follows, self._heeded, reads, [])
+        decision = Decision(batch, now, next(self._numbers), follows, self._heeded, reads, {}, [])
         self._decide_these(connection, decision, to_decide)
         self._in_flight.append(decision)
         return decision
@@ -255,10 +275,12 @@ class Ledger:
     ) -> None:
         """Those of a batch, in order."""
         self._load(connection, to_decide, decision.reads)
+        around = Surroundings(self._aggregates, self._books, connection, self._price_max_age)
         with exact(), metrics.DECIDE_SECONDS.time():
             for place, command in to_decide:
                 held = self._aggregates.held(decision.reads.get(place, ()))
-                decided = self._decide(connection, command, decision.now, held)
+                decision.books.pop(place, None)
+                decided = self._decide(around, decision, place, command, held)
                 decision.batch.decided(place, decided)
                 if held is not None:
                     # What an operator did to a stream that is held is in a stream of its own.
@@ -287,36 +309,49 @@ class Ledger:
 
     def _decide(
         self,
-        connection: psycopg.Connection[Any],
+        around: Surroundings,
+        decision: Decision,
+        place: int,
         command: Command | InvalidCommand,
-        now: datetime,
         held: HeldStream | None,
     ) -> Decided:
         if isinstance(command, InvalidCommand):
             return Decided(command, REJECTED, command.code, command.message, [])
         if held is not None:
-            code = GeneralRejection.STREAM_HELD
-            reason = f"stream {held.stream_id} cannot be read, and waits for an operator"
-            return Decided(command, FAILED, code.value, f"{reason}: {code.remedy}", [], held)
-        work = CommandWork(command, self._aggregates, connection)
+            return _held(command, held)
+        work = CommandWork(command, around)
         try:
-            work.set_time(now, self._clock_tolerance)
+            work.set_time(decision.now, self._clock_tolerance)
             decide(work)
         except Rejection as rejection:
-            self._aggregates.restore(connection, work.recorded_counts())
+            self._take_back(around, work)
             return Decided(command, REJECTED, rejection.code.value, rejection.message, [])
         except psycopg.Error:
             raise  # of no command: what deciding reads could not be read
+        except NeededStreamHeld as needed:
+            self._take_back(around, work)
+            return _held(command, needed.held)
         except Exception as fault:  # noqa: BLE001 - any fault of ours must be answered FAILED
-            self._aggregates.restore(connection, work.recorded_counts())
+            self._take_back(around, work)
             _log.exception("decision_failed", command_id=str(command.id), type=command.type)
             reason = f"{type(fault).__name__}: the ledger could not decide this; it was set aside"
             return Decided(command, FAILED, GeneralRejection.INTERNAL_ERROR.value, reason, [])
+        finally:
+            decision.reads[place] |= work.looked
+            if work.book is not None:
+                decision.books[place] = work.book
         if work.denied is not None:
             return Decided(
                 command, REJECTED, work.denied.code.value, work.denied.message, work.events
             )
         return Decided(command, ACCEPTED, None, None, work.events)
+
+    def _take_back(self, around: Surroundings, work: CommandWork) -> None:
+        """Undoes what an abandoned decision recorded."""
+        recorded = work.recorded_counts()
+        if recorded:
+            self._aggregates.restore(around.connection, recorded)
+            self._books.forget(recorded)
 
     # --- committing ---------------------------------------------------------------------
 
@@ -406,7 +441,7 @@ class Ledger:
                     raise VersionConflict("what was decided before it was not kept")
                 anew = self._to_decide_anew(stale)
                 self._heed_reports()
-                self._aggregates.forget(stale)
+                self._forget(stale)
                 for one, places in anew:
                     self._decide_places_anew(connection, one, places, stale)
                 _log.info("commands_decided_anew", commands=sum(len(p) for _, p in anew))
@@ -487,6 +522,12 @@ def decide(work: CommandWork) -> None:
     """Decides the command and records what follows. Raises Rejection."""
     command = work.command
     COMMANDS[command.type].handler(work, command.data)
+
+
+def _held(command: Command, held: HeldStream) -> Decided:
+    code = GeneralRejection.STREAM_HELD
+    reason = f"stream {held.stream_id} cannot be read, and waits for an operator"
+    return Decided(command, FAILED, code.value, f"{reason}: {code.remedy}", [], held)
 
 
 def _close(connection: psycopg.Connection[Any] | None) -> None:

@@ -5,9 +5,10 @@ If the decision is abandoned, `recorded_counts` tells what there is to take back
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
@@ -23,22 +24,48 @@ from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.time import time_text
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns import TIMED
+from ledger.nouns.limits.risk_book import RiskBook
+from ledger.nouns.orders.events import OrderEvent
 from ledger.write.aggregates import Aggregates
+from ledger.write.risk_books import RiskBooks
+from ledger.write.stream_reader import HeldStream, StreamHeld
 
 State = TypeVar("State")
 
 
+class NeededStreamHeld(StreamHeld):
+    """A stream that only states name cannot be read."""
+
+    def __init__(self, held: HeldStream) -> None:
+        super().__init__(f"stream {held.stream_id} cannot be read: {held.reason}")
+        self.held = held
+
+
+class Surroundings(NamedTuple):
+    """What the works of a batch have in common."""
+
+    aggregates: Aggregates
+    books: RiskBooks
+    connection: psycopg.Connection[Any]
+    price_max_age: timedelta
+
+
 class CommandWork:
-    def __init__(
-        self, command: Command, aggregates: Aggregates, connection: psycopg.Connection[Any]
-    ) -> None:
+    def __init__(self, command: Command, around: Surroundings) -> None:
         self.command = command
         self.occurred_at: datetime
+        self.now: datetime
+        self.price_max_age = around.price_max_age
+        self.looked: set[UUID] = set()
+        """The streams that were read beside those that the command names."""
+        self.book: RiskBook | None = None
+        """The open orders that it was decided on."""
         self.events: list[NewEvent] = []
         self.denied: Rejection | None = None
         """Why the command is rejected although it left a record."""
-        self._aggregates = aggregates
-        self._connection = connection
+        self._around = around
+        self._aggregates = around.aggregates
+        self._connection = around.connection
         self._user_id: UUID | None = command.user_id
         self._metadata = _metadata(command)
 
@@ -56,6 +83,7 @@ class CommandWork:
                 f"({time_text(now.replace(microsecond=0))})",
             )
         self.occurred_at = when
+        self.now = now
 
     # --- looking --------------------------------------------------------------------------
 
@@ -67,6 +95,25 @@ class CommandWork:
     def state(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
         state: State | None = self._aggregates.get(aggregate.stream_type, stream_id)
         return state
+
+    def look(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
+        self.look_all((stream_id,))
+        return self.state(aggregate, stream_id)
+
+    def look_all(self, stream_ids: Collection[UUID]) -> None:
+        """Raises StreamHeld."""
+        self._aggregates.load(self._connection, stream_ids)
+        self.looked.update(stream_ids)
+        held = self._aggregates.held(stream_ids)
+        if held is not None:
+            raise NeededStreamHeld(held)
+
+    def risk_book(self, account_id: UUID, since: datetime | None = None) -> RiskBook:
+        self.book = self._around.books.of(self._connection, account_id, since)
+        return self.book
+
+    def in_scope(self, scope: Any, reference: str | None) -> Mapping[str, Decimal]:
+        raise NotImplementedError
 
     def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
         return self._aggregates.past(self._connection, stream_id, instruments)
@@ -98,6 +145,8 @@ class CommandWork:
             version, state_digest = self._aggregates.record(
                 stream_type, stream_id, PastEvent(event, self.occurred_at)
             )
+            if isinstance(event, OrderEvent):
+                self._around.books.told(event.account_id, stream_id, event, self.now)
             self.events.append(
                 NewEvent(
                     id=event_id,

@@ -45,7 +45,7 @@ def positions_at(
     connection: psycopg.Connection[Any], moment: Moment, asked: Asked
 ) -> Iterator[Row]:
     """Rows of `positions` of an account, in the order of the question."""
-    told = _merged(_of_account(connection, moment, asked), _of_markets(connection, moment), moment)
+    told = merged_until(connection, moment, asked)
     return _newest_first(fold_told(POSITIONS, told), "opened_at", "position_id")
 
 
@@ -53,7 +53,7 @@ def round_trips_at(
     connection: psycopg.Connection[Any], moment: Moment, asked: Asked
 ) -> Iterator[Row]:
     """Rows of `round_trips` of an account."""
-    told = _merged(_of_account(connection, moment, asked), _of_markets(connection, moment), moment)
+    told = merged_until(connection, moment, asked)
     return _newest_first(fold_told(ROUND_TRIPS, told), "closed_at", "position_id")
 
 
@@ -67,6 +67,13 @@ def gains_at(connection: psycopg.Connection[Any], moment: Moment, asked: Asked) 
     """Rows of `realized_gains` of an account."""
     told = _of_account(connection, moment, asked)
     return _newest_first(fold_told(GAINS, told), "disposed_at", "position", "line")
+
+
+def merged_until(
+    connection: psycopg.Connection[Any], moment: Moment, asked: Asked
+) -> Sequence[Told]:
+    """What happened to an account and to markets, in order."""
+    return _merged(_of_account(connection, moment, asked), _of_markets(connection, moment), moment)
 
 
 def _of_account(

@@ -1,207 +1,160 @@
-"""`portfolio_snapshots`: what every account was worth over time, in its base currency.
+"""`portfolio_snapshots`: what every account was worth over time, and all that follows from it.
 
-Event time is cut into intervals. An account has one row for each interval in which something
-happened to its money: `time` is the interval's start, the values are those after its last event
-in it, at the last price known then. Nothing depends on a clock or on batches, so a rebuild gives
-the same rows.
+    clock.snapshots_taken   a row of each account that holds something, at prices as they were known
+                            for that time: all but backtests, or the one that is named
+    money moves             books and positions follow; what comes from outside, or leaves, counts
+    at
+                            its value then (projections/portfolio)
 
-    An event that happened in an interval that its account has left behind (a late fill) counts
-    in the interval the account is in: history that was shown does not change.
-    A price is that of the latest trade, by the venue's time, in the same environment and on the
-    same exchange: what a backtest traded at says nothing about live money. A voided trade's
-    price stands until the next trade.
-    An asset that traded neither against the base currency nor the base currency against it is
-    not valued but named in `unvalued_assets`.
+Rows are made at that event and at no other, so a rebuild gives the same: a price that comes later
+changes nothing that was told. Asked with --effective-at, the same reckoning tells what is known
+now.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from ledger.kernel.environment import Environment
 from ledger.kernel.event import Event
-from ledger.kernel.money import ZERO, average
-from ledger.nouns.accounts.books import changes
-from ledger.nouns.accounts.events import MONEY_EVENTS, AccountEvent, AccountOpened, is_own_book
-from ledger.nouns.orders.events import OrderFilled
+from ledger.nouns.accounts.events import (
+    MONEY_EVENTS,
+    AccountOpened,
+    MoneyEvent,
+    TradeSettled,
+    TradeVoided,
+)
+from ledger.nouns.clock.events import SnapshotKind, SnapshotsTaken
+from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
+from ledger.nouns.prices.events import PricesRecorded
 from projections.engine.live.rows import RowSet
-from projections.engine.projection import Fold, Key, Projection, Recorded, Row, Table
-from projections.questions.question import Question, between, newest_first
+from projections.engine.projection import Fold, Projection, Recorded
+from projections.portfolio import account, books, measures, quotes, series
+from projections.portfolio.books import PORTFOLIOS, POSITIONS, Portfolio
+from projections.portfolio.quotes import ASSET_MARKETS, MARKETS, MomentPrices
+from projections.portfolio.series import (
+    ASSET_VALUES,
+    DAILY,
+    HOURLY,
+    SNAPSHOTS,
+    STRATEGIES,
+)
+from projections.questions.question import Past, Question, between, exactly, newest_first
 
 if TYPE_CHECKING:
     from projections.settings import ProjectionSettings
 
 
-class Snapshot(Row):
-    time: datetime
-    user_id: UUID | None
-    account_id: UUID
-    exchange: str
-    environment: str
-    base_currency: str
-    total_balance: Decimal
-    available_balance: Decimal
-    unvalued_assets: list[str]
-    updated_at: datetime
-    last_position: int
-
-
-class Portfolio(Row):
-    """An account's money per asset, all sub-accounts together, and the interval it is in."""
-
-    account_id: UUID
-    exchange: str
-    environment: str
-    base_currency: str
-    time: datetime
-    balances: dict[str, list[Decimal]]
-    """asset -> [total, available]"""
-
-
-class LastPrice(Row):
-    environment: str
-    exchange: str
-    base_asset: str
-    quote_asset: str
-    price: Decimal
-    traded_at: datetime
-
-
-SNAPSHOTS = Table("portfolio_snapshots", Snapshot, key=("account_id", "time"))
-PORTFOLIOS = Table("snapshot_portfolios", Portfolio, key=("account_id",), private=True)
-PRICES = Table(
-    "snapshot_prices",
-    LastPrice,
-    key=("environment", "exchange", "base_asset", "quote_asset"),
-    private=True,
-    resident=True,
-)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def projection(settings: "ProjectionSettings") -> Projection:
-    """With intervals of the length that is set."""
-    return portfolio_snapshots(timedelta(seconds=settings.portfolio_snapshot_seconds))
+    """With the age from which a price is stale as it is set."""
+    return portfolio(timedelta(seconds=settings.price_max_age_seconds))
 
 
-def portfolio_snapshots(interval: timedelta) -> Projection:
-    """The projection with intervals of this length."""
+def portfolio(max_age: timedelta) -> Projection:
+    """The projection with prices that are stale from this age on."""
 
-    def opened(recorded: Recorded, event: AccountOpened, rows: RowSet) -> None:
-        portfolio = Portfolio(
-            recorded.stream_id,
-            event.exchange,
-            event.environment.value,
-            event.base_currency,
-            _start(recorded.occurred_at, interval),
-            {},
-        )
-        rows[PORTFOLIOS].insert(portfolio)
-        _take(recorded, portfolio, rows)
-
-    def moved(recorded: Recorded, event: AccountEvent, rows: RowSet) -> None:
-        portfolio = rows[PORTFOLIOS].change(recorded.stream_id)
-        if portfolio is None:
+    def moved(recorded: Recorded, event: MoneyEvent, rows: RowSet) -> None:
+        found = rows[PORTFOLIOS].change(recorded.stream_id)
+        if found is None:
             raise LookupError(f"account {recorded.stream_id} was never opened")
-        _add(portfolio.balances, event)
-        portfolio.time = max(portfolio.time, _start(recorded.occurred_at, interval))
-        _take(recorded, portfolio, rows)
+        _move(recorded, event, found, rows, max_age)
+
+    def taken(recorded: Recorded, event: SnapshotsTaken, rows: RowSet) -> None:
+        prices = MomentPrices(rows, event.time, max_age)
+        for found in _meant(event, rows):
+            _take(recorded, event, found, prices, rows)
 
     folds: dict[type[Event], Fold] = {
-        AccountOpened: opened,
-        OrderFilled: _traded,
+        AccountOpened: _opened,
+        InstrumentListed: _listed,
+        InstrumentUpdated: _listed,
+        PricesRecorded: _priced,
+        SnapshotsTaken: taken,
     }
     return Projection(
         name="portfolio_snapshots",
-        version=1,
-        tables=(SNAPSHOTS, PORTFOLIOS, PRICES),
+        version=2,
+        tables=(
+            *series.TABLES,
+            *(PORTFOLIOS, POSITIONS, MARKETS, ASSET_MARKETS),
+            *measures.TABLES,
+        ),
         folds=folds | dict.fromkeys(MONEY_EVENTS, moved),
-        keys=_keys,
+        finish=measures.finish,
     )
 
 
-def _start(time: datetime, interval: timedelta) -> datetime:
-    return _EPOCH + (time - _EPOCH) // interval * interval
+def _opened(recorded: Recorded, event: AccountOpened, rows: RowSet) -> None:
+    rows[PORTFOLIOS].insert(books.opened(recorded, event))
 
 
-def _traded(recorded: Recorded, event: OrderFilled, rows: RowSet) -> None:
-    portfolio = rows[PORTFOLIOS].find(event.account_id)
-    if portfolio is None:
-        raise LookupError(f"account {event.account_id} was never opened")
-    prices = rows[PRICES]
-    exchange = event.instrument.partition(":")[0]
-    key = (portfolio.environment, exchange, event.base_asset, event.quote_asset)
-    row = prices.change(key)
-    if row is None:
-        prices.insert(LastPrice(*key, event.last_px, recorded.occurred_at))
-    elif recorded.occurred_at >= row.traded_at:
-        row.price = event.last_px
-        row.traded_at = recorded.occurred_at
+def _listed(_: Recorded, event: InstrumentListed | InstrumentUpdated, rows: RowSet) -> None:
+    quotes.listed(rows, event)
 
 
-def _add(balances: dict[str, list[Decimal]], event: AccountEvent) -> None:
-    for (book, asset), change in changes(event.postings, event.holds).items():
-        if is_own_book(book):
-            of_asset = balances.setdefault(asset, [ZERO, ZERO])
-            of_asset[0] += change.total
-            of_asset[1] += change.total - change.locked
+def _priced(_: Recorded, event: PricesRecorded, rows: RowSet) -> None:
+    quotes.told(rows, event)
 
 
-def _take(recorded: Recorded, portfolio: Portfolio, rows: RowSet) -> None:
-    """The snapshot of the interval that the account is in, as of this event."""
-    total = available = ZERO
-    unvalued: list[str] = []
-    for asset, (of_total, of_available) in portfolio.balances.items():
-        if not of_total and not of_available:
-            continue
-        value = _valued(asset, of_total, portfolio, rows)
-        if value is None:
-            unvalued.append(asset)
-            continue
-        total += value
-        if of_available == of_total:
-            available += value
-        else:
-            available += _valued(asset, of_available, portfolio, rows) or ZERO
-    rows[SNAPSHOTS].put(
-        Snapshot(
-            portfolio.time,
-            recorded.user_id,
-            portfolio.account_id,
-            portfolio.exchange,
-            portfolio.environment,
-            portfolio.base_currency,
-            total,
-            available,
-            sorted(unvalued),
-            recorded.recorded_at,
-            recorded.position,
+def _move(
+    recorded: Recorded, event: MoneyEvent, found: Portfolio, rows: RowSet, max_age: timedelta
+) -> None:
+    if books.flows_of(event):
+        prices = MomentPrices(rows, recorded.occurred_at, max_age)
+        before = account.reckoned(
+            found,
+            rows,
+            account.valued_at(found, prices),
+            kind=SnapshotKind.TRIGGERED,
+            time=recorded.occurred_at,
+            log_position=recorded.position,
         )
+        flows = found.totals.flows
+        account.moved(recorded, event, found, rows, max_age)
+        measures.flowed(recorded, rows, before, found.totals.flows - flows)
+    else:
+        account.moved(recorded, event, found, rows, max_age)
+    if isinstance(event, TradeSettled | TradeVoided):
+        measures.traded(recorded, rows, event)
+
+
+def _meant(event: SnapshotsTaken, rows: RowSet) -> Iterable[Portfolio]:
+    if event.account_id is not None:
+        named = rows[PORTFOLIOS].find(event.account_id)
+        return () if named is None else (named,)
+    return [one for one in rows[PORTFOLIOS].all() if one.environment != Environment.BACKTEST]
+
+
+def _take(
+    recorded: Recorded, event: SnapshotsTaken, found: Portfolio, prices: MomentPrices, rows: RowSet
+) -> None:
+    """What an account is worth, if it holds something, or did the last time."""
+    holds = account.holds_something(found)
+    if not holds and not found.shows:
+        return
+    valued = account.valued_at(found, prices)
+    came = account.settle_waiting(found, valued)
+    told = account.reckoned(
+        found, rows, valued, kind=event.kind, time=event.time, log_position=recorded.position
     )
+    if came:
+        before = replace(
+            told, cash=told.cash - came, equity=told.equity - came, flows=told.flows - came
+        )
+        measures.flowed(recorded, rows, before, came)
+    series.keep(recorded, told, measures.valued(recorded, rows, told), rows)
+    if came or holds != found.shows:
+        rows[PORTFOLIOS].change(found.account_id)
+        found.shows = holds
 
 
-def _valued(asset: str, amount: Decimal, portfolio: Portfolio, rows: RowSet) -> Decimal | None:
-    """The amount in the account's base currency; None where no trade tells."""
-    currency = portfolio.base_currency
-    if asset == currency:
-        return amount
-    prices = rows[PRICES]
-    market = prices.find((portfolio.environment, portfolio.exchange, asset, currency))
-    if market is not None:
-        return amount * market.price
-    inverse = prices.find((portfolio.environment, portfolio.exchange, currency, asset))
-    if inverse is not None and inverse.price:
-        return average(amount, inverse.price)
-    return None
-
-
-def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:
-    if isinstance(event, OrderFilled):
-        return ((PORTFOLIOS, event.account_id),)
-    return ((PORTFOLIOS, recorded.stream_id),)
-
+_SPAN = (
+    *("time", "equity", "profit", "external_flows", "min_equity", "max_equity"),
+    *("snapshot_count", "account_id"),
+)
+_TIME = between("time")
 
 QUESTIONS = (
     Question(
@@ -209,13 +162,56 @@ QUESTIONS = (
         table=SNAPSHOTS,
         about="What an account was worth over time, in its base currency; the newest first.",
         paths=(
-            newest_first("account_id", "time"),
-            newest_first("user_id", "time", "account_id"),
+            newest_first("account_id", "time", "last_position"),
+            newest_first("user_id", "time", "account_id", "last_position"),
         ),
-        filters=between("time"),
+        filters=(exactly("snapshot_type"), exactly("environment"), *_TIME),
         shown=(
-            *("time", "total_balance", "available_balance", "base_currency", "unvalued_assets"),
-            "account_id",
+            *("time", "equity", "available_balance", "unrealized_pnl", "external_flows"),
+            *("base_currency", "data_quality_score", "account_id"),
         ),
+        past=Past("projections.past.portfolio:snapshots_at"),
+    ),
+    Question(
+        name="portfolio_hourly",
+        table=HOURLY,
+        read_model="portfolio_snapshots",
+        about="What an account was worth in each hour; the newest first.",
+        paths=(newest_first("account_id", "time"), newest_first("user_id", "time", "account_id")),
+        filters=_TIME,
+        shown=_SPAN,
+    ),
+    Question(
+        name="portfolio_daily",
+        table=DAILY,
+        read_model="portfolio_snapshots",
+        about="What an account was worth on each day (UTC); the newest first.",
+        paths=(newest_first("account_id", "time"), newest_first("user_id", "time", "account_id")),
+        filters=_TIME,
+        shown=_SPAN,
+    ),
+    Question(
+        name="asset_values",
+        table=ASSET_VALUES,
+        read_model="portfolio_snapshots",
+        about="What an account held of each asset, and its value, by the hour; the newest first.",
+        paths=(
+            newest_first("account_id", "time", "asset"),
+            newest_first("user_id", "time", "account_id", "asset"),
+        ),
+        filters=(exactly("asset"), exactly("environment"), *_TIME),
+        shown=("time", "asset", "free", "locked", "total", "price", "value", "base_currency"),
+    ),
+    Question(
+        name="strategy_equity",
+        table=STRATEGIES,
+        read_model="portfolio_snapshots",
+        about="What each sub-account of an account was worth over time; the newest first.",
+        paths=(
+            newest_first("account_id", "time", "strategy_id", "last_position"),
+            newest_first("user_id", "time", "account_id", "strategy_id", "last_position"),
+        ),
+        filters=(exactly("strategy_id"), *_TIME),
+        shown=("time", "strategy_id", "equity", "unrealized_pnl", "flows", "base_currency"),
     ),
 )

@@ -6,7 +6,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM public.event_streams AS s WHERE s.first_position > head;
     UPDATE public.event_partitions AS p
-        SET appended_to = CASE WHEN p.first_position <= head THEN head END
+        SET appended_to = CASE WHEN p.first_position <= head THEN head END, streams_registered = false
         WHERE p.appended_to > head;
 END;
 $$;

@@ -1,7 +1,8 @@
 -- After events were appended, for each partition that has new ones: what is unique within it is kept
 -- unique by its own keys; this asks whether another partition has it.
 --
---   streams that begin     event_streams has one row for each stream
+--   streams that begin     event_streams has those of full partitions; one that is full and not entered
+--                          there yet, mostly none or one, is asked itself
 --   streams that go on     an event whose stream has a lower version in the same partition is beyond
 --                          all partitions before: the first of a stream in a partition was compared
 --                          with them
@@ -32,6 +33,7 @@ DECLARE
     versions  integer[];
     unsure    uuid[];    -- streams of which another partition has to be asked
     double    record;
+    not_entered bigint;  -- the first position whose stream may be missing in event_streams
     kept_from constant bigint := public.log_kept_from();
     head      constant bigint := nullif(current_setting('ledger.append_head', true), '')::bigint;
 BEGIN
@@ -50,10 +52,30 @@ BEGIN
             WHERE e.position > part.after AND e.position <= part.until;
         CONTINUE WHEN last IS NULL;
 
-        INSERT INTO public.event_streams (stream_id, first_position)
-        SELECT n.stream_id, n.position
-        FROM unnest(streams, versions, positions) AS n (stream_id, version, position)
-        WHERE n.version = 1;
+        IF part.first > 1 THEN
+            SELECT greatest(p.first_position, kept_from) INTO not_entered
+            FROM public.event_partitions AS p
+            WHERE NOT p.streams_registered AND p.first_position < part.first
+            ORDER BY p.first_position LIMIT 1;
+            SELECT n.stream_id, n.version INTO double
+            FROM unnest(streams, versions) AS n (stream_id, version)
+            WHERE n.version = 1 AND (  -- not EXISTS: that would read a whole table at once, and hash it
+                (SELECT s.first_position < part.first FROM public.event_streams AS s
+                    WHERE s.stream_id = n.stream_id)
+                OR (SELECT true FROM public.event_store AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version = 1
+                        AND o.position >= coalesce(not_entered, part.first)
+                        AND o.position < part.first LIMIT 1))
+            LIMIT 1;
+            IF FOUND THEN
+                RAISE EXCEPTION 'duplicate key value violates unique constraint "%"',
+                        'event_store_stream_id_event_version_key'
+                    USING ERRCODE = 'unique_violation',
+                        CONSTRAINT = 'event_store_stream_id_event_version_key',
+                        DETAIL = format('Key (stream_id, event_version)=(%s, %s) already exists.',
+                            double.stream_id, double.version);
+            END IF;
+        END IF;
 
         SELECT array_agg(a.stream_id) INTO unsure
         FROM (SELECT v.stream_id, min(v.version) AS version,

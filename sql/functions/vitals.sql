@@ -39,6 +39,24 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
             WHERE d.projection_name = p.projection_name AND d.status = 'PARKED'
                 AND d.generation = p.generation AND d.position <= p.last_processed_position
             ) AS parked),
+    busy AS MATERIALIZED (
+        SELECT d.* FROM pg_stat_database AS d WHERE d.datname = current_database()),
+    -- Partitions count into their whole. As large as the last vacuum or analyze has noted: to ask
+    -- the disk about each file would cost half of what all the other numbers do.
+    sized AS MATERIALIZED (
+        SELECT n.nspname || '.' || c.relname AS label,
+            sum(own.relpages::bigint + coalesce(toast.relpages, 0) + coalesce(indexes.pages, 0))
+                * current_setting('block_size')::bigint AS bytes,
+            sum(s.n_live_tup) AS live, sum(s.n_dead_tup) AS dead
+        FROM pg_stat_user_tables AS s
+        JOIN pg_class AS own ON own.oid = s.relid
+        LEFT JOIN pg_class AS toast ON toast.oid = own.reltoastrelid
+        LEFT JOIN (SELECT i.indrelid, sum(x.relpages::bigint) AS pages
+            FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid GROUP BY 1) AS indexes
+            ON indexes.indrelid = s.relid
+        JOIN pg_class AS c ON c.oid = coalesce(pg_partition_root(s.relid)::oid, s.relid)
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        GROUP BY 1),
     blocked AS MATERIALIZED (
         SELECT coalesce(max(extract(epoch FROM now.time - b.transaction_start)), 0) AS seconds
         FROM now LEFT JOIN LATERAL public.append_blockers() AS b ON true)
@@ -80,6 +98,25 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
             (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
         GROUP BY now.time
     UNION ALL SELECT 'database_bytes', '', pg_database_size(current_database())
+    UNION ALL SELECT 'database_blocked_sessions', '', count(*) FROM pg_locks AS l
+        WHERE NOT l.granted AND l.database =
+            (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+    UNION ALL SELECT 'database_transactions', 'committed', xact_commit FROM busy
+    UNION ALL SELECT 'database_transactions', 'rolled back', xact_rollback FROM busy
+    UNION ALL SELECT 'database_blocks', 'memory', blks_hit FROM busy
+    UNION ALL SELECT 'database_blocks', 'disk', blks_read FROM busy
+    UNION ALL SELECT 'database_deadlocks', '', deadlocks FROM busy
+    UNION ALL SELECT 'database_wal_bytes', '', CASE
+        WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0'
+    UNION ALL SELECT 'database_dead_rows_ratio', '', coalesce(max(dead / nullif(live + dead, 0)), 0)
+        FROM sized WHERE live + dead > 10000
+    UNION ALL (SELECT 'database_table_bytes', label, bytes FROM sized
+        ORDER BY bytes DESC, label LIMIT 12)
+    UNION ALL SELECT 'wal_archive_failing', '', (current_setting('archive_mode') <> 'off'
+        AND last_failed_time > coalesce(last_archived_time, '-infinity'))::int FROM pg_stat_archiver
+    UNION ALL SELECT 'log_partition_room_events', '',
+        greatest((SELECT max(p.last_position) FROM public.event_partitions AS p) - head.position, 0)
+        FROM head
     UNION ALL SELECT 'replication_lag_seconds', '', CASE
         WHEN NOT pg_is_in_recovery() THEN
             (SELECT coalesce(max(extract(epoch FROM r.replay_lag)), 0) FROM pg_stat_replication AS r)

@@ -7,11 +7,14 @@ GRANT SELECT, UPDATE ON public.event_projections TO ledger_operator;
 -- Who asks by HTTP may wait until a read model shows what was written.
 GRANT SELECT ON public.event_projections TO ledger_auditor, ledger_monitor, ledger_http;
 
+-- A user may know as of when own rows are.
+GRANT SELECT (projection_name, last_processed_position) ON public.event_projections TO ledger_user;
+
 ALTER TABLE public.event_projections ENABLE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS seen ON public.event_projections;
 CREATE POLICY seen ON public.event_projections FOR SELECT
     TO ledger_projector, ledger_sealer, ledger_auditor, ledger_operator, ledger_monitor,
-    ledger_http USING (true);
+    ledger_http, ledger_user USING (true);
 DROP POLICY IF EXISTS added_by_projector ON public.event_projections;
 CREATE POLICY added_by_projector ON public.event_projections FOR INSERT
     TO ledger_projector WITH CHECK (projection_name <> 'seals');

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from ledger.eventstore import reader, store
 from ledger.eventstore.store import NewEvent, VersionConflict
-from ledger.programs.log_room import make_room
+from ledger.programs.log_room import make_room, register_streams
 from tests.audit import history
 from tests.eventstore.partitions import EVENTS, begin_small, bounds
 
@@ -82,6 +82,47 @@ def test_a_version_that_another_partition_has_is_a_conflict(log: Connection) -> 
             append(log, new(idle, version))
     assert last_version(log, idle) == 5
     append(log, new(stream, last_version(log, stream) + 1))
+
+
+@pytest.mark.parametrize("entered", [False, True])
+def test_a_stream_begins_once_whether_or_not_full_partitions_are_entered(
+    database_url: str, log: Connection, entered: bool
+) -> None:
+    fresh = uuid7()
+    append(log, new(fresh, 1))
+    history.append(log, EVENTS)
+    if entered:
+        assert [register_streams(database_url) for _ in range(4)] == [
+            1,
+            EVENTS + 1,
+            2 * EVENTS + 1,
+            None,
+        ]
+    begun = [stream_of(log, 1), stream_of(log, EVENTS + 500), fresh]
+    for stream in begun:
+        with pytest.raises(VersionConflict, match=rf"\(.*{stream}, 1\) already exists"):
+            append(log, new(uuid7(), 1), new(stream, 1))
+    append(log, new(uuid7(), 1))
+    ((last,),) = log.execute("SELECT max(first_position) FROM event_streams").fetchall() or ((0,),)
+    assert (last is not None) is entered
+
+
+def test_a_stream_that_was_cut_off_can_begin_anew_in_partitions_that_were_entered(
+    database_url: str, log: Connection
+) -> None:
+    fresh = uuid7()
+    append(log, new(fresh, 1))
+    history.append(log, EVENTS)
+    while register_streams(database_url) is not None:
+        pass
+    log.execute("SET session_replication_role = replica")
+    log.execute("DELETE FROM event_store WHERE position > %s", (2 * EVENTS + 5,))
+    log.execute("SET session_replication_role = DEFAULT")
+    append(log, new(fresh, 1))
+    history.append(log, EVENTS)
+    assert register_streams(database_url) == 2 * EVENTS + 1
+    with pytest.raises(VersionConflict):
+        append(log, new(fresh, 1))
 
 
 def test_an_id_that_another_partition_has_is_a_conflict_whatever_kind_it_is(

@@ -17,12 +17,13 @@ from ledger.nouns import AGGREGATES, COMMANDS
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.orders.state import OrderState
 from tests.commands import command, list_instrument, open_account, submit_order
+from tests.nouns.without_limits import WithoutLimits
 
 State = TypeVar("State")
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 
 
-class Work:
+class Work(WithoutLimits):
     """A command being decided (`ledger/kernel/unit_of_work.py`)."""
 
     def __init__(self, deciding: "Deciding", sent: Command) -> None:

@@ -18,6 +18,7 @@ from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.orders.events import PositionSide
 from ledger.nouns.positions.position import Position, PositionKey
 from tests.commands import command, list_instrument, open_account
+from tests.nouns.without_limits import WithoutLimits
 
 PERPETUAL = "BINANCE:BTC-PERP"
 INVERSE = "BINANCE:BTCUSD-PERP"
@@ -120,7 +121,7 @@ class InMemoryLedger:
         return states
 
 
-class _Work:
+class _Work(WithoutLimits):
     """See `ledger.kernel.unit_of_work`."""
 
     def __init__(self, ledger: InMemoryLedger, told: Command, at: datetime) -> None:

@@ -16,6 +16,7 @@ from ledger.nouns import AGGREGATES, COMMANDS, TIMED
 from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import AccountEvent
 from tests.commands import command, open_account
+from tests.nouns.without_limits import WithoutLimits
 
 State = TypeVar("State")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -74,7 +75,7 @@ class Working:
         return states
 
 
-class _Work:
+class _Work(WithoutLimits):
     """The unit of work of one command. Only what it says it reads may be looked at."""
 
     def __init__(self, ledger: Working, command: Command) -> None:

@@ -49,6 +49,8 @@ from ledger.nouns.allocations.events import (
     StrategyAssigned,
     StrategyDeactivated,
 )
+from ledger.nouns.clock import state as clock_state
+from ledger.nouns.clock.events import CalendarPeriod, PeriodsEnded, SnapshotKind, SnapshotsTaken
 from ledger.nouns.instruments import state as instrument_state
 from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
 from ledger.nouns.log import events as log_events
@@ -113,6 +115,7 @@ def append_everything(database_url: str) -> EventMix:
             user_id=OTHER_USER,
         )
         _prices(log)
+        _clock(log)
         _cash_flows(log)
         _transfers(log)
         _alerts(log)
@@ -245,6 +248,29 @@ def _prices(log: Log) -> None:
             ),
             user_id=None,
         )
+
+
+def _clock(log: Log) -> None:
+    """Of all, of one, of an earlier time; a day that is over."""
+    for kind, minutes, account_id in (
+        (SnapshotKind.SCHEDULED, 2, None),
+        (SnapshotKind.MANUAL, 3, ACCOUNT),
+        (SnapshotKind.TRIGGERED, 1, None),
+        (SnapshotKind.SCHEDULED, 75, None),
+        (SnapshotKind.SCHEDULED, 60 * 24, None),
+    ):
+        log.append(
+            clock_state.stream_id(account_id),
+            SnapshotsTaken(
+                kind=kind, time=events.START + timedelta(minutes=minutes), account_id=account_id
+            ),
+            user_id=None,
+        )
+    log.append(
+        clock_state.stream_id(),
+        PeriodsEnded(time=events.START, periods=(CalendarPeriod.DAY,)),
+        user_id=None,
+    )
 
 
 def _alerts(log: Log) -> None:

@@ -304,7 +304,7 @@ def test_a_projection_whose_rows_depend_on_each_other_stops_until_the_event_is_s
     projection = find("portfolio_snapshots", ProjectionSettings())
     with opened_log(database_url) as log:
         log.account(events.account_opened(), events.deposited("USDT", "5"))
-        _undecodable_fill(log)
+        _undecodable_deposit(log)
         log.account(events.deposited("USDT", "6"))
     with running(database_url, [projection]):
         wait_until(lambda: bool(_letters(database_url)), "the stop")
@@ -325,7 +325,7 @@ def test_who_verifies_a_projection_that_stands_still_is_told_where_and_why(
     projection = find("portfolio_snapshots", ProjectionSettings())
     with opened_log(database_url) as log:
         log.account(events.account_opened(), events.deposited("USDT", "5"))
-        _undecodable_fill(log)
+        _undecodable_deposit(log)
         log.account(events.deposited("USDT", "6"))
     with running(database_url, [projection]):
         wait_until(lambda: bool(_letters(database_url)), "the stop")
@@ -336,8 +336,8 @@ def test_who_verifies_a_projection_that_stands_still_is_told_where_and_why(
     assert "it stands still there, 2 events behind the log: error: " in done.stdout
 
 
-def _undecodable_fill(log: Log) -> None:
-    log._connection.execute(RECORDED, [events.ORDER, "order", "order.filled", "{}"])
+def _undecodable_deposit(log: Log) -> None:
+    log._connection.execute(RECORDED, [POISONED, "account", "account.deposited", "{}"])
 
 
 def test_a_rebuild_folds_what_was_parked_and_stops_if_it_still_cannot(database_url: str) -> None:

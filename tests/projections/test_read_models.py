@@ -16,7 +16,6 @@ from ledger.nouns.accounts.events import (
     AccountWithdrawn,
     CashFlowKind,
     CashFlowRecorded,
-    Environment,
     FundsHeld,
     Reason,
 )
@@ -437,77 +436,3 @@ def test_a_symbol_is_listed_updated_and_delisted(log: Log, rows: Rows) -> None:
     (row,) = rows("symbols")
     assert (row["exchange"], row["symbol"], row["base_asset"]) == ("BINANCE", "BTCUSDT", "BTC")
     assert (row["tick_size"], row["is_active"]) == (Decimal("0.1"), False)
-
-
-# --- snapshots ------------------------------------------------------------------------
-
-
-def _values(rows: Rows) -> list[tuple[int, int, int, list[str]]]:
-    return [
-        (
-            round((row["time"] - START) / timedelta(minutes=1)),
-            int(row["total_balance"]),
-            int(row["available_balance"]),
-            row["unvalued_assets"],
-        )
-        for row in rows("portfolio_snapshots")
-    ]
-
-
-def test_a_snapshot_shows_the_account_after_its_last_event_of_the_interval(
-    log: Log, rows: Rows
-) -> None:
-    log.account(events.deposited("USDT", "1000"), events.deposited("USDT", "500"))
-    log.now = START + timedelta(minutes=3)
-    log.account(FundsHeld(order_id=events.ORDER, holds=(events.hold("USDT", "400"),)))
-    assert _values(rows) == [(0, 1500, 1500, []), (3, 1500, 1100, [])]
-
-
-def test_assets_are_valued_at_the_last_trade_or_named_as_unvalued(log: Log, rows: Rows) -> None:
-    log.account(events.deposited("BTC", "2"))
-    assert _values(rows) == [(0, 0, 0, ["BTC"])]
-    log.order(events.submitted(), events.filled("1", "100", cum="1"))
-    log.account(events.settled("1", "100"))
-    assert _values(rows) == [(0, 200, 200, [])]
-
-
-def test_a_trade_reported_late_does_not_replace_a_newer_price(log: Log, rows: Rows) -> None:
-    log.now = START + timedelta(minutes=2)
-    log.order(events.submitted(), events.filled("1", "100", cum="1"))
-    log.now = START + timedelta(minutes=1)
-    log.order(events.filled("1", "50", cum="2", trade_id="t-2"))
-    log.account(events.deposited("BTC", "2"))
-    assert _values(rows)[-1] == (1, 200, 200, [])
-
-
-def test_an_event_of_an_interval_left_behind_counts_in_the_current_one(
-    log: Log, rows: Rows
-) -> None:
-    log.now = START + timedelta(minutes=5)
-    log.account(events.deposited("USDT", "10"))
-    log.now = START + timedelta(minutes=2)
-    log.account(events.deposited("USDT", "20"))
-    assert _values(rows) == [(0, 0, 0, []), (5, 30, 30, [])]
-
-
-def test_prices_of_a_backtest_say_nothing_about_live_money(log: Log, rows: Rows) -> None:
-    other = events.ORDER
-    log.append(other, events.account_opened(environment=Environment.BACKTEST), user_id=USER)
-    log.order(
-        events.submitted(account_id=other),
-        events.filled("1", "7", cum="1", account_id=other),
-        order_id=USER,
-    )
-    log.account(events.deposited("BTC", "2"))
-    assert _values(rows)[-1] == (0, 0, 0, ["BTC"])
-
-
-def test_an_account_in_the_base_asset_is_valued_by_the_inverse_price(database_url: str) -> None:
-    with events.opened_log(database_url) as log:
-        log.account(events.account_opened(base_currency="BTC"))
-        log.order(events.submitted(), events.filled("1", "100", cum="1"))
-        log.account(events.deposited("USDT", "250"))
-    _fold(database_url, BY_TABLE["portfolio_snapshots"])
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute("SELECT total_balance FROM portfolio_snapshots").fetchone()
-    assert row == (Decimal("2.5"),)

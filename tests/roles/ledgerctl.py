@@ -31,6 +31,7 @@ SERVER_STATISTICS = ("performance", "statements", "indexes", "tables", "maintena
 NOT_RUN = {
     "up": "runs until it is stopped",
     "wipe": "removes files; it has no database",
+    "top": "runs until it is stopped; it looks as `status` does",
     "serve": "runs until it is stopped; tests/roles/test_services.py",
     "demo": "makes servers and a database of its own",
     "submit": "asks the command service; it has no database",

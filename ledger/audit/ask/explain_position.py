@@ -58,6 +58,7 @@ class PositionStep:
     settlement_asset: str
     order_id: UUID | None
     trade_id: str | None
+    position_id: UUID
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def explain_positions(
                 and number in (None, step.number)
             ):
                 found.steps.append(step)
-                last[position_id(account_id, after.key, after.number)] = after
+                last[step.position_id] = after
     found.positions = [
         ExplainedPosition(which, after, said.pop(which, None)) for which, after in last.items()
     ]
@@ -221,11 +222,16 @@ def _steps(
         for after in event.positions:
             before = known.get((after.key, after.number))
             known[after.key, after.number] = after
-            yield _step(recorded, event, before, after), after
+            which = position_id(account_id, after.key, after.number)
+            yield _step(recorded, event, before, after, which), after
 
 
 def _step(
-    recorded: RecordedEvent, event: MoneyEvent, before: Position | None, after: Position
+    recorded: RecordedEvent,
+    event: MoneyEvent,
+    before: Position | None,
+    after: Position,
+    which: UUID,
 ) -> PositionStep:
     realized, commission, funding = ZERO, ZERO, ZERO
     if before is not None:
@@ -249,6 +255,7 @@ def _step(
         settlement_asset=after.settlement_asset,
         order_id=None if trade is None else trade.order_id,
         trade_id=None if trade is None else trade.trade_id,
+        position_id=which,
     )
 
 

@@ -5,7 +5,7 @@ more. Times are printed in UTC and ISO style, whatever the session is set to.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -24,6 +24,7 @@ _STATEMENT = f"""
 _BY_ID = f"""
     SELECT {_PRINTED} FROM event_store
     WHERE id = %(id)s AND {where_kept("public.archived_events AS kept WHERE kept.id = %(id)s")}"""
+_THESE = f"SELECT {_PRINTED} FROM event_store WHERE position = ANY(%(positions)s)"
 _AS_PRINTED = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'"
 
 
@@ -44,3 +45,10 @@ def row_of(connection: psycopg.Connection[Any], event_id: object) -> Row | None:
     """One event by its id. Inside a transaction of the caller."""
     connection.execute(_AS_PRINTED)
     return connection.execute(_BY_ID, {"id": event_id}).fetchone()
+
+
+def rows_at(connection: psycopg.Connection[Any], positions: Sequence[int]) -> dict[int, Row]:
+    """The events at some positions. Inside a transaction of the caller."""
+    connection.execute(_AS_PRINTED)
+    found = connection.execute(_THESE, {"positions": list(positions)}).fetchall()
+    return {int(row[0]): row for row in found}

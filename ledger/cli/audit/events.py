@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-import orjson
 import typer
 
-from ledger.cli.output import Format, Row, write
+from ledger.audit.ask import documents
+from ledger.cli.output import Format, write
 from ledger.kernel import strict_json
 from ledger.operate import terminal
 from ledger.operate.table import Columns, Wide
 
 if TYPE_CHECKING:
     from ledger.audit.ask.events import EventCriteria
-    from ledger.eventstore.reader import RecordedEvent
 
 _SHOWN = ("position", "recorded_at", "event_type", "stream_id", "event_version", "event_data")
 """The columns of the table for people, as far as there is room. The other formats have all."""
@@ -116,23 +115,14 @@ def _print(
         {"data": "event_data"}.get(name, name) for name in RecordedEvent.__struct_fields__
     )
     with database(load()) as url, reading(url) as connection:
-        rows = (
-            as_row(event) for event in find(connection, wanted, newest_first=newest, limit=limit)
-        )
+        found = find(connection, wanted, newest_first=newest, limit=limit)
+        rows = map(documents.event, found)
         if output is None:
             write(rows, columns, form, terminal.output(), _SHOWN, asked, wide)
             return
         with output.open("wb") as file:
             count = write(rows, columns, form, file, _SHOWN, asked, wide)
     terminal.say(f"{count:,} events written to {output}", error=True)
-
-
-def as_row(event: "RecordedEvent") -> Row:
-    """The event with the log's own column names."""
-    row: dict[str, Any] = {name: getattr(event, name) for name in event.__struct_fields__}
-    row["event_data"] = orjson.Fragment(row.pop("data"))
-    row["metadata"] = orjson.Fragment(row["metadata"])
-    return row
 
 
 def _object(text: str) -> dict[str, Any]:

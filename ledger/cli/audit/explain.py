@@ -1,20 +1,20 @@
 """ledgerctl audit explain: why a balance, an order, a position or a profit is what it is."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
+from ledger.audit.ask import documents
 from ledger.cli.output import Format, write
 from ledger.kernel.text import json_of, plain
 from ledger.operate import terminal
 from ledger.operate.table import Columns, Wide
 
 if TYPE_CHECKING:
-    from ledger.audit.ask.explain import Explanation, Line
-    from ledger.audit.ask.explain_order import OrderExplanation
+    from ledger.audit.ask.explain import Explanation
     from ledger.audit.ask.explain_position import PositionsExplanation
 
 _LINE = (
@@ -70,7 +70,7 @@ def balance(
         except InvalidMoment as error:
             raise typer.BadParameter(str(error), param_hint="--as-of") from error
         found = explain_balance(connection, account, asset, sub_account=sub_account, as_of=position)
-        lines = (_row(line) for line in found.lines(connection))
+        lines = map(documents.posting, found.lines(connection))
         if json:
             _print_json(found, lines)
         else:
@@ -96,7 +96,7 @@ def order(
     with database(load()) as url, reading(url) as connection:
         found = explain_order(connection, order_id)
     if json:
-        _print_order(found)
+        terminal.say_json(plain(documents.order(found)), pretty=True)
     else:
         steps = (asdict(step) for step in found.steps)
         write(steps, _STEP, Format.TABLE, terminal.output(), _STEP, columns, wide)
@@ -166,7 +166,7 @@ def _explain_positions(
             raise typer.BadParameter(str(error), param_hint="--as-of") from error
         found = explain_positions(connection, account, as_of=known_at, **which)
     if as_json:
-        _print_positions_json(found)
+        terminal.say_json(plain(documents.positions(found)), pretty=True)
     else:
         steps = (asdict(step) for step in found.steps)
         write(steps, _MADE, Format.TABLE, terminal.output(), _MADE, *view)
@@ -207,52 +207,6 @@ def _print_positions(found: "PositionsExplanation") -> None:
     terminal.say(f"{'Equal' if found.equal else 'NOT equal'} to {compared}.")
 
 
-def _print_positions_json(found: "PositionsExplanation") -> None:
-    result = {
-        "account_id": str(found.account_id),
-        "log_position": found.log_position,
-        "steps": [
-            {name: plain(value) for name, value in asdict(step).items()} for step in found.steps
-        ],
-        "positions": [
-            {
-                "position_id": str(one.position_id),
-                "instrument": one.position.instrument,
-                "sub_account": one.position.sub_account,
-                "number": one.position.number,
-                "quantity": plain(one.position.quantity),
-                "cost": plain(one.position.cost),
-                "settlement_asset": one.position.settlement_asset,
-                "realized_pnl": plain(one.position.realized_pnl),
-                "commission": plain(one.position.commission),
-                "other_commissions": {
-                    asset: plain(paid) for asset, paid in one.position.other_commissions.items()
-                },
-                "funding": plain(one.position.funding),
-                "net_pnl": plain(one.position.net_pnl),
-                **{name: plain(value) for name, value in asdict(one.marked).items()},
-                "differences": {
-                    column: {"log": plain(log), "row": plain(row)}
-                    for column, (log, row) in one.differences.items()
-                },
-            }
-            for one in found.positions
-        ],
-        "sums": {
-            asset: {name: plain(amount) for name, amount in sums.items()}
-            for asset, sums in found.sums().items()
-        },
-        "unknown_rows": [str(which) for which in found.unknown_rows],
-        "compared_with": found.compared_with,
-        "equal": found.equal,
-    }
-    terminal.say_json(result, pretty=True)
-
-
-def _row(line: "Line") -> Mapping[str, Any]:
-    return {field.name: getattr(line, field.name) for field in fields(line)}
-
-
 def _print_sums(found: "Explanation") -> None:
     terminal.say()
     for (sub_account, reason), amount in sorted(found.by_reason.items()):
@@ -278,49 +232,6 @@ def _print_json(found: "Explanation", lines: Iterator[Mapping[str, Any]]) -> Non
     head = {"account_id": str(found.account_id), "asset": found.asset, "position": found.position}
     out.write(json_of(head)[:-1] + b',"postings":')
     write(lines, _LINE, Format.JSON, out, _LINE)
-    rest = {
-        "by_reason": [
-            {
-                "sub_account": sub_account,
-                "reason": reason,
-                "amount": plain(amount),
-                "postings": found.postings[sub_account, reason],
-            }
-            for (sub_account, reason), amount in sorted(found.by_reason.items())
-        ],
-        "holds": [
-            {"sub_account": sub_account, "order_id": str(order_id), "amount": plain(amount)}
-            for (sub_account, order_id), amount in sorted(found.holds.items())
-        ],
-        "sub_accounts": [
-            {
-                "sub_account": name,
-                "total": plain(one.total),
-                "locked": plain(one.locked),
-                "balance_total": plain(one.said_total),
-                "balance_locked": plain(one.said_locked),
-                "equal": one.equal,
-            }
-            for name, one in sorted(found.sub_accounts.items())
-        ],
-        "compared_with": found.compared_with,
-        "equal": found.equal,
-    }
+    rest = plain(documents.balance_sums(found))
     out.write(b"," + json_of(rest)[1:] + b"\n")
     out.flush()
-
-
-def _print_order(found: "OrderExplanation") -> None:
-    result = {
-        "order_id": str(found.order_id),
-        "position": found.position,
-        "events": [
-            {name: plain(value) for name, value in asdict(step).items()} for step in found.steps
-        ],
-        "differences": {
-            column: {"log": log, "orders": shown}
-            for column, (log, shown) in found.differences.items()
-        },
-        "equal": found.equal,
-    }
-    terminal.say_json(result, pretty=True)

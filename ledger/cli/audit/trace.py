@@ -1,11 +1,11 @@
 """ledgerctl audit trace: the tree of what caused what."""
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
+from ledger.audit.ask import documents
 from ledger.kernel.text import plain, quoted
 from ledger.operate import terminal
 from ledger.operate.terminal import Branch
@@ -39,7 +39,7 @@ def trace(
             "id": str(found.id),
             "asked": found.asked,
             "complete": found.complete,
-            "roots": [_as_json(root) for root in found.roots],
+            "roots": [plain(documents.node(root)) for root in found.roots],
         }
         terminal.say_json(result, pretty=True)
         raise typer.Exit(1 if any(map(_differs, found.roots)) else 0)
@@ -80,15 +80,3 @@ def _line(node: "Node", source: str | None) -> str:
         f"{node.position} {node.name} {node.id} of {node.stream_id} version {node.version}, "
         f"happened {plain(node.time)}, recorded {plain(node.recorded_at)}{told}"
     )
-
-
-def _as_json(node: "Node") -> dict[str, Any]:
-    values = {
-        field.name: plain(getattr(node, field.name))
-        for field in fields(node)
-        if field.name != "children"
-    }
-    return {
-        **{name: value for name, value in values.items() if value is not None},
-        "children": [_as_json(child) for child in node.children],
-    }

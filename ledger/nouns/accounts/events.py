@@ -55,6 +55,11 @@ def is_own_book(book: str) -> bool:
     return book != EXTERNAL and ":" not in book
 
 
+def is_outside(book: str) -> bool:
+    """Whether a book is the outside world, or what is under way from or to it."""
+    return book == EXTERNAL or book.startswith("transit:")
+
+
 class AccountType(StrEnum):
     CASH = "CASH"
     MARGIN = "MARGIN"

@@ -78,4 +78,4 @@ def _check_available(
             )
 
 
-ACCOUNT = Aggregate("account", AccountState, 2, evolve, check_event)
+ACCOUNT = Aggregate("account", AccountState, 3, evolve, check_event)

@@ -34,6 +34,7 @@ from ledger.nouns.accounts.events import (
     Posting,
     TradeSettled,
     TradeVoided,
+    is_outside,
     is_own_book,
 )
 from ledger.nouns.accounts.rejections import AccountRejection
@@ -90,9 +91,12 @@ class AccountState(EvolvingState, gc=False, kw_only=True):
     account_type: AccountType
     position_mode: PositionMode = PositionMode.ONE_WAY
     environment: Environment
+    base_currency: str
     status: AccountStatus = AccountStatus.ACTIVE
     balances: dict[str, dict[str, BookBalance]] = msgspec.field(default_factory=dict)
     """By sub-account, then asset."""
+    flows: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    """By asset, what has come in from outside and not gone out again: no profit, and no loss."""
     holds: dict[UUID, Hold] = msgspec.field(default_factory=dict)
     """By order, of all that are open: also of those that hold nothing."""
     oco_groups: dict[UUID, list[OcoGroup]] = msgspec.field(default_factory=dict)
@@ -181,6 +185,7 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             account_type=event.account_type,
             position_mode=event.position_mode,
             environment=event.environment,
+            base_currency=event.base_currency,
         )
     if state is None or not isinstance(event, AccountEvent):
         raise TypeError(
@@ -191,6 +196,8 @@ def evolve(state: AccountState | None, event: Event, stream_id: UUID) -> Account
             balance = _own_balance(state, book, asset)
             balance.total += change.total
             balance.locked += change.locked
+        elif is_outside(book):
+            state.flows[asset] = state.flows.get(asset, ZERO) - change.total
     for hold in event.holds:
         _change_hold(state, hold)
     if isinstance(event, MoneyEvent) and event.positions:

@@ -15,6 +15,7 @@ from ledger.kernel.environment import Environment
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
 from ledger.nouns.instruments.contract import Contract
+from ledger.nouns.limits.decision import RiskDecision
 from ledger.nouns.orders.status import OrderStatus
 
 
@@ -165,10 +166,12 @@ class OrderTerms(OrderEvent, frozen=True, kw_only=True):
 
 
 class AskedTerms(OrderTerms, frozen=True, kw_only=True):
-    """The order as a service asked for it."""
+    """The order as a service asked for it. `risk` has the limits that it does not hold to, or is
+    near to, and the numbers that say so."""
 
     order_type: OrderType
     time_in_force: TimeInForce = TimeInForce.GTC
+    risk: RiskDecision | None = None
 
 
 class Terms(TypedDict, total=False):
@@ -405,6 +408,19 @@ class OrderReplaceRequested(OrderEvent, frozen=True, kw_only=True):
     quantity: Decimal | None = None
     price: Decimal | None = None
     stop_price: Decimal | None = None
+    risk: RiskDecision | None = None
+
+
+class OrderReplaceDenied(OrderEvent, frozen=True, kw_only=True):
+    """A limit refused the terms that were asked for; the attempt is kept, with the numbers."""
+
+    type: ClassVar[str] = "order.replace_denied"
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    code: str
+    reason: str
+    risk: RiskDecision | None = None
 
 
 class OrderReplaced(VenueFact, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from ledger.kernel.command import Command
 from ledger.kernel.money import ZERO
 from ledger.kernel.noun import handles
@@ -31,7 +33,9 @@ from ledger.nouns.instruments import rules as instrument_rules
 from ledger.nouns.instruments.handlers import listed_instrument
 from ledger.nouns.instruments.state import InstrumentState
 from ledger.nouns.instruments.state import stream_id as instrument_stream
-from ledger.nouns.orders import facts, rules
+from ledger.nouns.limits.assess import LimitExceeded, record_trips
+from ledger.nouns.limits.state import SYSTEM_STREAM
+from ledger.nouns.orders import facts, risk, rules
 from ledger.nouns.orders.commands import (
     AcceptOrder,
     CancelOrder,
@@ -75,6 +79,8 @@ def _reads(command: Command, data: OrderCommandData) -> Iterator[UUID]:
         yield instrument_stream(data.instrument)
     if isinstance(data, SubmitOrder | OrderFactData) and data.strategy_id is not None:
         yield allocation_stream(command.account_id)
+    if isinstance(data, SubmitOrder | RequestReplace):
+        yield SYSTEM_STREAM
 
 
 def _instrument_of_order(
@@ -139,18 +145,36 @@ def submit_order(work: UnitOfWork, data: SubmitOrder) -> None:
             at=work.occurred_at,
         )
         _check_position(state, listed, terms, data.order_id)
-        (submitted,) = rules.submit(known, order_id=data.order_id, **terms)
+        found = risk.check_new(work, state, data.order_id, terms)
+        (submitted,) = rules.submit(known, order_id=data.order_id, risk=found, **terms)
         required = required_hold(evolve(None, submitted, data.order_id))
         held = settlement.hold(state, required)
     except Rejection as refused:
-        work.denied = refused
-        terms["sub_account"] = MAIN
-        denied = rules.deny(
-            known, order_id=data.order_id, code=refused.code.value, reason=refused.message, **terms
-        )
-        work.record(ORDER, data.order_id, denied)
+        _deny(work, data, known, terms, refused)
         return
     work.record(ACCOUNT, work.account_id, held, work.record(ORDER, data.order_id, (submitted,)))
+
+
+def _deny(
+    work: UnitOfWork,
+    data: SubmitOrder,
+    known: OrderState | None,
+    terms: SubmitTerms,
+    refused: Rejection,
+) -> None:
+    work.denied = refused
+    terms["sub_account"] = MAIN
+    denied = rules.deny(
+        known,
+        order_id=data.order_id,
+        code=refused.code.value,
+        reason=refused.message,
+        risk=refused.decision if isinstance(refused, LimitExceeded) else None,
+        **terms,
+    )
+    cause = work.record(ORDER, data.order_id, denied)
+    if isinstance(refused, LimitExceeded):
+        record_trips(work, work.account_id, refused.tripped, cause)
 
 
 def _check_position(
@@ -244,6 +268,24 @@ def request_replace(work: UnitOfWork, data: RequestReplace) -> None:
         state, quantity=data.quantity, price=data.price, stop_price=data.stop_price
     )
     settlement.check_hold(owner, required)
+    try:
+        found = risk.check_replace(work, owner, state, data)
+    except LimitExceeded as refused:
+        work.denied = refused
+        denied = rules.deny_replace(
+            state,
+            code=refused.code.value,
+            reason=refused.message,
+            risk=refused.decision,
+            quantity=data.quantity,
+            price=data.price,
+            stop_price=data.stop_price,
+        )
+        cause = work.record(ORDER, data.order_id, denied)
+        record_trips(work, work.account_id, refused.tripped, cause)
+        return
+    if found is not None:
+        events = tuple(replace(event, risk=found) for event in events)
     work.record(ORDER, data.order_id, events)
 
 

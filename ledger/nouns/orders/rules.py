@@ -21,10 +21,12 @@ from uuid import UUID
 
 from ledger.kernel.money import ZERO, shown
 from ledger.kernel.rejection import GeneralRejection, Rejection
+from ledger.nouns.limits.decision import RiskDecision
 from ledger.nouns.orders.events import (
     OrderCancelRequested,
     OrderDenied,
     OrderEvent,
+    OrderReplaceDenied,
     OrderReplaceRequested,
     OrderSubmitted,
     OrderType,
@@ -37,14 +39,18 @@ from ledger.nouns.orders.status import OrderStatus
 
 
 def submit(
-    state: OrderState | None, *, order_id: UUID, **terms: Unpack[SubmitTerms]
+    state: OrderState | None,
+    *,
+    order_id: UUID,
+    risk: RiskDecision | None = None,
+    **terms: Unpack[SubmitTerms],
 ) -> tuple[OrderSubmitted]:
     """A service asks for a new order. Whether account, instrument and allocation allow it is
-    asked of them (`check_order` in each)."""
+    asked of them (`check_order` in each); `risk` is what there is to say of its limits."""
     check_is_new(state, order_id)
     if terms.get("contract") is not None:
         _check_contract_estimate(**terms)
-        return (OrderSubmitted(**terms, status=OrderStatus.PENDING),)
+        return (OrderSubmitted(**terms, risk=risk, status=OrderStatus.PENDING),)
     is_buy, is_budget = terms["side"] is Side.BUY, terms.get("quote_quantity") is not None
     if (
         terms["order_type"] is OrderType.MARKET
@@ -57,7 +63,7 @@ def submit(
             "is unknown",
             None if is_buy else "give price as the estimate, or quantity",
         )
-    return (OrderSubmitted(**terms, status=OrderStatus.PENDING),)
+    return (OrderSubmitted(**terms, risk=risk, status=OrderStatus.PENDING),)
 
 
 def _check_contract_estimate(**terms: Unpack[SubmitTerms]) -> None:
@@ -77,11 +83,38 @@ def deny(
     order_id: UUID,
     code: str,
     reason: str,
+    risk: RiskDecision | None = None,
     **terms: Unpack[SubmitTerms],
 ) -> tuple[OrderEvent, ...]:
     """Our own rules refused the order; the attempt is kept."""
     check_is_new(state, order_id)
-    return (OrderDenied(**terms, status=OrderStatus.REJECTED, code=code, reason=reason),)
+    denied = OrderDenied(**terms, risk=risk, status=OrderStatus.REJECTED, code=code, reason=reason)
+    return (denied,)
+
+
+def deny_replace(
+    state: OrderState,
+    *,
+    code: str,
+    reason: str,
+    risk: RiskDecision,
+    quantity: Decimal | None = None,
+    price: Decimal | None = None,
+    stop_price: Decimal | None = None,
+) -> tuple[OrderEvent, ...]:
+    """A limit refused other terms; the attempt is kept, and the order goes on as it is."""
+    return (
+        OrderReplaceDenied(
+            account_id=state.account_id,
+            status=state.status,
+            quantity=quantity,
+            price=price,
+            stop_price=stop_price,
+            code=code,
+            reason=reason,
+            risk=risk,
+        ),
+    )
 
 
 def request_cancel(state: OrderState, *, reason: str | None = None) -> tuple[OrderEvent, ...]:

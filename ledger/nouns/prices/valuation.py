@@ -7,7 +7,7 @@ The way and the oldest of its prices stand in what is told, so that a number can
 one that rests on an old price is known for it. No way is None: unvalued, which is not zero.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -57,6 +57,38 @@ class Valuation(msgspec.Struct, frozen=True, gc=False):
         return amount if divisor == 1 else average(amount, divisor)
 
 
+HopsFrom = Callable[[str], Iterable[tuple[str, Hop]]]
+"""Where ways lead from an asset: to which other, by which market, in the order of their names."""
+
+
+def way(asset: str, currency: str, hops_from: HopsFrom) -> Valuation | None:
+    """The way from the asset to the currency; None where there is none."""
+    if asset == currency:
+        return Valuation(asset, currency, (), None, stale=False)
+    path = _shortest(asset, currency, hops_from)
+    if path is None:
+        return None
+    oldest = min(hop.price.time for hop in path)
+    return Valuation(asset, currency, path, oldest, any(hop.price.stale for hop in path))
+
+
+def _shortest(asset: str, currency: str, hops_from: HopsFrom) -> tuple[Hop, ...] | None:
+    """Ways are gone in the order of their names, so the first that arrives is the one."""
+    seen = {asset}
+    ways: list[tuple[str, tuple[Hop, ...]]] = [(asset, ())]
+    for _ in range(MAX_HOPS):
+        longer: list[tuple[str, tuple[Hop, ...]]] = []
+        for at, path in ways:
+            for to_asset, hop in hops_from(at):
+                if to_asset == currency:
+                    return (*path, hop)
+                if to_asset not in seen:
+                    seen.add(to_asset)
+                    longer.append((to_asset, (*path, hop)))
+        ways = longer
+    return None
+
+
 class Markets:
     """Markets to find ways along. Those whose price is not above zero lead nowhere."""
 
@@ -72,26 +104,4 @@ class Markets:
 
     def valuation(self, asset: str, currency: str) -> Valuation | None:
         """The way from the asset to the currency; None where there is none."""
-        if asset == currency:
-            return Valuation(asset, currency, (), None, stale=False)
-        path = self._shortest(asset, currency)
-        if path is None:
-            return None
-        oldest = min(hop.price.time for hop in path)
-        return Valuation(asset, currency, path, oldest, any(hop.price.stale for hop in path))
-
-    def _shortest(self, asset: str, currency: str) -> tuple[Hop, ...] | None:
-        """Ways are gone in the order of their names, so the first that arrives is the one."""
-        seen = {asset}
-        ways: list[tuple[str, tuple[Hop, ...]]] = [(asset, ())]
-        for _ in range(MAX_HOPS):
-            longer: list[tuple[str, tuple[Hop, ...]]] = []
-            for at, path in ways:
-                for to_asset, hop in self._from.get(at, ()):
-                    if to_asset == currency:
-                        return (*path, hop)
-                    if to_asset not in seen:
-                        seen.add(to_asset)
-                        longer.append((to_asset, (*path, hop)))
-            ways = longer
-        return None
+        return way(asset, currency, lambda at: self._from.get(at, ()))

@@ -1,6 +1,48 @@
-"""The pages of the console: one file each, with a router."""
+"""The pages of the console: one file each, with a router.
+
+frame       what every page has: who looks, as of when, how far log, seals and read models are
+shown       values: exact in the element, readable on the screen
+tables      rows of a question as a table; each number leads to its why
+why         why a number is what it is, down to the events; why_links says from where, why_pages how
+seal_check  whether the events that a page shows are those that were sealed
+timeline    the story of an order, drawn
+
+and a page of what people do: home, positions, orders, log, projections …
+"""
 
 from fastapi import APIRouter
 
-ROUTERS: tuple[APIRouter, ...] = ()
+from ledger.web.pages import (
+    audit,
+    commands,
+    home,
+    integrity,
+    log,
+    notices,
+    orders,
+    overview,
+    positions,
+    preferences,
+    projections,
+    questions,
+    search,
+    why_pages,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    home.router,
+    positions.router,
+    orders.router,
+    overview.router,
+    log.router,
+    projections.router,
+    commands.router,
+    integrity.router,
+    audit.router,
+    search.router,
+    questions.router,
+    why_pages.router,
+    preferences.router,
+    notices.router,
+)
 """Of all pages."""

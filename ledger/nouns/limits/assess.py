@@ -1,0 +1,263 @@
+"""Limits: which apply to an order of an account, and what a decision about it looks at.
+
+    scopes     SYSTEM always; the others as far as the SYSTEM's stream says that there is something
+    halts      nothing that raises exposure, in any scope that is halted
+    limits     those in force now; `check` says what of them does not hold
+    marks      the equity that losses are compared with is noted when a decision first needs it
+
+Where nothing was ever said this costs a look into a state that is there. What else is read joins
+what the decision was made on: who changes a limit, or halts, meanwhile has it decided again.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
+from uuid import UUID
+
+from ledger.kernel.rejection import Rejection
+from ledger.kernel.unit_of_work import UnitOfWork
+from ledger.nouns.accounts.state import AccountState
+from ledger.nouns.equity.events import Baseline, EquityMarked, LimitTripped
+from ledger.nouns.equity.state import EQUITY, EquityState
+from ledger.nouns.equity.state import stream_id as equity_stream
+from ledger.nouns.instruments.state import INSTRUMENT, InstrumentState
+from ledger.nouns.instruments.state import stream_id as instrument_stream
+from ledger.nouns.limits.check import ALLOWED, Assessment, check, message
+from ledger.nouns.limits.decision import RiskDecision
+from ledger.nouns.limits.market_graph import Assets
+from ledger.nouns.limits.measures import LimitInForce, OrderToCheck
+from ledger.nouns.limits.meter import Listed, Meter, Missing, Scene
+from ledger.nouns.limits.rejections import LimitRejection
+from ledger.nouns.limits.state import LIMITS, SYSTEM_STREAM, LimitBook, scope_key, stream_id
+from ledger.nouns.limits.terms import (
+    COUNTED,
+    DAILY,
+    DEFAULT_WINDOW,
+    LimitMeasure,
+    LimitScope,
+    LimitTerms,
+    length_of,
+)
+from ledger.nouns.positions import exposure
+from ledger.nouns.prices.state import PRICES, VenuePrices
+from ledger.nouns.prices.state import stream_id as price_stream
+
+
+class LimitExceeded(Rejection):
+    """A limit refuses. `decision` has all of them, with their numbers; `tripped` are the losses
+    that have reached theirs just now."""
+
+    def __init__(self, decision: RiskDecision, tripped: Sequence[LimitTripped] = ()) -> None:
+        super().__init__(LimitRejection.RISK_LIMIT_EXCEEDED, message(decision.failed))
+        self.decision = decision
+        self.tripped = tripped
+
+
+def assess(
+    work: UnitOfWork,
+    account: AccountState,
+    order: OrderToCheck,
+    multiplier: Callable[[], Decimal | None],
+) -> Assessment:
+    """Whether an order may be placed, by all that is limited and halted. `multiplier` gives that of
+    the order's strategy on the account. Raises Rejection where trading is halted."""
+    system = work.state(LIMITS, SYSTEM_STREAM)
+    if system is None:
+        return ALLOWED
+    books = list(_books(work, system, account, order.strategy_id, order.key.instrument))
+    _check_halts(books, account, order)
+    limits = list(_in_force(work, books, multiplier))
+    if not limits or order.reduce_only:
+        return ALLOWED
+    scene = scene_of(work, account, limits)
+    mark_equity(work, scene, _baselines(limits))
+    return check(order, scene, limits)
+
+
+def _books(
+    work: UnitOfWork,
+    system: LimitBook,
+    account: AccountState,
+    strategy_id: str | None,
+    instrument: str | None,
+) -> Iterator[LimitBook]:
+    """What is said of every scope that an order is in."""
+    yield system
+    if not system.scopes:
+        return
+    scopes: list[tuple[LimitScope, str]] = [
+        (LimitScope.USER, str(account.user_id)),
+        (LimitScope.ACCOUNT, str(account.account_id)),
+    ]
+    if strategy_id is not None:
+        scopes.append((LimitScope.STRATEGY, strategy_id))
+    if instrument is not None:
+        scopes.append((LimitScope.INSTRUMENT, instrument))
+    for scope, reference in scopes:
+        if scope_key(scope, reference) in system.scopes:
+            book = work.look(LIMITS, stream_id(scope, reference))
+            if book is not None:
+                yield book
+
+
+def _check_halts(books: Sequence[LimitBook], account: AccountState, order: OrderToCheck) -> None:
+    for book in books:
+        if book.halt is None:
+            continue
+        rest = None if order.quantity is None else order.quantity - order.filled
+        if rest is not None and not exposure.raises_exposure(
+            account,
+            key=order.key,
+            side=order.side,
+            quantity=rest,
+            order_id=order.order_id,
+            base_asset=order.base_asset if order.contract is None else None,
+        ):
+            return
+        raise Rejection(
+            LimitRejection.TRADING_HALTED,
+            f"{scope_key(book.scope, book.reference)} is halted by {book.halt.by} "
+            f"({book.halt.reason})",
+        )
+
+
+def _in_force(
+    work: UnitOfWork, books: Sequence[LimitBook], multiplier: Callable[[], Decimal | None]
+) -> Iterator[LimitInForce]:
+    for book in books:
+        if not book.limits:
+            continue
+        scaled = multiplier() if book.scope is LimitScope.STRATEGY else None
+        for limit in book.limits.values():
+            version = limit.at(work.now)
+            if version is not None:
+                yield LimitInForce(limit.limit_id, book.scope, book.reference, version, scaled)
+
+
+def limits_of(
+    work: UnitOfWork,
+    account: AccountState,
+    strategy_id: str | None = None,
+    instrument: str | None = None,
+    multiplier: Callable[[], Decimal | None] = lambda: None,
+) -> list[LimitInForce]:
+    """All that are in force for an account, its user and the whole; with a strategy's and an
+    instrument's where one is named."""
+    system = work.state(LIMITS, SYSTEM_STREAM)
+    if system is None:
+        return []
+    books = list(_books(work, system, account, strategy_id, instrument))
+    return list(_in_force(work, books, multiplier))
+
+
+# --- what there is to look at -------------------------------------------------------------
+
+
+def scene_of(work: UnitOfWork, account: AccountState, limits: Sequence[LimitInForce] = ()) -> Scene:
+    """What these limits may look at."""
+
+    def equity() -> EquityState | None:
+        return work.look(EQUITY, equity_stream(account.account_id))
+
+    def prices(venue: str) -> VenuePrices | None:
+        return work.look(PRICES, price_stream(venue))
+
+    def listing(instrument: str) -> InstrumentState | None:
+        return work.look(INSTRUMENT, instrument_stream(instrument))
+
+    def assets_of(names: Collection[str]) -> Mapping[str, Assets]:
+        work.look_all([instrument_stream(name) for name in names])
+        found = {name: listing(name) for name in names}
+        return {
+            name: (one.base_asset, one.quote_asset)
+            for name, one in found.items()
+            if one is not None
+        }
+
+    def listed(instrument: str) -> Listed | None:
+        one = listing(instrument)
+        return None if one is None else Listed(one.base_asset, one.quote_asset, one.contract)
+
+    longest = max(
+        (
+            length_of(limit.terms.window or DEFAULT_WINDOW)
+            for limit in limits
+            if limit.terms.measure in COUNTED
+        ),
+        default=None,
+    )
+    return Scene(
+        now=work.now,
+        account=account,
+        book=work.risk_book(account.account_id, work.now - longest if longest else None),
+        equity=equity,
+        prices=prices,
+        assets_of=assets_of,
+        listed=listed,
+        in_scope=work.in_scope,
+        max_age=work.price_max_age,
+    )
+
+
+# --- the equity that losses are compared with ---------------------------------------------
+
+
+def baseline_of(terms: LimitTerms) -> Baseline | None:
+    """What a limit compares equity with, if it is one of losses."""
+    if terms.measure is LimitMeasure.MAX_DAILY_LOSS:
+        return Baseline(terms.window or DAILY)
+    return Baseline.PEAK if terms.measure is LimitMeasure.MAX_DRAWDOWN else None
+
+
+def _baselines(limits: Sequence[LimitInForce]) -> set[Baseline]:
+    wanted = {baseline_of(limit.terms) for limit in limits}
+    return {one for one in wanted if one is not None}
+
+
+def mark_equity(work: UnitOfWork, scene: Scene, wanted: Collection[Baseline]) -> None:
+    """Notes what the account is worth for the baselines that are not there yet for this time, and
+    for a new peak. What cannot be reckoned is not noted: whoever needs it will say what is
+    missing."""
+    if not wanted:
+        return
+    known = scene.equity()
+    meter = Meter(scene)
+    try:
+        due = tuple(sorted(one for one in wanted if _is_due(one, known, meter)))
+    except Missing:
+        return
+    if not due:
+        return
+    account = scene.account
+    try:
+        equity = meter.equity()
+    except Missing:
+        return
+    (used,) = meter.equities.values()
+    marked = EquityMarked(
+        account_id=account.account_id,
+        at=scene.now,
+        currency=account.base_currency,
+        equity=equity,
+        baselines=due,
+        flows=dict(account.flows),
+        reckoned=used,
+        prices=tuple(meter.prices.values()),
+        rates=tuple(meter.rates.values()),
+    )
+    work.record(EQUITY, equity_stream(account.account_id), (marked,))
+
+
+def _is_due(baseline: Baseline, known: EquityState | None, meter: Meter) -> bool:
+    """Raises Missing."""
+    mark = None if known is None else known.mark(baseline, meter.scene.now)
+    if mark is None:
+        return True
+    if baseline is not Baseline.PEAK:
+        return False
+    return meter.equity() > mark.equity + meter.flows(mark)
+
+
+def record_trips(
+    work: UnitOfWork, account_id: UUID, tripped: Sequence[LimitTripped], cause: UUID | None = None
+) -> None:
+    work.record(EQUITY, equity_stream(account_id), tripped, cause)

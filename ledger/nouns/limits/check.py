@@ -1,0 +1,312 @@
+"""Limits: whether an order may be placed, and how near a scope is to its limits.
+
+    check(order, scene, limits)     allowed, allowed with warnings, or refused, with all the numbers
+    utilisation(scene, limits)      what each limit is at now, without an order
+
+Both are pure: they are given everything, and what they say can be reckoned again from what they
+give.
+
+An order is checked if it *raises* something: if, once it is there, more may be bought or sold than
+what is held the other way and what rests already would. What only reduces is allowed, always, also
+where limits are exceeded or prices are missing. All that apply must hold; each that does not is
+told, and a limit whose measure needs a number that is missing or stale does not hold.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from ledger.kernel.money import ZERO, average, shown
+from ledger.nouns.equity.events import Baseline, LimitTripped
+from ledger.nouns.equity.state import end_of
+from ledger.nouns.limits.decision import Inputs, LimitVerdict, RiskDecision
+from ledger.nouns.limits.measures import (
+    MEASURES,
+    LimitInForce,
+    OrderToCheck,
+    order_price,
+    order_value,
+)
+from ledger.nouns.limits.meter import Meter, Missing, Scene
+from ledger.nouns.limits.risk_book import RiskBook
+from ledger.nouns.limits.terms import DAILY, SCALED, TRIPS_AT, LimitMeasure
+from ledger.nouns.orders.events import Side
+
+
+class Assessment(NamedTuple):
+    """`raises`: whether it was checked at all. `tripped` are the losses that have reached their
+    limits just now."""
+
+    raises: bool
+    decision: RiskDecision | None = None
+    tripped: tuple[LimitTripped, ...] = ()
+
+    @property
+    def refused(self) -> tuple[LimitVerdict, ...]:
+        return () if self.decision is None else self.decision.failed
+
+
+ALLOWED = Assessment(raises=False)
+
+
+def check(order: OrderToCheck, scene: Scene, limits: Sequence[LimitInForce]) -> Assessment:
+    """See the module's text."""
+    if order.reduce_only or not limits:
+        return ALLOWED
+    book = scene.book
+    resting = order.resting(book.orders.get(order.order_id))
+    before = _opened(Meter(scene), order)
+    with book.as_if(resting):
+        meter = Meter(scene)
+        opens = _opened(meter, order)
+        if not _raises(order, book, before, opens):
+            return ALLOWED
+        measured = [(limit, _measured(limit, order, meter)) for limit in limits]
+        failed = [one for one in measured if one[1].fails]
+        inputs = _inputs([limit for limit, _ in failed], order, scene) if failed else None
+    warned = [one for one in measured if one[1].warns]
+    if not failed and not warned:
+        return Assessment(raises=True)
+    without = Meter(scene)
+    decision = RiskDecision(
+        decided_at=scene.now,
+        checked=len(limits),
+        failed=tuple(_verdict(limit, one, without) for limit, one in failed),
+        warned=tuple(_verdict(limit, one, without) for limit, one in warned),
+        inputs=inputs,
+    )
+    return Assessment(True, decision, tuple(_trips(failed, scene)))
+
+
+def _opened(meter: Meter, order: OrderToCheck) -> Decimal | None:
+    """How much may be open on the side of the order; None where that cannot be known."""
+    try:
+        worst = meter.worst_of(order.key, order.base_asset, order.asset, order.contract)
+    except Missing:
+        return None
+    return worst.long if order.side is Side.BUY else worst.short
+
+
+def _raises(
+    order: OrderToCheck, book: RiskBook, before: Decimal | None, opens: Decimal | None
+) -> bool:
+    if before is None or opens is None:
+        return True
+    if opens > before:
+        return True
+    if not order.replaces or not opens:
+        return False
+    # Not more of it, but at another price: dearer, or sold cheaper.
+    known = book.orders[order.order_id]
+    price = order.own_price
+    if price is None or known.price is None:
+        return False
+    return price >= known.price if order.side is Side.BUY else True
+
+
+# --- one limit ----------------------------------------------------------------------------
+
+
+class Measured(NamedTuple):
+    """What a limit is at, in its own unit."""
+
+    value: Decimal
+    """Of the limit."""
+    after: Decimal | None
+    missing: tuple[str, ...]
+    fails: bool
+    warns: bool
+    tripped_at: datetime | None = None
+
+
+def _measured(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Measured:
+    terms, value = limit.terms, limit.value
+    tripped_at = None
+    if terms.measure in TRIPS_AT:
+        known = meter.scene.equity()
+        trip = None if known is None else known.trip(limit.limit_id, meter.scene.now)
+        tripped_at = None if trip is None else trip.at
+    try:
+        after = MEASURES[terms.measure](limit, order, meter)
+    except Missing as lacks:
+        return Measured(value, None, lacks.what, True, False, tripped_at)
+    fails = tripped_at is not None or _is_beyond(terms.measure, after, value)
+    warning = terms.warning_threshold
+    warns = not fails and warning is not None and _warns(terms.measure, after, warning)
+    return Measured(value, after, (), fails, warns, tripped_at)
+
+
+def _is_beyond(measure: LimitMeasure, after: Decimal, value: Decimal) -> bool:
+    if measure is LimitMeasure.MIN_EQUITY:
+        return after < value
+    return after >= value if measure in TRIPS_AT and after > 0 else after > value
+
+
+def _warns(measure: LimitMeasure, after: Decimal, warning: Decimal) -> bool:
+    return after <= warning if measure is LimitMeasure.MIN_EQUITY else after >= warning
+
+
+def _verdict(limit: LimitInForce, measured: Measured, without: Meter) -> LimitVerdict:
+    terms = limit.terms
+    before = None
+    if not measured.missing:
+        before = _measured(limit, None, without).after
+    return LimitVerdict(
+        limit_id=limit.limit_id,
+        measure=terms.measure,
+        scope=limit.scope,
+        reference=limit.reference,
+        value=measured.value,
+        unit=terms.unit,
+        window=terms.window,
+        warning_threshold=terms.warning_threshold,
+        multiplier=limit.multiplier if terms.measure in SCALED else None,
+        before=before,
+        after=measured.after,
+        missing=measured.missing,
+        tripped_at=measured.tripped_at,
+        set_by=limit.version.by,
+        approved_by=limit.version.approved_by,
+    )
+
+
+def _trips(failed: Sequence[tuple[LimitInForce, Measured]], scene: Scene) -> Iterator[LimitTripped]:
+    """A loss that has reached its limit stays so for its period."""
+    for limit, measured in failed:
+        if limit.terms.measure is not LimitMeasure.MAX_DAILY_LOSS or measured.after is None:
+            continue
+        if measured.tripped_at is not None:
+            continue
+        window = Baseline(limit.terms.window or DAILY)
+        yield LimitTripped(
+            account_id=scene.account.account_id,
+            limit_id=limit.limit_id,
+            measure=limit.terms.measure,
+            window=window,
+            at=scene.now,
+            until=end_of(window, scene.now),
+            measured=measured.after,
+            limit_value=measured.value,
+            unit=limit.terms.unit,
+        )
+
+
+def losses_tripped(scene: Scene, limits: Sequence[LimitInForce]) -> tuple[LimitTripped, ...]:
+    """The losses that have reached their limits as things are, without an order."""
+    meter = Meter(scene)
+    of_losses = [one for one in limits if one.terms.measure is LimitMeasure.MAX_DAILY_LOSS]
+    measured = [(limit, _measured(limit, None, meter)) for limit in of_losses]
+    return tuple(_trips([one for one in measured if one[1].fails], scene))
+
+
+def _inputs(limits: Sequence[LimitInForce], order: OrderToCheck, scene: Scene) -> Inputs:
+    """What these limits look at, and nothing else. The book has the order."""
+    meter = Meter(scene)
+    for limit in limits:
+        _measured(limit, order, meter)
+    of_order = {"order_quantity": order.quantity}
+    try:
+        of_order["order_price"] = order_price(order, meter)
+        of_order["order_value"] = order_value(order, meter)
+    except Missing:
+        pass  # no limit of these needed it, or it is told as missing
+    return Inputs(
+        **of_order,
+        order_asset=order.asset,
+        contract_size=Decimal(1) if order.contract is None else order.contract.contract_size,
+        inverse=order.contract is not None and order.contract.inverse,
+        stop_loss=order.stop_loss,
+        prices=tuple(meter.prices.values()),
+        rates=tuple(meter.rates.values()),
+        exposures=tuple(meter.exposures.values()),
+        equities=tuple(meter.equities.values()),
+        baselines=tuple(meter.baselines.values()),
+        counts=tuple(meter.counts.values()),
+        scopes=tuple(meter.scopes.values()),
+        measures=tuple(meter.measures.values()),
+    )
+
+
+# --- without an order -----------------------------------------------------------------------
+
+
+class Utilisation(NamedTuple):
+    """What a limit is at now. `percent` is the share of it that is used, None where nothing is
+    allowed, where it cannot be known (`missing` says what), and of a measure of single orders."""
+
+    limit: LimitInForce
+    measured: Decimal | None
+    percent: Decimal | None
+    exceeded: bool
+    warning: bool
+    missing: tuple[str, ...]
+    inputs: Inputs
+
+
+OF_AN_ORDER = frozenset({
+    LimitMeasure.MAX_ORDER_QUANTITY, LimitMeasure.MAX_ORDER_NOTIONAL, LimitMeasure.PRICE_BAND,
+    LimitMeasure.DUPLICATE_ORDER, LimitMeasure.RISK_PER_TRADE,
+})  # fmt: skip
+"""Measures that there is nothing of as long as nobody orders."""
+
+
+def utilisation(scene: Scene, limits: Sequence[LimitInForce]) -> list[Utilisation]:
+    """Of each limit, as things are."""
+    found = []
+    for limit in limits:
+        meter = Meter(scene)
+        measured = _measured(limit, None, meter)
+        inputs = Inputs(
+            prices=tuple(meter.prices.values()),
+            rates=tuple(meter.rates.values()),
+            exposures=tuple(meter.exposures.values()),
+            equities=tuple(meter.equities.values()),
+            baselines=tuple(meter.baselines.values()),
+            counts=tuple(meter.counts.values()),
+            scopes=tuple(meter.scopes.values()),
+            measures=tuple(meter.measures.values()),
+        )
+        of_order = limit.terms.measure in OF_AN_ORDER
+        found.append(
+            Utilisation(
+                limit=limit,
+                measured=None if of_order else measured.after,
+                percent=None if of_order else _percent(limit.terms.measure, measured),
+                exceeded=not of_order and measured.after is not None and measured.fails,
+                warning=not of_order and measured.warns,
+                missing=() if of_order else measured.missing,
+                inputs=inputs,
+            )
+        )
+    return found
+
+
+def _percent(measure: LimitMeasure, measured: Measured) -> Decimal | None:
+    after, value = measured.after, measured.value
+    if after is None:
+        return None
+    if measure is LimitMeasure.MIN_EQUITY:
+        after, value = value, after
+    if value <= 0:
+        return None
+    return max(average(after.scaleb(2), value), ZERO)
+
+
+def message(failed: Sequence[LimitVerdict]) -> str:
+    """The refusal in words: each limit with its numbers."""
+    return "; ".join(_told_of(one) for one in failed)
+
+
+def _told_of(one: LimitVerdict) -> str:
+    of = one.scope.value if one.reference is None else f"{one.scope} {one.reference}"
+    limit = f"{one.measure} {shown(one.value)} {one.unit} of {of}"
+    if one.missing:
+        return f"{limit} cannot be checked without {', '.join(one.missing)}"
+    after = "nothing" if one.after is None else shown(one.after)
+    told = f"{limit} would be at {after}"
+    if one.before is not None and one.before != one.after:
+        told += f", and is at {shown(one.before)}"
+    if one.tripped_at is not None:
+        told += f" (it was reached at {one.tripped_at.isoformat()})"
+    return told

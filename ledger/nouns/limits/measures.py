@@ -1,0 +1,399 @@
+"""Limits: what each of the measures is, of an order and of what there is already.
+
+Each gives what it is at in the unit of the limit: with the order, which the risk book has already;
+or, without one, as things are. docs/limits.md has them as formulas.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from ledger.kernel.money import ZERO, average, shown
+from ledger.nouns.equity.events import Baseline
+from ledger.nouns.instruments.contract import Contract
+from ledger.nouns.limits.decision import UsedMeasure
+from ledger.nouns.limits.meter import Meter, Missing
+from ledger.nouns.limits.risk_book import Request, RestingOrder, value_of, worse_price
+from ledger.nouns.limits.state import Version
+from ledger.nouns.limits.terms import (
+    DAILY,
+    DEFAULT_WINDOW,
+    MONEY,
+    RELATIVE,
+    SCALED,
+    UNITS,
+    LimitMeasure,
+    LimitScope,
+    LimitTerms,
+    is_summed,
+    kind_of,
+    length_of,
+    of_ratio,
+)
+from ledger.nouns.orders.events import OrderType, Side
+from ledger.nouns.positions.position import PositionKey
+from ledger.nouns.prices.state import venue_of
+
+MAX_AGE_OF_MEASURE = timedelta(hours=26)
+"""Of what is reckoned daily: a day, and two hours for it to be done."""
+
+
+class OrderToCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order as it was asked for, or as an open one would become. `quantity` is the whole of it,
+    `filled` what of it has traded."""
+
+    order_id: UUID
+    key: PositionKey
+    side: Side
+    order_type: OrderType | None
+    quantity: Decimal | None
+    budget: Decimal | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    filled: Decimal = ZERO
+    strategy_id: str | None = None
+    base_asset: str
+    quote_asset: str
+    contract: Contract | None = None
+    oco_group: UUID | None = None
+    reduce_only: bool = False
+    stop_loss: Decimal | None = None
+    """Where the loss of it would be taken, where that is known."""
+    replaces: bool = False
+    signature: str = ""
+
+    @property
+    def asset(self) -> str:
+        """What its value is in."""
+        return self.quote_asset if self.contract is None else self.contract.settlement_asset
+
+    @property
+    def own_price(self) -> Decimal | None:
+        """Its limit, or what sets it off. What a MARKET order names is an estimate."""
+        if self.order_type is OrderType.MARKET:
+            return None
+        return self.stop_price if self.price is None else self.price
+
+    def resting(self, before: RestingOrder | None) -> RestingOrder:
+        """What it counts for once it is there: until the venue has answered, as much as the larger
+        of what it was and what it shall be."""
+        quantity = None if self.quantity is None else max(self.quantity - self.filled, ZERO)
+        price = self.own_price
+        if before is not None:
+            if quantity is not None and before.quantity is not None:
+                quantity = max(quantity, before.quantity)
+            if price is not None and before.price is not None:
+                price = worse_price(self.contract, price, before.price)
+        return RestingOrder(
+            order_id=self.order_id,
+            key=self.key,
+            side=self.side,
+            base_asset=self.base_asset if self.contract is None else None,
+            asset=self.asset,
+            quantity=quantity,
+            price=price,
+            budget=self.budget,
+            contract=self.contract,
+            oco_group=self.oco_group,
+            reduce_only=self.reduce_only,
+        )
+
+
+class LimitInForce(NamedTuple):
+    """A limit that applies. `multiplier` scales the size that a strategy may have."""
+
+    limit_id: UUID
+    scope: LimitScope
+    reference: str | None
+    version: Version
+    multiplier: Decimal | None = None
+
+    @property
+    def terms(self) -> LimitTerms:
+        return self.version.terms
+
+    @property
+    def value(self) -> Decimal:
+        if self.multiplier is None or self.terms.measure not in SCALED:
+            return self.terms.value
+        return self.terms.value * self.multiplier
+
+    @property
+    def strategy(self) -> str | None:
+        return self.reference if self.scope is LimitScope.STRATEGY else None
+
+    @property
+    def instrument(self) -> str | None:
+        return self.reference if self.scope is LimitScope.INSTRUMENT else None
+
+
+def _relative(
+    limit: LimitInForce, amount: Decimal, asset: str, venue: str, meter: Meter
+) -> Decimal:
+    """An amount in the unit of a limit: in its money, or against the equity that it is part of."""
+    unit = limit.terms.unit
+    if kind_of(unit) == MONEY:
+        return meter.worth(amount, asset, unit, venue)
+    own = meter.worth(amount, asset, meter.currency, venue)
+    return of_ratio(average(own, meter.above_zero(limit.strategy)), unit) if own else ZERO
+
+
+def order_value(order: OrderToCheck, meter: Meter) -> Decimal:
+    """What the order is worth, in its asset: what it may trade at, or the mark where that is more
+    or there is none."""
+    if order.budget is not None:
+        return order.budget
+    assert order.quantity is not None
+    return value_of(order.contract, order.quantity, order_price(order, meter))
+
+
+def order_price(order: OrderToCheck, meter: Meter) -> Decimal:
+    own = order.own_price
+    inverse = order.contract is not None and order.contract.inverse
+    if own is not None and order.side is Side.BUY and not inverse:
+        return own
+    mark = meter.mark(order.key.instrument)
+    estimate = order.price if own is None else own
+    return mark if estimate is None else worse_price(order.contract, mark, estimate)
+
+
+def _order_quantity(_: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+    if order is None:
+        return ZERO
+    if order.quantity is not None:
+        return order.quantity
+    mark = meter.mark(order.key.instrument)
+    if mark <= 0:
+        raise Missing(f"a price of {order.key.instrument} above zero")
+    return average(order.budget or ZERO, mark)
+
+
+def _order_notional(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+    if order is None:
+        return ZERO
+    value = order_value(order, meter)
+    return _relative(limit, value, order.asset, venue_of(order.key.instrument), meter)
+
+
+def _price_band(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+    """The farthest of its prices from the mark, as a share of the mark."""
+    if order is None:
+        return ZERO
+    mark = meter.mark(order.key.instrument)
+    if mark <= 0:
+        raise Missing(f"a price of {order.key.instrument} above zero")
+    named = [price for price in (order.price, order.stop_price) if price is not None]
+    farthest = max((abs(price - mark) for price in named), default=ZERO)
+    return of_ratio(average(farthest, mark), limit.terms.unit)
+
+
+def _open_orders(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+    book = meter.scene.book
+    if limit.scope not in (LimitScope.STRATEGY, LimitScope.INSTRUMENT):
+        return Decimal(len(book.orders))
+    return Decimal(
+        sum(
+            of_key.count
+            for key, of_key in book.keys.items()
+            if limit.strategy in (None, key.sub_account)
+            and limit.instrument in (None, key.instrument)
+        )
+    )
+
+
+def _position(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+    """The larger side of what may come of the instrument of the order; without one, of that which
+    it is largest of."""
+    if order is not None:
+        return _position_in(limit, order.key.instrument, meter)
+    keys = meter.keys(instrument=limit.instrument, strategy=limit.strategy)
+    names = dict.fromkeys(key.instrument for key in keys)
+    return max((_position_in(limit, name, meter) for name in names), default=ZERO)
+
+
+def _position_in(limit: LimitInForce, instrument: str, meter: Meter) -> Decimal:
+    keys = meter.keys(instrument=instrument, strategy=limit.strategy)
+    if limit.terms.unit == UNITS:
+        worst = [meter.worst(key) for key in keys]
+        for one in worst:
+            meter.use(one)
+        long = sum((one.long for one in worst), ZERO)
+        return max(long, sum((one.short for one in worst), ZERO))
+    long, short = ZERO, ZERO
+    asset = None
+    for key in keys:
+        values = meter.values(key)
+        long, short, asset = long + values[0], short + values[1], meter.worst(key).asset
+    if asset is None:
+        return ZERO
+    return _relative(limit, max(long, short), asset, venue_of(instrument), meter)
+
+
+def _exposure(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+    unit = limit.terms.unit
+    if is_summed(limit.scope, limit.terms):
+        return meter.exposure_in_scope(limit.scope, limit.reference, unit)
+    currency = meter.currency if unit in RELATIVE else unit
+    total = meter.exposure(currency, instrument=limit.instrument, strategy=limit.strategy)
+    if unit not in RELATIVE or not total:
+        return total
+    return of_ratio(average(total, meter.above_zero(limit.strategy)), unit)
+
+
+def _loss(baseline: Baseline, limit: LimitInForce, meter: Meter) -> Decimal:
+    """Below zero where something was won."""
+    lost, base = meter.loss(baseline)
+    unit = limit.terms.unit
+    if unit not in RELATIVE:
+        return meter.worth(lost, meter.currency, unit, meter.scene.account.exchange)
+    if base <= 0:
+        if not lost:
+            return ZERO
+        raise Missing(f"equity above zero to compare with (it was {shown(base)})")
+    return of_ratio(average(lost, base), unit)
+
+
+def _daily_loss(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+    return _loss(Baseline(limit.terms.window or DAILY), limit, meter)
+
+
+def _drawdown(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+    return _loss(Baseline.PEAK, limit, meter)
+
+
+def _equity(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+    return meter.worth(
+        meter.equity(), meter.currency, limit.terms.unit, meter.scene.account.exchange
+    )
+
+
+def _risk_per_trade(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+    """What the order would lose at its stop; all of its value where none is known."""
+    if order is None:
+        return ZERO
+    at_risk = order_value(order, meter)
+    if order.stop_loss is not None and order.quantity is not None:
+        at_stop = value_of(order.contract, order.quantity, order.stop_loss)
+        at_risk = abs(at_risk - at_stop)
+    return _relative(limit, at_risk, order.asset, venue_of(order.key.instrument), meter)
+
+
+def _told(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+    """What somebody has reckoned, if that is not too old."""
+    measure, unit = limit.terms.measure, limit.terms.unit
+    known = meter.scene.equity()
+    told = None if known is None else known.measures.get(measure)
+    if told is None:
+        raise Missing(f"{measure} of the account (RecordRiskMeasure)")
+    meter.measures[measure] = UsedMeasure(
+        measure=measure,
+        value=told.value,
+        unit=told.currency or "RATIO",
+        method=told.method,
+        time=told.time,
+    )
+    if meter.scene.now - told.time > MAX_AGE_OF_MEASURE:
+        raise Missing(f"a fresh {measure} (the newest is of {told.time.isoformat()})")
+    if told.currency is None:
+        if unit in RELATIVE:
+            return of_ratio(told.value, unit)
+        return meter.worth(
+            told.value * meter.equity(), meter.currency, unit, meter.scene.account.exchange
+        )
+    return _relative(limit, told.value, told.currency, meter.scene.account.exchange, meter)
+
+
+# --- what is counted ------------------------------------------------------------------------
+
+
+def _is_in(limit: LimitInForce, request: Request) -> bool:
+    if limit.scope is LimitScope.STRATEGY:
+        return request.strategy_id == limit.reference
+    if limit.scope is LimitScope.INSTRUMENT:
+        return request.instrument == limit.reference
+    return True
+
+
+def _requests(limit: LimitInForce, meter: Meter) -> Iterator[Request]:
+    window = length_of(limit.terms.window or DEFAULT_WINDOW)
+    begin = meter.scene.now - window
+    meter.count(limit.terms.measure, limit.terms.window or DEFAULT_WINDOW, begin)
+    return (one for one in meter.scene.book.since(begin) if _is_in(limit, one))
+
+
+def _order_rate(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+    """New orders, those that were refused too: a strategy gone wild does not rest for a refusal."""
+    asked = sum(1 for one in _requests(limit, meter) if one.order is not None)
+    return meter.counted(limit.terms.measure, Decimal(asked)) + _one_more(order)
+
+
+def _one_more(order: OrderToCheck | None) -> int:
+    return 0 if order is None or order.replaces else 1
+
+
+def _message_rate(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+    """Orders, changes and cancels. A cancel is counted, and never refused."""
+    asked = sum(1 for _ in _requests(limit, meter))
+    return meter.counted(limit.terms.measure, Decimal(asked)) + (0 if order is None else 1)
+
+
+def _duplicates(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+    """Orders that say the same, this one among them; those that were refused are none."""
+    if order is None or order.replaces:
+        return ZERO
+    same = sum(
+        1
+        for one in _requests(limit, meter)
+        if one.accepted and one.order is not None and one.signature == order.signature
+    )
+    return meter.counted(limit.terms.measure, Decimal(same)) + 1
+
+
+def _notional_rate(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+    """What was ordered within the window, and accepted."""
+    total = ZERO
+    for one in _requests(limit, meter):
+        if one.accepted and one.order is not None:
+            total += _relative(
+                limit,
+                _value_of_request(one.order, meter),
+                one.order.asset,
+                venue_of(one.order.key.instrument),
+                meter,
+            )
+    total = meter.counted(limit.terms.measure, total)
+    if order is None or order.replaces:
+        return total
+    return total + _order_notional(limit, order, meter)
+
+
+def _value_of_request(order: RestingOrder, meter: Meter) -> Decimal:
+    if order.budget is not None:
+        return order.budget
+    price = meter.mark(order.key.instrument) if order.price is None else order.price
+    return value_of(order.contract, order.quantity or ZERO, price)
+
+
+MEASURES: dict[LimitMeasure, Callable[[LimitInForce, OrderToCheck | None, Meter], Decimal]] = {
+    LimitMeasure.MAX_ORDER_QUANTITY: _order_quantity,
+    LimitMeasure.MAX_ORDER_NOTIONAL: _order_notional,
+    LimitMeasure.PRICE_BAND: _price_band,
+    LimitMeasure.MAX_OPEN_ORDERS: _open_orders,
+    LimitMeasure.ORDER_RATE: _order_rate,
+    LimitMeasure.NOTIONAL_RATE: _notional_rate,
+    LimitMeasure.MESSAGE_RATE: _message_rate,
+    LimitMeasure.DUPLICATE_ORDER: _duplicates,
+    LimitMeasure.MAX_POSITION: _position,
+    LimitMeasure.MAX_EXPOSURE: _exposure,
+    LimitMeasure.MAX_LEVERAGE: _exposure,
+    LimitMeasure.MAX_DAILY_LOSS: _daily_loss,
+    LimitMeasure.MAX_DRAWDOWN: _drawdown,
+    LimitMeasure.MIN_EQUITY: _equity,
+    LimitMeasure.RISK_PER_TRADE: _risk_per_trade,
+    LimitMeasure.MAX_VAR_95: _told,
+    LimitMeasure.MAX_CORRELATION: _told,
+}

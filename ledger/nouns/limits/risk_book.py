@@ -1,0 +1,365 @@
+"""Limits: the open orders of an account, added up, and what was asked for of it lately.
+
+A decision must know what may still be bought and sold: it cannot add up thousands of orders each
+time. So who keeps states in memory keeps one of these beside them for an account that limits are
+about, made of the states of its open orders and told of every order that changes after that. It is
+a cache: it can be made again at any time, and is then the same.
+
+    side        what may be bought, or sold, of one position
+    worst case  an order counts with the larger of its terms and those that were asked for in their
+                place; of one `oco_group` only the largest counts; one that may only reduce opens
+                nothing, and counts as an order and not as a quantity
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from ledger.kernel.event import Event
+from ledger.kernel.money import ZERO, plain, trimmed
+from ledger.nouns.instruments.contract import Contract, spot_value
+from ledger.nouns.limits.market_graph import MarketGraph
+from ledger.nouns.limits.terms import MAX_WINDOW
+from ledger.nouns.orders.events import (
+    OrderCancelRequested,
+    OrderDenied,
+    OrderReplaceRequested,
+    OrderSubmitted,
+    OrderType,
+    PositionSide,
+    Side,
+)
+from ledger.nouns.orders.state import OrderState
+from ledger.nouns.positions.position import PositionKey
+
+MAX_REMEMBERED_REQUESTS = 100_000
+"""Of one account within the longest window: the newest of more than 27 a second."""
+
+
+class RestingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order at its worst. Without a `price` it trades at whatever there is; sized by a `budget`,
+    in the quote asset, it has no quantity; with neither, nobody has told."""
+
+    order_id: UUID
+    key: PositionKey
+    side: Side
+    base_asset: str | None
+    """Of what is SPOT."""
+    asset: str
+    """What its value is in."""
+    quantity: Decimal | None
+    price: Decimal | None
+    budget: Decimal | None = None
+    contract: Contract | None = None
+    oco_group: UUID | None = None
+    reduce_only: bool = False
+
+    @property
+    def value(self) -> Decimal:
+        """At its own price."""
+        if self.price is None or not self.quantity:
+            return ZERO
+        return value_of(self.contract, self.quantity, self.price)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody has told how much it may trade."""
+        return self.quantity is None and self.budget is None and not self.reduce_only
+
+
+def value_of(contract: Contract | None, quantity: Decimal, price: Decimal) -> Decimal:
+    """What a quantity is worth at a price, whatever its sign."""
+    if contract is None:
+        return abs(spot_value(quantity, price))
+    if contract.inverse and price <= 0:
+        return ZERO
+    return abs(contract.value(quantity, price))
+
+
+def resting(state: OrderState) -> RestingOrder | None:
+    """What an order counts for; None once it has ended."""
+    if state.status.is_terminal:
+        return None
+    quantity, price = state.quantity, state.stop_price if state.price is None else state.price
+    asked = state.replace_pending
+    if asked is not None:
+        if asked.quantity is not None and quantity is not None:
+            quantity = max(quantity, asked.quantity)
+        other = asked.stop_price if asked.price is None else asked.price
+        if other is not None and price is not None:
+            price = worse_price(state.contract, price, other)
+    if quantity is not None:
+        quantity = max(quantity - state.cum_qty, ZERO)
+    budget = None
+    if state.quote_quantity is not None:
+        budget = max(state.quote_quantity - state.cum_quote, ZERO)
+    return RestingOrder(
+        order_id=state.order_id,
+        key=PositionKey(
+            state.sub_account, state.instrument, state.position_side or PositionSide.BOTH
+        ),
+        side=state.side,
+        base_asset=state.base_asset if state.contract is None else None,
+        asset=state.quote_asset if state.contract is None else state.contract.settlement_asset,
+        quantity=quantity,
+        price=None if state.order_type is OrderType.MARKET else price,  # an estimate binds nobody
+        budget=budget,
+        contract=state.contract,
+        oco_group=state.oco_group,
+        reduce_only=state.reduce_only,
+    )
+
+
+def worse_price(contract: Contract | None, one: Decimal, other: Decimal) -> Decimal:
+    """The price at which a quantity is worth more."""
+    return min(one, other) if contract is not None and contract.inverse else max(one, other)
+
+
+class SideOfKey(msgspec.Struct, gc=False):
+    """What may be bought, or sold, of one position: in all, what of it has a price of its own with
+    what that makes, and what is sized by a budget."""
+
+    quantity: Decimal = ZERO
+    priced: Decimal = ZERO
+    value: Decimal = ZERO
+    budget: Decimal = ZERO
+    groups: dict[UUID, dict[UUID, RestingOrder]] = msgspec.field(default_factory=dict)
+
+    def add(self, order: RestingOrder) -> None:
+        if order.oco_group is None:
+            self._count(order, 1)
+            return
+        group = self.groups.setdefault(order.oco_group, {})
+        self._count_group(group, -1)
+        group[order.order_id] = order
+        self._count_group(group, 1)
+
+    def remove(self, order: RestingOrder) -> None:
+        if order.oco_group is None:
+            self._count(order, -1)
+            return
+        group = self.groups[order.oco_group]
+        self._count_group(group, -1)
+        del group[order.order_id]
+        if group:
+            self._count_group(group, 1)
+        else:
+            del self.groups[order.oco_group]
+
+    def _count_group(self, group: dict[UUID, RestingOrder], sign: int) -> None:
+        """The largest by quantity, with the largest value: at least as much as any of them."""
+        if not group:
+            return
+        quantity = max((one.quantity or ZERO for one in group.values()), default=ZERO)
+        value = max((one.value for one in group.values()), default=ZERO)
+        priced = max(
+            (one.quantity or ZERO for one in group.values() if one.price is not None), default=ZERO
+        )
+        self.quantity += sign * quantity
+        self.priced += sign * priced
+        self.value += sign * value
+
+    def _count(self, order: RestingOrder, sign: int) -> None:
+        if order.budget is not None:
+            self.budget += sign * order.budget
+        elif order.quantity:
+            self.quantity += sign * order.quantity
+            if order.price is not None:
+                self.priced += sign * order.quantity
+                self.value += sign * order.value
+
+    @property
+    def at_market(self) -> Decimal:
+        """The quantity of orders that have no price of their own."""
+        return self.quantity - self.priced
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.quantity or self.budget)
+
+
+class OrdersOfKey(msgspec.Struct, gc=False):
+    """Those of one position. What it is, is told by the orders."""
+
+    base_asset: str | None
+    asset: str
+    contract: Contract | None
+    buys: SideOfKey = msgspec.field(default_factory=SideOfKey)
+    sells: SideOfKey = msgspec.field(default_factory=SideOfKey)
+    count: int = 0
+    unknown: int = 0
+
+    def side(self, side: Side) -> SideOfKey:
+        return self.buys if side is Side.BUY else self.sells
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What was asked for: `order` of a new one, absent of a change or a cancel."""
+
+    at: datetime
+    instrument: str | None
+    strategy_id: str | None
+    order: RestingOrder | None = None
+    accepted: bool = True
+    signature: str = ""
+
+
+class RiskBook:
+    """See the module's text."""
+
+    def __init__(self, graphs: dict[str, MarketGraph] | None = None) -> None:
+        self.graphs = {} if graphs is None else graphs
+        """By venue, shared with other books: what leads from asset to asset."""
+        self.orders: dict[UUID, RestingOrder] = {}
+        self.keys: dict[PositionKey, OrdersOfKey] = {}
+        self.spot_sells: dict[tuple[str, str], Decimal] = {}
+        """By sub-account and base asset, what orders may sell of it."""
+        self.requests: deque[Request] | None = None
+        """Oldest first. None: nobody has asked, and nobody counts."""
+        self.requests_since: datetime | None = None
+        """From when on they are complete."""
+
+    def tell(self, state: OrderState) -> None:
+        """An order is now so."""
+        before = self.orders.pop(state.order_id, None)
+        if before is not None:
+            self._remove(before)
+        now = resting(state)
+        if now is not None:
+            self.orders[state.order_id] = now
+            self._add(now)
+
+    @contextmanager
+    def as_if(self, order: RestingOrder) -> Iterator[None]:
+        """Inside the block the order rests, in the place of one with its id if there is one."""
+        before = self.orders.get(order.order_id)
+        if before is not None:
+            self._remove(before)
+        self.orders[order.order_id] = order
+        self._add(order)
+        try:
+            yield
+        finally:
+            self._remove(order)
+            del self.orders[order.order_id]
+            if before is not None:
+                self.orders[order.order_id] = before
+                self._add(before)
+
+    def _add(self, order: RestingOrder) -> None:
+        key = self.keys.get(order.key)
+        if key is None:
+            key = self.keys[order.key] = OrdersOfKey(order.base_asset, order.asset, order.contract)
+        key.count += 1
+        key.unknown += order.is_unknown
+        if not order.reduce_only:
+            sold = key.sells.quantity
+            key.side(order.side).add(order)
+            self._count_spot(key, order.key, key.sells.quantity - sold)
+
+    def _remove(self, order: RestingOrder) -> None:
+        key = self.keys[order.key]
+        key.count -= 1
+        key.unknown -= order.is_unknown
+        if not order.reduce_only:
+            sold = key.sells.quantity
+            key.side(order.side).remove(order)
+            self._count_spot(key, order.key, key.sells.quantity - sold)
+        if not key.count:
+            del self.keys[order.key]
+
+    def _count_spot(self, orders: OrdersOfKey, key: PositionKey, more: Decimal) -> None:
+        if orders.base_asset is None or not more:
+            return
+        of = (key.sub_account, orders.base_asset)
+        total = self.spot_sells.get(of, ZERO) + more
+        if total:
+            self.spot_sells[of] = total
+        else:
+            self.spot_sells.pop(of, None)
+
+    def has_any(self, streams: Iterable[UUID]) -> bool:
+        """Whether one of them is an open order."""
+        return any(one in self.orders for one in streams)
+
+    # --- what was asked for ---------------------------------------------------------------
+
+    def note(self, event: Event, at: datetime) -> None:
+        """What an event tells of what was asked for."""
+        request = request_in(event, at)
+        if request is not None and self.requests is not None:
+            self.requests.append(request)
+            if len(self.requests) > MAX_REMEMBERED_REQUESTS:
+                self.requests.popleft()
+
+    def since(self, begin: datetime) -> Iterator[Request]:
+        """Those after a moment, the newest first."""
+        assert self.requests is not None
+        for request in reversed(self.requests):
+            if request.at <= begin:
+                return
+            yield request
+
+    def forget_before(self, now: datetime) -> None:
+        """What no window reaches any more."""
+        if self.requests:
+            begin = now - MAX_WINDOW
+            while self.requests and self.requests[0].at <= begin:
+                self.requests.popleft()
+
+
+def request_in(event: Event, at: datetime) -> Request | None:
+    """What was asked for, if an event tells of it."""
+    match event:
+        case OrderSubmitted() | OrderDenied():
+            market = event.order_type is OrderType.MARKET
+            price = event.stop_price if event.price is None else event.price
+            order = RestingOrder(
+                order_id=_NOBODY,
+                key=PositionKey(event.sub_account, event.instrument),
+                side=event.side,
+                base_asset=event.base_asset,
+                asset=event.quote_asset
+                if event.contract is None
+                else event.contract.settlement_asset,
+                quantity=event.quantity,
+                price=None if market else price,
+                budget=event.quote_quantity,
+                contract=event.contract,
+            )
+            return Request(
+                at=at,
+                instrument=event.instrument,
+                strategy_id=event.strategy_id,
+                order=order,
+                accepted=isinstance(event, OrderSubmitted),
+                signature=signature({name: getattr(event, name) for name in _SAME}),
+            )
+        case OrderReplaceRequested() | OrderCancelRequested():
+            return Request(at=at, instrument=None, strategy_id=None)
+        case _:
+            return None
+
+
+_NOBODY = UUID(int=0)
+
+
+_SAME = ("instrument", "side", "order_type", "quantity", "quote_quantity", "price", "stop_price",
+         "position_side", "strategy_id", "reduce_only")  # fmt: skip
+"""What is equal in orders that are the same."""
+
+
+def signature(terms: Mapping[str, object]) -> str:
+    """What an order has in common with one that is the same."""
+    return " ".join(_text(terms.get(name)) for name in _SAME)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Decimal):
+        return plain(trimmed(value))
+    return "" if value is None else str(value)

@@ -1,0 +1,87 @@
+"""How the ledger is: one line of verdict, then what it rests on, and what to do where it is not
+well.
+
+The verdict is that of `ledgerctl doctor` and of the alerts: the same numbers (public.vitals()) held
+against the same conditions (ledger/vitals). The bus is not asked, so that the page costs one
+statement; who watches the bus are doctor and Prometheus.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from ledger.vitals.condition import PAGE, Alarm, alarms
+from ledger.vitals.measure import MEASURES, Sample
+from ledger.web.pages.frame import show
+from ledger.web.pages.shown import age
+from ledger.web.viewer import PageViewer
+
+_VITALS = "SELECT name, label, value FROM public.vitals()"
+_RATE = """
+    SELECT count(*)::float8 / 60 FROM public.event_store
+    WHERE position > public.position_at(clock_timestamp() - interval '1 minute')"""
+
+router = APIRouter()
+
+
+class Card(NamedTuple):
+    """A number of the page, and the page where it is looked into."""
+
+    name: str
+    value: str
+    note: str
+    href: str
+
+
+@router.get("/overview")
+def overview(request: Request, viewer: PageViewer) -> HTMLResponse:
+    """Raises Problem."""
+    viewer.require("read_log")
+    with viewer.reading() as reading:
+        standing = reading.standing()
+        samples = [Sample(*row) for row in reading.connection.execute(_VITALS)]
+        row = reading.connection.execute(_RATE).fetchone()
+    rate = float(row[0]) if row is not None else 0.0
+    found = list(alarms(samples))
+    values = {
+        "alarms": [(one, _measure(one)) for one in found],
+        "tone": _tone(found),
+        "cards": _cards(samples, rate, standing.lag_seconds),
+        "samples": sorted(samples),
+        "measures": MEASURES,
+    }
+    return show(request, viewer, "overview.html", values, standing=standing)
+
+
+def _tone(found: Sequence[Alarm]) -> str:
+    if any(one.condition.severity == PAGE for one in found):
+        return "bad"
+    return "warn" if found else "good"
+
+
+def _measure(alarm: Alarm) -> str:
+    sign = MEASURES.get(alarm.sample.name)
+    return "" if sign is None else sign.says
+
+
+def _cards(samples: Sequence[Sample], rate: float, lag_seconds: float) -> list[Card]:
+    value = {one.name: one.value for one in samples if not one.label}
+
+    def count(name: str) -> str:
+        return f"{value.get(name, 0):,.0f}"
+
+    unsealed = age(value.get("unsealed_seconds"))
+    letters = sum(one.value for one in samples if one.name == "dead_letters_parked")
+    return [
+        Card("Events a second", f"{rate:.1f}", "over the last minute", "/log"),
+        Card("Log position", count("head_position"), "the last event", "/log"),
+        Card("Not sealed", count("unsealed_events"), unsealed, "/integrity"),
+        Card("Read models behind", age(lag_seconds), "the slowest of them", "/projections"),
+        Card("Dead letters", f"{letters:.0f}", "events set aside", "/dead-letters"),
+        Card("Commands waiting for a person", count("failed_commands_waiting"), "failed",
+             "/commands?status=FAILED"),
+        Card("Streams held", count("streams_held"), "cannot be read", "/log"),
+        Card("Unreadable messages", count("unreadable_messages"), "kept as they came", "/commands"),
+    ]  # fmt: skip

@@ -1,0 +1,176 @@
+"""Why: an explanation as a page, in the drawer of another page, or as JSON for scripts."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from ledger.kernel import money
+from ledger.kernel.time import time_text
+from ledger.web.answers import Reading
+from ledger.web.pages import why
+from ledger.web.pages.frame import show, url
+from ledger.web.pages.why import Arithmetic, Term, Why
+from ledger.web.viewer import PageViewer, SignedIn
+
+router = APIRouter(prefix="/why")
+
+
+@router.get("/balance")
+def of_balance(
+    request: Request,
+    viewer: PageViewer,
+    account_id: UUID,
+    asset: str,
+    sub_account: str | None = None,
+    part: str = "total",
+    reason: str | None = None,
+    known_at: str | None = None,
+) -> Response:
+    """Raises NotVisible, NoBalance."""
+    with viewer.reading() as reading:
+        found = why.of_balance(
+            reading,
+            account_id=account_id,
+            asset=asset,
+            sub_account=sub_account,
+            part=part,
+            reason=reason,
+            known_at=_position(reading, known_at),
+        )
+        return _answer(request, viewer, reading, found)
+
+
+@router.get("/position")
+def of_position(
+    request: Request,
+    viewer: PageViewer,
+    account_id: UUID,
+    position_id: UUID,
+    part: str = "net_pnl",
+    known_at: str | None = None,
+) -> Response:
+    """Raises NotVisible, NoPosition."""
+    with viewer.reading() as reading:
+        found = why.of_position(
+            reading,
+            account_id=account_id,
+            position_id=position_id,
+            part=part,
+            known_at=_position(reading, known_at),
+        )
+        return _answer(request, viewer, reading, found)
+
+
+@router.get("/positions")
+def of_positions(
+    request: Request,
+    viewer: PageViewer,
+    account_id: UUID,
+    asset: str,
+    part: str = "net_pnl",
+    known_at: str | None = None,
+) -> Response:
+    """Raises NotVisible."""
+    with viewer.reading() as reading:
+        found = why.of_positions(
+            reading,
+            account_id=account_id,
+            asset=asset,
+            part=part,
+            known_at=_position(reading, known_at),
+        )
+        return _answer(request, viewer, reading, found)
+
+
+@router.get("/order")
+def of_order(
+    request: Request,
+    viewer: PageViewer,
+    order_id: UUID,
+    part: str = "filled_quantity",
+    known_at: str | None = None,
+) -> Response:
+    """Raises NotVisible."""
+    with viewer.reading() as reading:
+        found = why.of_order(
+            reading, order_id=order_id, part=part, known_at=_position(reading, known_at)
+        )
+        return _answer(request, viewer, reading, found)
+
+
+@router.get("/row/{question}")
+def of_row(
+    request: Request,
+    viewer: PageViewer,
+    question: str,
+    column: str,
+    at: Annotated[int, Query(ge=1)],
+) -> Response:
+    """What a row says that nothing is reckoned for: the event that wrote it last."""
+    with viewer.reading() as reading:
+        event = why.event_at(reading, at)
+        told = Term(
+            event.event_type,
+            None,
+            href=None,
+            event_id=event.id,
+            position=event.position,
+            time=event.occurred_at,
+        )
+        found = Why(
+            f"{column.replace('_', ' ')} of {question.replace('_', ' ')}",
+            None,
+            "",
+            "as the event tells that last changed this row",
+            Arithmetic.TOLD,
+            [told],
+            position=at,
+        )
+        return _answer(request, viewer, reading, found)
+
+
+def _position(reading: Reading, known_at: str | None) -> int | None:
+    return reading.position_of(known_at) if known_at else None
+
+
+def _answer(request: Request, viewer: SignedIn, reading: Reading, found: Why) -> Response:
+    if request.query_params.get("format") == "json":
+        return JSONResponse(as_json(found))
+    known_at = request.query_params.get("known_at") or None
+    standing = reading.standing(_position(reading, known_at))
+    drawer = request.headers.get("hx-request") == "true"
+    template = "why_drawer.html" if drawer else "why.html"
+    return show(request, viewer, template, {"why": found, "url": url}, standing=standing)
+
+
+def as_json(found: Why) -> dict[str, Any]:
+    """The explanation, with amounts as text."""
+    return {
+        "title": found.title,
+        "value": _text(found.value),
+        "unit": found.unit,
+        "formula": found.formula,
+        "arithmetic": found.arithmetic.value,
+        "reckoned": _text(found.reckoned),
+        "holds": found.holds,
+        "position": found.position,
+        "terms": [
+            {
+                "label": one.label,
+                "value": _text(one.value),
+                "unit": one.unit,
+                "why": one.href,
+                "event_id": None if one.event_id is None else str(one.event_id),
+                "position": one.position,
+                "time": None if one.time is None else time_text(one.time),
+                "note": one.note,
+            }
+            for one in found.terms
+        ],
+    }
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else money.plain(value)

@@ -1,0 +1,132 @@
+"""The risk books of accounts, in memory beside their states (`ledger/nouns/limits/risk_book.py`).
+
+    of()       the book of an account, made of the states of its open orders when it is first asked
+               for: only accounts that limits are about ever have one
+    told()     an order of an account has another event
+    forget()   drops those that another writer has changed; restore() and abandon() likewise
+
+What was asked for lately is read from the log once, when somebody counts, and followed from then
+on: so a restart forgets nothing. A book holds what its states hold, decided and not committed too.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+
+from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.kernel.event import Event
+from ledger.nouns.accounts.state import AccountState
+from ledger.nouns.limits.market_graph import MarketGraph
+from ledger.nouns.limits.risk_book import RiskBook, request_in
+from ledger.nouns.orders.state import OrderState
+from ledger.nouns.positions.position import margin_hold_id
+
+MAX_BOOKS = 20_000
+"""Accounts with limits that are in use: about 4 KiB each with some orders."""
+PAGE = 1_000
+"""Events that are read at a time, going back."""
+
+_LATELY: LiteralString = f"""
+    SELECT {COLUMNS} FROM public.event_store
+    WHERE (CASE WHEN stream_type = 'account' THEN stream_id::text
+                ELSE event_data->>'account_id' END) = %(account)s
+      AND position < %(below)s AND position >= public.log_kept_from()
+    ORDER BY position DESC LIMIT %(page)s"""
+
+Load = Callable[[Collection[UUID]], None]
+Peek = Callable[[UUID], Any]
+
+
+class RiskBooks:
+    """See the module's text. Not thread-safe: one batch is decided at a time."""
+
+    def __init__(self, load: Load, peek: Peek) -> None:
+        self._load = load
+        self._peek = peek
+        self._books: OrderedDict[UUID, RiskBook] = OrderedDict()
+        self._account_of: dict[UUID, UUID] = {}
+        self._graphs: dict[str, MarketGraph] = {}
+
+    def of(
+        self, connection: psycopg.Connection[Any], account_id: UUID, since: datetime | None
+    ) -> RiskBook:
+        book = self._books.get(account_id)
+        if book is None:
+            book = self._made(account_id)
+        else:
+            self._books.move_to_end(account_id)
+        if since is not None and (book.requests_since is None or since < book.requests_since):
+            book.requests = deque(_lately(connection, account_id, since))
+            book.requests_since = since
+        return book
+
+    def _made(self, account_id: UUID) -> RiskBook:
+        account: AccountState = self._peek(account_id)
+        locked_by_positions = {
+            margin_hold_id(account_id, position.key)
+            for position in account.positions.values()
+            if position.contract is not None
+        }
+        orders = [one for one in account.holds if one not in locked_by_positions]
+        self._load(orders)
+        book = RiskBook(self._graphs)
+        for order_id in orders:
+            state = self._peek(order_id)
+            if isinstance(state, OrderState):
+                book.tell(state)
+                self._account_of[order_id] = account_id
+        self._books[account_id] = book
+        while len(self._books) > MAX_BOOKS:
+            self._drop(next(iter(self._books)))
+        return book
+
+    def told(self, account_id: UUID, order_id: UUID, event: Event, at: datetime) -> None:
+        book = self._books.get(account_id)
+        if book is None:
+            return
+        book.tell(self._peek(order_id))
+        book.note(event, at)
+        if order_id in book.orders:
+            self._account_of[order_id] = account_id
+        else:
+            self._account_of.pop(order_id, None)
+
+    def forget(self, changed: Iterable[UUID]) -> None:
+        if not self._books:
+            return
+        for one in changed:
+            account_id = self._account_of.get(one, one)
+            if account_id in self._books:
+                self._drop(account_id)
+
+    def _drop(self, account_id: UUID) -> None:
+        for order_id in self._books.pop(account_id).orders:
+            self._account_of.pop(order_id, None)
+
+    def clear(self) -> None:
+        self._books.clear()
+        self._account_of.clear()
+
+
+def _lately(connection: psycopg.Connection[Any], account_id: UUID, since: datetime) -> list[Any]:
+    """What the log tells of what was asked for since, oldest first."""
+    found: list[Any] = []
+    below = 2**63 - 1
+    while True:
+        with connection.cursor(binary=True) as cursor:
+            cursor.execute(_LATELY, {"account": str(account_id), "below": below, "page": PAGE})
+            page = [RecordedEvent(*row) for row in cursor]
+        for recorded in page:
+            if recorded.recorded_at <= since:
+                return found[::-1]
+            if recorded.stream_type == "order":
+                request = request_in(recorded.decoded(), recorded.recorded_at)
+                if request is not None:
+                    found.append(request)
+        if len(page) < PAGE:
+            return found[::-1]
+        below = page[-1].position

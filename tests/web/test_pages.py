@@ -1,0 +1,67 @@
+"""The pages of the console, as who signs in gets them; without a script, and without a browser."""
+
+import re
+
+import psycopg
+import pytest
+
+from tests.web.serving import Served
+
+PAGES = (
+    *("/", "/positions", "/positions?status=ALL", "/orders", "/orders?view=all", "/questions"),
+    *("/explain", "/statement", "/preferences", "/notices", "/proof-page"),
+)
+OF_THE_LOG = (
+    *("/overview", "/log", "/log?order=oldest&after=0", "/log?stream_type=order", "/projections"),
+    *("/dead-letters", "/commands", "/integrity", "/search?q=x", "/search"),
+)
+
+
+@pytest.mark.parametrize("name", ["ada", "olga", "aurel", "tom", "vera"])
+def test_every_page_is_there_for_whom_it_is(web: Served, name: str) -> None:
+    client = web.client(name)
+    client.headers["Accept"] = "text/html"
+    for path in PAGES:
+        answer = client.get(path)
+        assert answer.status_code == 200, (path, answer.text)
+    sees_log = name in ("ada", "olga", "aurel")
+    for path in OF_THE_LOG:
+        answer = client.get(path)
+        assert answer.status_code == (200 if sees_log else 403), (path, answer.text)
+        if not sees_log:
+            assert "position" not in answer.text
+
+
+def test_every_question_is_a_page(web: Served) -> None:
+    from ledger.kernel import read_side
+
+    client = web.client("aurel")
+    client.headers["Accept"] = "text/html"
+    for name in read_side.questions():
+        answer = client.get(f"/questions/{name}")
+        assert answer.status_code == 200, (name, answer.text)
+
+
+def test_every_event_and_every_order_is_a_page(web: Served, everything_url: str) -> None:
+    client = web.client("aurel")
+    client.headers["Accept"] = "text/html"
+    with psycopg.connect(everything_url) as connection:
+        events = connection.execute(
+            "SELECT DISTINCT ON (event_type) id FROM event_store"
+        ).fetchall()
+        orders = connection.execute("SELECT order_id FROM orders").fetchall()
+    for (event_id,) in events:
+        answer = client.get(f"/events/{event_id}")
+        assert answer.status_code == 200, answer.text
+    for (order_id,) in orders:
+        answer = client.get(f"/orders/{order_id}")
+        assert answer.status_code == 200, answer.text
+
+
+def test_pages_have_no_code_and_no_style_of_their_own(web: Served) -> None:
+    client = web.client("ada")
+    client.headers["Accept"] = "text/html"
+    for path in (*PAGES[:-1], *OF_THE_LOG):
+        text = client.get(path).text
+        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", text), path
+        assert not re.search(r"(src|href)=.https?://(?!www\.tradingview|htmx|github)", text), path
