@@ -37,6 +37,9 @@ METHOD = "TWR_AT_FLOWS,DAILY_RETURNS,HISTORICAL_VAR"
 value at risk by what there was. Another name if any of it becomes another."""
 MOST_RETURNS = 366
 """Daily returns that are kept: of a year, and what value at risk and correlation look back on."""
+LEAST_OF_A_YEAR = timedelta(days=7)
+LARGEST = Decimal(10) ** 12
+"""Beyond it a ratio or a rate per year is of something that nearly vanished, or of a few days."""
 _INDEX_PLACES = Decimal(1).scaleb(-30)
 _NO_BASE = "there was nothing to grow: equity was not above zero"
 _BEGAN_ANEW = "all was lost, and it began anew with what was paid in"
@@ -336,11 +339,11 @@ def time_weighted(reached: Reached, sums: PeriodSums) -> Measure:
 
 def money_weighted(reached: Reached, sums: PeriodSums) -> Measure:
     """What the owner's money made, per year."""
-    method = "money-weighted (XIRR), days over 365, bisection"
+    method = "money-weighted (XIRR), days over 365"
     if sums.kind in (PeriodType.HOURLY, PeriodType.DAILY):
-        return undefined(method, 0, "a rate per year of a day says nothing")
-    if reached.seen.time - sums.opened.time < timedelta(days=1):
-        return undefined(method, 0, "it takes a day at least")
+        return undefined(method, 0, "a rate per year of less than a week says nothing")
+    if reached.seen.time - sums.opened.time < LEAST_OF_A_YEAR:
+        return undefined(method, 0, "a rate per year of less than a week says nothing")
     flows = [Flow(sums.opened.time, -sums.opened.equity)] if sums.opened.equity else []
     flows += [Flow(max(at, sums.opened.time), -amount) for at, amount in sums.dated_flows]
     flows.append(Flow(reached.seen.time, reached.seen.equity))
@@ -387,7 +390,7 @@ def figures(
             name: undefined(found[name].method, 0, "the account names no benchmark")
             for name in ("beta", "alpha")
         }
-    return found
+    return {name: _told(measure) for name, measure in found.items()}
 
 
 def value_at_risk(
@@ -422,6 +425,12 @@ def reasons(found: Mapping[str, Measure]) -> dict[str, str]:
         for name, measure in found.items()
         if measure.value is None
     }
+
+
+def _told(measure: Measure) -> Measure:
+    if measure.value is None or abs(measure.value) <= LARGEST:
+        return measure
+    return undefined(measure.method, measure.points, f"beyond {LARGEST:f}: it says nothing")
 
 
 def _yearly(values: Sequence[Decimal], per_year: Decimal) -> Measure:

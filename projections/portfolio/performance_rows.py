@@ -79,7 +79,11 @@ class MeasuredSeries(Row):
     correlations: list[PairCorrelation]
     members: dict[UUID, Member]
     totals: tuple[Decimal, Decimal, Decimal]
-    """Of the members, in USD; of a strategy its flows so far, first."""
+    """Realised profit, commissions and funding: of the members, in USD; of a strategy."""
+    flows: Decimal
+    """Of a strategy, so far."""
+    is_shown: bool
+    """It has rows."""
 
 
 class SeriesReturns(Row):
@@ -106,11 +110,11 @@ class PerformanceMetrics(Row):
     losing_trades: int
     total_volume: Decimal
     total_pnl: Decimal
-    realized_pnl: Decimal | None
+    realized_pnl: Decimal
     unrealized_pnl: Decimal
-    commission: Decimal | None
-    funding: Decimal | None
-    other_pnl: Decimal | None
+    commission: Decimal
+    funding: Decimal
+    other_pnl: Decimal
     gross_profit: Decimal
     gross_loss: Decimal
     net_profit: Decimal
@@ -161,8 +165,6 @@ PERFORMANCE = Table(
 SERIES = Table("performance_series", MeasuredSeries, key=("series",), private=True, resident=True)
 RETURNS = Table("performance_returns", SeriesReturns, key=("series",), private=True, resident=True)
 
-_NOT_OF_STRATEGIES = "what a strategy's equity changed by is told whole"
-
 
 def row_of(
     recorded: Recorded,
@@ -176,7 +178,7 @@ def row_of(
     """What a period says, as far as it has come."""
     terms = series.terms
     found = performance.figures(reached, sums, returns, terms)
-    made = _made(series, sums, reached)
+    made = _made(sums, reached)
     fell = sums.deepest
     kept = {name: measure.kept for name, measure in found.items()}
     return PerformanceMetrics(
@@ -238,7 +240,7 @@ def row_of(
         int(terms.periods_per_year),
         terms.risk_free_rate,
         performance.METHOD,
-        performance.reasons(found) | _unknown(made),
+        performance.reasons(found),
         is_closed,
         reached.seen.time,
         recorded.recorded_at,
@@ -246,13 +248,9 @@ def row_of(
     )
 
 
-def _made(
-    series: MeasuredSeries, sums: PeriodSums, reached: Reached
-) -> Mapping[str, Decimal | None]:
+def _made(sums: PeriodSums, reached: Reached) -> Mapping[str, Decimal]:
     """What was made of what; `other_pnl` is the rest: what balances gained that are no position (a
-    currency, an airdrop). A strategy's equity is told whole, and not by what it comes from."""
-    if series.scope is SeriesScope.STRATEGY:
-        return dict.fromkeys(("realized_pnl", "commission", "funding", "other_pnl"))
+    currency, an airdrop)."""
     now, opened = reached.seen, sums.opened
     total = now.equity - opened.equity - sums.flows
     realized = now.realized_pnl - opened.realized_pnl
@@ -265,10 +263,6 @@ def _made(
         "funding": funding,
         "other_pnl": total - realized - unrealized + commission - funding,
     }
-
-
-def _unknown(made: Mapping[str, Decimal | None]) -> dict[str, str]:
-    return {name: _NOT_OF_STRATEGIES for name, value in made.items() if value is None}
 
 
 def _underwater(fell: Underwater | None, now: datetime) -> Decimal:
