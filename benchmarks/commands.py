@@ -268,14 +268,14 @@ def with_past(database_url: str, events: int) -> UUID:
         opening, deposit, *_ = list(setting_up([account_id]))
         messages = [opening, *(deposit for _ in range(events - 1))]
         for start in range(0, events, PAST_GROUP):
-            group = [_command(one) for one in messages[start : start + PAST_GROUP]]
+            group = [as_command(one) for one in messages[start : start + PAST_GROUP]]
             refused = [o for o in ledger.execute(group) if o.status != "ACCEPTED"]
             if refused:
                 raise SystemExit(f"the past was not accepted: {refused[0]}")
     return account_id
 
 
-def _command(message: Message) -> Command | InvalidCommand:
+def as_command(message: Message) -> Command | InvalidCommand:
     command, subject, data = message
     given = {"type": command, "subject": str(subject), "data": data}
     return parse(envelope.encoded(envelope.completed(given, "benchmark")))

@@ -10,12 +10,14 @@
 \getenv queries QUERIES_PASSWORD
 \getenv seals SEALS_PASSWORD
 \getenv web WEB_PASSWORD
+\getenv grafana GRAFANA_DATABASE_PASSWORD
+\getenv grafana_user GRAFANA_USER_ID
 
 SET client_min_messages = warning;
 BEGIN;
 SELECT format('CREATE ROLE %I LOGIN', login)
 FROM unnest(ARRAY['ledger_clock', 'ledger_commands', 'ledger_prices', 'ledger_projections',
-    'ledger_publisher', 'ledger_queries', 'ledger_seals', 'ledger_web']) AS login
+    'ledger_publisher', 'ledger_queries', 'ledger_seals', 'ledger_web', 'ledger_grafana']) AS login
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) \gexec
 
 ALTER ROLE ledger_clock PASSWORD :'clock';
@@ -34,4 +36,13 @@ ALTER ROLE ledger_seals PASSWORD :'seals';
 GRANT ledger_sealer TO ledger_seals;
 ALTER ROLE ledger_web PASSWORD :'web';
 GRANT ledger_http TO ledger_web;
+
+-- Grafana reads the read models and nothing else: of nobody, or of the user that is named. Whoever
+-- signs in at Grafana can name another, so it is for those who may see all of them.
+ALTER ROLE ledger_grafana PASSWORD :'grafana';
+ALTER ROLE ledger_grafana CONNECTION LIMIT 5;
+ALTER ROLE ledger_grafana SET default_transaction_read_only = on;
+ALTER ROLE ledger_grafana SET statement_timeout = '10s';
+ALTER ROLE ledger_grafana SET app.current_user_id = :'grafana_user';
+GRANT ledger_user TO ledger_grafana;
 COMMIT;

@@ -30,6 +30,7 @@ from ledger.cli import (
     schema,
     serve,
     server_statistics,
+    snapshots,
     status,
     streams,
     submit,
@@ -72,7 +73,20 @@ def ledgerctl(
 
 _COMMANDS = (
     *(up, wipe, demo, database, server_statistics, status, top, serve, submit),
-    *(audit, archive, report, commands, streams, publisher, clock, backup, recover, schema, bus),
+    *(
+        audit,
+        archive,
+        report,
+        commands,
+        streams,
+        publisher,
+        clock,
+        snapshots,
+        backup,
+        recover,
+        schema,
+        bus,
+    ),
     web,
 )
 """Modules with a `register(app)`, in the order of the help."""

@@ -58,9 +58,9 @@ class UnitOfWork(Protocol):
         """The open orders of an account, added up, and what was asked for since a time, if there is
         one: a RiskBook (`ledger/nouns/limits/risk_book.py`)."""
 
-    def in_scope(self, scope: Any, reference: str | None) -> Mapping[str, Decimal]:
-        """By instrument, what all accounts of a scope have at worst together: of those that this
-        batch is about as it is now, of all others as it was committed when the batch was begun."""
+    def in_scope(self, scope: Any, reference: str | None, own: Any) -> Mapping[str, Decimal]:
+        """By instrument, what all accounts of a scope have at worst together: `own`, the state of
+        the account that is decided about, and all others as they are known."""
 
     def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
         """The events of a stream about these instruments that led to its state, newest first. For

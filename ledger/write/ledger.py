@@ -55,6 +55,7 @@ from ledger.write.aggregates import Aggregates
 from ledger.write.batch import Batch, Decided
 from ledger.write.blockers import LOCK_SECONDS, MOST_WAITS, Blockers
 from ledger.write.risk_books import RiskBooks
+from ledger.write.scope_sums import ScopeSums
 from ledger.write.stream_reader import HeldStream
 from ledger.write.unit_of_work import CommandWork, NeededStreamHeld, Surroundings
 
@@ -136,6 +137,7 @@ class Ledger:
         self._books = RiskBooks(
             lambda ids: self._aggregates.load(self._to_read(), ids), self._aggregates.peek
         )
+        self._sums = ScopeSums()
         self._reading: psycopg.Connection[Any] | None = None
         self._writing: psycopg.Connection[Any] | None = None
         self._numbers = count(1)
@@ -228,6 +230,7 @@ class Ledger:
             self._states_lost = False
             self._aggregates.abandon()
             self._books.clear()
+            self._sums.all_changed()
             self._in_flight.clear()
         if self._known_head is None:
             self._known_head = reader.head(connection)
@@ -246,6 +249,7 @@ class Ledger:
 
     def _forget(self, changed: set[UUID]) -> None:
         self._aggregates.forget(changed)
+        self._sums.changed(self._books.accounts_of(changed))
         self._books.forget(changed)
 
     def _decide_all(
@@ -275,7 +279,10 @@ class Ledger:
     ) -> None:
         """Those of a batch, in order."""
         self._load(connection, to_decide, decision.reads)
-        around = Surroundings(self._aggregates, self._books, connection, self._price_max_age)
+        around = Surroundings(
+            self._aggregates, self._books, self._sums, connection, self._price_max_age
+        )
+        self._sums.begin_batch()
         with exact(), metrics.DECIDE_SECONDS.time():
             for place, command in to_decide:
                 held = self._aggregates.held(decision.reads.get(place, ()))
@@ -351,6 +358,7 @@ class Ledger:
         recorded = work.recorded_counts()
         if recorded:
             self._aggregates.restore(around.connection, recorded)
+            self._sums.changed(self._books.accounts_of(recorded))
             self._books.forget(recorded)
 
     # --- committing ---------------------------------------------------------------------

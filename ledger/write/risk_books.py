@@ -9,7 +9,7 @@ What was asked for lately is read from the log once, when somebody counts, and f
 on: so a restart forgets nothing. A book holds what its states hold, decided and not committed too.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, LiteralString
@@ -21,7 +21,7 @@ from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.kernel.event import Event
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.limits.market_graph import MarketGraph
-from ledger.nouns.limits.risk_book import RiskBook, request_in
+from ledger.nouns.limits.risk_book import Lately, Request, RiskBook, request_in
 from ledger.nouns.orders.state import OrderState
 from ledger.nouns.positions.position import margin_hold_id
 
@@ -50,6 +50,7 @@ class RiskBooks:
         self._books: OrderedDict[UUID, RiskBook] = OrderedDict()
         self._account_of: dict[UUID, UUID] = {}
         self._graphs: dict[str, MarketGraph] = {}
+        self._limits: dict[str, Any] = {}
 
     def of(
         self, connection: psycopg.Connection[Any], account_id: UUID, since: datetime | None
@@ -59,9 +60,8 @@ class RiskBooks:
             book = self._made(account_id)
         else:
             self._books.move_to_end(account_id)
-        if since is not None and (book.requests_since is None or since < book.requests_since):
-            book.requests = deque(_lately(connection, account_id, since))
-            book.requests_since = since
+        if since is not None and (book.lately is None or since < book.lately.since):
+            book.lately = Lately(since, _lately(connection, account_id, since))
         return book
 
     def _made(self, account_id: UUID) -> RiskBook:
@@ -73,7 +73,7 @@ class RiskBooks:
         }
         orders = [one for one in account.holds if one not in locked_by_positions]
         self._load(orders)
-        book = RiskBook(self._graphs)
+        book = RiskBook(self._graphs, self._limits)
         for order_id in orders:
             state = self._peek(order_id)
             if isinstance(state, OrderState):
@@ -103,6 +103,11 @@ class RiskBooks:
             if account_id in self._books:
                 self._drop(account_id)
 
+    def accounts_of(self, changed: Iterable[UUID]) -> list[UUID]:
+        """The accounts that streams belong to, as far as there are books of them; others as they
+        are."""
+        return [self._account_of.get(one, one) for one in changed]
+
     def _drop(self, account_id: UUID) -> None:
         for order_id in self._books.pop(account_id).orders:
             self._account_of.pop(order_id, None)
@@ -110,11 +115,14 @@ class RiskBooks:
     def clear(self) -> None:
         self._books.clear()
         self._account_of.clear()
+        self._limits.clear()
 
 
-def _lately(connection: psycopg.Connection[Any], account_id: UUID, since: datetime) -> list[Any]:
+def _lately(
+    connection: psycopg.Connection[Any], account_id: UUID, since: datetime
+) -> list[Request]:
     """What the log tells of what was asked for since, oldest first."""
-    found: list[Any] = []
+    found: list[Request] = []
     below = 2**63 - 1
     while True:
         with connection.cursor(binary=True) as cursor:

@@ -24,10 +24,15 @@ from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.time import time_text
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.nouns import TIMED
+from ledger.nouns.accounts.events import AccountEvent
+from ledger.nouns.accounts.invariants import ACCOUNT
+from ledger.nouns.accounts.state import AccountState
+from ledger.nouns.limits.assess import share_of
 from ledger.nouns.limits.risk_book import RiskBook
 from ledger.nouns.orders.events import OrderEvent
 from ledger.write.aggregates import Aggregates
 from ledger.write.risk_books import RiskBooks
+from ledger.write.scope_sums import ScopeSums, Share
 from ledger.write.stream_reader import HeldStream, StreamHeld
 
 State = TypeVar("State")
@@ -46,6 +51,7 @@ class Surroundings(NamedTuple):
 
     aggregates: Aggregates
     books: RiskBooks
+    sums: ScopeSums
     connection: psycopg.Connection[Any]
     price_max_age: timedelta
 
@@ -97,7 +103,8 @@ class CommandWork:
         return state
 
     def look(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
-        self.look_all((stream_id,))
+        if stream_id not in self.looked:
+            self.look_all((stream_id,))
         return self.state(aggregate, stream_id)
 
     def look_all(self, stream_ids: Collection[UUID]) -> None:
@@ -112,8 +119,24 @@ class CommandWork:
         self.book = self._around.books.of(self._connection, account_id, since)
         return self.book
 
-    def in_scope(self, scope: Any, reference: str | None) -> Mapping[str, Decimal]:
-        raise NotImplementedError
+    def in_scope(
+        self, scope: Any, reference: str | None, own: AccountState
+    ) -> Mapping[str, Decimal]:
+        """Raises Missing, where what another account has cannot be told."""
+
+        def share_of_other(account_id: UUID) -> Share:
+            beside = CommandWork(self.command, self._around)  # what it reads is not read by us
+            beside.now = self.now
+            account = beside.look(ACCOUNT, account_id)
+            return {} if account is None else share_of(beside, account)
+
+        return self._around.sums.of(
+            self._connection,
+            scope,
+            reference,
+            (own.account_id, share_of(self, own)),
+            share_of_other,
+        )
 
     def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
         return self._aggregates.past(self._connection, stream_id, instruments)
@@ -147,6 +170,9 @@ class CommandWork:
             )
             if isinstance(event, OrderEvent):
                 self._around.books.told(event.account_id, stream_id, event, self.now)
+                self._around.sums.changed((event.account_id,))
+            elif isinstance(event, AccountEvent):
+                self._around.sums.changed((stream_id,))
             self.events.append(
                 NewEvent(
                     id=event_id,

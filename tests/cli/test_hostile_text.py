@@ -46,7 +46,7 @@ SAY = "--by x --reason y"
 COMMANDS = (
     *TABLES,
     *("up --data", "demo --commands", "serve", "migrate", "doctor", "submit lines.jsonl"),
-    *("status", "top --seconds 0", "clock status", "wipe"),
+    *("status", "top --seconds 0", "clock status", "snapshots take", "wipe"),
     *("database performance", "database statements", "database indexes"),
     *("database tables", "database maintenance"),
     *(f"query allocations {OF}", f"query checkpoints {OF}", f"query snapshots {OF}"),

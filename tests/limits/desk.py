@@ -26,6 +26,14 @@ class Desk:
         self.account = uuid7()
         self.accepted(self.opened(self.account, **changes), *listings())
 
+    @classmethod
+    def of(cls, other: "Desk", account_id: UUID) -> "Desk":
+        """Another worker on the same log, for another account."""
+        desk = cls.__new__(cls)
+        desk.url, desk.now, desk.account = other.url, other.now, account_id
+        desk.ledger = Ledger(other.url)
+        return desk
+
     def opened(self, account_id: UUID, **changes: Any) -> Command:
         data = {
             "account_id": account_id,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
+from uuid_utils.compat import uuid7
 
 from tests.commands import INSTRUMENT, USER, command
 from tests.limits.desk import PERPETUAL, Desk, order_id, sent_by
@@ -228,3 +229,54 @@ def test_what_comes_near_to_a_limit_is_accepted_with_its_numbers(desk: Desk) -> 
     assert "risk" not in desk.event(silent)
     risk = desk.event(warned)["risk"]
     assert [(one["measure"], one["after"]) for one in risk["warned"]] == [("MAX_EXPOSURE", "800")]
+
+
+def test_accounts_of_one_user_are_limited_together(desk: Desk) -> None:
+    other = uuid7()
+    desk.accepted(desk.opened(other))
+    desk.deposit("10000")
+    desk.deposit("10000", account=other)
+    desk.price("100")
+    desk.limit("MAX_EXPOSURE", "1000", "USDT", scope="USER", reference=str(USER))
+    assert desk.buy("6").accepted
+    refused = desk.buy("5", account=other)
+    assert desk.failed(refused) == ["MAX_EXPOSURE"]
+    (failed,) = desk.risk_of(refused)["failed"]
+    assert (failed["before"], failed["after"]) == ("600", "1100")
+    first, second = desk.send(desk.order("BUY", "3", account=other), desk.order("BUY", "3"))
+    assert first.accepted
+    assert desk.failed(second) == ["MAX_EXPOSURE"], "those of one batch count at once"
+    desk.restart()
+    assert desk.failed(desk.buy("2", account=other)) == ["MAX_EXPOSURE"]
+    assert desk.buy("1", account=other).accepted
+
+
+@pytest.mark.parametrize("scope", ["SYSTEM", "STRATEGY", "INSTRUMENT"])
+def test_other_scopes_are_of_all_accounts_too(desk: Desk, scope: str) -> None:
+    other = uuid7()
+    desk.accepted(desk.opened(other, user_id=uuid7()))
+    for account in (desk.account, other):
+        desk.deposit("10000", account=account)
+        assign = {"strategy_id": "trend", "allocation_percent": "50"}
+        desk.accepted(command("AssignStrategy", account, **assign))
+    desk.price("100")
+    reference = {"SYSTEM": None, "STRATEGY": "trend", "INSTRUMENT": INSTRUMENT}[scope]
+    desk.limit("MAX_EXPOSURE", "1000", "USDT", scope=scope, reference=reference)
+    assert desk.buy("6", strategy_id="trend").accepted
+    assert desk.failed(desk.buy("5", account=other, strategy_id="trend")) == ["MAX_EXPOSURE"]
+    assert desk.buy("4", account=other, strategy_id="trend").accepted
+
+
+def test_another_workers_orders_count_once_they_are_committed(desk: Desk) -> None:
+    other = uuid7()
+    desk.accepted(desk.opened(other))
+    desk.deposit("10000")
+    desk.deposit("10000", account=other)
+    desk.price("100")
+    desk.limit("MAX_EXPOSURE", "1000", "USDT", scope="USER", reference=str(USER))
+    assert desk.buy("1").accepted
+    beside = Desk.of(desk, other)
+    assert beside.buy("7").accepted
+    assert desk.buy("1").accepted, "it is known with the commit of this one"
+    assert desk.failed(desk.buy("2")) == ["MAX_EXPOSURE"]
+    beside.ledger.close()

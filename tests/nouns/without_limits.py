@@ -23,5 +23,5 @@ class WithoutLimits:
     def risk_book(self, account_id: UUID, since: datetime | None = None) -> NoReturn:
         raise AssertionError(f"who adds up the orders of {account_id} since {since}?")
 
-    def in_scope(self, scope: Any, reference: str | None) -> NoReturn:
-        raise AssertionError(f"who adds up what {scope} {reference} has?")
+    def in_scope(self, scope: Any, reference: str | None, own: Any) -> NoReturn:
+        raise AssertionError(f"who adds up what {scope} {reference} has beside {own}?")

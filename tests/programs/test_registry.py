@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
 from ledger.operate import http
 from ledger.operate.embedded import programs as embedded_programs
@@ -56,6 +57,13 @@ def test_prometheus_scrapes_every_program() -> None:
         assert f"- 127.0.0.1:{find(name).port} # {name}" in scraped
 
 
+def test_the_prometheus_of_compose_scrapes_every_program() -> None:
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "compose.yml").read_text())
+    (of_ledger,) = (one for one in scraped["scrape_configs"] if one["job_name"] == "ledger")
+    targets = of_ledger["static_configs"][0]["targets"]
+    assert targets == [f"{name}:9464" for name in names()], "deploy/prometheus/compose.yml"
+
+
 def services_of_compose() -> dict[str, str]:
     """Its services as they are written, by name."""
     services = COMPOSE.partition("\nservices:\n")[2].partition("\nsecrets:\n")[0]
@@ -88,7 +96,23 @@ def test_what_all_programs_have_in_compose_is_bounded_and_cheap_to_ask() -> None
     assert "GET /ready HTTP/1.0" in shared
     assert "python" not in shared
     for text in services_of_compose().values():
-        assert "<<: *program" in text or "logging: *logging" in text
+        assert re.search(r"<<: (\*program|\*watcher)|logging: \*logging", text)
+
+
+def test_whoever_watches_in_compose_has_no_right_that_it_does_not_need() -> None:
+    services = yaml.safe_load(COMPOSE)["services"]
+    for name in ("prometheus", "grafana"):
+        described = services[name]
+        assert described["read_only"] is True
+        assert described["cap_drop"] == ["ALL"]
+        assert described["security_opt"] == ["no-new-privileges:true"]
+        assert described["mem_limit"]
+        assert all(one.endswith(":ro") for one in described["volumes"] if one.startswith("./"))
+        assert all(port.startswith("127.0.0.1:") for port in described.get("ports", ()))
+        assert ":" in described["image"], "an image without a version"
+    settings = services["grafana"]["environment"]
+    assert settings["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    assert "GRAFANA_PASSWORD:?" in settings["GF_SECURITY_ADMIN_PASSWORD"]
 
 
 def test_the_health_check_of_compose_says_whether_a_program_is_ready() -> None:
@@ -108,6 +132,7 @@ def test_the_logins_of_compose_are_members_of_their_roles_also_when_made_again(
     database_url: str,
 ) -> None:
     passwords = {f"{name.upper()}_PASSWORD": f"it's {name}" for name in names()}
+    passwords |= {"GRAFANA_DATABASE_PASSWORD": "it's grafana", "GRAFANA_USER_ID": ""}
     command = [str(embedded_programs.postgres() / "psql"), "--no-psqlrc", "--quiet", "--file=-"]
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE ROLE ledger_commands LOGIN")  # as one of the days before
@@ -127,8 +152,11 @@ def test_the_logins_of_compose_are_members_of_their_roles_also_when_made_again(
                 asked = "SELECT pg_has_role(%s, %s, 'USAGE')"
                 found = connection.execute(asked, [f"ledger_{name}", find(name).role])
                 assert found.fetchone() == (True,)
+            reads = """SELECT array_agg(r.rolname::text) FROM pg_auth_members AS m
+                JOIN pg_roles AS r ON r.oid = m.roleid WHERE m.member = 'ledger_grafana'::regrole"""
+            assert connection.execute(reads.encode()).fetchone() == (["ledger_user"],)
         finally:
-            for name in names():
+            for name in (*names(), "grafana"):
                 connection.execute(f"DROP ROLE IF EXISTS ledger_{name}".encode())
 
 

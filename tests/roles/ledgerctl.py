@@ -38,6 +38,7 @@ NOT_RUN = {
     "bus user": "has no database",
     "bus url": "has no database",
     "publisher followers": "has no database",
+    "snapshots take": "asks the command service",
     "web url": "has no database",
     "web user add": "has no database",
     "web user remove": "has no database",

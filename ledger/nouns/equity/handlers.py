@@ -12,6 +12,7 @@ from ledger.nouns.equity.events import Baseline, RiskMeasureRecorded
 from ledger.nouns.equity.state import EQUITY, stream_id
 from ledger.nouns.limits.assess import limits_of, mark_equity, record_trips, scene_of
 from ledger.nouns.limits.check import losses_tripped
+from ledger.nouns.limits.meter import Meter
 from ledger.nouns.limits.state import SYSTEM_STREAM
 
 
@@ -27,8 +28,8 @@ def mark(work: UnitOfWork, _: MarkEquity) -> None:
     """Accepted also where nothing is to be noted, or nothing can be reckoned: it is asked again."""
     account = own_account(work)
     scene = scene_of(work, account)
-    mark_equity(work, scene, tuple(Baseline))
-    tripped = losses_tripped(scene, limits_of(work, account))
+    mark_equity(work, Meter(scene), tuple(Baseline))
+    tripped = losses_tripped(scene, limits_of(work, account).all)
     record_trips(work, work.account_id, tripped, work.last_event)
 
 

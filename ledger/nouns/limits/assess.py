@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
+from ledger.kernel.money import ZERO
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.unit_of_work import UnitOfWork
 from ledger.nouns.accounts.state import AccountState
@@ -23,19 +24,14 @@ from ledger.nouns.instruments.state import INSTRUMENT, InstrumentState
 from ledger.nouns.instruments.state import stream_id as instrument_stream
 from ledger.nouns.limits.check import ALLOWED, Assessment, check, message
 from ledger.nouns.limits.decision import RiskDecision
+from ledger.nouns.limits.in_force import NONE_IN_FORCE, LimitsInForce
 from ledger.nouns.limits.market_graph import Assets
-from ledger.nouns.limits.measures import LimitInForce, OrderToCheck
+from ledger.nouns.limits.measures import OrderToCheck
 from ledger.nouns.limits.meter import Listed, Meter, Missing, Scene
 from ledger.nouns.limits.rejections import LimitRejection
 from ledger.nouns.limits.state import LIMITS, SYSTEM_STREAM, LimitBook, scope_key, stream_id
 from ledger.nouns.limits.terms import (
-    COUNTED,
-    DAILY,
-    DEFAULT_WINDOW,
-    LimitMeasure,
     LimitScope,
-    LimitTerms,
-    length_of,
 )
 from ledger.nouns.positions import exposure
 from ledger.nouns.prices.state import PRICES, VenuePrices
@@ -65,12 +61,12 @@ def assess(
         return ALLOWED
     books = list(_books(work, system, account, order.strategy_id, order.key.instrument))
     _check_halts(books, account, order)
-    limits = list(_in_force(work, books, multiplier))
-    if not limits or order.reduce_only:
+    if order.reduce_only or not any(book.limits for book in books):
         return ALLOWED
-    scene = scene_of(work, account, limits)
-    mark_equity(work, scene, _baselines(limits))
-    return check(order, scene, limits)
+    limits = in_force_of(work, account, books, multiplier)
+    meter = Meter(scene_of(work, account, limits))
+    mark_equity(work, meter, limits.baselines)
+    return check(order, meter, limits.all)
 
 
 def _books(
@@ -120,17 +116,26 @@ def _check_halts(books: Sequence[LimitBook], account: AccountState, order: Order
         )
 
 
-def _in_force(
-    work: UnitOfWork, books: Sequence[LimitBook], multiplier: Callable[[], Decimal | None]
-) -> Iterator[LimitInForce]:
+def in_force_of(
+    work: UnitOfWork,
+    account: AccountState,
+    books: Sequence[LimitBook],
+    multiplier: Callable[[], Decimal | None],
+) -> LimitsInForce:
+    """All that are in force now."""
+    known: dict[str, LimitsInForce] = work.risk_book(account.account_id).limits
+    found = NONE_IN_FORCE
     for book in books:
         if not book.limits:
             continue
-        scaled = multiplier() if book.scope is LimitScope.STRATEGY else None
-        for limit in book.limits.values():
-            version = limit.at(work.now)
-            if version is not None:
-                yield LimitInForce(limit.limit_id, book.scope, book.reference, version, scaled)
+        key = scope_key(book.scope, book.reference)
+        here = known.get(key)
+        if here is None or not here.holds(book, work.now):
+            here = known[key] = LimitsInForce.of(book, work.now)
+        if book.scope is LimitScope.STRATEGY:
+            here = here.scaled(multiplier())
+        found = here if found is NONE_IN_FORCE else found.with_those_of(here)
+    return found
 
 
 def limits_of(
@@ -139,20 +144,22 @@ def limits_of(
     strategy_id: str | None = None,
     instrument: str | None = None,
     multiplier: Callable[[], Decimal | None] = lambda: None,
-) -> list[LimitInForce]:
+) -> LimitsInForce:
     """All that are in force for an account, its user and the whole; with a strategy's and an
     instrument's where one is named."""
-    system = work.state(LIMITS, SYSTEM_STREAM)
+    system = work.look(LIMITS, SYSTEM_STREAM)
     if system is None:
-        return []
+        return NONE_IN_FORCE
     books = list(_books(work, system, account, strategy_id, instrument))
-    return list(_in_force(work, books, multiplier))
+    return in_force_of(work, account, books, multiplier)
 
 
 # --- what there is to look at -------------------------------------------------------------
 
 
-def scene_of(work: UnitOfWork, account: AccountState, limits: Sequence[LimitInForce] = ()) -> Scene:
+def scene_of(
+    work: UnitOfWork, account: AccountState, limits: LimitsInForce = NONE_IN_FORCE
+) -> Scene:
     """What these limits may look at."""
 
     def equity() -> EquityState | None:
@@ -177,14 +184,7 @@ def scene_of(work: UnitOfWork, account: AccountState, limits: Sequence[LimitInFo
         one = listing(instrument)
         return None if one is None else Listed(one.base_asset, one.quote_asset, one.contract)
 
-    longest = max(
-        (
-            length_of(limit.terms.window or DEFAULT_WINDOW)
-            for limit in limits
-            if limit.terms.measure in COUNTED
-        ),
-        default=None,
-    )
+    longest = limits.longest
     return Scene(
         now=work.now,
         account=account,
@@ -193,34 +193,34 @@ def scene_of(work: UnitOfWork, account: AccountState, limits: Sequence[LimitInFo
         prices=prices,
         assets_of=assets_of,
         listed=listed,
-        in_scope=work.in_scope,
+        in_scope=lambda scope, reference: work.in_scope(scope, reference, account),
         max_age=work.price_max_age,
     )
+
+
+def share_of(work: UnitOfWork, account: AccountState) -> dict[tuple[str, str], Decimal]:
+    """What an account has at worst, by sub-account and instrument: the larger side of each of its
+    positions. Raises Missing."""
+    meter = Meter(scene_of(work, account))
+    shares: dict[tuple[str, str], Decimal] = {}
+    for key in meter.open_keys():
+        worst = meter.worst(key)
+        of = (key.sub_account, key.instrument)
+        shares[of] = shares.get(of, ZERO) + max(worst.long, worst.short)
+    return shares
 
 
 # --- the equity that losses are compared with ---------------------------------------------
 
 
-def baseline_of(terms: LimitTerms) -> Baseline | None:
-    """What a limit compares equity with, if it is one of losses."""
-    if terms.measure is LimitMeasure.MAX_DAILY_LOSS:
-        return Baseline(terms.window or DAILY)
-    return Baseline.PEAK if terms.measure is LimitMeasure.MAX_DRAWDOWN else None
-
-
-def _baselines(limits: Sequence[LimitInForce]) -> set[Baseline]:
-    wanted = {baseline_of(limit.terms) for limit in limits}
-    return {one for one in wanted if one is not None}
-
-
-def mark_equity(work: UnitOfWork, scene: Scene, wanted: Collection[Baseline]) -> None:
+def mark_equity(work: UnitOfWork, meter: Meter, wanted: Collection[Baseline]) -> None:
     """Notes what the account is worth for the baselines that are not there yet for this time, and
     for a new peak. What cannot be reckoned is not noted: whoever needs it will say what is
     missing."""
     if not wanted:
         return
+    scene = meter.scene
     known = scene.equity()
-    meter = Meter(scene)
     try:
         due = tuple(sorted(one for one in wanted if _is_due(one, known, meter)))
     except Missing:
@@ -232,7 +232,7 @@ def mark_equity(work: UnitOfWork, scene: Scene, wanted: Collection[Baseline]) ->
         equity = meter.equity()
     except Missing:
         return
-    (used,) = meter.equities.values()
+    used = meter.equities[None]
     marked = EquityMarked(
         account_id=account.account_id,
         at=scene.now,

@@ -12,7 +12,7 @@ where limits are exceeded or prices are missing. All that apply must hold; each 
 told, and a limit whose measure needs a number that is missing or stale does not hold.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -29,8 +29,8 @@ from ledger.nouns.limits.measures import (
     order_value,
 )
 from ledger.nouns.limits.meter import Meter, Missing, Scene
-from ledger.nouns.limits.risk_book import RiskBook
-from ledger.nouns.limits.terms import DAILY, SCALED, TRIPS_AT, LimitMeasure
+from ledger.nouns.limits.risk_book import RestingOrder
+from ledger.nouns.limits.terms import DAILY, OF_EQUITY, TRIPS_AT, LimitMeasure
 from ledger.nouns.orders.events import Side
 
 
@@ -50,25 +50,25 @@ class Assessment(NamedTuple):
 ALLOWED = Assessment(raises=False)
 
 
-def check(order: OrderToCheck, scene: Scene, limits: Sequence[LimitInForce]) -> Assessment:
-    """See the module's text."""
+def check(order: OrderToCheck, without: Meter, limits: Sequence[LimitInForce]) -> Assessment:
+    """See the module's text. `without` measures how things are without the order."""
     if order.reduce_only or not limits:
         return ALLOWED
+    scene = without.scene
     book = scene.book
-    resting = order.resting(book.orders.get(order.order_id))
-    before = _opened(Meter(scene), order)
-    with book.as_if(resting):
-        meter = Meter(scene)
+    known = book.orders.get(order.order_id)
+    before = _opened(without, order)
+    with book.as_if(order.resting(known)):
+        meter = without.with_orders()
         opens = _opened(meter, order)
-        if not _raises(order, book, before, opens):
+        if not _raises(order, known, before, opens):
             return ALLOWED
-        measured = [(limit, _measured(limit, order, meter)) for limit in limits]
+        measured = _noteworthy(limits, order, meter)
         failed = [one for one in measured if one[1].fails]
         inputs = _inputs([limit for limit, _ in failed], order, scene) if failed else None
     warned = [one for one in measured if one[1].warns]
     if not failed and not warned:
         return Assessment(raises=True)
-    without = Meter(scene)
     decision = RiskDecision(
         decided_at=scene.now,
         checked=len(limits),
@@ -89,20 +89,22 @@ def _opened(meter: Meter, order: OrderToCheck) -> Decimal | None:
 
 
 def _raises(
-    order: OrderToCheck, book: RiskBook, before: Decimal | None, opens: Decimal | None
+    order: OrderToCheck,
+    known: RestingOrder | None,
+    before: Decimal | None,
+    opens: Decimal | None,
 ) -> bool:
     if before is None or opens is None:
         return True
     if opens > before:
         return True
-    if not order.replaces or not opens:
+    if known is None or not opens:
         return False
     # Not more of it, but at another price: dearer, or sold cheaper.
-    known = book.orders[order.order_id]
     price = order.own_price
-    if price is None or known.price is None:
+    if price is None or known.price is None or price == known.price:
         return False
-    return price >= known.price if order.side is Side.BUY else True
+    return price > known.price if order.side is Side.BUY else True
 
 
 # --- one limit ----------------------------------------------------------------------------
@@ -120,21 +122,54 @@ class Measured(NamedTuple):
     tripped_at: datetime | None = None
 
 
+def _noteworthy(
+    limits: Sequence[LimitInForce], order: OrderToCheck, meter: Meter
+) -> list[tuple[LimitInForce, Measured]]:
+    """Those that fail or warn. Each measure once, however many limit it."""
+    found = []
+    done: dict[Hashable, Decimal | Missing] = {}
+    for limit in limits:
+        at = done.get(limit.same)
+        if at is None:
+            at = done[limit.same] = _at(limit, order, meter)
+        measure, warning = limit.terms.measure, limit.terms.warning_threshold
+        if (
+            warning is None
+            and measure not in OF_EQUITY
+            and isinstance(at, Decimal)
+            and at <= limit.value
+        ):
+            continue  # nearly all of them, nearly always
+        judged = _judged(limit, at, meter)
+        if judged.fails or judged.warns:
+            found.append((limit, judged))
+    return found
+
+
 def _measured(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Measured:
-    terms, value = limit.terms, limit.value
+    return _judged(limit, _at(limit, order, meter), meter)
+
+
+def _at(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal | Missing:
+    try:
+        return MEASURES[limit.terms.measure](limit, order, meter)
+    except Missing as lacks:
+        return lacks
+
+
+def _judged(limit: LimitInForce, at: Decimal | Missing, meter: Meter) -> Measured:
+    measure, value = limit.terms.measure, limit.value
     tripped_at = None
-    if terms.measure in TRIPS_AT:
+    if measure in TRIPS_AT:
         known = meter.scene.equity()
         trip = None if known is None else known.trip(limit.limit_id, meter.scene.now)
         tripped_at = None if trip is None else trip.at
-    try:
-        after = MEASURES[terms.measure](limit, order, meter)
-    except Missing as lacks:
-        return Measured(value, None, lacks.what, True, False, tripped_at)
-    fails = tripped_at is not None or _is_beyond(terms.measure, after, value)
-    warning = terms.warning_threshold
-    warns = not fails and warning is not None and _warns(terms.measure, after, warning)
-    return Measured(value, after, (), fails, warns, tripped_at)
+    if isinstance(at, Missing):
+        return Measured(value, None, at.what, True, False, tripped_at)
+    fails = tripped_at is not None or _is_beyond(measure, at, value)
+    warning = limit.terms.warning_threshold
+    warns = not fails and warning is not None and _warns(measure, at, warning)
+    return Measured(value, at, (), fails, warns, tripped_at)
 
 
 def _is_beyond(measure: LimitMeasure, after: Decimal, value: Decimal) -> bool:
@@ -161,7 +196,7 @@ def _verdict(limit: LimitInForce, measured: Measured, without: Meter) -> LimitVe
         unit=terms.unit,
         window=terms.window,
         warning_threshold=terms.warning_threshold,
-        multiplier=limit.multiplier if terms.measure in SCALED else None,
+        multiplier=limit.multiplier,
         before=before,
         after=measured.after,
         missing=measured.missing,

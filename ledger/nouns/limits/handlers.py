@@ -10,7 +10,7 @@ from ledger.kernel.rejection import Rejection
 from ledger.kernel.unit_of_work import UnitOfWork
 from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.limits import rules
-from ledger.nouns.limits.assess import baseline_of, mark_equity, scene_of
+from ledger.nouns.limits.assess import mark_equity, scene_of
 from ledger.nouns.limits.commands import (
     ApproveLimit,
     Halt,
@@ -19,6 +19,8 @@ from ledger.nouns.limits.commands import (
     ScopedCommandData,
     SetLimit,
 )
+from ledger.nouns.limits.in_force import baseline_of
+from ledger.nouns.limits.meter import Meter
 from ledger.nouns.limits.rejections import LimitRejection
 from ledger.nouns.limits.state import (
     LIMITS,
@@ -85,7 +87,7 @@ def _mark_equity(work: UnitOfWork, account_id: UUID, terms: LimitTerms) -> None:
     wanted = baseline_of(terms)
     account = None if wanted is None else work.look(ACCOUNT, account_id)
     if wanted is not None and account is not None:
-        mark_equity(work, scene_of(work, account), (wanted,))
+        mark_equity(work, Meter(scene_of(work, account)), (wanted,))
 
 
 def _note_scope(work: UnitOfWork, data: ScopedCommandData, *, sums: bool = False) -> None:

@@ -4,8 +4,8 @@ Each gives what it is at in the unit of the limit: with the order, which the ris
 or, without one, as things are. docs/limits.md has them as formulas.
 """
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Hashable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -15,10 +15,10 @@ import msgspec
 from ledger.kernel.money import ZERO, average, shown
 from ledger.nouns.equity.events import Baseline
 from ledger.nouns.instruments.contract import Contract
-from ledger.nouns.limits.decision import UsedMeasure
+from ledger.nouns.limits.decision import UsedCount, UsedMeasure
 from ledger.nouns.limits.meter import Meter, Missing
-from ledger.nouns.limits.risk_book import Request, RestingOrder, value_of, worse_price
-from ledger.nouns.limits.state import Version
+from ledger.nouns.limits.risk_book import Group, Lately, RestingOrder, value_of, worse_price
+from ledger.nouns.limits.state import Version, scope_key
 from ledger.nouns.limits.terms import (
     DAILY,
     DEFAULT_WINDOW,
@@ -104,31 +104,38 @@ class OrderToCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LimitInForce(NamedTuple):
-    """A limit that applies. `multiplier` scales the size that a strategy may have."""
+    """A limit that applies, with what is asked of it again and again. `value` is the limit's own,
+    or what a strategy's multiplier makes of it; limits with an equal `same` measure the same."""
 
     limit_id: UUID
     scope: LimitScope
     reference: str | None
     version: Version
+    terms: LimitTerms
+    value: Decimal
+    strategy: str | None
+    instrument: str | None
+    same: Hashable
     multiplier: Decimal | None = None
 
-    @property
-    def terms(self) -> LimitTerms:
-        return self.version.terms
+    def scaled(self, multiplier: Decimal | None) -> "LimitInForce":
+        """As it is for a strategy that may be so much larger or smaller."""
+        if multiplier is None or self.terms.measure not in SCALED:
+            return self
+        return self._replace(value=self.terms.value * multiplier, multiplier=multiplier)
 
-    @property
-    def value(self) -> Decimal:
-        if self.multiplier is None or self.terms.measure not in SCALED:
-            return self.terms.value
-        return self.terms.value * self.multiplier
 
-    @property
-    def strategy(self) -> str | None:
-        return self.reference if self.scope is LimitScope.STRATEGY else None
-
-    @property
-    def instrument(self) -> str | None:
-        return self.reference if self.scope is LimitScope.INSTRUMENT else None
+def in_force(
+    limit_id: UUID, scope: LimitScope, reference: str | None, version: Version
+) -> LimitInForce:
+    terms = version.terms
+    strategy = reference if scope is LimitScope.STRATEGY else None
+    instrument = reference if scope is LimitScope.INSTRUMENT else None
+    summed = scope_key(scope, reference) if is_summed(scope, terms) else None
+    same = (terms.measure, terms.unit, terms.window, strategy, instrument, summed)
+    return LimitInForce(
+        limit_id, scope, reference, version, terms, terms.value, strategy, instrument, same
+    )
 
 
 def _relative(
@@ -210,13 +217,13 @@ def _position(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> 
     it is largest of."""
     if order is not None:
         return _position_in(limit, order.key.instrument, meter)
-    keys = meter.keys(instrument=limit.instrument, strategy=limit.strategy)
+    keys = meter.open_keys(instrument=limit.instrument, strategy=limit.strategy)
     names = dict.fromkeys(key.instrument for key in keys)
     return max((_position_in(limit, name, meter) for name in names), default=ZERO)
 
 
 def _position_in(limit: LimitInForce, instrument: str, meter: Meter) -> Decimal:
-    keys = meter.keys(instrument=instrument, strategy=limit.strategy)
+    keys = meter.open_keys(instrument=instrument, strategy=limit.strategy)
     if limit.terms.unit == UNITS:
         worst = [meter.worst(key) for key in keys]
         for one in worst:
@@ -310,62 +317,63 @@ def _told(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
 # --- what is counted ------------------------------------------------------------------------
 
 
-def _is_in(limit: LimitInForce, request: Request) -> bool:
-    if limit.scope is LimitScope.STRATEGY:
-        return request.strategy_id == limit.reference
-    if limit.scope is LimitScope.INSTRUMENT:
-        return request.instrument == limit.reference
-    return True
+def _window(limit: LimitInForce, meter: Meter) -> tuple[Lately, datetime]:
+    """What was asked for, and since when it counts."""
+    window = limit.terms.window or DEFAULT_WINDOW
+    begin = meter.scene.now - length_of(window)
+    lately = meter.scene.book.lately
+    assert lately is not None, "who counts says since when"
+    return lately, begin
 
 
-def _requests(limit: LimitInForce, meter: Meter) -> Iterator[Request]:
-    window = length_of(limit.terms.window or DEFAULT_WINDOW)
-    begin = meter.scene.now - window
-    meter.count(limit.terms.measure, limit.terms.window or DEFAULT_WINDOW, begin)
-    return (one for one in meter.scene.book.since(begin) if _is_in(limit, one))
+def _counted(limit: LimitInForce, count: Decimal, begin: datetime, meter: Meter) -> Decimal:
+    measure = limit.terms.measure
+    meter.counts[measure] = UsedCount(
+        measure=measure, window=limit.terms.window or DEFAULT_WINDOW, since=begin, count=count
+    )
+    return count
+
+
+def _group(limit: LimitInForce) -> Group:
+    return limit.strategy, limit.instrument
 
 
 def _order_rate(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
     """New orders, those that were refused too: a strategy gone wild does not rest for a refusal."""
-    asked = sum(1 for one in _requests(limit, meter) if one.order is not None)
-    return meter.counted(limit.terms.measure, Decimal(asked)) + _one_more(order)
-
-
-def _one_more(order: OrderToCheck | None) -> int:
-    return 0 if order is None or order.replaces else 1
+    lately, begin = _window(limit, meter)
+    asked = Decimal(lately.ordered(_group(limit)).count(begin))
+    more = 0 if order is None or order.replaces else 1
+    return _counted(limit, asked, begin, meter) + more
 
 
 def _message_rate(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
     """Orders, changes and cancels. A cancel is counted, and never refused."""
-    asked = sum(1 for _ in _requests(limit, meter))
-    return meter.counted(limit.terms.measure, Decimal(asked)) + (0 if order is None else 1)
+    lately, begin = _window(limit, meter)
+    asked = Decimal(lately.messages(begin))
+    return _counted(limit, asked, begin, meter) + (0 if order is None else 1)
 
 
 def _duplicates(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
     """Orders that say the same, this one among them; those that were refused are none."""
     if order is None or order.replaces:
         return ZERO
-    same = sum(
-        1
-        for one in _requests(limit, meter)
-        if one.accepted and one.order is not None and one.signature == order.signature
-    )
-    return meter.counted(limit.terms.measure, Decimal(same)) + 1
+    lately, begin = _window(limit, meter)
+    same = Decimal(lately.same(order.signature, begin))
+    return _counted(limit, same, begin, meter) + 1
 
 
 def _notional_rate(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
     """What was ordered within the window, and accepted."""
-    total = ZERO
-    for one in _requests(limit, meter):
-        if one.accepted and one.order is not None:
-            total += _relative(
-                limit,
-                _value_of_request(one.order, meter),
-                one.order.asset,
-                venue_of(one.order.key.instrument),
-                meter,
-            )
-    total = meter.counted(limit.terms.measure, total)
+    lately, begin = _window(limit, meter)
+    ordered, total = lately.ordered(_group(limit)), ZERO
+    venue = meter.scene.account.exchange
+    for asset in ordered.values:
+        total += _relative(limit, ordered.value(asset, begin), asset, venue, meter)
+    for one in ordered.unpriced:
+        if one.at > begin and one.order is not None:
+            value = _value_of_request(one.order, meter)
+            total += _relative(limit, value, one.order.asset, venue, meter)
+    _counted(limit, total, begin, meter)
     if order is None or order.replaces:
         return total
     return total + _order_notional(limit, order, meter)

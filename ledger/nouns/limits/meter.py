@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, average, shown
 from ledger.nouns.accounts.state import AccountState
@@ -112,6 +110,15 @@ class Meter:
         self._paths: dict[tuple[str, str, str], Path] = {}
         self._worst: dict[PositionKey, Worst] = {}
         self._values: dict[PositionKey, tuple[Decimal, Decimal]] = {}
+        self._totals: dict[tuple[str, str | None, str | None], Decimal] = {}
+
+    def with_orders(self) -> "Meter":
+        """One that reckons anew what follows from open orders, and shares all else."""
+        other = Meter(self.scene)
+        other.prices, other.rates, other.equities = self.prices, self.rates, self.equities
+        other.baselines, other.measures = self.baselines, self.measures
+        other._marks, other._paths = self._marks, self._paths
+        return other
 
     # --- prices -----------------------------------------------------------------------------
 
@@ -181,7 +188,7 @@ class Meter:
 
     # --- positions and open orders ------------------------------------------------------------
 
-    def keys(
+    def open_keys(
         self, *, instrument: str | None = None, strategy: str | None = None
     ) -> list[PositionKey]:
         """Those with something open, of an instrument or of a strategy's sub-account."""
@@ -216,14 +223,6 @@ class Meter:
         """It decides by its quantity, whatever that is worth."""
         if worst.key not in self.exposures:
             self.exposures[worst.key] = _used(worst, None)
-
-    def count(self, measure: LimitMeasure, window: str, since: datetime) -> None:
-        self.counts[measure] = UsedCount(measure=measure, window=window, since=since, count=ZERO)
-
-    def counted(self, measure: LimitMeasure, counted: Decimal) -> Decimal:
-        known = self.counts[measure]
-        self.counts[measure] = replace(known, count=counted)
-        return counted
 
     def _reckon_worst(
         self, key: PositionKey, nature: tuple[Contract | None, str, str | None] | None = None
@@ -329,14 +328,18 @@ class Meter:
         self, currency: str, *, instrument: str | None = None, strategy: str | None = None
     ) -> Decimal:
         """The worst case of all positions in a currency. Raises Missing, of all that is."""
+        known = self._totals.get((currency, instrument, strategy))
+        if known is not None:
+            return known
         total, missing = ZERO, list[str]()
-        for key in self.keys(instrument=instrument, strategy=strategy):
+        for key in self.open_keys(instrument=instrument, strategy=strategy):
             try:
                 total += self.value(key, currency)
             except Missing as lacks:
                 missing += lacks.what
         if missing:
             raise Missing(*dict.fromkeys(missing))
+        self._totals[currency, instrument, strategy] = total
         return total
 
     def exposure_in_scope(self, scope: LimitScope, reference: str | None, currency: str) -> Decimal:

@@ -11,11 +11,13 @@ a cache: it can be made again at any time, and is then the same.
                 nothing, and counts as an order and not as a quantity
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -24,7 +26,6 @@ from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, plain, trimmed
 from ledger.nouns.instruments.contract import Contract, spot_value
 from ledger.nouns.limits.market_graph import MarketGraph
-from ledger.nouns.limits.terms import MAX_WINDOW
 from ledger.nouns.orders.events import (
     OrderCancelRequested,
     OrderDenied,
@@ -37,8 +38,14 @@ from ledger.nouns.orders.events import (
 from ledger.nouns.orders.state import OrderState
 from ledger.nouns.positions.position import PositionKey
 
-MAX_REMEMBERED_REQUESTS = 100_000
-"""Of one account within the longest window: the newest of more than 27 a second."""
+MAX_REMEMBERED_REQUESTS = 200_000
+"""Of one account: of the longest window, an hour, some 50 a second."""
+MOST_UNPRICED = 10_000
+"""Orders without a price of their own that a rate of notional looks at."""
+MOST_SIGNATURES = 100_000
+"""Orders that are remembered to know one that says the same. Beyond them all begin anew."""
+MOST_SAME = 1_000
+"""Orders that say the same: of more nobody needs to know how many."""
 
 
 class RestingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -209,20 +216,108 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signature: str = ""
 
 
+Group = tuple[str | None, str | None]
+"""Of orders: those of one strategy, or of one instrument, or all."""
+ALL: Group = (None, None)
+
+
+class Ordered(msgspec.Struct, gc=False):
+    """When orders of a group were asked for; and by asset, when those that were accepted were, and
+    what they and all before them are worth at their own prices: a window is two look-ups."""
+
+    times: list[datetime] = msgspec.field(default_factory=list)
+    values: dict[str, tuple[list[datetime], list[Decimal]]] = msgspec.field(default_factory=dict)
+    unpriced: deque[Request] = msgspec.field(default_factory=lambda: deque(maxlen=MOST_UNPRICED))
+    """Those that were accepted and have no price of their own."""
+
+    def note(self, request: Request, order: RestingOrder) -> None:
+        self.times.append(request.at)
+        _halve(self.times)
+        if not request.accepted:
+            return
+        if order.price is None and order.budget is None:
+            self.unpriced.append(request)
+            return
+        value = order.value if order.budget is None else order.budget
+        times, sums = self.values.setdefault(order.asset, ([], []))
+        times.append(request.at)
+        sums.append(value + (sums[-1] if sums else ZERO))
+        _halve(times)
+        _halve(sums)
+
+    def count(self, begin: datetime) -> int:
+        """After a moment."""
+        return len(self.times) - bisect_right(self.times, begin)
+
+    def value(self, asset: str, begin: datetime) -> Decimal:
+        """Of those accepted after a moment that have a price."""
+        times, sums = self.values[asset]
+        first = bisect_right(times, begin)
+        return sums[-1] - (sums[first - 1] if first else ZERO)
+
+
+def _halve(remembered: list[Any]) -> None:
+    """What is beyond any window of a sane rate is forgotten, half of it at a time."""
+    if len(remembered) > MAX_REMEMBERED_REQUESTS:
+        del remembered[: MAX_REMEMBERED_REQUESTS // 2]
+
+
+class Lately:
+    """What was asked for of an account since a moment."""
+
+    def __init__(self, since: datetime, requests: Iterable[Request] = ()) -> None:
+        self.since = since
+        self._ordered: dict[Group, Ordered] = {}
+        self._messages: list[datetime] = []
+        self._same: dict[str, deque[datetime]] = {}
+        for request in requests:
+            self.note(request)
+
+    def note(self, request: Request) -> None:
+        self._messages.append(request.at)
+        _halve(self._messages)
+        order = request.order
+        if order is None:
+            return
+        groups = (ALL, (request.strategy_id, None), (None, request.instrument))
+        for group in dict.fromkeys(groups):
+            known = self._ordered.get(group)
+            if known is None:
+                known = self._ordered[group] = Ordered()
+            known.note(request, order)
+        if request.accepted:
+            if len(self._same) >= MOST_SIGNATURES:
+                self._same.clear()
+            same = self._same.setdefault(request.signature, deque(maxlen=MOST_SAME))
+            same.append(request.at)
+
+    def ordered(self, group: Group) -> Ordered:
+        return self._ordered.get(group) or Ordered()
+
+    def messages(self, begin: datetime) -> int:
+        return len(self._messages) - bisect_right(self._messages, begin)
+
+    def same(self, signature: str, begin: datetime) -> int:
+        """Orders that were accepted after a moment and say the same."""
+        return sum(1 for at in self._same.get(signature, ()) if at > begin)
+
+
 class RiskBook:
     """See the module's text."""
 
-    def __init__(self, graphs: dict[str, MarketGraph] | None = None) -> None:
+    def __init__(
+        self, graphs: dict[str, MarketGraph] | None = None, limits: dict[str, Any] | None = None
+    ) -> None:
         self.graphs = {} if graphs is None else graphs
         """By venue, shared with other books: what leads from asset to asset."""
+        self.limits = {} if limits is None else limits
+        """By scope, shared with other books: what is in force (`in_force.py`)."""
         self.orders: dict[UUID, RestingOrder] = {}
         self.keys: dict[PositionKey, OrdersOfKey] = {}
         self.spot_sells: dict[tuple[str, str], Decimal] = {}
         """By sub-account and base asset, what orders may sell of it."""
-        self.requests: deque[Request] | None = None
-        """Oldest first. None: nobody has asked, and nobody counts."""
-        self.requests_since: datetime | None = None
-        """From when on they are complete."""
+        self.lately: Lately | None = None
+        """None: nobody has asked, and nobody counts."""
 
     def tell(self, state: OrderState) -> None:
         """An order is now so."""
@@ -287,30 +382,12 @@ class RiskBook:
         """Whether one of them is an open order."""
         return any(one in self.orders for one in streams)
 
-    # --- what was asked for ---------------------------------------------------------------
-
     def note(self, event: Event, at: datetime) -> None:
         """What an event tells of what was asked for."""
-        request = request_in(event, at)
-        if request is not None and self.requests is not None:
-            self.requests.append(request)
-            if len(self.requests) > MAX_REMEMBERED_REQUESTS:
-                self.requests.popleft()
-
-    def since(self, begin: datetime) -> Iterator[Request]:
-        """Those after a moment, the newest first."""
-        assert self.requests is not None
-        for request in reversed(self.requests):
-            if request.at <= begin:
-                return
-            yield request
-
-    def forget_before(self, now: datetime) -> None:
-        """What no window reaches any more."""
-        if self.requests:
-            begin = now - MAX_WINDOW
-            while self.requests and self.requests[0].at <= begin:
-                self.requests.popleft()
+        if self.lately is not None:
+            request = request_in(event, at)
+            if request is not None:
+                self.lately.note(request)
 
 
 def request_in(event: Event, at: datetime) -> Request | None:

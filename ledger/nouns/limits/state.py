@@ -109,6 +109,8 @@ class LimitBook(EvolvingState, gc=False, kw_only=True):
     halt: HaltInForce | None = None
     scopes: set[str] = msgspec.field(default_factory=set)
     sums: bool = False
+    changes: int = 0
+    """How often something was said: what was made of it before is out of date."""
 
 
 def evolve(state: LimitBook | None, event: Event, stream_id: UUID) -> LimitBook:
@@ -118,11 +120,13 @@ def evolve(state: LimitBook | None, event: Event, stream_id: UUID) -> LimitBook:
             state = LimitBook(scope=LimitScope.SYSTEM)
         state.scopes.add(scope_key(event.scope, event.reference))
         state.sums = state.sums or event.sums
+        state.changes += 1
         return state
     if not isinstance(event, LimitsEvent):
         raise TypeError(f"{type(event).__name__} is not how the limits {stream_id} can go on")
     if state is None:
         state = LimitBook(scope=event.scope, reference=event.reference)
+    state.changes += 1
     if isinstance(event, LimitEvent):
         _change(state, event)
     elif isinstance(event, Halted):
