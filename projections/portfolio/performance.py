@@ -133,8 +133,8 @@ class PerformanceState(msgspec.Struct):
     periods: dict[PeriodType, PeriodSums] = {}
 
     @property
-    def reached(self) -> "Reached":
-        return Reached(
+    def reached(self) -> "CurveEnd":
+        return CurveEnd(
             self.seen, self.index, self.profit, self.highest.value, self.highest_profit.value
         )
 
@@ -149,7 +149,7 @@ class PerformanceState(msgspec.Struct):
         )
 
 
-class Reached(NamedTuple):
+class CurveEnd(NamedTuple):
     """How far a curve is: what a period under way is told with, or one that is over."""
 
     seen: Standing
@@ -168,7 +168,7 @@ class Closed(NamedTuple):
     """A period that is over, as far as was seen of it."""
 
     sums: PeriodSums
-    reached: Reached
+    reached: CurveEnd
     day_return: Decimal | None
     """Of a day, where it has one."""
 
@@ -324,7 +324,7 @@ def _take_back(trades: TradeTally, net_pnl: Decimal) -> None:
 # --- what a row says ------------------------------------------------------------------------
 
 
-def time_weighted(reached: Reached, sums: PeriodSums) -> Measure:
+def time_weighted(reached: CurveEnd, sums: PeriodSums) -> Measure:
     """The return of a period, as far as it has come."""
     method = "time-weighted, revalued at every flow, linked geometrically"
     if sums.no_return is not None:
@@ -337,7 +337,7 @@ def time_weighted(reached: Reached, sums: PeriodSums) -> Measure:
         return Measure(reached.curve / sums.opening_index - 1, method, sums.points)
 
 
-def money_weighted(reached: Reached, sums: PeriodSums) -> Measure:
+def money_weighted(reached: CurveEnd, sums: PeriodSums) -> Measure:
     """What the owner's money made, per year."""
     method = "money-weighted (XIRR), days over 365"
     if sums.kind in (PeriodType.HOURLY, PeriodType.DAILY):
@@ -351,7 +351,7 @@ def money_weighted(reached: Reached, sums: PeriodSums) -> Measure:
 
 
 def figures(
-    reached: Reached,
+    reached: CurveEnd,
     sums: PeriodSums,
     series: Sequence[DailyReturn],
     terms: MeasuringTerms,
@@ -445,7 +445,7 @@ def _of_peak(deepest: Underwater | None) -> Measure:
     return undefined(method, 0, _NO_BASE) if share is None else Measure(share, method, 0)
 
 
-def _current(reached: Reached) -> Measure:
+def _current(reached: CurveEnd) -> Measure:
     method = "how far below the highest so far, of the curve without flows"
     down = reached.down
     return undefined(method, 0, _NO_BASE) if down is None else Measure(down, method, 0)

@@ -7,10 +7,11 @@ Money is in `currency`: the account's own, or USD where accounts are added up. A
 fractions: 0.25 is 25 %.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -19,13 +20,14 @@ from ledger.kernel.money import ZERO
 from projections.engine.projection import Recorded, Row, Table
 from projections.measures.drawdown import Underwater
 from projections.measures.measure import Measure
+from projections.measures.trades import TradeTally
 from projections.portfolio import performance
 from projections.portfolio.performance import (
+    CurveEnd,
     DailyReturn,
     MeasuringTerms,
     PerformanceState,
     PeriodSums,
-    Reached,
 )
 from projections.portfolio.periods import PeriodType
 
@@ -170,85 +172,82 @@ def row_of(
     recorded: Recorded,
     series: MeasuredSeries,
     sums: PeriodSums,
-    reached: Reached,
+    reached: CurveEnd,
     returns: Sequence[DailyReturn],
     *,
     is_closed: bool,
 ) -> PerformanceMetrics:
     """What a period says, as far as it has come."""
-    terms = series.terms
-    found = performance.figures(reached, sums, returns, terms)
-    made = _made(sums, reached)
+    found = performance.figures(reached, sums, returns, series.terms)
+    values = {
+        **_whose(series, sums),
+        **_trades(sums.trades),
+        **_made(sums, reached),
+        **_fall(sums, reached),
+        **{name: measure.kept for name, measure in found.items()},
+        "total_volume": sums.volume,
+        "external_flows": sums.flows,
+        "allocated_balance": sums.opened.equity,
+        "closing_balance": reached.seen.equity,
+        "peak_balance": sums.peak,
+        "valley_balance": sums.valley,
+        "data_points_count": sums.points,
+        "return_count": sums.days,
+        "calculation_method": performance.METHOD,
+        "null_reasons": performance.reasons(found),
+        "is_closed": is_closed,
+        "through": reached.seen.time,
+        "updated_at": recorded.recorded_at,
+        "last_position": recorded.position,
+    }
+    return PerformanceMetrics(**values)
+
+
+def _whose(series: MeasuredSeries, sums: PeriodSums) -> dict[str, Any]:
+    return {
+        "time": sums.start,
+        "series": series.series,
+        "scope": series.scope,
+        "account_id": series.account_id,
+        "strategy_id": series.strategy_id,
+        "user_id": series.user_id,
+        "environment": series.environment,
+        "period_type": sums.kind,
+        "period_end": sums.end,
+        "currency": series.currency,
+        "usd_rate": series.usd_rate,
+        "benchmark": series.terms.benchmark,
+        "annualised_by": int(series.terms.periods_per_year),
+        "risk_free_rate": series.terms.risk_free_rate,
+    }
+
+
+def _trades(trades: TradeTally) -> dict[str, Any]:
+    return {
+        "total_trades": trades.count,
+        "winning_trades": trades.won,
+        "losing_trades": trades.lost,
+        "gross_profit": trades.gross_profit,
+        "gross_loss": trades.gross_loss,
+        "net_profit": trades.net_profit,
+        "max_consecutive_wins": trades.longest_won,
+        "max_consecutive_losses": trades.longest_lost,
+    }
+
+
+def _fall(sums: PeriodSums, reached: CurveEnd) -> dict[str, Any]:
     fell = sums.deepest
-    kept = {name: measure.kept for name, measure in found.items()}
-    return PerformanceMetrics(
-        sums.start,
-        series.series,
-        series.scope,
-        series.account_id,
-        series.strategy_id,
-        series.user_id,
-        series.environment,
-        sums.kind,
-        sums.end,
-        series.currency,
-        series.usd_rate,
-        sums.trades.count,
-        sums.trades.won,
-        sums.trades.lost,
-        sums.volume,
-        reached.seen.equity - sums.opened.equity - sums.flows,
-        made["realized_pnl"],
-        reached.seen.unrealized_pnl - sums.opened.unrealized_pnl,
-        made["commission"],
-        made["funding"],
-        made["other_pnl"],
-        sums.trades.gross_profit,
-        sums.trades.gross_loss,
-        sums.trades.net_profit,
-        sums.flows,
-        kept["time_weighted_return"],
-        kept["annual_return"],
-        kept["money_weighted_return"],
-        kept["win_rate"],
-        kept["profit_factor"],
-        kept["sharpe_ratio"],
-        kept["sortino_ratio"],
-        kept["calmar_ratio"],
-        sums.trades.longest_won,
-        sums.trades.longest_lost,
-        sums.largest_fall,
-        kept["max_drawdown_percent"],
-        reached.highest_profit - reached.profit,
-        kept["current_drawdown_percent"],
-        None if fell is None else fell.began,
-        None if fell is None else fell.trough_at,
-        None if fell is None else fell.recovered,
-        _underwater(fell, reached.seen.time),
-        kept["recovery_factor"],
-        kept["var_95"],
-        kept["volatility"],
-        terms.benchmark,
-        kept["beta"],
-        kept["alpha"],
-        sums.opened.equity,
-        reached.seen.equity,
-        sums.peak,
-        sums.valley,
-        sums.points,
-        sums.days,
-        int(terms.periods_per_year),
-        terms.risk_free_rate,
-        performance.METHOD,
-        performance.reasons(found),
-        is_closed,
-        reached.seen.time,
-        recorded.recorded_at,
-        recorded.position,
-    )
+    return {
+        "max_drawdown": sums.largest_fall,
+        "current_drawdown": reached.highest_profit - reached.profit,
+        "drawdown_began_at": None if fell is None else fell.began,
+        "drawdown_trough_at": None if fell is None else fell.trough_at,
+        "drawdown_recovered_at": None if fell is None else fell.recovered,
+        "underwater_days": _underwater(fell, reached.seen.time),
+    }
 
 
-def _made(sums: PeriodSums, reached: Reached) -> Mapping[str, Decimal]:
+def _made(sums: PeriodSums, reached: CurveEnd) -> dict[str, Any]:
     """What was made of what; `other_pnl` is the rest: what balances gained that are no position (a
     currency, an airdrop)."""
     now, opened = reached.seen, sums.opened
@@ -258,7 +257,9 @@ def _made(sums: PeriodSums, reached: Reached) -> Mapping[str, Decimal]:
     funding = now.funding - opened.funding
     unrealized = now.unrealized_pnl - opened.unrealized_pnl
     return {
+        "total_pnl": total,
         "realized_pnl": realized,
+        "unrealized_pnl": unrealized,
         "commission": commission,
         "funding": funding,
         "other_pnl": total - realized - unrealized + commission - funding,
