@@ -12,12 +12,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
+from markupsafe import Markup
 
 from ledger.kernel import read_side
 from ledger.web.answers import Reading
-from ledger.web.pages import tables, why_worth
+from ledger.web.pages import shown, tables, why_worth
 from ledger.web.pages.accounts_of import choose
 from ledger.web.pages.frame import look_of, show, url
+from ledger.web.pages.why_links import why_link
 from ledger.web.viewer import PageViewer
 
 RANGES = {"1d": 1, "1w": 7, "1m": 31, "1y": 366, "all": 36_500}
@@ -31,20 +33,35 @@ SPAN_COLUMNS = (
     *("time", "profit", "equity", "external_flows", "realized_pnl", "commission", "funding"),
     *("min_equity", "max_equity"),
 )
-MEASURES = (
-    *("period_type", "time", "total_pnl", "time_weighted_return", "max_drawdown_percent"),
-    *("sharpe_ratio", "sortino_ratio", "win_rate", "profit_factor", "total_trades"),
-)
+PERIODS = ("DAILY", "WEEKLY", "MONTHLY", "QUARTERLY", "YEARLY")
+MEASURES = {
+    "time_weighted_return": ("Return, time-weighted, %", "percent"),
+    "money_weighted_return": ("Return, money-weighted, %", "percent"),
+    "total_pnl": ("Profit", "money"),
+    "commission": ("Fees", "money"),
+    "funding": ("Funding", "money"),
+    "max_drawdown_percent": ("Deepest drawdown, %", "percent"),
+    "volatility": ("Volatility, a year, %", "percent"),
+    "sharpe_ratio": ("Sharpe ratio", "ratio"),
+    "sortino_ratio": ("Sortino ratio", "ratio"),
+    "calmar_ratio": ("Calmar ratio", "ratio"),
+    "var_95": ("Value at risk, 95 %", "money"),
+    "total_trades": ("Round trips", "count"),
+    "win_rate": ("Won, %", "percent"),
+    "profit_factor": ("Profit factor", "ratio"),
+    "return_count": ("Returns it rests on", "count"),
+}
+"""By column: what it is called, and how it is shown."""
 
 router = APIRouter()
 
 
 class CurvePoint(NamedTuple):
-    """A moment of the curve; `index` is 1 at the beginning of the range."""
+    """A moment of the curve; `growth` is 1 at the beginning of the range."""
 
     time: float
     equity: Decimal
-    index: Decimal
+    growth: Decimal
     flow: Decimal
 
 
@@ -83,15 +100,9 @@ def _of_account(reading: Reading, account_id: UUID, days: int, zone: Any) -> dic
     points = _points(reading, account_id, newest, days)
     daily = reading.ask("portfolio_daily", {"account_id": account_id}, limit=ROWS_AT_ONCE)
     question = read_side.question("portfolio_daily")
-    measured = None
-    if "performance" in read_side.questions():
-        asked = read_side.question("performance")
-        found = reading.ask("performance", {"account_id": account_id}, limit=30)
-        columns = [one for one in MEASURES if one in asked.table.columns]
-        measured = tables.table(asked, found, zone=zone, columns=columns)
     return {
         "newest": newest,
-        "result": points[-1].index - 1 if points else None,
+        "result": points[-1].growth - 1 if points else None,
         "profit": sum((one.equity for one in points[-1:]), Decimal(0))
         - sum((one.equity for one in points[:1]), Decimal(0))
         - sum((one.flow for one in points[1:]), Decimal(0)),
@@ -99,10 +110,43 @@ def _of_account(reading: Reading, account_id: UUID, days: int, zone: Any) -> dic
         "points": len(points),
         "daily": tables.table(question, daily, zone=zone, columns=SPAN_COLUMNS),
         "months": months(daily.rows),
-        "measured": measured,
+        "measured": _measured(reading, account_id),
         "data": url("/performance/data", account_id=account_id, days=days),
         "why_equity": why_worth.link(newest, "equity"),
     }  # fmt: skip
+
+
+class MeasuredPeriods(NamedTuple):
+    """Measures by period: the newest of each kind, and a line for each measure."""
+
+    rows: Sequence[Mapping[str, Any]]
+    lines: Sequence[tuple[str, Sequence[Markup]]]
+
+
+def _measured(reading: Reading, account_id: UUID) -> MeasuredPeriods:
+    """A measure that there is not says why on hover."""
+    found: list[Mapping[str, Any]] = []
+    for period in PERIODS:
+        asked = {"account_id": account_id, "scope": "ACCOUNT", "period_type": period}
+        found += reading.ask("performance", asked, limit=1).rows
+    lines = [
+        (label, [_measure(name, kind, row) for row in found])
+        for name, (label, kind) in MEASURES.items()
+    ]
+    return MeasuredPeriods(found, lines)
+
+
+def _measure(name: str, kind: str, row: Mapping[str, Any]) -> Markup:
+    value = row[name]
+    if value is None:
+        reason = (row["null_reasons"] or {}).get(name, "not measured")
+        return shown.number(None, missing=str(reason))
+    why = why_link("performance", name, row)
+    if kind == "percent":
+        return shown.percent(value, signed=name.endswith("return"), why=why)
+    if kind == "count":
+        return shown.number(value, 0, why=why)
+    return shown.number(value, 2, signed=name == "total_pnl", why=why)
 
 
 @router.get("/performance/data")
@@ -166,7 +210,7 @@ def _next(
     flow: Decimal,
 ) -> CurvePoint:
     """The next point. What begins with nothing has no return of its own."""
-    index = points[-1].index if points else Decimal(1)
+    index = points[-1].growth if points else Decimal(1)
     with localcontext() as context:
         context.prec = 40
         if points and begin > 0:
@@ -178,8 +222,8 @@ def fall(points: Sequence[CurvePoint]) -> list[Decimal]:
     """How far below its peak the index is, at each point; 0 at a peak."""
     found, peak = [], Decimal(0)
     for one in points:
-        peak = max(peak, one.index)
-        found.append((one.index / peak - 1).quantize(PLACES) if peak else Decimal(0))
+        peak = max(peak, one.growth)
+        found.append((one.growth / peak - 1).quantize(PLACES) if peak else Decimal(0))
     return found
 
 
@@ -189,7 +233,7 @@ def deepest(points: Sequence[CurvePoint]) -> Drawdown | None:
     if not falls or not min(falls):
         return None
     at = falls.index(min(falls))
-    peak = max(points[: at + 1], key=lambda one: one.index)
+    peak = max(points[: at + 1], key=lambda one: one.growth)
     return Drawdown(falls[at], peak.time, points[at].time)
 
 
@@ -206,8 +250,9 @@ def months(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, list[MonthCell]
     for row in rows:
         key = (row["time"].year, row["time"].month)
         won = chained.get(key, Decimal(1))
-        if row["opening_equity"] > 0:
-            won *= 1 + row["profit"] / row["opening_equity"]
+        begin = row["opening_equity"] or row["external_flows"]  # the first day begins with nothing
+        if begin > 0:
+            won *= 1 + row["profit"] / begin
         chained[key] = won.quantize(PLACES)
     most = max((abs(one - 1) for one in chained.values()), default=Decimal(0))
     found = []

@@ -18,10 +18,11 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import orjson
 from markupsafe import Markup, escape
 
 from ledger.kernel import money
-from ledger.kernel.text import visible
+from ledger.kernel.text import plain, visible
 
 MOST_PLACES = 8
 """Decimals on the screen: a satoshi. All of them are in the clipboard and on hover."""
@@ -89,11 +90,11 @@ def number(
     if signed and exact:
         kind = "n pos" if exact > 0 else "n neg"
         text = f"+{text}" if exact > 0 else text
-    plain = money.plain(exact)
-    if plain.lstrip("-").strip("0.") == "":
-        plain = plain.lstrip("-")
+    whole = money.plain(exact)
+    if whole.lstrip("-").strip("0.") == "":
+        whole = whole.lstrip("-")
     made = Markup('<data class="{}" value="{}" title="{}">{}</data>').format(
-        kind, plain, plain, text
+        kind, whole, whole, text
     )
     if why is None:
         return made
@@ -179,6 +180,11 @@ def cell(value: Any, zone: tzinfo = UTC) -> Markup:
     return Markup("<bdi>{}</bdi>").format(words(value))
 
 
+def as_json(value: Any) -> Markup:
+    """A document as JSON has it."""
+    return escape(visible(orjson.dumps(plain(value)).decode()))
+
+
 FILTERS = {
     "number": number,
     "exactly": exactly,
@@ -186,6 +192,7 @@ FILTERS = {
     "moment": time,
     "age": age,
     "stamp": stamp,
+    "as_json": as_json,
     "short": short,
     "words": words,
     "cell": cell,

@@ -34,9 +34,9 @@ def newest(reading: Reading, account_id: UUID, known_at: str | None = None) -> R
 
 
 def day_begin(reading: Reading, row: Row, known_at: str | None = None) -> Row | None:
-    """The last snapshot up to the midnight (UTC) before a snapshot; else the first of its day."""
+    """The last snapshot before the day (UTC) of a snapshot, where `portfolio_daily` begins, too."""
     midnight = row["time"].astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    asked = {"account_id": row["account_id"], "to_time": midnight + MICROSECOND}
+    asked = {"account_id": row["account_id"], "to_time": midnight}
     rows = reading.ask("snapshots", asked, known_at=known_at, limit=1).rows
     return rows[0] if rows else None
 

@@ -96,6 +96,17 @@ function thinned(columns, pixels) {
   return columns.map((column) => order.map((at) => column[at]));
 }
 
+const twoDigits = (number) => String(number).padStart(2, "0");
+
+/** A time in UTC: the day where it is midnight or the ticks are days, else the hour. */
+function shownTime(seconds, whole) {
+  const time = new Date(seconds * 1e3);
+  const day = `${time.getUTCFullYear()}-${twoDigits(time.getUTCMonth() + 1)}-${twoDigits(time.getUTCDate())}`;
+  const hour = `${twoDigits(time.getUTCHours())}:${twoDigits(time.getUTCMinutes())}`;
+  if (whole) return `${day} ${hour}`;
+  return hour === "00:00" ? day.slice(5) : hour;
+}
+
 const shownValue = (digits) => (_, value) => (value == null ? "–" : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "\u2212"));
 
 async function drawCurves(place) {
@@ -110,9 +121,9 @@ async function drawCurves(place) {
   const options = {
     width: place.clientWidth, height: place.clientHeight - 34, cursor: { sync: { key: "curves" } },
     tzDate: (time) => uPlot.tzDate(new Date(time * 1e3), "UTC"),
-    axes: [axis, { ...axis, size: 76, values: (_, ticks) => ticks.map((tick) => shownValue(digits)(null, tick)) }],
-    series: [{ label: "Time (UTC)" }, ...curves.map((one, at) => ({
-      label: one.label, stroke: filled ? tone("down-mark") : colours[at], width: 1.5, value: shownValue(digits),
+    axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => shownTime(tick, false)) }, { ...axis, size: 92, values: (_, ticks) => ticks.map((tick) => shownValue(digits)(null, tick)) }],
+    series: [{ label: "Time (UTC)", value: (_, time) => (time == null ? "–" : shownTime(time, true)) }, ...curves.map((one, at) => ({
+      label: one.label, stroke: filled ? tone("down-mark") : colours[at], width: 1.5, value: shownValue(digits), points: { show: false },
       dash: one.dotted ? [2, 3] : undefined, fill: filled ? `${tone("down-mark")}33` : undefined,
       paths: one.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
     }))],

@@ -82,7 +82,7 @@ function moveRow(by) {
 const atRow = () => $("tr.at");
 
 const ACTS = {
-  "/": () => $("#search, #known_at").focus(),
+  "/": () => ($("#search") ?? $("#known_at")).focus(),
   g: () => { going = true; setTimeout(() => { going = false; }, 1500); },
   j: () => moveRow(1),
   k: () => moveRow(-1),
