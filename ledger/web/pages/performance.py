@@ -65,7 +65,7 @@ class CurvePoint(NamedTuple):
     flow: Decimal
 
 
-class Drawdown(NamedTuple):
+class DeepestFall(NamedTuple):
     """The deepest fall from a peak, with when."""
 
     depth: Decimal
@@ -227,14 +227,14 @@ def fall(points: Sequence[CurvePoint]) -> list[Decimal]:
     return found
 
 
-def deepest(points: Sequence[CurvePoint]) -> Drawdown | None:
+def deepest(points: Sequence[CurvePoint]) -> DeepestFall | None:
     """The deepest fall of the range."""
     falls = fall(points)
     if not falls or not min(falls):
         return None
     at = falls.index(min(falls))
     peak = max(points[: at + 1], key=lambda one: one.growth)
-    return Drawdown(falls[at], peak.time, points[at].time)
+    return DeepestFall(falls[at], peak.time, points[at].time)
 
 
 class MonthCell(NamedTuple):

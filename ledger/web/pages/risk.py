@@ -29,7 +29,7 @@ SHARED = (LimitScope.SYSTEM, LimitScope.STRATEGY, LimitScope.INSTRUMENT)
 router = APIRouter()
 
 
-class LimitInForce(NamedTuple):
+class ShownLimit(NamedTuple):
     """A limit, with what is in force of it now."""
 
     scope: str
@@ -47,7 +47,7 @@ def risk(request: Request, viewer: PageViewer, known_at: str | None = None) -> H
         books = limit_books(reading, standing.position)
     moment = standing.known_at_time or datetime.now(UTC)
     limits = [
-        LimitInForce(book.scope.value, book.reference, limit, limit.at(moment))
+        ShownLimit(book.scope.value, book.reference, limit, limit.at(moment))
         for book in books
         for limit in book.limits.values()
     ]
