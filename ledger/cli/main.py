@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ledger.cli import (
+    alerts,
     archive,
     audit,
     backup,
@@ -24,6 +25,7 @@ from ledger.cli import (
     commands,
     database,
     demo,
+    limits,
     publisher,
     recover,
     report,
@@ -81,7 +83,9 @@ _COMMANDS = (
         streams,
         publisher,
         clock,
+        alerts,
         snapshots,
+        limits,
         backup,
         recover,
         schema,

@@ -50,7 +50,11 @@ SPECIAL = {
     "projections": Special(cpu="500m", memory="768Mi"),
     "seals": Special(keys=("seal.key",), settings={"LEDGER_SEAL_KEY_FILE": "/keys/seal.key"}),
     "prices": Special(outside=True),
-    "alerts": Special(outside=True),
+    "alerts": Special(
+        keys=("channels.toml",),
+        settings={"LEDGER_ALERT_CHANNELS_FILE": "/keys/channels.toml"},
+        outside=True,
+    ),
     "web": Special(
         settings={
             "LEDGER_WEB_HOST": "0.0.0.0",
