@@ -276,11 +276,13 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
     assert found == [
         (name, ["search_path=pg_catalog, pg_temp"])
         for name in (
+            "add_series_partitions",
             "analyze_generation",
             "append_blockers",
             "begin_append",
             "copy_access",
             "create_generation",
+            "cut_series",
             "drop_generation",
             "end_append_blocker",
             "forget_outcomes",
