@@ -16,7 +16,7 @@ FROM python:3.13-slim
 ARG VERSION=unreleased
 LABEL org.opencontainers.image.title="trading-ledger" org.opencontainers.image.version="$VERSION"
 RUN --mount=from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels 'trading-ledger[server,top,venues,web]' \
+    pip install --no-cache-dir --no-index --find-links /wheels 'trading-ledger[alerts,server,top,venues,web]' \
     && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin ledger \
     && install --directory --owner=ledger --mode=0700 /witness /web
 USER ledger

@@ -2,6 +2,7 @@
 -- the service `logins` of docker-compose.yml after each migration; safe to run again, as when a
 -- password changes.
 \set ON_ERROR_STOP on
+\getenv alerts ALERTS_PASSWORD
 \getenv clock CLOCK_PASSWORD
 \getenv commands COMMANDS_PASSWORD
 \getenv prices PRICES_PASSWORD
@@ -16,10 +17,12 @@
 SET client_min_messages = warning;
 BEGIN;
 SELECT format('CREATE ROLE %I LOGIN', login)
-FROM unnest(ARRAY['ledger_clock', 'ledger_commands', 'ledger_prices', 'ledger_projections',
+FROM unnest(ARRAY['ledger_alerts', 'ledger_clock', 'ledger_commands', 'ledger_prices', 'ledger_projections',
     'ledger_publisher', 'ledger_queries', 'ledger_seals', 'ledger_web', 'ledger_grafana']) AS login
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) \gexec
 
+ALTER ROLE ledger_alerts PASSWORD :'alerts';
+GRANT ledger_projector TO ledger_alerts;
 ALTER ROLE ledger_clock PASSWORD :'clock';
 GRANT ledger_scheduler TO ledger_clock;
 ALTER ROLE ledger_commands PASSWORD :'commands';

@@ -28,7 +28,7 @@ from ledger.bus.grants import (
     Section,
 )
 from ledger.bus.security import UnusableCredentials
-from ledger.kernel.command import CommandClass
+from ledger.kernel.command import SPEAKING_FOR_OTHERS, CommandClass
 from ledger.kernel.errors import LedgerError
 from ledger.nouns import FAMILIES
 
@@ -77,6 +77,11 @@ def user(
         raise UnusableUser(
             f"{name!r} cannot be a user's name: 1 to 64 letters, digits, - and _, not "
             f"{ANONYMOUS!r}, and not ending in an account's id"
+        )
+    if name in SPEAKING_FOR_OTHERS and role != "operator":
+        raise UnusableUser(
+            f"{name!r} is the HTTP server, whose word is taken for who is signed in there: give it "
+            "the role operator, and a service another name"
         )
     if (role == "service") != bool(accounts or families):
         needs = "needs" if role == "service" else "takes no"

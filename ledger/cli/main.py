@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ledger.cli import (
+    alerts,
     archive,
     audit,
     backup,
@@ -81,6 +82,7 @@ _COMMANDS = (
         streams,
         publisher,
         clock,
+        alerts,
         snapshots,
         backup,
         recover,

@@ -20,6 +20,11 @@ SPECVERSION = "1.0"
 ACCEPTED, REJECTED, FAILED, UNKNOWN = "ACCEPTED", "REJECTED", "FAILED", "UNKNOWN"
 
 
+SPEAKING_FOR_OTHERS = frozenset({"anonymous", "web"})
+"""Senders of which the `source` says who it was. On a bus without users nobody vouches for anybody;
+the user `web` of one with users is the HTTP server, which vouches for who is signed in there."""
+
+
 class CommandKind(StrEnum):
     """A request may be refused; a fact says what has happened, and is recorded."""
 
@@ -76,6 +81,13 @@ class Command(msgspec.Struct, frozen=True, gc=False):
     data: CommandData
     sender: str | None = None
     traceparent: str | None = None
+
+    @property
+    def author(self) -> str:
+        """Who answers for it, as far as anybody vouches for that."""
+        if self.sender is None or self.sender in SPEAKING_FOR_OTHERS:
+            return self.source
+        return self.sender
 
 
 class InvalidCommand(msgspec.Struct, frozen=True, gc=False):

@@ -6,6 +6,7 @@ the types of rows are imported, for the type checker.
 """
 
 import importlib.metadata
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
     from projections.claims import ReadModelClaim
     from projections.questions.question import Question
 
-QUESTIONS, CLAIMS = "ledger.questions", "ledger.claims"
-"""The groups of entry points: a function each, of all questions by name, and of all claims."""
+QUESTIONS, CLAIMS, DEEDS = "ledger.questions", "ledger.claims", "ledger.deeds"
+"""The groups of entry points: a function each, of all questions by name, of all claims, and of all
+that operators do with read models, by name."""
+
+Deed = Callable[..., dict[str, Any]]
+"""What an operator does: the database's URL, what with, who and why by name; what became of it."""
 
 
 class UnknownQuestion(LedgerError, LookupError):
@@ -48,6 +53,14 @@ def question(name: str) -> "Question[Any]":
             f"there is no question {name!r}; there are: {', '.join(questions()) or 'none'}. "
             "If one is missing, install trading-ledger again."
         )
+    return found
+
+
+def deeds() -> dict[str, Deed]:
+    """What operators do with read models, by name."""
+    found: dict[str, Deed] = {}
+    for entry_point in importlib.metadata.entry_points(group=DEEDS):
+        found |= entry_point.load()()
     return found
 
 

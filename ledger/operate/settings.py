@@ -7,7 +7,7 @@ what it is; docs/settings.md is made from these descriptions (a test compares th
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.kernel.errors import LedgerError
@@ -238,6 +238,49 @@ class Settings(BaseSettings):
         description="Pace of `ledgerctl serve prices` in seconds. Each time is an event for each "
         "venue and kind of price, some 40 bytes for each instrument: at 30 s and 20 instruments "
         "5 MB a day.",
+    )
+    alert_rules: Path | None = Field(
+        default=None,
+        description="File (TOML) of rules for alerts that changes those that come with the ledger "
+        "or adds to them: docs/alerts.md. `ledgerctl alerts rules` writes them all. Unset: those "
+        "that come with it.",
+    )
+    alert_channels: SecretStr | None = Field(
+        default=None,
+        description="Where `ledgerctl serve alerts` tells alerts: NAME=ADDRESS, separated by "
+        "blanks, with addresses of apprise (`ops=mailto://user:password@host`). They are secrets: "
+        "in a file they are better off. Unset: alerts are recorded and told nobody.",
+    )
+    alert_channels_file: Path | None = Field(
+        default=None,
+        description='The same as a file (TOML: lines like ops = "mailto://…") that nobody else '
+        "can read.",
+    )
+    alert_max_deliver: int = Field(
+        default=8,
+        ge=1,
+        le=100,
+        description="How often a channel is tried before a delivery is given up as FAILED: with "
+        "the pauses below, for two hours.",
+    )
+    alert_retry_wait_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Pause before the second attempt; each further one is three times as long, an "
+        "hour at most: a channel that is away is not called all the time.",
+    )
+    alert_answer_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="After so long an attempt that was begun and not ended is made again, and says "
+        "that it may be a repetition: whoever began it was killed. Longer than any channel takes "
+        "to answer.",
+    )
+    alert_look_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Pace at which `ledgerctl serve alerts` asks the vitals: one statement and a "
+        "few requests.",
     )
     retry_wait_seconds: float = Field(
         default=1.0,

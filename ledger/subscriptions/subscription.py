@@ -5,6 +5,10 @@
 
     Subscription("alerts", handle, database_url=url, stop=stop).run()
 
+What else an owner does beside the events (to look at a clock, to send what is due), it does in
+`meanwhile`, which nobody but the owner is called for; what it has to remember, it reads in
+`claimed` (memory.py).
+
 What `handle` writes and the place in the log commit together: so each event is handled once,
 whoever is killed or taken over. If it raises, nothing of the batch is kept, the subscription says
 ERROR with what was raised, and the batch is tried again, less and less often. The row appears in
@@ -35,13 +39,15 @@ POLL_SECONDS = 1.0
 """What a lost notification costs at most."""
 
 Handle: TypeAlias = Callable[[psycopg.Connection[Any], Sequence[RecordedEvent]], None]
+Work: TypeAlias = Callable[[psycopg.Connection[Any]], None]
 
 _log = structlog.get_logger(__name__)
 
 
 class Subscription:
     """Handles every event once, in order, as long as nobody else does. With `event_types` only
-    those; a new one begins behind position `begin_after`."""
+    those; a new one begins behind position `begin_after`. `claimed` is called when this one has
+    become the owner, `meanwhile` after each batch and while it waits."""
 
     def __init__(
         self,
@@ -53,6 +59,8 @@ class Subscription:
         event_types: Sequence[str] | None = None,
         begin_after: int = 0,
         lease: LeaseOptions | None = None,
+        claimed: Work | None = None,
+        meanwhile: Work | None = None,
     ) -> None:
         self.name = name
         self._handle = handle
@@ -61,9 +69,15 @@ class Subscription:
         self._event_types = event_types
         self._begin_after = begin_after
         self._lease = lease or LeaseOptions()
+        self._claimed = claimed
+        self._meanwhile = meanwhile
         self._bell, self._control = Bell(), Bell()
         self._backoff = Backoff()
         self._pace = Pace()
+
+    def wake(self) -> None:
+        """Has the owner look at once whether there is something to do."""
+        self._bell.ring()
 
     def run(self) -> None:
         """Returns when `stop` is set."""
@@ -98,6 +112,8 @@ class Subscription:
         """Batch after batch until stopped. Raises Fenced, or psycopg.Error when the connection is
         lost."""
         heard = self._control.rings
+        if self._claimed is not None:
+            self._claimed(connection)
         while not self._stop.is_set():
             keeper.check(self.name)
             if self._control.rings != heard:
@@ -107,6 +123,8 @@ class Subscription:
             self._pace.begin()
             try:
                 moved = self._batch(connection, at)
+                if self._meanwhile is not None:
+                    self._meanwhile(connection)
             except Fenced:
                 raise
             except Exception as error:

@@ -1,12 +1,15 @@
 """What all requests share: the settings, the database, who may sign in, limits."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
 from ledger.operate.database import pool
 from ledger.subscriptions.position_wait import Reached
+from ledger.web.answers import Reading
 from ledger.web.command_sender import CommandSender
 from ledger.web.database import WebDatabase
 from ledger.web.limits import FailedAttempts, RequestRate
@@ -21,6 +24,8 @@ from ledger.web.users import UsersFile
 if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import AsyncConnectionPool
+
+Found = TypeVar("Found")
 
 WAIT_SECONDS = 5.0
 """Longest that a request waits for a position: read models follow within a tenth of a second."""
@@ -41,6 +46,7 @@ class Web:
     follower: LogFollower
     positions: "AsyncConnectionPool[psycopg.AsyncConnection[Any]]"
     reached: Reached
+    working: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     def of(cls, settings: WebSettings, database_url: str) -> Self:
@@ -86,6 +92,20 @@ class Web:
         return Person(
             user.name, user.role, f"token {token.id}", user.user_id, frozenset(token.scopes)
         )
+
+    async def read_as(self, person: Person, question: "Callable[[Reading], Found]") -> "Found":
+        """What a question finds with this person's rights."""
+
+        def read() -> Found:
+            with self.database.reading(person) as connection:
+                return question(Reading(connection, person, most_rows=self.settings.web_rows_limit))
+
+        return await run_in_threadpool(read)
+
+    async def alone(self, work: "Callable[[], Found]") -> "Found":
+        """Work that takes long, in a thread: one at a time of this server."""
+        async with self.working:
+            return await asyncio.to_thread(work)
 
     async def wait_for(self, read_model: str, position: int | None) -> None:
         """Returns when the read model shows the position. Raises Problem."""

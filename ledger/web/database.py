@@ -70,6 +70,10 @@ class WebDatabase:
             yield connection
 
     @property
+    def auditor_url(self) -> str:
+        return acting_as(self.url, AUDITOR)
+
+    @property
     def operator_url(self) -> str:
         return acting_as(self.url, OPERATOR)
 

@@ -9,6 +9,7 @@ from ledger.kernel.command import CommandClass
 from ledger.web.person import Person, Role, Scope
 
 _ALL = frozenset(Role)
+_DESK = frozenset({Role.TRADER, Role.OPERATOR, Role.ADMIN})
 _OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 _ADMINS = frozenset({Role.ADMIN})
 
@@ -32,9 +33,31 @@ RIGHTS: dict[str, Right] = {
     "send_money": Right(_ADMINS, Scope.ADMIN),
     "send_admin": Right(_ADMINS, Scope.ADMIN),
     "end_session": Right(_ADMINS, Scope.ADMIN),
-    "approve": Right(_OPERATORS, Scope.ADMIN),
+    # What is previewed first (`ledger/web/actions`).
+    "approve": Right(_OPERATORS, Scope.RISK),
+    "cancel_order": Right(_DESK, Scope.TRADE),
+    "cancel_orders": Right(_DESK, Scope.TRADE),
+    "halt": Right(_DESK, Scope.RISK),
+    "resume": Right(_OPERATORS, Scope.RISK),
+    "set_limit": Right(_OPERATORS, Scope.RISK),
+    "approve_limit": Right(_OPERATORS, Scope.RISK),
+    "remove_limit": Right(_OPERATORS, Scope.RISK),
+    "acknowledge_alert": Right(_OPERATORS, Scope.RISK),
+    "resolve_alert": Right(_OPERATORS, Scope.RISK),
+    "adjust": Right(_OPERATORS, Scope.ADMIN),
+    "pause_projection": Right(_OPERATORS, Scope.ADMIN),
+    "resume_projection": Right(_OPERATORS, Scope.ADMIN),
+    "verify_projection": Right(_OPERATORS, Scope.ADMIN),
+    "rebuild_projection": Right(_OPERATORS, Scope.ADMIN),
+    "swap_projection": Right(_OPERATORS, Scope.ADMIN),
+    "rollback_projection": Right(_OPERATORS, Scope.ADMIN),
+    "retry_dead_letter": Right(_OPERATORS, Scope.ADMIN),
+    "skip_dead_letter": Right(_OPERATORS, Scope.ADMIN),
+    "retry_command": Right(_OPERATORS, Scope.ADMIN),
+    "dismiss_command": Right(_OPERATORS, Scope.ADMIN),
+    "verify_log": Right(_OPERATORS, Scope.ADMIN),
 }
-"""By action. Those that are previewed are added where they are defined (`ledger/web/actions`)."""
+"""By action."""
 
 OF_CLASS: dict[CommandClass, str] = {
     "trade": "send_trade",

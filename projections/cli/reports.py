@@ -55,7 +55,7 @@ def show(reports: Sequence[Report], standing_still: Mapping[str, str], json: boo
             {
                 "equal": all(report.equal for report in reports),
                 "projections": [
-                    {**_as_json(one), "stands_still": standing_still.get(one.projection_name)}
+                    {**as_json(one), "stands_still": standing_still.get(one.projection_name)}
                     for one in reports
                 ],
             }
@@ -139,7 +139,8 @@ def _swap_line(swapped: Swapped) -> str:
     return f" (swapped in {swapped.lock_seconds * 1000:,.0f} ms)"
 
 
-def _as_json(report: Report) -> dict[str, Any]:
+def as_json(report: Report) -> dict[str, Any]:
+    """What was found, for scripts and by HTTP."""
     comparison = report.comparison
     return {
         "projection_name": report.projection_name,

@@ -4,7 +4,7 @@ moved      an event has moved its money: flows and what was made count at their 
 reckoned   what it is worth: the one reckoning that all series are made of
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from ledger.nouns.positions.trades import trade_of
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Recorded
 from projections.portfolio import books, quotes, worth
-from projections.portfolio.books import POSITIONS, Portfolio
+from projections.portfolio.books import POSITIONS, Change, Portfolio
 from projections.portfolio.quotes import MomentPrices
 from projections.portfolio.worth import USD, AssetWorth, PositionWorth, Valued, Worth
 
@@ -26,8 +26,8 @@ def valued_at(portfolio: Portfolio, prices: MomentPrices) -> Valued:
 
 def moved(
     recorded: Recorded, event: MoneyEvent, portfolio: Portfolio, rows: RowSet, max_age: timedelta
-) -> None:
-    """Takes in an event that moves money."""
+) -> Sequence[Change]:
+    """Takes in an event that moves money; the positions that it changed."""
     if isinstance(event, TradeSettled):
         _know_market(recorded, event, rows)
     made = books.follow(recorded, event, portfolio, rows)
@@ -37,7 +37,7 @@ def moved(
     flows = books.flows_of(event)
     between = list(books.strategy_flows_of(event))
     if not (flows or between or made.realized or made.paid or made.funded):
-        return
+        return made.changes
     valued = valued_at(portfolio, MomentPrices(rows, recorded.occurred_at, max_age))
     for asset, amount in flows.items():
         value = valued.value(asset, amount)
@@ -56,6 +56,7 @@ def moved(
     totals.realized_pnl += _sum(made.realized, valued, totals.unvalued)
     totals.commission += _sum(made.paid, valued, totals.unvalued)
     totals.funding += _sum(made.funded, valued, totals.unvalued)
+    return made.changes
 
 
 def _sum(made: Mapping[str, Decimal], valued: Valued, unvalued: dict[str, Decimal]) -> Decimal:

@@ -11,7 +11,7 @@ first one, so that a price that comes late is no profit; a cost is named in `unv
 sum.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -106,11 +106,16 @@ POSITIONS = Table(
 
 
 class MadeOf(msgspec.Struct, frozen=True):
-    """What an event has made, by asset: more of it realised, paid, got."""
+    """What an event has made, by asset: more of it realised, paid, got. `changes` are the positions
+    that it changed, each as it was and as it is."""
 
     realized: Mapping[str, Decimal]
     paid: Mapping[str, Decimal]
     funded: Mapping[str, Decimal]
+    changes: Sequence["Change"]
+
+
+Change = tuple[Position | None, Position | None]
 
 
 def opened(recorded: Recorded, event: AccountOpened) -> Portfolio:
@@ -184,9 +189,12 @@ class _Sums:
         self.realized: dict[str, Decimal] = {}
         self.paid: dict[str, Decimal] = {}
         self.funded: dict[str, Decimal] = {}
+        self.changes: list[Change] = []
 
     def add(self, before: Position | None, after: Position | None) -> None:
         """A position has become another."""
+        if before != after:
+            self.changes.append((before, after))
         for position, sign in ((before, -1), (after, 1)):
             if position is None or position.withdrawn:
                 continue
@@ -212,7 +220,7 @@ class _Sums:
                     _add(self.paid, posting.asset, -posting.amount)
 
     def taken(self) -> MadeOf:
-        return MadeOf(*map(_some, (self.realized, self.paid, self.funded)))
+        return MadeOf(_some(self.realized), _some(self.paid), _some(self.funded), self.changes)
 
 
 def _add(sums: dict[str, Decimal], asset: str, amount: Decimal) -> None:

@@ -37,6 +37,9 @@ METHOD = "TWR_AT_FLOWS,DAILY_RETURNS,HISTORICAL_VAR"
 value at risk by what there was. Another name if any of it becomes another."""
 MOST_RETURNS = 366
 """Daily returns that are kept: of a year, and what value at risk and correlation look back on."""
+LEAST_OF_A_YEAR = timedelta(days=7)
+LARGEST = Decimal(10) ** 12
+"""Beyond it a ratio or a rate per year is of something that nearly vanished, or of a few days."""
 _INDEX_PLACES = Decimal(1).scaleb(-30)
 _NO_BASE = "there was nothing to grow: equity was not above zero"
 _BEGAN_ANEW = "all was lost, and it began anew with what was paid in"
@@ -125,7 +128,15 @@ class PerformanceState(msgspec.Struct):
     base_index: Decimal = ONE
     index: Decimal = ONE
     profit: Decimal = ZERO
+    largest_fall: Decimal = ZERO
+    """In money, of all there was."""
     periods: dict[PeriodType, PeriodSums] = {}
+
+    @property
+    def reached(self) -> "CurveEnd":
+        return CurveEnd(
+            self.seen, self.index, self.profit, self.highest.value, self.highest_profit.value
+        )
 
     @classmethod
     def begin(cls, standing: Standing) -> "PerformanceState":
@@ -138,10 +149,26 @@ class PerformanceState(msgspec.Struct):
         )
 
 
+class CurveEnd(NamedTuple):
+    """How far a curve is: what a period under way is told with, or one that is over."""
+
+    seen: Standing
+    curve: Decimal
+    profit: Decimal
+    highest: Decimal
+    highest_profit: Decimal
+
+    @property
+    def down(self) -> Decimal | None:
+        """How far below its highest the curve is, as a share of it."""
+        return share_below(self.highest, self.curve)
+
+
 class Closed(NamedTuple):
     """A period that is over, as far as was seen of it."""
 
     sums: PeriodSums
+    reached: CurveEnd
     day_return: Decimal | None
     """Of a day, where it has one."""
 
@@ -216,6 +243,7 @@ def _stretch(state: PerformanceState) -> None:
     """What each period under way has seen at most."""
     highest = state.highest
     is_down = state.index < highest.value
+    state.largest_fall = max(state.largest_fall, state.highest_profit.value - state.profit)
     for sums in state.periods.values():
         sums.peak = max(sums.peak, state.seen.equity)
         sums.valley = min(sums.valley, state.seen.equity)
@@ -248,7 +276,7 @@ def _roll(
     for kind in PeriodType:
         sums = state.periods.get(kind)
         if sums is not None and (sums.end <= now if over else sums.end < now):
-            closed.append(Closed(sums, _day_return(state, sums)))
+            closed.append(Closed(sums, state.reached, _day_return(state, sums)))
             del state.periods[kind]
             sums = None
         if sums is None:
@@ -270,7 +298,7 @@ def _roll(
 def _day_return(state: PerformanceState, sums: PeriodSums) -> Decimal | None:
     if sums.kind is not PeriodType.DAILY:
         return None
-    return time_weighted(state, sums).kept
+    return time_weighted(state.reached, sums).kept
 
 
 def _date_flow(flows: list[tuple[datetime, Decimal]], at: datetime, amount: Decimal) -> None:
@@ -296,7 +324,7 @@ def _take_back(trades: TradeTally, net_pnl: Decimal) -> None:
 # --- what a row says ------------------------------------------------------------------------
 
 
-def time_weighted(state: PerformanceState, sums: PeriodSums) -> Measure:
+def time_weighted(reached: CurveEnd, sums: PeriodSums) -> Measure:
     """The return of a period, as far as it has come."""
     method = "time-weighted, revalued at every flow, linked geometrically"
     if sums.no_return is not None:
@@ -306,24 +334,24 @@ def time_weighted(state: PerformanceState, sums: PeriodSums) -> Measure:
     if not sums.points:
         return undefined(method, 0, "nothing was seen of it")
     with arithmetic():
-        return Measure(state.index / sums.opening_index - 1, method, sums.points)
+        return Measure(reached.curve / sums.opening_index - 1, method, sums.points)
 
 
-def money_weighted(state: PerformanceState, sums: PeriodSums) -> Measure:
+def money_weighted(reached: CurveEnd, sums: PeriodSums) -> Measure:
     """What the owner's money made, per year."""
-    method = "money-weighted (XIRR), days over 365, bisection"
+    method = "money-weighted (XIRR), days over 365"
     if sums.kind in (PeriodType.HOURLY, PeriodType.DAILY):
-        return undefined(method, 0, "a rate per year of a day says nothing")
-    if state.seen.time - sums.opened.time < timedelta(days=1):
-        return undefined(method, 0, "it takes a day at least")
+        return undefined(method, 0, "a rate per year of less than a week says nothing")
+    if reached.seen.time - sums.opened.time < LEAST_OF_A_YEAR:
+        return undefined(method, 0, "a rate per year of less than a week says nothing")
     flows = [Flow(sums.opened.time, -sums.opened.equity)] if sums.opened.equity else []
     flows += [Flow(max(at, sums.opened.time), -amount) for at, amount in sums.dated_flows]
-    flows.append(Flow(state.seen.time, state.seen.equity))
+    flows.append(Flow(reached.seen.time, reached.seen.equity))
     return returns.money_weighted(flows)
 
 
 def figures(
-    state: PerformanceState,
+    reached: CurveEnd,
     sums: PeriodSums,
     series: Sequence[DailyReturn],
     terms: MeasuringTerms,
@@ -334,7 +362,7 @@ def figures(
     values = [one.value for one in of_period]
     per_year, free = terms.periods_per_year, terms.free
     spread = moments(values, least=free)
-    total = time_weighted(state, sums)
+    total = time_weighted(reached, sums)
     yearly = _yearly(values, per_year)
     against = [one for one in of_period if one.benchmark is not None]
     ours = [one.value for one in against]
@@ -343,7 +371,7 @@ def figures(
     found = {
         "time_weighted_return": total,
         "annual_return": yearly,
-        "money_weighted_return": money_weighted(state, sums),
+        "money_weighted_return": money_weighted(reached, sums),
         "volatility": ratios.volatility(spread, per_year=per_year),
         "sharpe_ratio": ratios.sharpe(spread, per_year=per_year, free=free),
         "sortino_ratio": ratios.sortino(spread, per_year=per_year, least=free),
@@ -351,18 +379,18 @@ def figures(
         "win_rate": sums.trades.win_rate,
         "profit_factor": sums.trades.profit_factor,
         "recovery_factor": sums.trades.recovery_factor(sums.largest_fall),
-        "var_95": value_at_risk(series, state.seen.equity),
+        "var_95": value_at_risk(series, reached.seen.equity),
         "beta": ratios.beta(ours, theirs),
         "alpha": ratios.alpha(ours, theirs, per_year=per_year, free=free),
         "max_drawdown_percent": _of_peak(sums.deepest),
-        "current_drawdown_percent": _current(state),
+        "current_drawdown_percent": _current(reached),
     }
     if terms.benchmark is None:
         found |= {
             name: undefined(found[name].method, 0, "the account names no benchmark")
             for name in ("beta", "alpha")
         }
-    return found
+    return {name: _told(measure) for name, measure in found.items()}
 
 
 def value_at_risk(
@@ -399,6 +427,12 @@ def reasons(found: Mapping[str, Measure]) -> dict[str, str]:
     }
 
 
+def _told(measure: Measure) -> Measure:
+    if measure.value is None or abs(measure.value) <= LARGEST:
+        return measure
+    return undefined(measure.method, measure.points, f"beyond {LARGEST:f}: it says nothing")
+
+
 def _yearly(values: Sequence[Decimal], per_year: Decimal) -> Measure:
     return returns.annual(returns.compounded(values), len(values), per_year=per_year)
 
@@ -411,7 +445,7 @@ def _of_peak(deepest: Underwater | None) -> Measure:
     return undefined(method, 0, _NO_BASE) if share is None else Measure(share, method, 0)
 
 
-def _current(state: PerformanceState) -> Measure:
+def _current(reached: CurveEnd) -> Measure:
     method = "how far below the highest so far, of the curve without flows"
-    share = share_below(state.highest.value, state.index)
-    return undefined(method, 0, _NO_BASE) if share is None else Measure(share, method, 0)
+    down = reached.down
+    return undefined(method, 0, _NO_BASE) if down is None else Measure(down, method, 0)

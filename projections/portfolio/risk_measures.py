@@ -122,14 +122,20 @@ def margin_ratio(held: Held) -> Measure:
 
 def score(found: Mapping[str, Measure], equity: Decimal) -> tuple[Measure, dict[str, Decimal]]:
     """The risk score, and how much of its limit each part uses, in percent."""
-    parts: dict[str, Decimal | None] = {
-        "leverage": found["leverage_ratio"].value,
-        "drawdown": found["max_drawdown_percent"].value,
-        "var_95": _of_equity(found["var_95"].value, equity),
-        "correlation": found["correlation_risk"].value,
-        "largest_share": found["largest_position_percent"].value,
-        "margin_ratio": found["margin_ratio"].value,
-    }
+    return score_of(
+        {
+            "leverage": found["leverage_ratio"].value,
+            "drawdown": found["max_drawdown_percent"].value,
+            "var_95": _of_equity(found["var_95"].value, equity),
+            "correlation": found["correlation_risk"].value,
+            "largest_share": found["largest_position_percent"].value,
+            "margin_ratio": found["margin_ratio"].value,
+        }
+    )
+
+
+def score_of(parts: Mapping[str, Decimal | None]) -> tuple[Measure, dict[str, Decimal]]:
+    """The same of the parts themselves; what is not known takes no part."""
     known = {
         name: (max(value, ZERO), SCORED_AGAINST[name])
         for name, value in parts.items()

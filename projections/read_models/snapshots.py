@@ -13,6 +13,7 @@ now.
 
 from collections.abc import Iterable
 from datetime import timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -23,8 +24,8 @@ from ledger.nouns.accounts.events import (
     MONEY_EVENTS,
     AccountOpened,
     MoneyEvent,
+    ReportingSet,
     TradeSettled,
-    TradeVoided,
 )
 from ledger.nouns.clock.events import (
     CalendarPeriod,
@@ -79,6 +80,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
         prices = MomentPrices(rows, event.time, max_age)
         for found in _meant(event, rows):
             _take(recorded, event, found, prices, rows)
+        measures.taken(recorded, rows, event)
 
     def ended(_: Recorded, event: PeriodsEnded, rows: RowSet) -> None:
         if CalendarPeriod.MONTH not in event.periods:
@@ -98,17 +100,17 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
         PricesRecorded: _priced,
         PeriodsEnded: ended,
         SnapshotsTaken: taken,
+        ReportingSet: _reported,
     }
     return Projection(
         name="portfolio_snapshots",
-        version=2,
+        version=3,
         tables=(
             *series.TABLES,
             *(PORTFOLIOS, POSITIONS, MARKETS, ASSET_MARKETS),
             *measures.TABLES,
         ),
         folds=folds | dict.fromkeys(MONEY_EVENTS, moved),
-        finish=measures.finish,
         wide={SnapshotsTaken: _rows_of_one},
     )
 
@@ -130,6 +132,10 @@ def _priced(_: Recorded, event: PricesRecorded, rows: RowSet) -> None:
     quotes.told(rows, event)
 
 
+def _reported(recorded: Recorded, event: ReportingSet, rows: RowSet) -> None:
+    measures.reported(recorded, rows, event)
+
+
 def _move(
     recorded: Recorded, event: MoneyEvent, found: Portfolio, rows: RowSet, max_age: timedelta
 ) -> None:
@@ -144,19 +150,21 @@ def _move(
             log_position=recorded.position,
         )
         flows = found.totals.flows
-        account.moved(recorded, event, found, rows, max_age)
+        changes = account.moved(recorded, event, found, rows, max_age)
         measures.flowed(recorded, rows, before, found.totals.flows - flows)
     else:
-        account.moved(recorded, event, found, rows, max_age)
-    if isinstance(event, TradeSettled | TradeVoided):
-        measures.traded(recorded, rows, event)
+        changes = account.moved(recorded, event, found, rows, max_age)
+    if changes or isinstance(event, TradeSettled):
+        prices = MomentPrices(rows, recorded.occurred_at, max_age)
+        measures.made(recorded, rows, event, changes, account.valued_at(found, prices))
 
 
 def _meant(event: SnapshotsTaken, rows: RowSet) -> Iterable[Portfolio]:
     if event.account_id is not None:
         named = rows[PORTFOLIOS].find(event.account_id)
         return () if named is None else (named,)
-    return [one for one in rows[PORTFOLIOS].all() if one.environment != Environment.BACKTEST]
+    found = (one for one in rows[PORTFOLIOS].all() if one.environment != Environment.BACKTEST)
+    return sorted(found, key=attrgetter("account_id"))
 
 
 def _take(
@@ -176,7 +184,7 @@ def _take(
             told, cash=told.cash - came, equity=told.equity - came, flows=told.flows - came
         )
         measures.flowed(recorded, rows, before, came)
-    series.keep(recorded, told, measures.valued(recorded, rows, told), rows)
+    series.keep(recorded, told, measures.valued(recorded, rows, told, valued), rows)
     if came or holds != found.shows:
         rows[PORTFOLIOS].change(found.account_id)
         found.shows = holds

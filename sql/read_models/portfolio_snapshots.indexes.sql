@@ -9,3 +9,16 @@ CREATE INDEX strategy_equity_account_time
     ON strategy_equity (account_id, "time" DESC, strategy_id DESC, last_position DESC);
 CREATE INDEX strategy_equity_user_time
     ON strategy_equity (user_id, "time" DESC, account_id DESC, strategy_id DESC, last_position DESC);
+CREATE INDEX performance_metrics_account ON performance_metrics
+    (account_id, "time" DESC, period_type DESC, series DESC) WHERE account_id IS NOT NULL;
+CREATE INDEX performance_metrics_user ON performance_metrics
+    (user_id, "time" DESC, period_type DESC, series DESC) WHERE user_id IS NOT NULL;
+CREATE INDEX performance_metrics_strategy ON performance_metrics
+    (strategy_id, "time" DESC, period_type DESC, series DESC) WHERE strategy_id IS NOT NULL;
+CREATE INDEX performance_metrics_environment ON performance_metrics
+    (environment, "time" DESC, period_type DESC, series DESC);
+CREATE INDEX risk_metrics_account ON risk_metrics (account_id, "time" DESC, series DESC)
+    WHERE account_id IS NOT NULL;
+CREATE INDEX risk_metrics_user ON risk_metrics (user_id, "time" DESC, series DESC)
+    WHERE user_id IS NOT NULL;
+CREATE INDEX risk_metrics_environment ON risk_metrics (environment, "time" DESC, series DESC);

@@ -227,3 +227,174 @@ COMMENT ON COLUMN strategy_equity.strategy_id IS
     'The sub-account, which has the name of its strategy; main is nobody''s.';
 COMMENT ON COLUMN strategy_equity.flows IS
     'What was moved to the sub-account so far, less what was moved from it.';
+
+CREATE TABLE performance_metrics (
+    "time"                   timestamptz NOT NULL,
+    series                   text        NOT NULL,
+    scope                    text        NOT NULL,
+    account_id               uuid,
+    strategy_id              text,
+    user_id                  uuid,
+    environment              text        NOT NULL,
+    period_type              text        NOT NULL,
+    period_end               timestamptz NOT NULL,
+    currency                 text        NOT NULL,
+    usd_rate                 numeric,
+    total_trades             integer     NOT NULL,
+    winning_trades           integer     NOT NULL,
+    losing_trades            integer     NOT NULL,
+    total_volume             numeric     NOT NULL,
+    total_pnl                numeric     NOT NULL,
+    realized_pnl             numeric     NOT NULL,
+    unrealized_pnl           numeric     NOT NULL,
+    commission               numeric     NOT NULL,
+    funding                  numeric     NOT NULL,
+    other_pnl                numeric     NOT NULL,
+    gross_profit             numeric     NOT NULL,
+    gross_loss               numeric     NOT NULL,
+    net_profit               numeric     NOT NULL,
+    external_flows           numeric     NOT NULL,
+    time_weighted_return     numeric,
+    annual_return            numeric,
+    money_weighted_return    numeric,
+    win_rate                 numeric,
+    profit_factor            numeric,
+    sharpe_ratio             numeric,
+    sortino_ratio            numeric,
+    calmar_ratio             numeric,
+    max_consecutive_wins     integer     NOT NULL,
+    max_consecutive_losses   integer     NOT NULL,
+    max_drawdown             numeric     NOT NULL,
+    max_drawdown_percent     numeric,
+    current_drawdown         numeric     NOT NULL,
+    current_drawdown_percent numeric,
+    drawdown_began_at        timestamptz,
+    drawdown_trough_at       timestamptz,
+    drawdown_recovered_at    timestamptz,
+    underwater_days          numeric     NOT NULL,
+    recovery_factor          numeric,
+    var_95                   numeric,
+    volatility               numeric,
+    benchmark                text,
+    beta                     numeric,
+    alpha                    numeric,
+    allocated_balance        numeric     NOT NULL,
+    closing_balance          numeric     NOT NULL,
+    peak_balance             numeric     NOT NULL,
+    valley_balance           numeric     NOT NULL,
+    data_points_count        integer     NOT NULL,
+    return_count             integer     NOT NULL,
+    annualised_by            integer     NOT NULL,
+    risk_free_rate           numeric     NOT NULL,
+    calculation_method       text        NOT NULL,
+    null_reasons             jsonb       NOT NULL,
+    is_closed                boolean     NOT NULL,
+    through                  timestamptz NOT NULL,
+    updated_at               timestamptz NOT NULL,
+    last_position            bigint      NOT NULL,
+    CONSTRAINT performance_metrics_pkey PRIMARY KEY (series, period_type, "time")
+) WITH (fillfactor = 85);
+
+COMMENT ON TABLE performance_metrics IS
+    'A period of an account, a strategy, a user or an environment. Definitions: docs/portfolio.md.';
+COMMENT ON COLUMN performance_metrics."time" IS 'When the period began.';
+COMMENT ON COLUMN performance_metrics.series IS
+    'Whose it is: an account, account/strategy, user:id/environment, environment:name.';
+COMMENT ON COLUMN performance_metrics.max_drawdown_percent IS
+    'A fraction of the highest so far: 0.25 is 25 %.';
+COMMENT ON COLUMN performance_metrics.null_reasons IS 'column -> why it is null.';
+COMMENT ON COLUMN performance_metrics.through IS 'The last snapshot that it has seen.';
+
+CREATE TABLE risk_metrics (
+    "time"                   timestamptz NOT NULL,
+    series                   text        NOT NULL,
+    scope                    text        NOT NULL,
+    account_id               uuid,
+    user_id                  uuid,
+    environment              text        NOT NULL,
+    currency                 text        NOT NULL,
+    usd_rate                 numeric,
+    equity                   numeric     NOT NULL,
+    total_exposure           numeric     NOT NULL,
+    net_exposure             numeric     NOT NULL,
+    leverage_ratio           numeric,
+    var_95                   numeric,
+    var_99                   numeric,
+    cvar_95                  numeric,
+    var_95_parametric        numeric,
+    var_99_parametric        numeric,
+    cvar_95_parametric       numeric,
+    var_95_cornish_fisher    numeric,
+    var_99_cornish_fisher    numeric,
+    cvar_95_cornish_fisher   numeric,
+    volatility               numeric,
+    sharpe_ratio             numeric,
+    max_drawdown             numeric     NOT NULL,
+    max_drawdown_percent     numeric,
+    benchmark                text,
+    correlation_benchmark    numeric,
+    correlation_risk         numeric,
+    correlations             jsonb       NOT NULL,
+    concentration_risk       numeric,
+    diversification_score    numeric,
+    margin_ratio             numeric,
+    position_count           integer     NOT NULL,
+    largest_position_percent numeric,
+    risk_score               numeric,
+    risk_score_parts         jsonb       NOT NULL,
+    return_count             integer     NOT NULL,
+    annualised_by            integer     NOT NULL,
+    calculation_method       text        NOT NULL,
+    null_reasons             jsonb       NOT NULL,
+    updated_at               timestamptz NOT NULL,
+    last_position            bigint      NOT NULL,
+    CONSTRAINT risk_metrics_pkey PRIMARY KEY (series, "time")
+) WITH (fillfactor = 85);
+
+COMMENT ON TABLE risk_metrics IS
+    'What an account, a user or an environment risks, by the hour. Definitions: docs/portfolio.md.';
+COMMENT ON COLUMN risk_metrics.var_95 IS 'Of one day, historical: a loss in currency, not negative.';
+COMMENT ON COLUMN risk_metrics.risk_score_parts IS 'part -> how much of its limit it uses, percent.';
+
+-- What performance goes on from: curves and periods under way, the returns of days, what accounts
+-- said of how they are measured, what holdings were worth at the ends of days.
+
+CREATE TABLE performance_series (
+    series          text        NOT NULL,
+    scope           text        NOT NULL,
+    account_id      uuid,
+    strategy_id     text,
+    user_id         uuid,
+    environment     text        NOT NULL,
+    currency        text        NOT NULL,
+    usd_rate        numeric,
+    state           jsonb       NOT NULL,
+    terms           jsonb       NOT NULL,
+    benchmark_close numeric,
+    var_95_share    numeric,
+    correlations    jsonb       NOT NULL,
+    members         jsonb       NOT NULL,
+    totals          jsonb       NOT NULL,
+    flows           numeric     NOT NULL,
+    is_shown        boolean     NOT NULL,
+    CONSTRAINT performance_series_pkey PRIMARY KEY (series)
+) WITH (fillfactor = 50);
+
+CREATE TABLE performance_returns (
+    series  text        NOT NULL,
+    returns jsonb       NOT NULL,
+    CONSTRAINT performance_returns_pkey PRIMARY KEY (series)
+) WITH (fillfactor = 50);
+
+CREATE TABLE measuring_terms (
+    account_id uuid        NOT NULL,
+    terms      jsonb       NOT NULL,
+    CONSTRAINT measuring_terms_pkey PRIMARY KEY (account_id)
+) WITH (fillfactor = 50);
+
+CREATE TABLE holding_closes (
+    name     text        NOT NULL,
+    currency text        NOT NULL,
+    closes   jsonb       NOT NULL,
+    CONSTRAINT holding_closes_pkey PRIMARY KEY (name, currency)
+) WITH (fillfactor = 50);

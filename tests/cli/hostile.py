@@ -33,6 +33,8 @@ def trade(database_url: str) -> None:
     told = {"order_id": ORDER, "venue_order_id": TEXT[:100]}
     told_flow: dict[str, object] = {"flow_id": TEXT, "kind": "FEE", "asset": "USDT", "amount": "-1"}
     told_flow |= {"info": {TEXT: TEXT}}
+    told_alert: dict[str, object] = {"rule": "y", "severity": "INFO", "title": "a title"}
+    told_alert |= {"message": TEXT, "entity_id": TEXT, "metadata": {TEXT: TEXT}}
     told_prices: dict[str, object] = {
         "source": "feed",
         "kind": "MARK",
@@ -52,12 +54,14 @@ def trade(database_url: str) -> None:
         command("RecordFill", ACCOUNT, **told, **fill),
         command("VoidFill", ACCOUNT, order_id=ORDER, trade_id=TEXT, reason=TEXT),
         command("SuspendAccount", ACCOUNT, reason=TEXT, actor=TEXT),
+        command("SuppressAlerts", "alerts", rule="x", reason=TEXT, actor=TEXT),
+        command("RaiseAlert", "alerts", **told_alert),
     ]
     sent = message("Withdraw", ACCOUNT, asset="USDT", amount="999999")
     refused = parsed(sent | {"id": str(COMMAND), "source": TEXT[:100]})
     with Ledger(database_url) as ledger:
         outcomes = ledger.execute([*commands, refused])
-    assert [outcome.status for outcome in outcomes] == ["ACCEPTED"] * 11 + ["REJECTED"]
+    assert [outcome.status for outcome in outcomes] == ["ACCEPTED"] * 13 + ["REJECTED"]
     with running(database_url, PROJECTIONS):
         caught_up(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:

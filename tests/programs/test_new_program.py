@@ -55,7 +55,7 @@ def ledgerctl(
 def test_the_help_and_the_readiness_check_name_it(tmp_path: Path, with_toy: dict[str, str]) -> None:
     shown = ledgerctl("serve", "--help", cwd=tmp_path, env=with_toy | {"COLUMNS": "200"})
     assert (
-        "clock, commands, prices, projections, publisher, queries, seals, toy, or all"
+        "alerts, clock, commands, prices, projections, publisher, queries, seals, toy, web, or all"
         in shown.stdout
     )
     checked = subprocess.run(

@@ -23,7 +23,9 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
 def test_an_unknown_program_is_answered_with_those_there_are() -> None:
-    with pytest.raises(UnknownProgram, match="'dinner'; there are: clock, commands, prices"):
+    with pytest.raises(
+        UnknownProgram, match="'dinner'; there are: alerts, clock, commands, prices"
+    ):
         find("dinner")
 
 

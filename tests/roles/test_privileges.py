@@ -315,7 +315,7 @@ def test_every_table_of_a_read_model_has_row_level_security(database_url: str) -
             connection.execute(
                 """SELECT relname, relrowsecurity FROM pg_class
                    JOIN pg_namespace AS n ON n.oid = relnamespace
-                   WHERE relkind = 'r' AND nspname ~ '_[0-9]+$' AND nspname !~ '^pg_'"""
+                   WHERE relkind IN ('r', 'p') AND nspname ~ '_[0-9]+$' AND nspname !~ '^pg_'"""
             ).fetchall()
         )
         views: dict[str, list[str]] = dict(

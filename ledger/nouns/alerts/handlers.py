@@ -92,6 +92,8 @@ def acknowledge_alert(work: UnitOfWork, data: AcknowledgeAlert) -> None:
 
 @handles(ResolveAlert, reads=_reads_one)
 def resolve_alert(work: UnitOfWork, data: ResolveAlert) -> None:
+    if data.by_itself and not _was_raised(work, data):
+        return  # what never began is over
     state = _known(work, data)
     resolved = AlertResolved(
         alert_id=data.alert_id,
@@ -171,10 +173,15 @@ def unsuppress_alerts(work: UnitOfWork, data: UnsuppressAlerts) -> None:
     _record(work, data.alert_id, rules.unsuppress(state, taken_back))
 
 
+def _was_raised(work: UnitOfWork, data: OneAlert) -> bool:
+    state = work.state(ALERT, data.alert_id)
+    return state is not None and state.number > 0
+
+
 def _known(work: UnitOfWork, data: OneAlert) -> AlertState:
     """The alert, whose user its events are of from here on. Raises Rejection."""
     state = work.state(ALERT, data.alert_id)
-    if state is None or state.number == 0:
+    if state is None or not _was_raised(work, data):
         raise Rejection(AlertRejection.UNKNOWN_ALERT, f"there is no alert {data.alert_id}")
     if work.command.user_id not in {None, state.user_id}:
         raise Rejection(

@@ -88,7 +88,7 @@ def acknowledge(state: AlertState, event: AlertAcknowledged) -> tuple[Event, ...
 
 def resolve(state: AlertState, event: AlertResolved) -> tuple[Event, ...]:
     """What resolves by itself may have been resolved by a person before."""
-    if event.by_itself and (not state.open or event.number != state.number):
+    if event.by_itself and (not state.open or event.number not in {0, state.number}):
         return ()
     _check_open(state, event.number, str(event.alert_id))
     return (replace(event, number=state.number),)

@@ -53,7 +53,7 @@ def _scope_of_limit(
 
 def author(command: Command) -> LimitAuthor:
     """Who sent a command: as the bus vouches for, and where it has no users, as it says itself."""
-    return LimitAuthor(command.sender or command.source, command.user_id)
+    return LimitAuthor(command.author, command.user_id)
 
 
 @handles(SetLimit, reads=_reads)

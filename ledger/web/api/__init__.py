@@ -2,6 +2,7 @@
 
 questions   the read models, an endpoint for each question that is registered
 audit       the log: events, traces, explanations, statements, proofs
+actions     what people do: previewed, with a reason, approved where two are needed
 commands    what is to be decided, and what became of it
 stream      events as they are recorded (SSE)
 session     who asks, sessions, what can go wrong
@@ -9,7 +10,7 @@ session     who asks, sessions, what can go wrong
 
 from fastapi import APIRouter
 
-from ledger.web.api import audit, commands, questions, session, stream
+from ledger.web.api import actions, audit, commands, questions, session, stream
 
 PREFIX = "/api/v1"
 
@@ -17,8 +18,8 @@ PREFIX = "/api/v1"
 def router() -> APIRouter:
     """All of it; the questions last, because their names are the read side's."""
     found = APIRouter(prefix=PREFIX)
-    for part in (session.router, audit.router, commands.router, stream.router):
-        found.include_router(part)
+    for part in (session, audit, commands, actions, stream):
+        found.include_router(part.router)
     found.include_router(questions.router(_taken(found)))
     return found
 

@@ -1,0 +1,1 @@
+"""Reports that are made of the read models: for those who were not there."""
