@@ -112,7 +112,7 @@ PERFORMANCE: Mapping[str, MeasureDefinition] = {
         "Alpha", "share", "Mean of what beta leaves of the daily returns, compounded to a year."
     ),
     "allocated_balance": MeasureDefinition(
-        "Equity at the beginning", "money", "With which it began."
+        "Equity at the beginning", "money", "With which it began, or what was first paid in."
     ),
     "closing_balance": MeasureDefinition("Equity", "money", "At the last snapshot that was seen."),
     "peak_balance": MeasureDefinition("Highest equity", "money", "Flows included."),

@@ -103,6 +103,8 @@ class PeriodSums(msgspec.Struct):
     opening_index: Decimal
     peak: Decimal
     valley: Decimal
+    allocated: Decimal
+    """What it began with; where that was nothing, what came first."""
     flows: Decimal = ZERO
     dated_flows: list[tuple[datetime, Decimal]] = []
     volume: Decimal = ZERO
@@ -183,6 +185,8 @@ def flow(
     closed = see(state, before, terms)
     for sums in state.periods.values():
         sums.flows += amount
+        if sums.allocated <= 0:
+            sums.allocated += amount
         if sums.kind not in (PeriodType.HOURLY, PeriodType.DAILY):
             _date_flow(sums.dated_flows, before.time, amount)
     state.base = before.equity + amount
@@ -281,8 +285,9 @@ def _roll(
             sums = None
         if sums is None:
             start, end = period_of(kind, now, terms.time_zone)
+            held = state.seen.equity
             state.periods[kind] = PeriodSums(
-                kind, start, end, state.seen, state.index, state.seen.equity, state.seen.equity
+                kind, start, end, state.seen, state.index, held, held, held
             )
     for ended in closed:
         if ended.day_return is not None:

@@ -187,7 +187,7 @@ def row_of(
         **{name: measure.kept for name, measure in found.items()},
         "total_volume": sums.volume,
         "external_flows": sums.flows,
-        "allocated_balance": sums.opened.equity,
+        "allocated_balance": sums.allocated,
         "closing_balance": reached.seen.equity,
         "peak_balance": sums.peak,
         "valley_balance": sums.valley,
