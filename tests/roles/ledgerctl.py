@@ -25,7 +25,14 @@ OF_AN_ACCOUNT = (
     "query lots",
     "query gains",
     "audit explain pnl",
+    "query equity",
+    "query performance",
+    "query risk",
+    "query daily-transactions",
+    "query user-portfolios",
+    "audit explain equity",
     "report gains",
+    "report performance",
 )
 SERVER_STATISTICS = ("performance", "statements", "indexes", "tables", "maintenance")
 NOT_RUN = {
