@@ -22,6 +22,7 @@ from tests.cli.running import Finished, run, run_on_terminal
 from tests.programs.services import running_worker
 
 OF = f"--account {ACCOUNT}"
+USER = "0190a000-0000-7000-8000-00000000000b"
 PERIOD = "--from 2020-01-01 --to 2120-01-01"
 TABLES = (
     f"query balances {OF}",
