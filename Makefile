@@ -24,7 +24,7 @@ SEED ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test browser faults restores differential check format bench install lock clean wipe
+.PHONY: help demo up test browser faults restores differential check format bench dashboards install lock clean wipe
 
 help: ## Tell what can be made
 	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
@@ -74,6 +74,9 @@ format: $(INSTALLED) ## Format the code and put right what the linter can
 
 bench: $(INSTALLED) ## Measure append, commands and rebuild against the stock library
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --json || exit 1; done
+
+dashboards: $(INSTALLED) ## Hold Grafana's boards to what running programs tell; by promtool, too, if it is there
+	@$(BIN)/pytest -q tests/boards -rs
 
 install: $(INSTALLED) ## Only the set-up: .venv with the locked packages
 

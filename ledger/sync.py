@@ -34,6 +34,7 @@ from ledger.client.loop_thread import LoopThread
 from ledger.client.questions import Answer, FilterValue, PositionRow
 from ledger.client.submission import DEADLINE_SECONDS, LedgerUnavailable
 from ledger.kernel.command import CommandData, Outcome
+from ledger.nouns.limits.answers import LimitUseAnswer, RiskCheckAnswer
 
 if TYPE_CHECKING:
     from projections.portfolio.series import AssetValue, PortfolioSpan, Snapshot, StrategyEquity
@@ -154,6 +155,21 @@ class BlockingQueries:
         """Where a command or an event is in the log; without either, how far the log and every
         read model are."""
         return self._loop.wait(self._queries.position_of(command_id=command_id, event_id=event_id))
+
+    def risk_check(
+        self,
+        command: str | CommandData,
+        data: Mapping[str, Any] | None = None,
+        *,
+        account_id: UUID | str,
+    ) -> RiskCheckAnswer:
+        """What an order (SubmitOrder), or a change of one (RequestReplace), would meet if it were
+        sent now: decided as a command is, and nothing is recorded."""
+        return self._loop.wait(self._queries.risk_check(command, data, account_id=account_id))
+
+    def limit_use(self, account_id: UUID | str) -> LimitUseAnswer:
+        """What the limits of an account are at."""
+        return self._loop.wait(self._queries.limit_use(account_id))
 
 
 class BlockingLedgerClient:

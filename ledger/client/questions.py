@@ -21,10 +21,20 @@ import orjson
 from nats.aio.client import Client
 from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER
 
+from ledger.bus import envelope
 from ledger.bus.permission_errors import Denials
-from ledger.bus.queries import INVALID_QUERY, POSITION_OF, QUERY_PREFIX, QueryRefused
+from ledger.bus.queries import (
+    INVALID_QUERY,
+    LIMIT_USE,
+    POSITION_OF,
+    QUERY_PREFIX,
+    RISK_CHECK,
+    QueryRefused,
+)
 from ledger.client.submission import LedgerUnavailable
 from ledger.kernel import read_side
+from ledger.kernel.command import CommandData
+from ledger.nouns.limits.answers import LimitUseAnswer, RiskCheckAnswer
 
 if TYPE_CHECKING:
     from projections.portfolio.series import AssetValue, PortfolioSpan, Snapshot, StrategyEquity
@@ -169,8 +179,40 @@ class Queries:
         body = await self.ask(POSITION_OF, None, asked)
         return msgspec.json.decode(body, type=Answer[PositionRow])
 
+    async def risk_check(
+        self,
+        command: str | CommandData,
+        data: Mapping[str, Any] | None = None,
+        *,
+        account_id: UUID | str,
+    ) -> RiskCheckAnswer:
+        """What an order (SubmitOrder), or a change of one (RequestReplace), would meet if it were
+        sent now: decided as a command is, and nothing is recorded. Raises QueryRefused,
+        NotPermitted and LedgerUnavailable."""
+        if isinstance(command, CommandData):
+            data, command = envelope.data_of(command), type(command).__name__
+        asked = orjson.loads(envelope.encoded({"type": command, "data": dict(data or {})}))
+        body = await self._of_limits(RISK_CHECK, account_id, asked)
+        return msgspec.json.decode(body, type=RiskCheckAnswer)
+
+    async def limit_use(self, account_id: UUID | str) -> LimitUseAnswer:
+        """What the limits of an account are at. Raises QueryRefused, NotPermitted and
+        LedgerUnavailable."""
+        body = await self._of_limits(LIMIT_USE, account_id, {})
+        return msgspec.json.decode(body, type=LimitUseAnswer)
+
+    async def _of_limits(
+        self, name: str, account_id: UUID | str, asked: Mapping[str, Any]
+    ) -> bytes:
+        return await self.ask(name, str(account_id), asked, answered_by="commands")
+
     async def ask(
-        self, name: str, account_id: FilterValue | int, asked: Mapping[str, FilterValue | int]
+        self,
+        name: str,
+        account_id: FilterValue | int,
+        asked: Mapping[str, object],
+        *,
+        answered_by: str = "queries",
     ) -> bytes:
         """The body of the answer to a question of one account, or of none. Raises QueryRefused,
         NotPermitted and LedgerUnavailable."""
@@ -182,7 +224,8 @@ class Queries:
             )
         except nats.errors.Error as error:
             raise LedgerUnavailable(
-                f"nobody answers on {subject}: {error}. Check that `ledgerctl serve queries` runs."
+                f"nobody answers on {subject}: {error}. Check that `ledgerctl serve {answered_by}` "
+                "runs."
             ) from error
         headers = answer.headers or {}
         if ERROR_CODE_HEADER in headers:

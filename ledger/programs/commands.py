@@ -62,7 +62,7 @@ from ledger.kernel.rejection import GeneralRejection
 from ledger.operate import interpreter, metrics
 from ledger.operate.roles import WRITER
 from ledger.operate.settings import Settings
-from ledger.programs import outcome_service
+from ledger.programs import outcome_service, risk_checks
 from ledger.programs.command_room import room_made
 from ledger.programs.decision_runner import Batch, Decisions
 from ledger.programs.housekeeping import old_records_forgotten
@@ -175,6 +175,7 @@ class CommandWorker:
             return
         async with (
             outcome_service.answering(connection, self._database_url),
+            risk_checks.answering(connection, self._database_url, self._settings),
             old_records_forgotten(connection, self._database_url, self._settings),
             log_room_made(self._database_url, self._settings),
             room_made(connection),

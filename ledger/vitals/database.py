@@ -36,11 +36,9 @@ _NOT_DONE = """
     WHERE next_due < clock_timestamp() - interval '15 seconds' ORDER BY next_due LIMIT 3"""
 _LISTENING = """
     SELECT format('session %s (%s, %s, database %s) in a transaction for %s s', pid,
-        coalesce(usename, '?'), coalesce(nullif(application_name, ''), 'no application'),
-        coalesce(datname, '?'), extract(epoch FROM clock_timestamp() - xact_start)::bigint)
-    FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid()
-        AND backend_type = 'client backend' AND pg_notification_queue_usage() > 0
-    ORDER BY xact_start LIMIT 3"""
+        coalesce(login, '?'), coalesce(nullif(application, ''), 'no application'),
+        coalesce(database, '?'), seconds::bigint)
+    FROM public.long_transactions() WHERE pg_notification_queue_usage() > 0"""
 _ERRORS = """
     SELECT projection_name, left(CASE
         WHEN status = 'PAUSED'

@@ -115,9 +115,9 @@ def test_the_auditor_can_make_nothing_and_call_nothing_that_writes(database_url:
                AND pg_has_role('ledger_auditor', oid, 'MEMBER')"""
         ).fetchall()
     # They tell numbers: what everybody's queries of the read models depend on, how the ledger is,
-    # how far it is, who is in the way of appends, and which statements take long.
+    # how far it is, who is in the way of appends, which statements and transactions take long.
     told = [
-        *(("append_blockers",), ("live_generation",), ("log_standing",)),
+        *(("append_blockers",), ("live_generation",), ("log_standing",), ("long_transactions",)),
         *(("statement_statistics",), ("vitals",)),
     ]
     assert (places, sequences, sorted(functions), member_of) == ([], [], told, [])
@@ -276,11 +276,13 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
     assert found == [
         (name, ["search_path=pg_catalog, pg_temp"])
         for name in (
+            "add_series_partitions",
             "analyze_generation",
             "append_blockers",
             "begin_append",
             "copy_access",
             "create_generation",
+            "cut_series",
             "drop_generation",
             "end_append_blocker",
             "forget_outcomes",
@@ -293,6 +295,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "journal_records",
             "live_generation",
             "log_standing",
+            "long_transactions",
             "make_event_partition",
             "mark_generation",
             "readers_in_the_way",
@@ -313,7 +316,7 @@ def test_every_table_of_a_read_model_has_row_level_security(database_url: str) -
             connection.execute(
                 """SELECT relname, relrowsecurity FROM pg_class
                    JOIN pg_namespace AS n ON n.oid = relnamespace
-                   WHERE relkind = 'r' AND nspname ~ '_[0-9]+$' AND nspname !~ '^pg_'"""
+                   WHERE relkind IN ('r', 'p') AND nspname ~ '_[0-9]+$' AND nspname !~ '^pg_'"""
             ).fetchall()
         )
         views: dict[str, list[str]] = dict(

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
+from ledger.operate.roles import stepping_down
 from ledger.vitals import database
 from ledger.vitals.examination import Vitals
 from ledger.write.ledger import Ledger
@@ -46,7 +47,8 @@ def test_a_full_queue_stops_no_command_and_is_said_with_who_fills_it(
     migrate_all(url)
 
     def told() -> list[str]:
-        found = Vitals(database.ask(url), reasons=database.reasons(url)).alarms()
+        asked = stepping_down(url)  # as `ledgerctl status` asks
+        found = Vitals(database.ask(asked), reasons=database.reasons(asked)).alarms()
         return [text for one, text in found if one.condition.alert == "LedgerNotificationsFill"]
 
     with psycopg.connect(url, autocommit=True) as woken, Ledger(url) as ledger:

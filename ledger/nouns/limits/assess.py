@@ -138,6 +138,22 @@ def in_force_of(
     return found
 
 
+def books_of(work: UnitOfWork, account: AccountState) -> list[LimitBook]:
+    """What is said of every scope that an account has to do with: those of its strategies, and of
+    the instruments that it has something of, too."""
+    system = work.look(LIMITS, SYSTEM_STREAM)
+    if system is None:
+        return []
+    keys = Meter(scene_of(work, account)).open_keys()
+    instruments = dict.fromkeys(key.instrument for key in keys)
+    found = {id(book): book for book in _books(work, system, account, None, None)}
+    for strategy in account.balances:
+        found |= {id(book): book for book in _books(work, system, account, strategy, None)}
+    for instrument in instruments:
+        found |= {id(book): book for book in _books(work, system, account, None, instrument)}
+    return list(found.values())
+
+
 def limits_of(
     work: UnitOfWork,
     account: AccountState,

@@ -17,9 +17,11 @@ from ledger.nouns.limits.terms import (
 )
 
 if TYPE_CHECKING:
+    from ledger.kernel.fields import AmountOrNone
+
     Unit: TypeAlias = str
     WindowOrNone: TypeAlias = str | None
-    RateOrNone: TypeAlias = Rate | None
+    RateOrNone: TypeAlias = AmountOrNone
 else:
     _TEXT = WithJsonSchema({"type": "string", "minLength": 1})
     Unit = Annotated[str, PlainValidator(unit_of), _TEXT]

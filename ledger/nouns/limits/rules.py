@@ -77,6 +77,10 @@ def set_limit(
     known = None if book is None else book.limits.get(limit_id)
     if known is not None and known.measure is not terms.measure:
         raise Rejection(LimitRejection.LIMIT_ID_TAKEN, f"limit {limit_id} is of {known.measure}")
+    if known is not None and known.proposal is None:
+        newest = known.versions[-1]
+        if len(known.versions) == 1 and newest.terms == terms:
+            return ()
     waits = known is not None and is_looser(terms, _compared(known, terms, now))
     event = LimitProposed if waits else LimitSet
     return (
