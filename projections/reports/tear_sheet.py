@@ -52,7 +52,7 @@ class Figure(msgspec.Struct, frozen=True):
     points: int | None = None
 
 
-class Share(msgspec.Struct, frozen=True):
+class Contribution(msgspec.Struct, frozen=True):
     """What a part of an account made: an instrument, a strategy."""
 
     name: str
@@ -255,7 +255,7 @@ class TearSheet(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return found
 
     @cached_property
-    def by_instrument(self) -> list[Share]:
+    def by_instrument(self) -> list[Contribution]:
         found = []
         for name, trips in groupby(
             sorted(self.trips, key=lambda one: one.instrument), key=lambda one: one.instrument
@@ -263,7 +263,7 @@ class TearSheet(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             own = list(trips)
             with exact():
                 found.append(
-                    Share(
+                    Contribution(
                         name,
                         len(own),
                         sum(one.net_pnl > 0 for one in own),
@@ -275,14 +275,14 @@ class TearSheet(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return sorted(found, key=lambda one: -abs(one.profit))
 
     @cached_property
-    def by_strategy(self) -> list[Share]:
+    def by_strategy(self) -> list[Contribution]:
         found = []
         rows = sorted(self.strategies, key=lambda row: row.strategy_id or "")
         for name, days in groupby(rows, key=lambda row: row.strategy_id or ""):
             own = list(days)
             with exact():
                 found.append(
-                    Share(
+                    Contribution(
                         name,
                         sum(one.total_trades for one in own),
                         sum(one.winning_trades for one in own),
