@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ledger.nouns.accounts.commands import *  # noqa: F403 - their command models
     from ledger.nouns.alerts.commands import *  # noqa: F403
     from ledger.nouns.allocations.commands import *  # noqa: F403
+    from ledger.nouns.breakers.commands import *  # noqa: F403
     from ledger.nouns.clock.commands import *  # noqa: F403
     from ledger.nouns.equity.commands import *  # noqa: F403
     from ledger.nouns.instruments.commands import *  # noqa: F403
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ledger.nouns.orders.commands import *  # noqa: F403
     from ledger.nouns.positions.commands import *  # noqa: F403
     from ledger.nouns.prices.commands import *  # noqa: F403
+    from ledger.nouns.risk.commands import *  # noqa: F403
 
 HOMES = {
     "BusSecurity": "ledger.bus.security",

@@ -60,16 +60,16 @@ class Guard:
             return
         request_id = str(uuid7())
         scope.setdefault("state", {})["request_id"] = request_id
-        told = _Answer(send, self._headers_of(scope, request_id))
+        body = _Bounded(receive, self._most_bytes)
+        told = _Answer(scope, send, self._headers_of(scope, request_id), body)
         started = time.monotonic()
         try:
             self._check(scope)
-            await self._app(scope, _Bounded(receive, self._most_bytes), told.send)
+            await self._app(scope, body, told.send)
         except Exception as error:
             if told.status is not None:
                 raise
-            response = await problems.answer(Request(scope), error)
-            await response(scope, receive, told.send)
+            await told.refuse(error)
         if not scope["path"].startswith(_QUIET):
             _log.info(
                 "request",
@@ -110,11 +110,28 @@ class Guard:
 class _Answer:
     """Adds the headers to an answer, and sees its status."""
 
-    def __init__(self, send: Send, headers: Callable[[], dict[str, str]]) -> None:
-        self._send, self._headers = send, headers
+    def __init__(
+        self, scope: Scope, send: Send, headers: Callable[[], dict[str, str]], body: "_Bounded"
+    ) -> None:
+        self._scope, self._send, self._headers, self._body = scope, send, headers, body
+        self._is_another = False
         self.status: int | None = None
 
     async def send(self, message: Message) -> None:
+        """A part of the answer; of none but ours, where the request was too large: whoever read it
+        answers that it is no JSON."""
+        if self._body.refused is not None and self.status is None:
+            self._is_another = True
+            await self.refuse(self._body.refused)
+        if not self._is_another:
+            await self._pass_on(message)
+
+    async def refuse(self, error: Exception) -> None:
+        """Answers with the error."""
+        response = await problems.answer(Request(self._scope), error)
+        await response(self._scope, self._body, self._pass_on)
+
+    async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -129,11 +146,13 @@ class _Bounded:
     def __init__(self, receive: Callable[[], Awaitable[Any]], most: int) -> None:
         self._receive, self._most = receive, most
         self._taken = 0
+        self.refused: Problem | None = None
 
     async def __call__(self) -> Message:
         message: Message = await self._receive()
         if message["type"] == "http.request":
             self._taken += len(message.get("body", b""))
             if self._taken > self._most:
-                raise Problem("TOO_LARGE", f"a request has at most {self._most} bytes")
+                self.refused = Problem("TOO_LARGE", f"a request has at most {self._most} bytes")
+                raise self.refused
         return message

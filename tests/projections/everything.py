@@ -50,6 +50,16 @@ from ledger.nouns.allocations.events import (
     StrategyAssigned,
     StrategyDeactivated,
 )
+from ledger.nouns.breakers.events import (
+    BreakerActed,
+    BreakerAction,
+    BreakerKind,
+    BreakerRemoved,
+    BreakerResumed,
+    BreakerSet,
+    BreakerTerms,
+    BreakerTripped,
+)
 from ledger.nouns.clock import state as clock_state
 from ledger.nouns.clock.events import CalendarPeriod, PeriodsEnded, SnapshotKind, SnapshotsTaken
 from ledger.nouns.equity import state as equity_state
@@ -108,6 +118,14 @@ from ledger.nouns.references.events import (
     ReferenceScope,
     ToldMovement,
 )
+from ledger.nouns.risk.events import (
+    RiskEventType,
+    RiskOpened,
+    RiskResolved,
+    RiskSeverity,
+    RiskThreshold,
+    RiskUpdated,
+)
 from ledger.nouns.streams import events as stream_events
 from ledger.nouns.streams.events import StreamEventPassedOver, StreamGapAccepted
 from tests.projections import log as events
@@ -141,6 +159,8 @@ def append_everything(database_url: str) -> EventMix:
         _transfers(log)
         _alerts(log)
         _limits(log)
+        _risk(log)
+        _breakers(log)
         log.now -= timedelta(hours=1)
         late = events.deposited("USDT", "7", "told an hour late")
         log.account(late)
@@ -403,6 +423,78 @@ def _alerts(log: Log) -> None:
         AlertsSuppressed(alert_id=_id(22), rule="risk", entity_type="ACCOUNT", entity_id="y"),
         user_id=OTHER_USER,
     )
+
+
+def _risk(log: Log) -> None:
+    """One of each user, from its opening to its end, and one of nobody."""
+    for number, account, user in (
+        (30, ACCOUNT, events.USER),
+        (31, OTHER_ACCOUNT, OTHER_USER),
+        (32, None, None),
+    ):
+        one: dict[str, Any] = {"risk_id": _id(number), "number": 1}
+        more: dict[str, Any] = {"account_id": account, "user_id": user}
+        log.append(
+            _id(number),
+            RiskOpened(
+                **one,
+                **more,
+                value=Decimal("85.5"),
+                event_type=RiskEventType.LIMIT,
+                severity=RiskSeverity.WARNING,
+                scope=LimitScope.SYSTEM,
+                message="85.5 of 100",
+                threshold=RiskThreshold.WARNING,
+                measure="MAX_EXPOSURE",
+                limit=Decimal(100),
+                unit="USDT",
+                data={"price": "5"},
+            ),
+            RiskUpdated(
+                **one,
+                value=Decimal(100),
+                severity=RiskSeverity.CRITICAL,
+                message="100 of 100",
+                threshold=RiskThreshold.LIMIT,
+            ),
+            RiskResolved(**one, value=Decimal("0.00000001"), by_itself=True),
+            user_id=user,
+        )
+
+
+def _breakers(log: Log) -> None:
+    terms = BreakerTerms(
+        kind=BreakerKind.DRAWDOWN,
+        scope=LimitScope.SYSTEM,
+        threshold=Decimal("0.1"),
+        actions=tuple(BreakerAction),
+    )
+    one: dict[str, Any] = {"breaker_id": _id(40), "actor": "ada"}
+    log.append(_id(40), BreakerSet(**one, terms=terms, reason="a test"), user_id=None)
+    for number, account, user in ((1, ACCOUNT, events.USER), (2, OTHER_ACCOUNT, OTHER_USER)):
+        of: dict[str, Any] = {
+            "number": number,
+            "scope": LimitScope.ACCOUNT,
+            "reference": str(account),
+        }
+        log.append(
+            _id(40),
+            BreakerTripped(
+                **one,
+                **of,
+                terms=terms,
+                measured=Decimal("0.125"),
+                at=events.START,
+                account_id=account,
+                user_id=user,
+                inputs={"peak": "100", "equity": "87.5"},
+            ),
+            *(BreakerActed(**one, **of, action=action, accepted=1) for action in BreakerAction),
+            BreakerActed(**one, **of, action=BreakerAction.EXIT, refused=1, error="no price"),
+            user_id=user,
+        )
+        log.append(_id(40), BreakerResumed(**one, **of, reason="seen to"), user_id=user)
+    log.append(_id(40), BreakerRemoved(**one), user_id=None)
 
 
 def _operations(log: Log) -> None:
