@@ -26,7 +26,7 @@ _LOCK = "LOCK TABLE public.read_model_definitions IN SHARE UPDATE EXCLUSIVE MODE
 """The owner's alone: it needs the right to change the table."""
 _OPEN_TABLES = """
     SELECT 1 FROM pg_class
-    WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r' AND NOT relrowsecurity"""
+    WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p') AND NOT relrowsecurity"""
 LOCK_TIMEOUT_SECONDS = 60
 """Another's installation takes a second or two."""
 

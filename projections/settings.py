@@ -86,6 +86,19 @@ class ProjectionSettings(BaseSettings):
         "those not used lately (it holds at most twice as many and one batch). 50,000 orders "
         "take about 60 MB. The processes of a rebuild share it.",
     )
+    portfolio_snapshot_retention_days: int = Field(
+        default=730,
+        ge=31,
+        description="How long, in days, snapshots of accounts and sub-accounts are kept: dropped "
+        "by whole months when one ends. Two years of one account at 30 s are 2 million rows. After "
+        "a change run: ledgerctl projections rebuild portfolio_snapshots --accept-differences",
+    )
+    portfolio_hourly_retention_days: int = Field(
+        default=1_826,
+        ge=31,
+        description="The same of hours, of accounts and of their assets; days are kept for ever. "
+        "Five years of one account are 44,000 rows, and as many of each asset.",
+    )
     price_max_age_seconds: float = Field(
         default=300.0,
         gt=0,

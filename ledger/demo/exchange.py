@@ -7,17 +7,18 @@
     demo.exchange.<run>.closing    a strategy is done; after the last one the market closes
     demo.exchange.<run>.closed     said to all when it has
 
-An order's owner is answered {"open": …} when the ledger has recorded what the venue reports.
-What the venue does is decided in `venue_rules`; here it is only carried out. Orders that rest at
-the end stay open, as they would. Now and then it tells all marks, and at the end once more, with
-the funding of each strategy's contracts.
+It has the clock of its market (simulated_time.py): every few hours of it all marks are told, and
+what accounts are worth is taken down; each midnight ends a day. An order's owner is answered
+{"open": …} when the ledger has recorded what the venue reports. What the venue does is decided in
+`venue_rules`; here it is only carried out. Orders that rest at the end stay open, as they would. At
+the end it tells marks once more, and the funding of each strategy's contracts.
 """
 
 import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -36,11 +37,12 @@ from ledger.demo.plan import (
     listing,
 )
 from ledger.demo.service import Service, check, main
+from ledger.demo.simulated_time import FASTER
 from ledger.demo.venue_rules import VenueOrder, VenueReport
 from ledger.nouns.orders.events import OrderType, Side, TimeInForce
 
-MARKS_EVERY_STEPS = 100
-"""Steps of the market from mark to mark."""
+SNAPSHOTS_EVERY = timedelta(hours=4)
+"""Of the market's time."""
 SOURCE = "demo.exchange"
 
 Question = dict[str, Any]
@@ -55,7 +57,7 @@ class Exchange:
         self._walks = {one.instrument: Walk(one, SEED) for one in LISTINGS}
         self._orders: dict[str, VenueOrder] = {}
         self._trading = set(STRATEGIES)
-        self._step = self._marked = 0
+        self._step = 0
         self._closed = asyncio.Event()
         self._answers: dict[str, Callable[[Question], Awaitable[Answer]]] = {
             "quote": self._quote,
@@ -69,6 +71,7 @@ class Exchange:
         """Until every strategy is done."""
         bus = self._service.bus
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_time())
 
             async def asked(message: Msg) -> None:
                 tasks.create_task(self._answer(message))
@@ -85,9 +88,6 @@ class Exchange:
 
     async def _quote(self, question: Question) -> Answer:
         self._step = max(self._step, question["step"])
-        if self._step >= self._marked + MARKS_EVERY_STEPS:
-            self._marked = self._step
-            await self._tell_marks()
         return {"price": str(self._walks[question["instrument"]].price(question["step"]))}
 
     async def _place(self, question: Question) -> Answer:
@@ -108,17 +108,33 @@ class Exchange:
     async def _close(self, question: Question) -> Answer:
         self._trading.discard(question["strategy"])
         if not self._trading:
-            await self._tell_marks()
-            await self._tell_funding()
             self._closed.set()
+            await self._tell_funding()
+            await self._take_snapshots(self._service.sender.now(), "MANUAL")
         return {}
 
-    async def _tell_marks(self) -> None:
-        """What everything is worth now."""
+    async def _keep_time(self) -> None:
+        """As the clock of the ledger does, at the market's time."""
+        sender = self._service.sender
+        due = _midnight(sender.now())
+        while not self._closed.is_set():
+            if sender.now() < due:
+                await asyncio.sleep(SNAPSHOTS_EVERY.total_seconds() / FASTER / 4)
+                continue
+            await self._take_snapshots(due, "SCHEDULED")
+            if due == _midnight(due):
+                ended = await sender.submit("EndPeriods", {"time": due.isoformat()})
+                check(ended, "EndPeriods", None)
+            due += SNAPSHOTS_EVERY
+
+    async def _take_snapshots(self, time: datetime, kind: str) -> None:
+        """What accounts are worth, at what everything is worth now."""
+        sender, at = self._service.sender, time.isoformat()
         prices = {name: str(walk.price(self._step)) for name, walk in self._walks.items()}
-        now = datetime.now(UTC).isoformat()
-        told = {"source": SOURCE, "kind": "MARK", "time": now, "prices": prices}
-        check(await self._service.sender.submit("RecordPrices", told), "RecordPrices", None)
+        told = {"source": SOURCE, "kind": "MARK", "time": at, "prices": prices}
+        check(await sender.submit("RecordPrices", told), "RecordPrices", None)
+        taken = {"time": at, "kind": kind}
+        check(await sender.submit("TakeSnapshots", taken), "TakeSnapshots", None)
 
     async def _tell_funding(self) -> None:
         """Of each strategy's contracts on each account, once."""
@@ -144,6 +160,10 @@ class Exchange:
             what = f"{report.type} of {order.client_order_id}"
             check(await one.outcome(), what, None, "FILL_CONFLICT")
         return {"open": order.open}
+
+
+def _midnight(time: datetime) -> datetime:
+    return time.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _arrived(data: Question) -> VenueOrder:

@@ -25,6 +25,7 @@ from ledger.nouns.prices.valuation import Markets, PricedMarket
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from projections.portfolio.series import Snapshot
     from projections.questions.question import Question
     from projections.read_models.accounts import Account
     from projections.read_models.balances import Balance, ContraBalance
@@ -123,15 +124,50 @@ def prove(
     return Proof(claim, len(made), "accounts", faults)
 
 
+def prove_snapshots(
+    connection: psycopg.Connection[Any], account_ids: Iterable[UUID], lines: Iterable[ProfitLine]
+) -> Proof:
+    """Whether the changes of each account's snapshots add up to what it made and what was paid in:
+    their sum is the newest, which is what the books have, and says of it what the positions say."""
+    accounts: Question[Account] = read_side.question("accounts")
+    snapshots: Question[Snapshot] = read_side.question("snapshots")
+    made = {line.account: line.net for line in lines if line.strategy == TOTAL}
+    count = faults = 0
+    with connection.transaction():
+        markets = _markets(connection)
+        for account_id in account_ids:
+            (account,) = accounts.find(connection, account_id=account_id)
+            rows = snapshots.find(connection, account_id=account_id)
+            count += len(rows)
+            last = rows[0]
+            with exact():
+                told = last.realized_pnl + last.unrealized_pnl - last.commission + last.funding
+            faults += told != made[account.account_name]
+            faults += last.equity != _worth(connection, account, markets)
+    claim = "sum of snapshots' changes = profit + what was paid in, to the last unit"
+    return Proof(claim, count, "snapshots", faults)
+
+
+def _worth(connection: psycopg.Connection[Any], account: "Account", markets: Markets) -> "Decimal":
+    """What the books hold at the marks, and what open contracts would bring."""
+    return _change_of_equity(connection, account, markets, of_outside=False)
+
+
 def _change_of_equity(
-    connection: psycopg.Connection[Any], account: "Account", markets: Markets
+    connection: psycopg.Connection[Any],
+    account: "Account",
+    markets: Markets,
+    *,
+    of_outside: bool = True,
 ) -> "Decimal":
     balances: Question[Balance] = read_side.question("balances")
     contra: Question[ContraBalance] = read_side.question("contra_balances")
     positions: Question[AccountPosition] = read_side.question("positions")
     of_account = {"account_id": account.account_id}
     held = [(row.asset, row.total) for row in balances.find(connection, **of_account)]
-    outside = contra.find(connection, **of_account, book=EXTERNAL)  # what it gave is below zero
+    outside = []
+    if of_outside:  # what it gave is below zero
+        outside = contra.find(connection, **of_account, book=EXTERNAL)
     worth = ZERO
     with exact():
         for asset, total in (*held, *((row.asset, row.total) for row in outside)):

@@ -75,7 +75,11 @@ def gather(
     ours = [row[0] for row in connection.execute(_OURS, given).fetchall()]
     shown = figures(connection, ours)
     lines = profit.profits(connection, ours)
-    proofs = [*proofs, profit.prove(connection, ours, lines)]
+    proofs = [
+        *proofs,
+        profit.prove(connection, ours, lines),
+        profit.prove_snapshots(connection, ours, lines),
+    ]
     messages = sum(tally.messages for tally in tallies)
     return {
         "holds": all(proof.holds for proof in proofs),

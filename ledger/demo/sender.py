@@ -8,6 +8,7 @@ books are compared with.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,10 @@ from ledger.client.client import LedgerClient, Sent
 from ledger.kernel.command import Outcome
 
 RESEND_EVERY = 10
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Resent(msgspec.Struct):
@@ -70,8 +75,12 @@ class Pending:
 class ServiceSender:
     """Sends one service's commands. `tally` is the service's books."""
 
-    def __init__(self, client: LedgerClient, source: str) -> None:
+    def __init__(
+        self, client: LedgerClient, source: str, now: Callable[[], datetime] = _now
+    ) -> None:
         self._client = client
+        self.now = now
+        """The time of its messages."""
         self.tally = Tally(source)
 
     async def submit(
@@ -85,7 +94,7 @@ class ServiceSender:
     ) -> Pending:
         """Sends a command; its outcome can be awaited later."""
         self.tally.commands += 1
-        message = _message(command_type, data, subject)
+        message = self._message(command_type, data, subject)
         pending = await self._first(message)
         turn = self.tally.commands // RESEND_EVERY
         if self.tally.commands % RESEND_EVERY == 0:
@@ -99,7 +108,7 @@ class ServiceSender:
         self, used: UUID, command_type: str, data: dict[str, Any], account_id: str
     ) -> Outcome:
         """Sends another command under an id that is used: a mistake."""
-        message = _message(command_type, data, account_id) | {"id": str(used)}
+        message = self._message(command_type, data, account_id) | {"id": str(used)}
         return await (await self._first(message)).outcome()
 
     async def repeat(self, message: dict[str, Any]) -> Sent:
@@ -123,12 +132,13 @@ class ServiceSender:
         self.tally.by_type[message["type"]] += 1
         return Pending(self, message, await self._client.send_envelope(message))
 
-
-def _message(command_type: str, data: dict[str, Any], subject: str | None) -> dict[str, Any]:
-    return {
-        "id": str(uuid7()),
-        "type": command_type,
-        "subject": subject or subject_of(command_type, data),
-        "time": datetime.now(UTC),
-        "data": data,
-    }
+    def _message(
+        self, command_type: str, data: dict[str, Any], subject: str | None
+    ) -> dict[str, Any]:
+        return {
+            "id": str(uuid7()),
+            "type": command_type,
+            "subject": subject or subject_of(command_type, data),
+            "time": self.now(),
+            "data": data,
+        }

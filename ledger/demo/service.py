@@ -25,6 +25,7 @@ from ledger.client.client import (
     LedgerUnavailable,
     OutcomeTimeout,
 )
+from ledger.demo import simulated_time
 from ledger.demo.sender import ServiceSender
 from ledger.kernel.command import Outcome
 from ledger.kernel.errors import LedgerError
@@ -131,7 +132,7 @@ async def _run(
     url = os.environ["LEDGER_NATS_URL"]
     source = source_of(name, run)
     async with await LedgerClient.connect(url, source=source) as client:
-        sender = ServiceSender(client, source)
+        sender = ServiceSender(client, source, lambda: simulated_time.now(run))
         bus = await connect(url, source, security=BusSecurity(), retry_wait=RECONNECT_WAIT_SECONDS)
         try:
             await work(Service(name, run, commands, bus, sender))

@@ -46,7 +46,7 @@ class LiquidationLook(NamedTuple):
     distance: Decimal
 
 
-class Drawdown(NamedTuple):
+class DrawdownLook(NamedTuple):
     """Of an account since its peak; `peak` is the newer one where this is it."""
 
     share: Decimal
@@ -61,7 +61,7 @@ class AccountLook(NamedTuple):
     limits: list[Utilisation]
     margins: list[MarginLook]
     liquidations: list[LiquidationLook]
-    drawdowns: dict[str, Drawdown]
+    drawdowns: dict[str, DrawdownLook]
     """By key, of the peaks that were asked for; what cannot be reckoned is not there."""
     overdrawn: tuple[str, ...]
     """Assets of a CASH account of which less than nothing is available."""
@@ -190,10 +190,10 @@ def _drawdowns(
     meter: Meter,
     peaks: Mapping[str, EquityMark | None],
     now: datetime,
-) -> dict[str, Drawdown]:
+) -> dict[str, DrawdownLook]:
     """What cannot be reckoned, because a price is missing, is left out: it trips nothing, and the
     peak stays."""
-    found: dict[str, Drawdown] = {}
+    found: dict[str, DrawdownLook] = {}
     if not peaks:
         return found
     try:
@@ -202,12 +202,12 @@ def _drawdowns(
             here = EquityMark(now, equity, dict(account.flows))
             flows = ZERO if peak is None else meter.flows(peak)
             if peak is None or equity >= peak.equity + flows:
-                found[key] = Drawdown(ZERO, here, equity, ZERO)
+                found[key] = DrawdownLook(ZERO, here, equity, ZERO)
                 continue
             base = base_of_loss(peak.equity, flows)
             if base > 0:
                 share = average(peak.equity + flows - equity, base)
-                found[key] = Drawdown(share, peak, equity, flows)
+                found[key] = DrawdownLook(share, peak, equity, flows)
     except Missing:
         return {}
     return found

@@ -68,7 +68,8 @@ class Table(Generic[R]):
     """A table of a read model. `insert_only` rows are never looked up or changed again;
     `resident` ones are all in memory all the time and need no `keys`: for the few rows that
     folds look up by what other rows say. A public table without `user_id` shows users nothing
-    unless it is `shared`: its rows are nobody's (rights.py)."""
+    unless it is `shared`: its rows are nobody's (rights.py). A time `series` is partitioned by the
+    months of its column "time", and `cut` drops what is old; its rows are not looked up."""
 
     name: str
     row: type[R]
@@ -77,6 +78,7 @@ class Table(Generic[R]):
     private: bool = False
     resident: bool = False
     shared: bool = False
+    series: bool = False
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -106,6 +108,9 @@ class Projection:
     finish: "Callable[[Any], None] | None" = None
     """Called with the rows before each write, for rows that follow from others: once, however many
     events have changed those (`rows[TABLE].touched()`). Batches must not matter to what it says."""
+    wide: "Mapping[type[Event], Callable[[Any, int], int]]" = field(default_factory=dict)
+    """Events that change many rows, and about how many, given the rows and how many streams have
+    begun since: batches end before they have changed more than fit into memory."""
     by_stream: bool = False
     """What a row says comes from the events of one stream alone, so different streams may be
     folded by different processes."""
@@ -114,6 +119,11 @@ class Projection:
     def fold_of(self) -> dict[str, Fold]:
         """The fold of each event type, by the type's stable name."""
         return {event_class.type: fold for event_class, fold in self.folds.items()}
+
+    @cached_property
+    def wide_types(self) -> "dict[str, Callable[[Any, int], int]]":
+        """What is wide, by the type's stable name."""
+        return {event_class.type: rows for event_class, rows in self.wide.items()}
 
     @cached_property
     def event_types(self) -> list[str]:

@@ -178,16 +178,21 @@ class PortfolioSpans(Row):
 
 
 SNAPSHOTS = Table(
-    "portfolio_snapshots", Snapshot, key=("account_id", "time", "last_position"), insert_only=True
+    "portfolio_snapshots",
+    Snapshot,
+    key=("account_id", "time", "last_position"),
+    insert_only=True,
+    series=True,
 )
-HOURLY = Table("portfolio_hourly", PortfolioSpan, key=("account_id", "time"))
+HOURLY = Table("portfolio_hourly", PortfolioSpan, key=("account_id", "time"), series=True)
 DAILY = Table("portfolio_daily", PortfolioSpan, key=("account_id", "time"))
-ASSET_VALUES = Table("asset_values", AssetValue, key=("account_id", "asset", "time"))
+ASSET_VALUES = Table("asset_values", AssetValue, key=("account_id", "asset", "time"), series=True)
 STRATEGIES = Table(
     "strategy_equity",
     StrategyEquity,
     key=("account_id", "strategy_id", "time", "last_position"),
     insert_only=True,
+    series=True,
 )
 SPANS = Table("portfolio_spans", PortfolioSpans, key=("account_id",), private=True, resident=True)
 TABLES = (SNAPSHOTS, HOURLY, DAILY, ASSET_VALUES, STRATEGIES, SPANS)
@@ -229,6 +234,10 @@ def _keep_assets(worth: Worth, rows: RowSet) -> None:
 
 def hour_of(time: datetime) -> datetime:
     return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def month_of(time: datetime) -> datetime:
+    return _day_of(time).replace(day=1)
 
 
 def _day_of(time: datetime) -> datetime:

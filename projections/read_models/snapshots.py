@@ -27,7 +27,12 @@ from ledger.nouns.accounts.events import (
     ReportingSet,
     TradeSettled,
 )
-from ledger.nouns.clock.events import SnapshotKind, SnapshotsTaken
+from ledger.nouns.clock.events import (
+    CalendarPeriod,
+    PeriodsEnded,
+    SnapshotKind,
+    SnapshotsTaken,
+)
 from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
 from ledger.nouns.prices.events import PricesRecorded
 from projections.engine.live.rows import RowSet
@@ -48,13 +53,22 @@ if TYPE_CHECKING:
     from projections.settings import ProjectionSettings
 
 
+ROWS_OF_AN_ACCOUNT = 6
+"""About so many does a snapshot change."""
+
+
 def projection(settings: "ProjectionSettings") -> Projection:
-    """With the age from which a price is stale as it is set."""
-    return portfolio(timedelta(seconds=settings.price_max_age_seconds))
+    """With the age from which a price is stale, and how long series are kept, as they are set."""
+    return portfolio(
+        timedelta(seconds=settings.price_max_age_seconds),
+        timedelta(days=settings.portfolio_snapshot_retention_days),
+        timedelta(days=settings.portfolio_hourly_retention_days),
+    )
 
 
-def portfolio(max_age: timedelta) -> Projection:
-    """The projection with prices that are stale from this age on."""
+def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedelta) -> Projection:
+    """The projection with prices that are stale from this age on. Snapshots and hours are kept for
+    so long, and dropped by whole months when one ends."""
 
     def moved(recorded: Recorded, event: MoneyEvent, rows: RowSet) -> None:
         found = rows[PORTFOLIOS].change(recorded.stream_id)
@@ -68,11 +82,23 @@ def portfolio(max_age: timedelta) -> Projection:
             _take(recorded, event, found, prices, rows)
         measures.taken(recorded, rows, event)
 
+    def ended(_: Recorded, event: PeriodsEnded, rows: RowSet) -> None:
+        if CalendarPeriod.MONTH not in event.periods:
+            return
+        for_hours, for_snapshots = (
+            series.month_of(event.time - kept) for kept in (keep_hours, keep_snapshots)
+        )
+        rows[SNAPSHOTS].cut(for_snapshots)
+        rows[STRATEGIES].cut(for_snapshots)
+        rows[HOURLY].cut(for_hours)
+        rows[ASSET_VALUES].cut(for_hours)
+
     folds: dict[type[Event], Fold] = {
         AccountOpened: _opened,
         InstrumentListed: _listed,
         InstrumentUpdated: _listed,
         PricesRecorded: _priced,
+        PeriodsEnded: ended,
         SnapshotsTaken: taken,
         ReportingSet: _reported,
     }
@@ -85,7 +111,13 @@ def portfolio(max_age: timedelta) -> Projection:
             *measures.TABLES,
         ),
         folds=folds | dict.fromkeys(MONEY_EVENTS, moved),
+        wide={SnapshotsTaken: _rows_of_one},
     )
+
+
+def _rows_of_one(rows: RowSet, begun: int) -> int:
+    """Of each account: its snapshot, spans, assets."""
+    return ROWS_OF_AN_ACCOUNT * (len(list(rows[PORTFOLIOS].all())) + begun)
 
 
 def _opened(recorded: Recorded, event: AccountOpened, rows: RowSet) -> None:

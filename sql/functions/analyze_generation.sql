@@ -9,7 +9,7 @@ BEGIN
     FOR table_name IN
         SELECT DISTINCT c.relname FROM pg_class AS c
         JOIN public.read_model_definitions AS d ON c.relname = ANY(d.table_names)
-        WHERE d.projection_name = projection AND c.relkind = 'r'
+        WHERE d.projection_name = projection AND c.relkind IN ('r', 'p')
             AND c.relnamespace = to_regnamespace(quote_ident(schema_name))
     LOOP
         EXECUTE format('ANALYZE %I.%I', schema_name, table_name);

@@ -18,7 +18,7 @@ BEGIN
     FOR statement IN
         WITH relations AS (
             SELECT n.nspname, c.* FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-            WHERE n.nspname IN (live_schema, schema_name) AND c.relkind = 'r'
+            WHERE n.nspname IN (live_schema, schema_name) AND c.relkind IN ('r', 'p')
         ), granted AS (
             SELECT n.nspname, NULL::name AS relname, NULL::name AS attname, a.*
             FROM pg_namespace AS n,
@@ -98,8 +98,9 @@ BEGIN
             (live.relforcerowsecurity, ours.relforcerowsecurity,
                 CASE WHEN live.relforcerowsecurity THEN 'FORCE' ELSE 'NO FORCE' END)
         ) AS s (wanted, has, word)
-        WHERE ours.relnamespace = to_regnamespace(quote_ident(schema_name)) AND ours.relkind = 'r'
-            AND live.relnamespace = to_regnamespace(quote_ident(live_schema)) AND live.relkind = 'r'
+        WHERE ours.relnamespace = to_regnamespace(quote_ident(schema_name)) AND ours.relkind IN ('r', 'p')
+            AND live.relnamespace = to_regnamespace(quote_ident(live_schema))
+            AND live.relkind IN ('r', 'p')
             AND s.wanted <> s.has AND (s.wanted OR replace_all)
     LOOP
         EXECUTE statement;

@@ -26,7 +26,8 @@ BEGIN
     EXECUTE made_of.tables;
     PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
     FOREACH table_name IN ARRAY made_of.table_names LOOP
-        IF NOT logged THEN
+        IF NOT logged AND EXISTS (SELECT FROM pg_class AS c WHERE c.relkind = 'r'
+                AND c.oid = to_regclass(format('%I.%I', schema_name, table_name))) THEN
             EXECUTE format('ALTER TABLE %I.%I SET UNLOGGED', schema_name, table_name);
         END IF;
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO ledger_projector',

@@ -1,4 +1,5 @@
--- What is told of a snapshot never changes; of spans and assets the newest rows do.
+-- What is told of a snapshot never changes; of spans and assets the newest rows do. Partitions are made
+-- by whoever writes the rows: functions/add_series_partitions.sql.
 CREATE TABLE portfolio_snapshots (
     "time"                   timestamptz NOT NULL,
     user_id                  uuid        NOT NULL,
@@ -52,7 +53,7 @@ CREATE TABLE portfolio_snapshots (
     through_position         bigint      NOT NULL,
     unvalued_reasons         jsonb       NOT NULL,
     CONSTRAINT portfolio_snapshots_pkey PRIMARY KEY (account_id, "time", last_position)
-);
+) PARTITION BY RANGE ("time");
 
 CREATE TABLE portfolio_hourly (
     "time"             timestamptz NOT NULL,
@@ -83,7 +84,7 @@ CREATE TABLE portfolio_hourly (
     last_time          timestamptz NOT NULL,
     last_position      bigint      NOT NULL,
     CONSTRAINT portfolio_hourly_pkey PRIMARY KEY (account_id, "time")
-) WITH (fillfactor = 70);
+) PARTITION BY RANGE ("time");
 
 CREATE TABLE portfolio_daily (
     "time"             timestamptz NOT NULL,
@@ -136,7 +137,7 @@ CREATE TABLE asset_values (
     last_time     timestamptz NOT NULL,
     last_position bigint      NOT NULL,
     CONSTRAINT asset_values_pkey PRIMARY KEY (account_id, asset, "time")
-) WITH (fillfactor = 70);
+) PARTITION BY RANGE ("time");
 
 CREATE TABLE strategy_equity (
     "time"            timestamptz NOT NULL,
@@ -152,7 +153,7 @@ CREATE TABLE strategy_equity (
     flows             numeric     NOT NULL,
     last_position     bigint      NOT NULL,
     CONSTRAINT strategy_equity_pkey PRIMARY KEY (account_id, strategy_id, "time", last_position)
-);
+) PARTITION BY RANGE ("time");
 
 CREATE TABLE portfolio_spans (
     account_id uuid        NOT NULL,

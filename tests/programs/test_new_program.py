@@ -55,8 +55,8 @@ def ledgerctl(
 def test_the_help_and_the_readiness_check_name_it(tmp_path: Path, with_toy: dict[str, str]) -> None:
     shown = ledgerctl("serve", "--help", cwd=tmp_path, env=with_toy | {"COLUMNS": "200"})
     assert (
-        "alerts, clock, commands, prices, projections, publisher, queries, risk, seals, toy, web, or all"
-        in shown.stdout
+        "alerts, clock, commands, prices, projections, publisher, queries, risk, seals, toy, web, "
+        "or all" in shown.stdout
     )
     checked = subprocess.run(
         [sys.executable, "-m", "ledger.operate.readiness", "toy"], cwd=tmp_path, env=with_toy

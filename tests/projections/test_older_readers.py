@@ -155,7 +155,7 @@ def _owner_of_a_database(postgres_url: str) -> Iterator[tuple[str, str]]:
         for statement in (
             "ALTER DATABASE {database} OWNER TO {login}",
             "GRANT ledger_writer, ledger_projector, ledger_sealer, ledger_auditor, "
-            "ledger_operator, ledger_user TO {login} WITH ADMIN OPTION",
+            "ledger_operator, ledger_user, ledger_scheduler TO {login} WITH ADMIN OPTION",
         ):
             connection.execute(sql.SQL(statement).format(database=database, login=login))
         migrate_all(owner)

@@ -61,12 +61,17 @@ class Desk:
 
     async def order(self, side: str, quantity: str, price: str) -> str:
         order_id = str(uuid7())
-        more = {"side": side, "order_type": "LIMIT", "quantity": quantity, "price": price}
+        more: dict[str, Any] = {
+            "side": side,
+            "order_type": "LIMIT",
+            "quantity": quantity,
+            "price": price,
+        }
         await self.told("SubmitOrder", order_id=order_id, instrument=self.instrument, **more)
         return order_id
 
     async def fill(self, order_id: str, quantity: str, price: str) -> None:
-        fill = {"trade_id": str(uuid4()), "last_qty": quantity, "last_px": price}
+        fill: dict[str, Any] = {"trade_id": str(uuid4()), "last_qty": quantity, "last_px": price}
         await self.told("RecordFill", order_id=order_id, **fill)
 
     async def trade(self, side: str, quantity: str, price: str) -> None:
@@ -187,7 +192,7 @@ async def test_a_drawdown_trips_once_at_its_threshold_and_a_person_resumes_it(
         await desk.refused("TRADING_HALTED")
         await desk.price("80")
         await desk.caught_up()
-        of = {"scope": "ACCOUNT", "reference": str(desk.account)}
+        of: dict[str, Any] = {"scope": "ACCOUNT", "reference": str(desk.account)}
         await desk.told(
             *("ResumeBreaker", False), breaker_id=breaker_id, reason="seen to", actor="ada", **of
         )

@@ -276,11 +276,13 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
     assert found == [
         (name, ["search_path=pg_catalog, pg_temp"])
         for name in (
+            "add_series_partitions",
             "analyze_generation",
             "append_blockers",
             "begin_append",
             "copy_access",
             "create_generation",
+            "cut_series",
             "drop_generation",
             "end_append_blocker",
             "forget_outcomes",
@@ -314,7 +316,7 @@ def test_every_table_of_a_read_model_has_row_level_security(database_url: str) -
             connection.execute(
                 """SELECT relname, relrowsecurity FROM pg_class
                    JOIN pg_namespace AS n ON n.oid = relnamespace
-                   WHERE relkind = 'r' AND nspname ~ '_[0-9]+$' AND nspname !~ '^pg_'"""
+                   WHERE relkind IN ('r', 'p') AND nspname ~ '_[0-9]+$' AND nspname !~ '^pg_'"""
             ).fetchall()
         )
         views: dict[str, list[str]] = dict(

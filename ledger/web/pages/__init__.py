@@ -13,7 +13,10 @@ and a page of what people do: home, positions, orders, log, projections …
 from fastapi import APIRouter
 
 from ledger.web.pages import (
+    act,
+    alerts,
     audit,
+    chart,
     commands,
     home,
     integrity,
@@ -21,10 +24,12 @@ from ledger.web.pages import (
     notices,
     orders,
     overview,
+    performance,
     positions,
     preferences,
     projections,
     questions,
+    risk,
     search,
     why_pages,
 )
@@ -33,6 +38,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     home.router,
     positions.router,
     orders.router,
+    chart.router,
+    performance.router,
+    risk.router,
+    alerts.router,
+    act.router,
     overview.router,
     log.router,
     projections.router,

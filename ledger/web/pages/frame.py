@@ -62,6 +62,7 @@ NAVIGATION: tuple[tuple[str, tuple[NavigationLink, ...]], ...] = (
             NavigationLink("Limits", "/risk"),
             NavigationLink("Kill switch", "/kill"),
             NavigationLink("Alerts", "/alerts"),
+            NavigationLink("Approvals", "/approvals", "approve"),
         ),
     ),
     (

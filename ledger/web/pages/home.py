@@ -11,19 +11,12 @@ from fastapi.responses import HTMLResponse
 from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
 from ledger.web.answers import Reading
-from ledger.web.pages import tables
+from ledger.web.pages import tables, why_worth
 from ledger.web.pages.accounts_of import choose
 from ledger.web.pages.frame import look_of, show, url
 from ledger.web.viewer import PageViewer
 
-POSITION_COLUMNS = (
-    "instrument",
-    "quantity",
-    "average_entry_price",
-    "mark_price",
-    "unrealized_pnl",
-    "net_pnl",
-)
+POSITION_COLUMNS = ("instrument", "quantity", "average_entry_price", "mark_price", "unrealized_pnl")
 ORDER_COLUMNS = ("order_id", "instrument", "side", "quantity", "price", "filled_quantity", "status")
 FILL_COLUMNS = ("fill_timestamp", "instrument", "side", "quantity", "price")
 SHOWN_ROWS = 8
@@ -71,8 +64,19 @@ def _of_account(
         made = tables.table(question, answer, zone=zone, known_at=known_at, columns=columns)
         return replace(made, next=None)  # the whole of it has a page of its own
 
+    newest = why_worth.newest(reading, account_id, known_at)
+    begin = None if newest is None else why_worth.day_begin(reading, newest, known_at)
     return {
+        "worth": newest,
+        "day_pnl": None if newest is None or begin is None else why_worth.day_pnl(newest, begin),
+        "why_worth": {}
+        if newest is None
+        else {
+            part: why_worth.link(newest, part, known_at)
+            for part in ("equity", "day_pnl", "unrealized_pnl", "gross_exposure", "max_drawdown")
+        },
         "more_orders": orders.more,
+        "alerts": _alerts(reading) if known_at is None else None,
         "tiles": _sums(positions.rows, account_id, known_at),
         "positions": table("positions", positions, POSITION_COLUMNS),
         "orders": table("orders", orders, ORDER_COLUMNS),
@@ -83,32 +87,30 @@ def _of_account(
     }
 
 
+def _alerts(reading: Reading) -> int:
+    """Those that are active. Of a past moment they are not told."""
+    return len(reading.ask("alerts", {"status": "ACTIVE"}, limit=MOST_POSITIONS).rows)
+
+
 def _sums(positions: Any, account_id: UUID, known_at: str | None) -> list[dict[str, Any]]:
     """Of open positions, in each asset that they settle in; none is added to another."""
-    found: dict[str, dict[str, Decimal]] = {}
-    priced: dict[str, int] = {}
-    with exact():
-        for row in positions:
-            of = found.setdefault(
-                row["settlement_asset"], {"unrealized_pnl": ZERO, "net_pnl": ZERO}
-            )
-            of["net_pnl"] += row["net_pnl"]
-            if row["unrealized_pnl"] is not None:
-                of["unrealized_pnl"] += row["unrealized_pnl"]
-                priced[row["settlement_asset"]] = priced.get(row["settlement_asset"], 0) + 1
-    count = {
-        asset: sum(1 for row in positions if row["settlement_asset"] == asset) for asset in found
-    }
-    return [
-        {
-            "name": f"{name} P&L of open positions",
-            "value": sums[part],
-            "unit": asset,
-            "note": f"{priced.get(asset, 0)} of {count[asset]} priced" if part == "unrealized_pnl"
-            else "realised − fees + funding",
-            "why": url("/why/positions", account_id=account_id, asset=asset, part=part,
-                       known_at=known_at),
-        }
-        for asset, sums in sorted(found.items())
-        for part, name in (("unrealized_pnl", "Unrealised"), ("net_pnl", "Net"))
-    ]  # fmt: skip
+    found: dict[str, list[Decimal | None]] = {}
+    for row in positions:
+        found.setdefault(row["settlement_asset"], []).append(row["unrealized_pnl"])
+    tiles = []
+    for asset, results in sorted(found.items()):
+        priced = [one for one in results if one is not None]
+        asked: dict[str, object] = {"account_id": account_id, "asset": asset}
+        asked |= {"part": "unrealized_pnl", "known_at": known_at}
+        with exact():
+            value = sum(priced, ZERO)
+        tiles.append(
+            {
+                "name": "Unrealised P&L",
+                "value": value,
+                "unit": asset,
+                "note": f"{len(priced)} of {len(results)} positions priced",
+                "why": url("/why/positions", **asked),
+            }
+        )
+    return tiles

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from ledger.vitals.condition import PAGE, Alarm, alarms
+from ledger.vitals.condition import PAGE, Alarm, AlertCondition, alarms
 from ledger.vitals.measure import MEASURES, Sample
 from ledger.web.pages.frame import show
 from ledger.web.pages.shown import age
@@ -46,10 +46,10 @@ def overview(request: Request, viewer: PageViewer) -> HTMLResponse:
     rate = float(row[0]) if row is not None else 0.0
     found = list(alarms(samples))
     values = {
-        "alarms": [(one, _measure(one)) for one in found],
+        "alarms": _grouped(found),
         "tone": _tone(found),
         "cards": _cards(samples, rate, standing.lag_seconds),
-        "samples": sorted(samples),
+        "samples": sorted(one for one in samples if not one.label),
         "measures": MEASURES,
     }
     return show(request, viewer, "overview.html", values, standing=standing)
@@ -61,9 +61,29 @@ def _tone(found: Sequence[Alarm]) -> str:
     return "warn" if found else "good"
 
 
-def _measure(alarm: Alarm) -> str:
-    sign = MEASURES.get(alarm.sample.name)
-    return "" if sign is None else sign.says
+class AlarmGroup(NamedTuple):
+    """Alarms of one condition."""
+
+    condition: AlertCondition
+    message: str
+    others: int
+    means: str
+
+
+def _grouped(found: Sequence[Alarm]) -> list[AlarmGroup]:
+    """The first alarm of each condition, with how many more there are."""
+    groups: dict[str, list[Alarm]] = {}
+    for one in found:
+        groups.setdefault(one.condition.alert, []).append(one)
+    return [
+        AlarmGroup(
+            alarms[0].condition,
+            alarms[0].message,
+            len(alarms) - 1,
+            MEASURES[alarms[0].sample.name].says if alarms[0].sample.name in MEASURES else "",
+        )
+        for alarms in groups.values()
+    ]
 
 
 def _cards(samples: Sequence[Sample], rate: float, lag_seconds: float) -> list[Card]:

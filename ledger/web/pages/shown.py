@@ -18,10 +18,11 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import orjson
 from markupsafe import Markup, escape
 
 from ledger.kernel import money
-from ledger.kernel.text import visible
+from ledger.kernel.text import plain, visible
 
 MOST_PLACES = 8
 """Decimals on the screen: a satoshi. All of them are in the clipboard and on hover."""
@@ -89,11 +90,11 @@ def number(
     if signed and exact:
         kind = "n pos" if exact > 0 else "n neg"
         text = f"+{text}" if exact > 0 else text
-    plain = money.plain(exact)
-    if plain.lstrip("-").strip("0.") == "":
-        plain = plain.lstrip("-")
+    whole = money.plain(exact)
+    if whole.lstrip("-").strip("0.") == "":
+        whole = whole.lstrip("-")
     made = Markup('<data class="{}" value="{}" title="{}">{}</data>').format(
-        kind, plain, plain, text
+        kind, whole, whole, text
     )
     if why is None:
         return made
@@ -119,6 +120,15 @@ def time(moment: datetime | None, zone: tzinfo = UTC, *, exact: bool = False) ->
     whole = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
     cut = text if exact else text[:-3]
     return Markup('<time datetime="{}" title="{}">{}</time>').format(whole, whole, cut)
+
+
+def stamp(seconds: float, zone: tzinfo = UTC) -> Markup:
+    """A time of a curve, to the minute."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    local = moment.astimezone(zone)
+    return Markup('<time datetime="{}">{}</time>').format(
+        moment.isoformat(), f"{local:%Y-%m-%d %H:%M}"
+    )
 
 
 def age(seconds: float | timedelta | None) -> str:
@@ -170,12 +180,19 @@ def cell(value: Any, zone: tzinfo = UTC) -> Markup:
     return Markup("<bdi>{}</bdi>").format(words(value))
 
 
+def as_json(value: Any) -> Markup:
+    """A document as JSON has it."""
+    return escape(visible(orjson.dumps(plain(value)).decode()))
+
+
 FILTERS = {
     "number": number,
     "exactly": exactly,
     "percent": percent,
     "moment": time,
     "age": age,
+    "stamp": stamp,
+    "as_json": as_json,
     "short": short,
     "words": words,
     "cell": cell,

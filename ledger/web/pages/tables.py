@@ -56,6 +56,7 @@ SIGNED = frozenset(
     (
         *("realized_pnl", "unrealized_pnl", "net_pnl", "gross_pnl", "gain", "funding"),
         *("best_unrealized_pnl", "worst_unrealized_pnl", "period_pnl", "day_pnl", "slippage"),
+        *("profit", "total_pnl"),
     )
 )
 """Gains and losses: with their sign, and in their tone."""
@@ -64,6 +65,8 @@ RECKONED = SIGNED | frozenset(
         *("average_entry_price", "avg_fill_price", "entry_price", "exit_price", "cost"),
         *("commission", "cum_quote", "total", "available", "locked", "total_balance"),
         *("available_balance", "equity", "proceeds", "acquired_cost", "cash", "value"),
+        *("external_flows", "min_equity", "max_equity", "opening_equity", "margin_balance"),
+        *("gross_exposure", "net_exposure", "avg_balance", "min_balance", "max_balance"),
     )
 )
 """What nobody told: shown with the decimals that people read it by."""

@@ -80,7 +80,7 @@ def drawn(moments: Sequence[StoryStep], zone: tzinfo) -> Markup:
     first, last = moments[0], moments[-1]
     said = f"{len(moments)} steps from {first.label} to {last.label}"
     return Markup(
-        '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" '
+        '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" '
         'aria-label="{said}">{parts}</svg>'
     ).format(w=round(width), h=bottom + 26, said=said, parts=Markup("").join(parts))
 

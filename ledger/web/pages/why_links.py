@@ -26,6 +26,15 @@ def _of_order(name: str, row: Row) -> dict[str, Any]:
     return {"order_id": row["order_id"], "part": name}
 
 
+def _of_snapshot(name: str, row: Row) -> dict[str, Any]:
+    return {
+        "account_id": row["account_id"],
+        "time": row["time"].isoformat(),
+        "at": row["last_position"],
+        "part": name,
+    }
+
+
 _POSITION_PARTS = (
     *("quantity", "cost", "average_entry_price", "realized_pnl", "commission", "funding"),
     *("net_pnl", "unrealized_pnl", "mark_price"),
@@ -34,6 +43,7 @@ _EXPLAINED: dict[str, tuple[str, tuple[str, ...], Callable[[str, Row], dict[str,
     "balances": ("balance", ("total", "available", "locked"), _of_balance),
     "positions": ("position", _POSITION_PARTS, _of_position),
     "orders": ("order", ("filled_quantity", "cum_quote", "avg_fill_price"), _of_order),
+    "snapshots": ("worth", ("equity", "total_balance"), _of_snapshot),
     "order": ("order", ("filled_quantity", "cum_quote", "avg_fill_price"), _of_order),
 }
 """By question: which explanation, of which columns, asked by what."""

@@ -1,5 +1,6 @@
 """Why: an explanation as a page, in the drawer of another page, or as JSON for scripts."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from ledger.kernel import money
 from ledger.kernel.time import time_text
 from ledger.web.answers import Reading
-from ledger.web.pages import why
+from ledger.web.pages import why, why_worth
 from ledger.web.pages.frame import show, url
 from ledger.web.pages.why import Arithmetic, Term, Why
 from ledger.web.viewer import PageViewer, SignedIn
@@ -96,6 +97,24 @@ def of_order(
     with viewer.reading() as reading:
         found = why.of_order(
             reading, order_id=order_id, part=part, known_at=_position(reading, known_at)
+        )
+        return _answer(request, viewer, reading, found)
+
+
+@router.get("/worth")
+def of_worth(
+    request: Request,
+    viewer: PageViewer,
+    account_id: UUID,
+    time: datetime,
+    at: int,
+    part: str = "equity",
+    known_at: str | None = None,
+) -> Response:
+    """Raises NotVisible."""
+    with viewer.reading() as reading:
+        found = why_worth.of_worth(
+            reading, account_id=account_id, time=time, at=at, part=part, known_at=known_at or None
         )
         return _answer(request, viewer, reading, found)
 

@@ -82,7 +82,7 @@ function moveRow(by) {
 const atRow = () => $("tr.at");
 
 const ACTS = {
-  "/": () => $("#search, #known_at").focus(),
+  "/": () => ($("#search") ?? $("#known_at")).focus(),
   g: () => { going = true; setTimeout(() => { going = false; }, 1500); },
   j: () => moveRow(1),
   k: () => moveRow(-1),
@@ -143,24 +143,50 @@ function mark(old, made) {
   old.replaceWith(fresh);
 }
 
+/** Told of each event's position as it is recorded; goes on where it was when the line breaks. */
+async function listen(after, told, ended) {
+  let last = after;
+  for (let pause = 1_000; !ended.aborted; pause = Math.min(pause * 2, 30_000)) {
+    try {
+      const answer = await fetch(`/api/v1/stream?after=${last}`, { signal: ended });
+      if ([401, 403, 404].includes(answer.status)) return;
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "";
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        const lines = (rest + value).split("\n");
+        rest = lines.pop();
+        for (const line of lines) {
+          if (!line.startsWith("id:")) continue;
+          last = line.slice(3).trim();
+          pause = 1_000;
+          told();
+        }
+      }
+    } catch {
+      if (ended.aborted) return;
+    }
+    await new Promise((done) => { setTimeout(done, pause); });
+  }
+}
+
 function follow() {
   const position = document.body.dataset.position;
-  if (position === undefined || !window.EventSource || !$("[data-live], .tiles, #live")) return;
-  const source = new EventSource(`/api/v1/events/stream?after=${position}`);
+  if (position === undefined || !$("[data-live], .tiles, #live")) return;
+  const ending = new AbortController();
   let count = 0;
-  source.onmessage = () => {
+  listen(position, () => {
     wanted = true;
     count += 1;
     const waiting = $("#waiting");
-    if (waiting) {
-      waiting.textContent = `${count.toLocaleString("en")} new`;
-      waiting.hidden = false;
-      if ($("#live")?.getAttribute("aria-pressed") === "true" && scrollY < 40) location.reload();
-    }
-  };
-  source.onerror = () => { if (source.readyState === EventSource.CLOSED) source.close(); };
+    if (!waiting) return;
+    waiting.textContent = `${count.toLocaleString("en")} new`;
+    waiting.hidden = false;
+    if ($("#live").getAttribute("aria-pressed") === "true" && scrollY < 40) location.reload();
+  }, ending.signal);
   setInterval(() => { if (wanted) refresh(); }, LIVE_MILLISECONDS);
-  addEventListener("pagehide", () => source.close());
+  addEventListener("pagehide", () => ending.abort());
 }
 
 const live = $("#live");

@@ -31,11 +31,11 @@ _FOREIGN_VIEWS = """
 _SCHEMAS = """
     SELECT nspname FROM pg_namespace
     WHERE nspname ~ %s AND (pg_get_userbyid(nspowner) <> %s OR EXISTS (
-        SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid AND relkind = 'r'
+        SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid AND relkind IN ('r', 'p')
             AND pg_get_userbyid(relowner) <> %s))"""
 _TABLES = """
     SELECT relname, relrowsecurity FROM pg_class
-    WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'"""
+    WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p')"""
 _WRITTEN_ROWS = (
     ("DROP POLICY IF EXISTS written_rows", ""),
     ("CREATE POLICY written_rows", "TO ledger_projector USING (true) WITH CHECK (true)"),
@@ -44,7 +44,8 @@ _WRITTEN_ROWS = (
 _CALLS = r"""[\w"]\("""
 _FOREIGN = """
     WITH place AS (SELECT to_regnamespace(%(place)s) AS oid), tables AS (
-        SELECT c.* FROM pg_class AS c, place WHERE c.relnamespace = place.oid AND c.relkind = 'r'
+        SELECT c.* FROM pg_class AS c, place
+        WHERE c.relnamespace = place.oid AND c.relkind IN ('r', 'p')
             AND pg_get_userbyid(c.relowner) <> %(owner)s)
     SELECT 'function ' || p.oid::regprocedure FROM pg_proc AS p, place
         WHERE p.pronamespace = place.oid
@@ -53,7 +54,7 @@ _FOREIGN = """
     UNION ALL SELECT 'type ' || t.oid::regtype FROM pg_type AS t, place
         WHERE t.typnamespace = place.oid AND t.typtype IN ('d', 'e', 'r')
     UNION ALL SELECT 'relation ' || c.oid::regclass FROM pg_class AS c, place
-        WHERE c.relnamespace = place.oid AND c.relkind NOT IN ('r', 'i', 't')
+        WHERE c.relnamespace = place.oid AND c.relkind NOT IN ('r', 'p', 'i', 'I', 't')
     UNION ALL SELECT 'trigger ' || t.tgname || ' on ' || t.tgrelid::regclass
         FROM pg_trigger AS t JOIN tables ON tables.oid = t.tgrelid WHERE NOT t.tgisinternal
     UNION ALL SELECT 'rule ' || r.rulename || ' on ' || r.ev_class::regclass

@@ -218,6 +218,9 @@ class Shadow:
             up_to=up_to,
             event_types=self.projection.event_types,
         )
+        room = self._build.room_for(events, self._limits.rows_in_memory)
+        if room < len(events):
+            up_to, events = events[room].position - 1, events[:room]
         events = self.left_out.without(events)
         self._build.fold(events)
         handled, kept = self.handled + len(events), self.kept

@@ -37,7 +37,7 @@ from projections.engine.builds import generations, parts
 from projections.engine.connection import connect
 from projections.engine.live import source
 from projections.engine.live.build import Build, FoldFailed, decoded
-from projections.engine.live.source import Part
+from projections.engine.live.source import LogEvent, Part
 from projections.engine.projection import Projection
 
 WORTH_PROCESSES_POSITIONS = 100_000
@@ -312,7 +312,7 @@ def _fold_job(job: _Job) -> _Folded:
             if work.shared.stop.is_set():
                 break
             up_to = min(after + work.limits.batch_positions_of_each, work.up_to)
-            filling.fold(after, up_to)
+            filling.fold(after, up_to, work.limits.rows_in_memory_of_each)
             if up_to == work.up_to or filling.is_due(work.limits.rows_in_memory_of_each):
                 filling.write()
             with work.shared.positions.get_lock():
@@ -336,7 +336,8 @@ class _Filling:
         self._folded = [0] * len(builds)  # since the last write
         self._position = self._written = job.after
 
-    def fold(self, after: int, up_to: int) -> None:
+    def fold(self, after: int, up_to: int, most_rows: int) -> None:
+        """The events up to a position; what changes more rows than may wait is written between."""
         recorded_events = source.read(
             self._connection,
             after=after,
@@ -344,13 +345,23 @@ class _Filling:
             event_types=self._event_types,
             part=self._job.part,
         )
+        while True:
+            room = min(build.room_for(recorded_events, most_rows) for build in self._builds)
+            whole = room == len(recorded_events)
+            self._fold(recorded_events[:room])
+            self._position = up_to if whole else recorded_events[room].position - 1
+            if whole:
+                return
+            self.write()
+            recorded_events = recorded_events[room:]
+
+    def _fold(self, recorded_events: Sequence[LogEvent]) -> None:
         events = decoded(self._builds[0].projection.name, recorded_events)
         places: defaultdict[str, list[int]] = defaultdict(list)
         for place, recorded in enumerate(recorded_events):
             places[recorded.event_type].append(place)
         for number, build in enumerate(self._builds):
             self._folded[number] += build.fold_those_of_its(recorded_events, events, places)
-        self._position = up_to
 
     def is_due(self, most_rows: int) -> bool:
         return (

@@ -84,6 +84,22 @@ class Build:
                 assert recorded is not None
                 raise FoldFailed(self.projection.name, recorded, error) from error
 
+    def room_for(self, recorded_events: Sequence[LogEvent], most_rows: int) -> int:
+        """How many of the events to fold before what they change is written: all but where some
+        change many rows; one at least."""
+        wide = self.projection.wide_types
+        if not wide:
+            return len(recorded_events)
+        left, begun = most_rows, 0
+        for place, recorded in enumerate(recorded_events):
+            begun += recorded.event_version == 1
+            changed = wide.get(recorded.event_type)
+            if changed is not None:
+                left -= changed(self._rows, begun)
+                if left < 0 and place:
+                    return place
+        return len(recorded_events)
+
     def fold_those_of_its(
         self,
         recorded_events: Sequence[LogEvent],

@@ -19,6 +19,7 @@ not in it does not exist, and nothing has to be loaded. A rebuild starts like th
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
@@ -41,8 +42,8 @@ class DuplicateRow(LedgerError, ValueError):
 class Rows(Generic[R]):
     """The rows of one table."""
 
-    __slots__ = ("_absent", "_added", "_changed", "_key_of", "_limit", "_new", "_old", "_removed",
-                 "_young", "complete", "table")  # fmt: skip
+    __slots__ = ("_absent", "_added", "_changed", "_cut", "_key_of", "_limit", "_new", "_old",
+                 "_removed", "_young", "complete", "table")  # fmt: skip
 
     def __init__(self, table: Table[R], *, limit: int, complete: bool) -> None:
         self.table = table
@@ -57,6 +58,7 @@ class Rows(Generic[R]):
         self._changed: dict[int, R] = {}
         self._added: list[R] = []
         self._removed: dict[Key, None] = {}
+        self._cut: datetime | None = None
 
     # --- for folds ---------------------------------------------------------------------
 
@@ -119,6 +121,18 @@ class Rows(Generic[R]):
         self._removed[key] = None
         self._absent.add(key)
 
+    def cut(self, until: datetime) -> None:
+        """Deletes all rows of a time series from before a time; what is added later stays,
+        whatever its time is."""
+        assert self.table.series, f"{self.table.name} is no time series"
+        self._cut = until if self._cut is None else max(self._cut, until)
+        self._added = [row for row in self._added if row.time >= until]  # type: ignore[attr-defined]
+        for rows in (self._young, self._old):
+            for key in [key for key, row in rows.items() if row.time < until]:  # type: ignore[attr-defined]
+                row = rows.pop(key)
+                self._new.pop(id(row), None)
+                self._changed.pop(id(row), None)
+
     # --- for the engine ----------------------------------------------------------------
 
     def missing(self, keys: Iterable[Key]) -> list[Key]:
@@ -140,6 +154,11 @@ class Rows(Generic[R]):
         self.complete = True
 
     @property
+    def cut_until(self) -> datetime | None:
+        """From before when rows are to be deleted, before anything is written."""
+        return self._cut
+
+    @property
     def unwritten(self) -> int:
         """How many `take` would give."""
         return len(self._added) + len(self._new) + len(self._changed) + len(self._removed)
@@ -158,6 +177,7 @@ class Rows(Generic[R]):
     def settle(self) -> None:
         """What was taken is committed."""
         self._new, self._changed, self._added, self._removed = {}, {}, [], {}
+        self._cut = None
         self._absent.clear()
         if len(self._young) > self._limit and not self.table.resident:
             if self._old:

@@ -193,6 +193,9 @@ class Worker:
             if up_to > work.claimed.position:
                 soonest = time.monotonic() + PACE_SECONDS
                 whole = up_to - work.claimed.position == self._options.batch_positions
+                room = work.build.room_for(events, self._options.rows_in_memory)
+                if room < len(events):
+                    up_to, events, whole = events[room].position - 1, events[:room], True
                 self._batch(work, up_to, events)
                 if not whole:
                     self._pace.rest()

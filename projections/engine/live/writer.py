@@ -4,6 +4,7 @@
                       know, COPY into a temporary table and one INSERT
     changed rows      COPY into a temporary table, then one INSERT … ON CONFLICT DO UPDATE
     a few of them     as a live worker has, as the one JSON parameter of such an INSERT
+    a cut             the partitions of a time series that are over, before anything is written
     removed rows      one DELETE for all keys, first: a row may be there again
     looked-up rows    one SELECT for all keys
 
@@ -16,6 +17,8 @@ put right by a pass over the text.
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -36,6 +39,12 @@ FEW_ROWS = 100
 """Up to here one statement is faster than a temporary table, which costs about a millisecond to
 fill and empty; beyond, COPY reads a row faster than JSON functions do."""
 
+PARTITIONS_AHEAD = timedelta(days=92)
+"""Of a time series, beside those that are written to: three months, so that one is there long
+before its first row, and attached when nobody waits for it."""
+
+_ADD_PARTITIONS = "SELECT public.add_series_partitions(%s, %s, %s, %s)"
+_CUT = "SELECT public.cut_series(%s, %s, %s)"
 _ENCODER = msgspec.json.Encoder()
 _ESCAPE = re.compile(rb"\\(u[0-9a-f]{4}|.)")
 _NAMED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
@@ -88,6 +97,8 @@ class TableWriter:
     def __init__(self, connection: psycopg.Connection[Any], schema: str, table: Table[Any]) -> None:
         self._connection = connection
         self._table = table
+        self._schema = schema
+        self._months: set[tuple[int, int]] = set()
         self._name = sql.Identifier(schema, table.name)
         self._stage = _Stage(connection, f"stage_{schema}_{table.name}", self._name)
         self._stage_of_new = _Stage(connection, f"new_{schema}_{table.name}", self._name)
@@ -136,8 +147,14 @@ class TableWriter:
             ),
         )
 
+    def cut(self, until: datetime) -> None:
+        """Deletes what a time series has from before a time, inside the caller's transaction."""
+        self._connection.execute(_CUT, [self._schema, self._table.name, until])
+
     def write(self, new: Sequence[Row], changed: Sequence[Row], removed: Sequence[Key]) -> None:
         """Inside the caller's transaction."""
+        if self._table.series and (new or changed):
+            self._add_partitions(chain(new, changed))
         if removed:
             self._connection.execute(self._delete, self._by_column(removed))
         if new and self._may_copy:
@@ -154,6 +171,17 @@ class TableWriter:
             self._connection.execute(self._upsert)
         elif changed:
             self._send_few(self._upsert_few, changed)
+
+    def _add_partitions(self, rows: Iterable[Any]) -> None:
+        """Those that the rows need and the next ones; months that were asked about are known."""
+        months = {(time.year, time.month): time for time in (row.time for row in rows)}
+        unknown = [time for month, time in months.items() if month not in self._months]
+        if unknown:
+            ahead = max(unknown) + PARTITIONS_AHEAD
+            self._connection.execute(
+                _ADD_PARTITIONS, [self._schema, self._table.name, min(unknown), ahead]
+            )
+            self._months.update(months)
 
     def written(self) -> None:
         """The caller's transaction is over."""
@@ -241,6 +269,8 @@ class Writer:
     def write(self, rows: RowSet) -> None:
         """Writes what is new, changed and removed, inside the caller's transaction."""
         for of_table in rows.values():
+            if of_table.cut_until is not None:
+                self._tables[of_table.table].cut(of_table.cut_until)
             self._tables[of_table.table].write(*of_table.take())
 
     def settle(self, rows: RowSet) -> None:

@@ -1,0 +1,198 @@
+"""Time series in partitions: made ahead, dropped by the month, the same when made anew."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from ledger.nouns.clock import state as clock_state
+from ledger.nouns.clock.events import CalendarPeriod, PeriodsEnded, SnapshotKind, SnapshotsTaken
+from projections.engine.builds.candidate import Limits, Shadow, no_progress
+from projections.engine.builds.rebuild import rebuild
+from projections.engine.connection import connect
+from projections.engine.live.rows import RowSet
+from projections.portfolio import series
+from projections.registry import find
+from projections.settings import ProjectionSettings
+from tests.projections import log as events
+from tests.projections.log import Log, opened_log
+from tests.projections.workers import caught_up, running
+from tests.roles.acting import acting_as
+
+NAME = "portfolio_snapshots"
+PROJECTION = find(NAME, ProjectionSettings(portfolio_snapshot_retention_days=60))
+CLOCK = clock_state.stream_id()
+LIMITS = Limits(batch_positions=7, rows_in_memory=100)
+
+
+def month(number: int) -> datetime:
+    return datetime(2026 + (number - 1) // 12, (number - 1) % 12 + 1, 1, tzinfo=UTC)
+
+
+def take(log: Log, time: datetime) -> None:
+    taken = SnapshotsTaken(kind=SnapshotKind.SCHEDULED, time=time)
+    log.append(CLOCK, taken, user_id=None)
+
+
+def end(log: Log, time: datetime) -> None:
+    periods = (CalendarPeriod.DAY, CalendarPeriod.MONTH)
+    log.append(CLOCK, PeriodsEnded(time=time, periods=periods), user_id=None)
+
+
+def asked(database_url: str, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(statement.encode()).fetchall()
+
+
+def partitions(database_url: str, table: str = NAME) -> dict[str, int]:
+    """Those of the live generation, and how many rows each has."""
+    found = asked(
+        database_url,
+        f"""SELECT c.relname, n.nspname FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid
+            JOIN pg_namespace AS n ON n.oid = c.relnamespace
+            JOIN event_projections AS p ON n.nspname = p.projection_name || '_' || p.generation
+            WHERE inhparent = to_regclass(n.nspname || '.{table}')""",
+    )
+    return {
+        name.removeprefix(f"{table}_"): int(
+            asked(database_url, f"SELECT count(*) FROM {schema}.{name}")[0][0]
+        )
+        for name, schema in found
+    }
+
+
+@pytest.fixture
+def half_a_year(database_url: str) -> str:
+    """A snapshot in each of six months, each ended."""
+    with opened_log(database_url) as log:
+        log.account(events.account_opened(), events.deposited("USDT", "5"))
+        for number in range(1, 7):
+            take(log, month(number))
+            take(log, month(number) + timedelta(days=7))
+            end(log, month(number + 1))
+    with running(database_url, [PROJECTION]):
+        caught_up(database_url, NAME)
+    return database_url
+
+
+def test_partitions_are_made_ahead_and_dropped_when_their_time_is_over(half_a_year: str) -> None:
+    found = partitions(half_a_year)
+    assert found == {
+        "default": 0,
+        "202605": 2,
+        "202606": 2,
+        "202607": 0,
+        "202608": 0,
+        "202609": 0,
+    }
+    assert partitions(half_a_year, "portfolio_hourly").keys() >= {"202601", "202606"}
+    kept = asked(half_a_year, "SELECT count(*), min(time) FROM portfolio_daily")
+    assert kept == [(12, month(1))]
+
+
+def test_what_was_dropped_is_recorded(half_a_year: str) -> None:
+    with opened_log(half_a_year) as log:
+        log._versions[CLOCK] = 18
+        end(log, month(8))
+    with running(half_a_year, [PROJECTION]):
+        caught_up(half_a_year, NAME)
+    told = asked(half_a_year, "SELECT dropped, amount, older_than FROM retention_log ORDER BY id")
+    assert told == [(NAME, 2, month(6))]
+    assert partitions(half_a_year)["202606"] == 2
+
+
+def test_made_anew_the_rows_are_the_same_and_those_that_were_dropped_stay_so(
+    half_a_year: str,
+) -> None:
+    report = rebuild(half_a_year, PROJECTION, LIMITS)
+    assert report.equal
+    assert partitions(half_a_year)["202605"] == 2
+    assert "202601" not in partitions(half_a_year)
+
+
+def test_what_comes_for_a_month_that_was_dropped_stays_whatever_the_batches_are(
+    half_a_year: str,
+) -> None:
+    with opened_log(half_a_year) as log:
+        log._versions[CLOCK] = 18
+        take(log, month(2))
+    with running(half_a_year, [PROJECTION]):
+        caught_up(half_a_year, NAME)
+    assert partitions(half_a_year)["202602"] == 1
+    for batch in (1, 1_000):
+        assert rebuild(half_a_year, PROJECTION, Limits(batch, 100)).equal
+
+
+def test_users_see_their_rows_through_the_view_and_no_partition(half_a_year: str) -> None:
+    with opened_log(half_a_year) as log:
+        log._versions[CLOCK] = 18
+        other = events.ORDER
+        log.append(other, events.account_opened(user_id=other), events.deposited("USDT", "7"))
+        take(log, month(7))
+    with running(half_a_year, [PROJECTION]):
+        caught_up(half_a_year, NAME)
+    with acting_as(half_a_year, "ledger_user", events.USER) as connection:
+        found = connection.execute("SELECT DISTINCT equity FROM portfolio_snapshots").fetchall()
+        assert found == [(Decimal(5),)]
+        for partition in ("202607", "default"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"SELECT FROM {NAME}_1.{NAME}_{partition}".encode())
+
+
+def test_rows_without_a_partition_are_kept_and_cut_as_well(half_a_year: str) -> None:
+    """Somebody reads what has no partition, for long: none can be attached."""
+    with psycopg.connect(half_a_year) as reader:
+        reader.execute(f"SELECT FROM {NAME}_1.{NAME}_default".encode())
+        with opened_log(half_a_year) as log:
+            log._versions[CLOCK] = 18
+            take(log, month(24))
+        with running(half_a_year, [PROJECTION]):
+            caught_up(half_a_year, NAME)
+        reader.rollback()
+    assert partitions(half_a_year)["default"] == 1
+    with opened_log(half_a_year) as log:
+        log._versions[CLOCK] = 19
+        end(log, month(30))
+    with running(half_a_year, [PROJECTION]):
+        caught_up(half_a_year, NAME)
+    assert partitions(half_a_year)["default"] == 0
+    assert asked(half_a_year, "SELECT count(*) FROM portfolio_snapshots") == [(0,)]
+
+
+def test_nobody_is_held_up_by_a_reader_of_what_is_over(half_a_year: str) -> None:
+    with psycopg.connect(half_a_year) as reader:
+        reader.execute(f"SELECT count(*) FROM {NAME}_1.{NAME}_202605".encode())
+        with opened_log(half_a_year) as log:
+            log._versions[CLOCK] = 18
+            end(log, month(9))
+        with running(half_a_year, [PROJECTION]):
+            caught_up(half_a_year, NAME)
+        reader.rollback()
+    assert partitions(half_a_year)["202605"] == 0
+    assert asked(half_a_year, "SELECT count(*) FROM portfolio_snapshots") == [(0,)]
+
+
+def test_batches_end_before_snapshots_of_many_accounts_fill_the_memory(database_url: str) -> None:
+    with opened_log(database_url) as log:
+        for number in range(30):
+            log.append(UUID(int=number + 1), events.account_opened(), events.deposited("USDT", "5"))
+        for number in range(20):
+            take(log, month(1) + timedelta(minutes=number))
+    most: list[int] = []
+
+    def seen(rows: RowSet) -> None:
+        most.append(rows[series.SNAPSHOTS].unwritten)
+
+    watched = replace(PROJECTION, finish=seen)
+    with connect(database_url, "test", by_key=False) as connection:
+        shadow = Shadow(
+            connection, watched, f"{NAME}_watched", Limits(1_000, 500),
+            logged=True, on_progress=no_progress,
+        )  # fmt: skip
+        shadow.fold_to(80)
+        assert sum(most) == 600
+        assert max(most) <= 90
