@@ -24,7 +24,7 @@ SEED ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test browser faults restores differential check format bench dashboards install lock clean wipe
+.PHONY: help demo up test browser promtool faults restores differential check format bench dashboards install lock clean wipe
 
 help: ## Tell what can be made
 	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
@@ -45,6 +45,14 @@ test: $(INSTALLED) ## All tests, on real PostgreSQL and NATS servers of their ow
 
 browser: ## Install Debian's Chromium, for tests of pages; they are skipped where there is none
 	@command -v chromium chromium-browser google-chrome >/dev/null || (apt-get update -qq && apt-get install -qqy --no-install-recommends chromium) || echo "no Chromium: tests of pages will be skipped"
+
+promtool: $(INSTALLED) ## Take Debian's promtool into .venv, for tests of alerts and boards; they ask it where it is
+	@command -v promtool >/dev/null || test -x $(BIN)/promtool || ( \
+	    place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && chmod 755 "$$place" && apt-get update -qq && \
+	    (cd "$$place" && apt-get download -qq prometheus) && \
+	    dpkg-deb --fsys-tarfile "$$place"/prometheus_*.deb | tar -x -C "$$place" ./usr/bin/promtool && \
+	    mv "$$place/usr/bin/promtool" $(BIN)/promtool \
+	) || echo "no promtool: tests that ask it will be skipped"
 
 faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send MESSAGES=100000 of nonsense
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from ledger.operate import production
 from ledger.operate.backups.catalogue import Backup, BackupStatus, Catalogue, RestoreTrial
@@ -54,6 +55,13 @@ def test_embedded_servers_are_none_for_production() -> None:
     assert production.of_places(with_urls).status == "ok"
     found = production.of_places(Settings(nats_url="nats://bus"))
     assert (found.status, "LEDGER_DATABASE_URL" in found.message) == ("fail", True)
+
+
+def test_alerts_must_be_told_somebody() -> None:
+    assert production.of_alerts(Settings()).status == "fail"
+    assert production.of_alerts(Settings(alert_channels=SecretStr(" "))).status == "fail"
+    told = Settings(alert_channels_file=Path("channels"))
+    assert production.of_alerts(told).status == "ok"
 
 
 def test_wal_that_leaves_the_machine_is_well_and_an_archive_that_fails_is_not(

@@ -72,6 +72,7 @@ def examine(settings: Settings, *, for_production: bool = False) -> Iterator[Che
     yield _disk(settings)
     if for_production:
         yield production.of_places(settings)
+        yield production.of_alerts(settings)
     database_url = nats_url = None
     with ExitStack() as stack:
         try:

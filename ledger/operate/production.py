@@ -8,6 +8,7 @@ what may be meant.
     wal_archive, advice        the write-ahead log leaves the machine; settings of the server
     bus_tls, bus_users         of NATS: encrypted, users with keys
     bus_sync                   stored before it is confirmed
+    alerts                     told somebody
     seal_key, backup           signed seals; a backup of last night, one restored within the week
 """
 
@@ -87,6 +88,19 @@ def of_places(settings: Settings) -> CheckResult:
         f"not set: {' and '.join(embedded)}: an embedded server has no replica and ends with its "
         "terminal",
         "Run PostgreSQL and NATS of your own (docs/operators.md, Servers).",
+    )
+
+
+def of_alerts(settings: Settings) -> CheckResult:
+    """Whether anybody is told what stands still."""
+    named = settings.alert_channels
+    if (named and named.get_secret_value().strip()) or settings.alert_channels_file is not None:
+        return CheckResult("alerts", "ok", "alerts are told by the channels that are set")
+    return CheckResult(
+        "alerts",
+        "fail",
+        "no channel is set: alerts are recorded and told nobody",
+        "Set LEDGER_ALERT_CHANNELS_FILE, and try it: ledgerctl alerts test (docs/alerts.md).",
     )
 
 

@@ -29,7 +29,7 @@ _RECORDED = f"""
     SELECT stream_id AS order_id FROM public.event_store
     WHERE {ACCOUNT} = %(account_id)s::text AND event_type = ANY(%(beginnings)s)
           AND position <= %(known_at)s
-    ORDER BY position DESC"""
+    ORDER BY occurred_at DESC, stream_id DESC"""
 _PLACED = """
     SELECT order_id FROM public.orders WHERE account_id = %(account_id)s AND created_at <= %(until)s
     ORDER BY created_at DESC, order_id DESC"""
@@ -47,8 +47,8 @@ def order_at(connection: psycopg.Connection[Any], moment: Moment, asked: Asked) 
 
 
 def orders_at(connection: psycopg.Connection[Any], moment: Moment, asked: Asked) -> Iterator[Row]:
-    """Rows of an account, newest first: by when they were recorded, or with a time of the
-    venue's by when they were placed."""
+    """Rows of an account in the order of the question: by when they were placed, newest first. So
+    a page begins behind the last row of the one before it, as it does now."""
     ids = _ids(connection, asked["account_id"], moment.known_at, moment.effective_at)
     while chunk := list(islice(ids, ORDERS_AT_ONCE)):
         yield from _folded(connection, chunk, moment)

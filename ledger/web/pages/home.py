@@ -76,7 +76,7 @@ def _of_account(
             for part in ("equity", "day_pnl", "unrealized_pnl", "gross_exposure", "max_drawdown")
         },
         "more_orders": orders.more,
-        "alerts": len(reading.ask("alerts", {"status": "ACTIVE"}, limit=MOST_POSITIONS).rows),
+        "alerts": _alerts(reading) if known_at is None else None,
         "tiles": _sums(positions.rows, account_id, known_at),
         "positions": table("positions", positions, POSITION_COLUMNS),
         "orders": table("orders", orders, ORDER_COLUMNS),
@@ -85,6 +85,11 @@ def _of_account(
             "balances", balances, ("asset", "sub_account", "total", "available", "locked")
         ),
     }
+
+
+def _alerts(reading: Reading) -> int:
+    """Those that are active. Of a past moment they are not told."""
+    return len(reading.ask("alerts", {"status": "ACTIVE"}, limit=MOST_POSITIONS).rows)
 
 
 def _sums(positions: Any, account_id: UUID, known_at: str | None) -> list[dict[str, Any]]:

@@ -300,6 +300,8 @@ def of_positions(
     """Of what the open positions that settle in an asset make together: by position."""
     asked = {"account_id": account_id, "status": "OPEN"}
     when = None if known_at is None else str(known_at)
+    with reading.of_account(account_id):
+        pass
     rows = [
         row
         for row in reading.ask("positions", asked, known_at=when, limit=MOST_TERMS).rows

@@ -1,0 +1,153 @@
+"""Every number of the pages is opened, down to the events; and past moments are as they were."""
+
+import os
+import re
+from collections import deque
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from ledger.write.ledger import Ledger
+from projections.registry import all_projections
+from projections.settings import ProjectionSettings
+from tests.browser import desk as stories
+from tests.browser.desk import DESK, RESERVE
+from tests.projections.workers import caught_up, running
+from tests.web.serving import Served, served
+
+ROUNDS = int(os.environ.get("LEDGER_TEST_ROUNDS", "0"))
+OPENED = 120
+"""Numbers that are opened where no rounds are asked for; with rounds, all that there are."""
+MOMENTS = min(ROUNDS, 50) or 3
+NUMBERED = (
+    *("/", "/positions?status=ALL", "/orders?view=all", "/performance", "/explain"),
+    *("/questions/fills", "/questions/lots", "/questions/snapshots", "/questions/transactions"),
+)
+REMEMBERED = ("/", "/positions?status=ALL", "/orders?view=all")
+
+
+def asking(server: Served, name: str = "ada") -> httpx.Client:
+    client = server.client(name)
+    client.headers["Accept"] = "text/html"
+    return client
+
+
+def whys_on(text: str) -> list[str]:
+    return [unescape(one) for one in re.findall(r'href="(/why/[^"]+)"', text)]
+
+
+def test_every_number_adds_up_and_ends_in_events(desk: Served) -> None:
+    client = asking(desk)
+    pending: deque[str] = deque()
+    for path in NUMBERED:
+        for account in (DESK, RESERVE):
+            mark = "&" if "?" in path else "?"
+            answer = client.get(f"{path}{mark}account_id={account}")
+            assert answer.status_code == 200, answer.text
+            found = whys_on(answer.text)
+            assert found, path
+            pending.extend(found if ROUNDS else found[:: max(len(found) // 6, 1)])
+    opened: set[str] = set()
+    events: set[str] = set()
+    while pending and (ROUNDS or len(opened) < OPENED):
+        href = pending.popleft()
+        if href in opened:
+            continue
+        opened.add(href)
+        why = _told(client, href)
+        assert why["holds"], (href, why)
+        for term in why["terms"]:
+            if term["why"] is not None and term["why"].startswith("/why/"):
+                pending.append(term["why"])
+            elif term["event_id"] is not None:
+                events.add(term["event_id"])
+            else:
+                # A list with its own numbers, or what is nothing and came from nowhere.
+                assert term["why"] or term["value"] in (None, "0") or term["note"], (href, term)
+    assert len(opened) >= OPENED
+    for event_id in sorted(events)[:: 1 if ROUNDS else max(len(events) // 8, 1)]:
+        assert client.get(f"/events/{event_id}").status_code == 200
+
+
+def _told(client: httpx.Client, href: str) -> dict[str, Any]:
+    answer = client.get(f"{href}&format=json")
+    assert answer.status_code == 200, (href, answer.text)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_no_number_of_another_user_is_explained(desk: Served) -> None:
+    """vera is another user than the one whose accounts these are."""
+    client = asking(desk, "vera")
+    every = asking(desk)
+    hrefs = whys_on(every.get(f"/positions?account_id={DESK}").text)[:6]
+    hrefs += whys_on(every.get(f"/?account_id={DESK}").text)[:4]
+    hrefs += whys_on(every.get(f"/questions/fills?account_id={DESK}").text)[:2]
+    for href in hrefs:
+        assert client.get(href).status_code == 404, href
+    assert client.get(f"/positions?account_id={DESK}").status_code == 404
+
+
+def test_a_page_of_a_past_moment_is_what_it_was_when_it_was_now(
+    database_url: str, tmp_path: Path
+) -> None:
+    projections = all_projections(ProjectionSettings())
+    names = [one.name for one in projections]
+    batches = list(stories._story(2 if not ROUNDS else 10))
+    at = {len(batches) * number // MOMENTS for number in range(1, MOMENTS)} | {len(batches) - 1}
+    remembered: dict[int, dict[str, str]] = {}
+    with (
+        Ledger(database_url) as ledger,
+        running(database_url, projections),
+        served(database_url, tmp_path) as server,
+    ):
+        client = asking(server)
+        for number, batch in enumerate(batches):
+            ledger.execute(batch)
+            if number in at:
+                caught_up(database_url, *names)
+                remembered[_head(database_url)] = _pages(client, "")
+        for position, pages in remembered.items():
+            then = _pages(client, f"&known_at={position}")
+            for path, text in pages.items():
+                assert then[path] == text, (position, path)
+
+
+def _head(database_url: str) -> int:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT max(position) FROM event_store").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _pages(client: httpx.Client, moment: str) -> dict[str, str]:
+    """The tables and tiles of the pages, as text."""
+    found = {}
+    for path in REMEMBERED:
+        mark = "&" if "?" in path else "?"
+        answer = client.get(f"{path}{mark}account_id={DESK}{moment}")
+        assert answer.status_code == 200, answer.text
+        parts = re.findall(
+            r"<tbody>.*?</tbody>|<(?:div|a) class=\"tile\".*?</(?:div|a)>", answer.text, re.S
+        )
+        cells = [re.sub(r"<[^>]+>", " ", part) for part in parts if "Active alerts" not in part]
+        found[path] = " ".join(" ".join(cells).split())
+    return found
+
+
+def test_pages_of_a_past_moment_lose_no_order_and_show_none_twice(desk: Served) -> None:
+    """Several were placed at one time, and were recorded one after the other."""
+    client = desk.client("ada")
+    asked: dict[str, Any] = {"account_id": str(DESK), "known_at": "150"}
+    whole = client.get("/api/v1/orders", params=asked).json()["rows"]
+    paged: list[dict[str, Any]] = []
+    page: dict[str, Any] = {**asked, "limit": 3}
+    while page.get("after", True) is not None:
+        answer = client.get("/api/v1/orders", params=page).json()
+        paged += answer["rows"]
+        page["after"] = answer["next"]
+    assert paged == whole
+    assert len(whole) > 3
