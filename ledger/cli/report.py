@@ -26,6 +26,15 @@ class ReportFormat(StrEnum):
     JSON = "json"
 
 
+class SheetFormat(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+    HTML = "html"
+    PDF = "pdf"
+
+
 app = typer.Typer(no_args_is_help=True, help="Reports for those who were not there.")
 
 
@@ -100,6 +109,58 @@ def gains(
         "because cost or proceeds are not known or not in one asset",
         error=True,
     )
+
+
+@app.command()
+def performance(
+    account: Annotated[UUID, typer.Option("--account", help="The account's id.")],
+    begin: Annotated[
+        str | None, typer.Option("--from", help="From this day on, UTC; else from the first.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Up to, without, this day, UTC; else to the last.")
+    ] = None,
+    form: Annotated[
+        SheetFormat,
+        typer.Option("--format", help="A page (html, pdf), its figures, or its days (csv …)."),
+    ] = SheetFormat.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Into this file. A page is written to one by itself."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as one object.")] = False,
+) -> None:
+    """How an account did: a tear sheet of one page, each figure with what it is."""
+    from ledger.eventstore.session import reading
+    from ledger.kernel import read_side
+    from ledger.operate import browser
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
+
+    settings = load()
+    since, until = _period(begin, end)
+    chosen = SheetFormat.JSON if json else form
+    with database(settings) as url, reading(url) as connection:
+        sheet = read_side.report("performance")(connection, account, since, until)
+    if chosen is SheetFormat.TABLE and output is None:
+        terminal.say_table(("figure", "value", "what it is"), sheet.lines())
+        return
+    if chosen in (SheetFormat.HTML, SheetFormat.PDF):
+        page = sheet.html()
+        content = (
+            browser.pdf(page, settings.browser) if chosen is SheetFormat.PDF else page.encode()
+        )
+        target = output or Path(f"{sheet.name}.{chosen.value}")
+        target.write_bytes(content)
+        terminal.say(str(target.absolute()), error=True)
+        return
+    with ExitStack() as stack:
+        out = terminal.output() if output is None else stack.enter_context(output.open("wb"))
+        if chosen is SheetFormat.JSON:
+            out.write(sheet.json())
+        else:
+            kind = Format(chosen.value)
+            write(sheet.rows(), sheet.columns, kind, out, sheet.columns)
 
 
 def _period(begin: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:

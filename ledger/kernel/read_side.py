@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 QUESTIONS, CLAIMS, DEEDS = "ledger.questions", "ledger.claims", "ledger.deeds"
 """The groups of entry points: a function each, of all questions by name, of all claims, and of all
 that operators do with read models, by name."""
+REPORTS = "ledger.reports"
+"""A group of functions, by what they report: a connection, an account, from, to; the report."""
 
 Deed = Callable[..., dict[str, Any]]
 """What an operator does: the database's URL, what with, who and why by name; what became of it."""
@@ -54,6 +56,14 @@ def question(name: str) -> "Question[Any]":
             "If one is missing, install trading-ledger again."
         )
     return found
+
+
+def report(name: str) -> Callable[..., Any]:
+    """What makes the report of this name. Raises UnknownQuestion."""
+    for entry_point in importlib.metadata.entry_points(group=REPORTS, name=name):
+        made: Callable[..., Any] = entry_point.load()
+        return made
+    raise UnknownQuestion(f"there is no report {name!r}: install trading-ledger again")
 
 
 def deeds() -> dict[str, Deed]:

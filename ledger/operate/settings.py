@@ -71,6 +71,12 @@ class Settings(BaseSettings):
         "DEBUG of every command.",
     )
 
+    browser: str | None = Field(
+        default=None,
+        description="The Chromium, by name or path, that prints reports as PDF. Unset: the first "
+        "that is installed.",
+    )
+
     command_batch_size: int = Field(
         default=500,
         ge=1,

@@ -31,6 +31,12 @@ def fold(table: Table[Any], events: Sequence[RecordedEvent]) -> list[dict[str, A
 
 def fold_told(table: Table[Any], told: Iterable[tuple[Recorded, Event]]) -> list[dict[str, Any]]:
     """The same of events that are decoded, and maybe others than were recorded."""
+    added, changed, _ = rows_told(table, told)[table].take()
+    return [msgspec.structs.asdict(row) for row in (*added, *changed)]
+
+
+def rows_told(table: Table[Any], told: Iterable[tuple[Recorded, Event]]) -> RowSet:
+    """All rows of the table's projection that these events make, also what it keeps for itself."""
     projection = _projection_of(table)
     before: dict[UUID, list[tuple[Recorded, Event]]] = {}
     rows = RowSet(
@@ -47,8 +53,7 @@ def fold_told(table: Table[Any], told: Iterable[tuple[Recorded, Event]]) -> list
                 before.setdefault(recorded.stream_id, []).append((recorded, event))
         if projection.finish is not None:
             projection.finish(rows)
-    added, changed, _ = rows[table].take()
-    return [msgspec.structs.asdict(row) for row in (*added, *changed)]
+    return rows
 
 
 @cache

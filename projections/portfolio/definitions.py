@@ -13,7 +13,7 @@ class MeasureDefinition(NamedTuple):
     says: str
 
 
-PERFORMANCE: Mapping[str, MeasureDefinition] = {
+PERFORMANCE: dict[str, MeasureDefinition] = {
     "total_pnl": MeasureDefinition(
         "Profit", "money", "Change of equity less what was paid in and taken out."
     ),
@@ -34,7 +34,7 @@ PERFORMANCE: Mapping[str, MeasureDefinition] = {
         "Paid in, less taken out", "money", "Each at its value when it happened; no profit."
     ),
     "time_weighted_return": MeasureDefinition(
-        "Return (time-weighted)",
+        "Time-weighted return",
         "share",
         "Revalued at every flow and linked: what a unit made that was there all the time.",
     ),
@@ -42,7 +42,7 @@ PERFORMANCE: Mapping[str, MeasureDefinition] = {
         "Return per year", "share", "The daily returns compounded, to a year of annualised_by days."
     ),
     "money_weighted_return": MeasureDefinition(
-        "Return (money-weighted)",
+        "Money-weighted return",
         "share",
         "XIRR: the yearly rate at which all flows and the end are worth nothing now.",
     ),
@@ -119,6 +119,13 @@ PERFORMANCE: Mapping[str, MeasureDefinition] = {
     "valley_balance": MeasureDefinition("Lowest equity", "money", "Flows included."),
 }
 
+TEAR_SHEET: Mapping[str, MeasureDefinition] = PERFORMANCE | {
+    "opening_equity": MeasureDefinition(
+        "Equity at the beginning", "money", "Before anything of that time."
+    ),
+}
+"""Of a time that somebody chose."""
+
 RISK: Mapping[str, MeasureDefinition] = {
     "total_exposure": MeasureDefinition(
         "Gross exposure", "money", "All that prices move, long and short added up."
@@ -182,6 +189,6 @@ RISK: Mapping[str, MeasureDefinition] = {
         "Risk score",
         "count",
         "0 to 100: the worst of leverage / 10, drawdown / 20 %, value at risk / 10 % of equity, "
-        "largest correlation / 0.8, largest holding / all, margin ratio / 1.",
+        "largest correlation / 0.8, largest holding / twice the equity, margin ratio / 1.",
     ),
 }

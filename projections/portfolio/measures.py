@@ -608,7 +608,7 @@ def _figures_now(series: MeasuredSeries, held: Held) -> RiskFigures:
             "drawdown": series.state.reached.down,
             "var_95": share,
             "correlation": correlation,
-            "largest_share": holdings.largest_share(held.values).value,
+            "largest_holding": risk_measures.largest_of_equity(held),
             "margin_ratio": risk_measures.margin_ratio(held).value,
         }
     )

@@ -395,7 +395,7 @@ def figures(
             name: undefined(found[name].method, 0, "the account names no benchmark")
             for name in ("beta", "alpha")
         }
-    return {name: _told(measure) for name, measure in found.items()}
+    return {name: told(measure) for name, measure in found.items()}
 
 
 def value_at_risk(
@@ -432,7 +432,8 @@ def reasons(found: Mapping[str, Measure]) -> dict[str, str]:
     }
 
 
-def _told(measure: Measure) -> Measure:
+def told(measure: Measure) -> Measure:
+    """What is too large to mean anything is undefined."""
     if measure.value is None or abs(measure.value) <= LARGEST:
         return measure
     return undefined(measure.method, measure.points, f"beyond {LARGEST:f}: it says nothing")

@@ -37,12 +37,12 @@ SCORED_AGAINST: Mapping[str, Decimal] = {
     "drawdown": Decimal("0.2"),
     "var_95": Decimal("0.1"),
     "correlation": Decimal("0.8"),
-    "largest_share": Decimal("1"),
+    "largest_holding": Decimal(2),
     "margin_ratio": Decimal(1),
 }
 """What a risk score of 100 is: the highest leverage, the deepest fall, a day's value at risk as a
-share of equity, the largest correlation of two holdings; all in one holding; all equity kept as
-margin."""
+share of equity, the largest correlation of two holdings; twice the equity in one holding; all
+equity kept as margin."""
 
 _TAILS = (
     ("", TailMethod.HISTORICAL),
@@ -120,18 +120,23 @@ def margin_ratio(held: Held) -> Measure:
         return Measure(held.maintenance_margin / held.equity, method, 1)
 
 
-def score(found: Mapping[str, Measure], equity: Decimal) -> tuple[Measure, dict[str, Decimal]]:
+def score(found: Mapping[str, Measure], held: Held) -> tuple[Measure, dict[str, Decimal]]:
     """The risk score, and how much of its limit each part uses, in percent."""
     return score_of(
         {
             "leverage": found["leverage_ratio"].value,
             "drawdown": found["max_drawdown_percent"].value,
-            "var_95": _of_equity(found["var_95"].value, equity),
+            "var_95": _of_equity(found["var_95"].value, held.equity),
             "correlation": found["correlation_risk"].value,
-            "largest_share": found["largest_position_percent"].value,
+            "largest_holding": largest_of_equity(held),
             "margin_ratio": found["margin_ratio"].value,
         }
     )
+
+
+def largest_of_equity(held: Held) -> Decimal | None:
+    """The largest holding, for each unit of equity."""
+    return _of_equity(max(map(abs, held.values.values()), default=ZERO), held.equity)
 
 
 def score_of(parts: Mapping[str, Decimal | None]) -> tuple[Measure, dict[str, Decimal]]:

@@ -74,7 +74,7 @@ def row_of(
     returns: int,
 ) -> RiskMetrics:
     terms = series.terms
-    score, parts = risk_measures.score(found, held.equity)
+    score, parts = risk_measures.score(found, held)
     found = {**found, "risk_score": score}
     state = series.state
     kept = {name: measure.kept for name, measure in found.items()}

@@ -6,6 +6,7 @@ where the question has a past, and the form: a table, chosen columns, JSON.
 
 import inspect
 import re
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -20,7 +21,7 @@ import typer
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.text import plain
-from ledger.operate import terminal
+from ledger.operate import plot, terminal
 from ledger.operate.table import Columns, Wide, asked_for
 from projections.questions import paging
 from projections.questions.catalogue import questions
@@ -29,6 +30,8 @@ from projections.questions.question import Filter, Question
 if TYPE_CHECKING:
     import psycopg
 
+PLOT_COLUMNS = 80
+"""Of a drawing that goes into no terminal."""
 LOOK_SECONDS = 0.01
 """Pause between two looks at how far a read model is."""
 
@@ -51,6 +54,7 @@ EffectiveAt = Annotated[
 _PRESENT = {"limit": Limit, "after": After, "min_position": MinPosition}
 _PAST = {"known_at": KnownAt, "effective_at": EffectiveAt}
 _FORM = {"json": Json, "wide": Wide, "columns": Columns}
+_DRAWN = {"plot": Annotated[bool, typer.Option("--plot", help="Draw it as a curve.")]}
 
 Row = Mapping[str, Any]
 
@@ -70,6 +74,7 @@ def _add(question: Question[Any]) -> None:
 
     def command(**given: Any) -> None:
         form = {name: given.pop(name) for name in _FORM}
+        form |= {name: given.pop(name, False) for name in _DRAWN}
         page = {name: given.pop(name) for name in _PRESENT}
         moment = {name: given.pop(name, None) for name in _PAST}
         try:
@@ -79,6 +84,7 @@ def _add(question: Question[Any]) -> None:
 
     kinds = {name: _parameter(question, one) for name, one in question.filter_of.items()}
     kinds |= _PRESENT | (_PAST if question.past else {}) | _FORM
+    kinds |= _DRAWN if question.drawn else {}
     parameters = [
         inspect.Parameter(
             name,
@@ -95,7 +101,7 @@ def _add(question: Question[Any]) -> None:
 
 
 def _default(question: Question[Any], name: str) -> Any:
-    if name in ("json", "wide"):
+    if name in ("json", "wide", "plot"):
         return False
     return inspect.Parameter.empty if _is_needed(question, name) else None
 
@@ -243,11 +249,30 @@ def _wait_for(
 
 def _print(question: Question[Any], rows: Iterable[Row], form: Mapping[str, Any]) -> None:
     columns = _columns(question, form)
-    if form["json"]:
+    if form["plot"]:
+        _plot(question, rows)
+    elif form["json"]:
         _print_json(rows, columns)
     else:
         wide = form["wide"] or form["columns"] is not None
         print_table(columns or question.shown, rows, wide=wide)
+
+
+def _plot(question: Question[Any], rows: Iterable[Row]) -> None:
+    """The rows as a curve of each account, the oldest first."""
+    assert question.drawn is not None
+    time_column, value_column = question.drawn
+    curves: dict[Any, list[tuple[datetime, Any]]] = {}
+    for row in rows:
+        points = curves.setdefault((row["account_id"], row["currency"]), [])
+        points.append((row[time_column], row[value_column]))
+    if not curves:
+        terminal.say("no rows")
+    width = terminal.width_of(sys.stdout) or PLOT_COLUMNS
+    for (account_id, currency), points in curves.items():
+        terminal.say(f"{value_column} of {account_id}, {currency}")
+        for line in plot.curve(sorted(points), width):
+            terminal.say(line)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Row], *, wide: bool) -> None:

@@ -127,6 +127,8 @@ class Question(Generic[R]):
     made_by: str = ""
     """The SELECT that makes the rows, of public tables, where no table has them; `table` then only
     says what a row is."""
+    drawn: tuple[str, str] | None = None
+    """The columns of time and of value, where rows of one account are a curve (--plot)."""
     within: tuple[str, ...] = ()
     """The filters that `made_by` takes as parameters, null where they are not asked for; they hold
     of its rows, too."""

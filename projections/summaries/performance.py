@@ -107,5 +107,6 @@ QUESTIONS = (
             for grain, table in ((Grain.DAY, "portfolio_daily"), (Grain.HOUR, "portfolio_hourly"))
         ),
         within=("grain",),
+        drawn=("time", "equity"),
     ),
 )

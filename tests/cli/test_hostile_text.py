@@ -22,6 +22,7 @@ from tests.cli.running import Finished, run, run_on_terminal
 from tests.programs.services import running_worker
 
 OF = f"--account {ACCOUNT}"
+USER = "0190a000-0000-7000-8000-00000000000b"
 PERIOD = "--from 2020-01-01 --to 2120-01-01"
 TABLES = (
     f"query balances {OF}",
@@ -59,6 +60,12 @@ COMMANDS = (
     f"audit explain balance {OF} --asset USDT",
     f"audit explain position {OF} --instrument BINANCE:BTCUSDT",
     *(f"audit explain pnl {OF}", f"report gains {OF}", f"report gains {OF} --format csv"),
+    f"audit explain equity {OF}",
+    *(f"query equity {OF} --plot", f"query performance {OF}", f"query risk {OF}"),
+    *(f"query daily-transactions {OF}", f"query user-portfolios {OF}", "query strategy-analytics"),
+    *(f"query portfolio {USER}", f"query user-statistics {USER}"),
+    *(f"report performance {OF}", f"report performance {OF} --format csv"),
+    f"report performance {OF} --format html -o sheet.html",
     f"audit statement {OF} {PERIOD} --format csv",
     f"audit statement {OF} {PERIOD} --format html",
     *("audit events --format csv", "audit events --format jsonl"),

@@ -226,7 +226,7 @@ def test_what_is_risked_is_told_each_hour_with_its_method_and_why_it_is_not_know
     rows = [row for row in script.rows(RISK) if row["scope"] == "ACCOUNT"]
     assert [row["time"] for row in rows] == [MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR]
     assert (rows[1]["total_exposure"], rows[1]["leverage_ratio"]) == (1100, 1)
-    assert (rows[1]["largest_position_percent"], rows[1]["risk_score"]) == (1, 100)
+    assert (rows[1]["largest_position_percent"], rows[1]["risk_score"]) == (1, 50)
     assert rows[1]["null_reasons"]["var_95"] == "there are no returns"
 
 

@@ -65,20 +65,20 @@ def test_who_has_no_equity_has_no_leverage_and_who_needs_no_margin_uses_none() -
 def test_the_score_is_the_worst_part_and_every_part_is_told() -> None:
     held = HELD._replace(maintenance_margin=Decimal(700))
     found = measured(held)
-    total, parts = risk_measures.score(found, held.equity)
+    total, parts = risk_measures.score(found, held)
     assert total.value == 70
     assert parts == {
         "leverage": 10,
         "drawdown": 25,
         "var_95": round(Decimal("14.095"), 4),
-        "largest_share": 60,
+        "largest_holding": 30,
         "margin_ratio": 70,
     }
 
 
 def test_a_score_ends_at_one_hundred() -> None:
     held = HELD._replace(maintenance_margin=Decimal(5000))
-    total, parts = risk_measures.score(measured(held), held.equity)
+    total, parts = risk_measures.score(measured(held), held)
     assert total.value == parts["margin_ratio"] == 100
 
 

@@ -196,6 +196,7 @@ async def test_every_question_is_a_command_with_an_option_for_each_filter(
     options = set(re.findall(r"--[a-z-]+", told.stdout))
     filters = len(question.filter_of) - (question.argument is not None)
     page_and_form = {"--limit", "--after", "--min-position", "--json", "--wide", "--columns"}
+    page_and_form |= {"--plot"} if question.drawn else set()
     assert page_and_form <= options
     flags = sum(option.startswith("--not-") for option in options)
     past = {"--known-at", "--effective-at"} & options

@@ -29,7 +29,14 @@ OF_AN_ACCOUNT = (
     "query lots",
     "query gains",
     "audit explain pnl",
+    "query equity",
+    "query performance",
+    "query risk",
+    "query daily-transactions",
+    "query user-portfolios",
+    "audit explain equity",
     "report gains",
+    "report performance",
 )
 SERVER_STATISTICS = ("performance", "statements", "indexes", "tables", "maintenance")
 NOT_RUN = {
@@ -113,6 +120,9 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         **{f"database {name}": [] for name in SERVER_STATISTICS},
         "query order": [nothing],
         "query instruments": [],
+        "query strategy-analytics": [],
+        "query portfolio": [nothing],
+        "query user-statistics": [nothing],
         "query prices": [],
         "query price-history": ["BINANCE:BTCUSDT"],
         "audit events": [],

@@ -32,6 +32,10 @@ _MADE = (
     "order_id", "event_type", "event_id",
 )  # fmt: skip
 
+_WORTH = (
+    "what", "quantity", "price", "value", "log_position", "note", "event_id", "occurred_at",
+)  # fmt: skip
+
 Account = Annotated[UUID, typer.Option("--account", help="The account's id.")]
 AsOf = Annotated[str | None, typer.Option(help="As known at this position or time; else now.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -148,6 +152,48 @@ def pnl(
     _explain_positions(
         account, as_of, (columns, wide), json, instrument=instrument, sub_account=sub_account
     )
+
+
+@app.command()
+def equity(
+    account: Account,
+    at: Annotated[
+        str | None, typer.Option(help="Of the newest snapshot that is not after this time, UTC.")
+    ] = None,
+    columns: Columns = None,
+    wide: Wide = False,
+    json: Json = False,
+) -> None:
+    """What an account held at a snapshot, at which prices of which age, from which events, and
+    whether their sum is what the snapshot says: exit 1 if it is not."""
+    from ledger.eventstore.moments import InvalidMoment, time_of
+    from ledger.eventstore.session import reading
+    from ledger.kernel import read_side
+    from ledger.operate.servers import database
+    from ledger.operate.settings import load
+
+    try:
+        time = None if at is None else time_of(at)
+    except InvalidMoment as error:
+        raise typer.BadParameter(str(error), param_hint="--at") from error
+    with database(load()) as url, reading(url) as connection:
+        found = read_side.report("equity")(connection, account, time)
+    if json:
+        terminal.say_json(plain(found.document()), pretty=True)
+    else:
+        lines = found.lines()
+        write(lines, _WORTH, Format.TABLE, terminal.output(), _WORTH, columns, wide)
+        terminal.say()
+        terminal.say(
+            f"{plain(found.equity)} {found.currency} at {plain(found.time)}, of "
+            f"{len(found.assets)} assets and {len(found.contracts)} contracts; quality "
+            f"{plain(found.data_quality_score)}; stale: {', '.join(found.stale) or 'nothing'}"
+        )
+        for name, reason in sorted(found.unvalued.items()):
+            terminal.say(f"not valued, and in no sum: {name}: {reason}")
+        verdict = "Equal to" if found.equal else "NOT EQUAL to"
+        terminal.say(f"{verdict} the snapshot, {plain(found.snapshot_equity)}.")
+    raise typer.Exit(0 if found.equal else 1)
 
 
 def _explain_positions(
