@@ -62,7 +62,8 @@ RISK = Board(
             "Risk events", "Opened in the time shown, the newest first.", "README.md", "none",
             (Query(
                 "SELECT created_at, severity, event_type, scope, reference, measure, "
-                "current_value, limit_value, message, is_open FROM risk_events WHERE $__timeFilter(created_at) "
+                "current_value, limit_value, message, is_open FROM risk_events "
+                "WHERE $__timeFilter(created_at) "
                 "ORDER BY created_at DESC LIMIT 100"
             ),), kind="table", sql=True,
         ),
