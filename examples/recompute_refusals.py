@@ -1,9 +1,9 @@
 """Reckons refusals by limits again, from exported events: `python recompute_refusals.py FILE`.
 
-FILE has events as JSON lines (`ledgerctl audit events --format jsonl`, `ledgerctl audit export`). Of
-each event with a risk decision, every limit that failed is measured anew from the numbers that the
-event carries, with nothing but the standard library; what comes out must be what the event says, and
-beyond the limit. Exit 1 if something differs.
+FILE has events as JSON lines (`ledgerctl audit events --format jsonl`, `ledgerctl audit export`).
+Of each with a risk decision, every limit that failed is measured anew from the numbers that the
+event carries, with nothing but the standard library; what comes out must be what the event says,
+and beyond the limit. Exit 1 if something differs.
 """
 
 import json

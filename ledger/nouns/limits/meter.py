@@ -41,8 +41,8 @@ _EXCHANGING: tuple[Kinds, ...] = (
     (InstrumentKind.SPOT,),
     (InstrumentKind.SPOT, InstrumentKind.PERPETUAL, InstrumentKind.FUTURE),
 )
-"""What tells what an asset is worth: where it changes hands; if that leads nowhere, what follows its
-price. The price of an option is not its asset's."""
+"""What tells what an asset is worth: where it changes hands; if that leads nowhere, what follows
+its price. The price of an option is not its asset's."""
 
 
 class Missing(LedgerError):
