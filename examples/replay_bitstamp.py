@@ -23,6 +23,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -157,7 +158,16 @@ async def _send(nats_url: str, replayed: Replayed) -> Sending:
         messages = [message for row in replayed.rows for message in translator.messages(row)]
         started = time.monotonic()
         outcomes = await _send_all(client, messages, replayed)
-        return Sending(outcomes, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        await _take_snapshots(client, replayed, max(message.time for message in messages))
+        return Sending(outcomes, seconds)
+
+
+async def _take_snapshots(client: LedgerClient, replayed: Replayed, at: datetime) -> None:
+    """What each account is worth, at the time of the file's last row: a backtest has its own."""
+    for account_id in replayed.accounts:
+        named = {"time": at.isoformat(), "kind": "MANUAL", "account_id": str(account_id)}
+        await _submit(client, "TakeSnapshots", None, **named)
 
 
 async def _prepare(client: LedgerClient, replayed: Replayed) -> None:

@@ -51,6 +51,12 @@ class Shown(NamedTuple):
     open: Decimal
 
 
+_SNAPSHOTS = """
+    SELECT count(*), count(*) FILTER (WHERE equity <> external_flows + realized_pnl
+        + unrealized_pnl - commission + funding)
+    FROM portfolio_snapshots WHERE account_id = ANY(%s)"""
+
+
 def report(
     connection: psycopg.Connection[Any],
     database_url: str,
@@ -72,6 +78,7 @@ def report(
         _statuses(shown, counted),
         *_money(books, counted, funds_needed(replayed.rows)),
         _profit(connection, accounts),
+        _snapshots(connection, accounts),
         Proof(
             "the read models equal a fresh fold of the log",
             verification.rows,
@@ -262,6 +269,14 @@ def _profit(connection: psycopg.Connection[Any], accounts: list[UUID]) -> Proof:
     faults += 0 if traded == (len(rows),) else 1
     claim = "of each account, what its positions realised and are worth is its change of equity"
     return Proof(claim, len(accounts), "accounts", faults)
+
+
+def _snapshots(connection: psycopg.Connection[Any], accounts: list[UUID]) -> Proof:
+    row = connection.execute(_SNAPSHOTS, (accounts,)).fetchone()
+    assert row is not None
+    taken, faults = row
+    claim = "of each account, the snapshot's equity is what was paid in and what was made"
+    return Proof(claim, taken, "snapshots", faults + abs(taken - len(accounts)))
 
 
 def _exact(amount: int, places: int) -> Decimal:

@@ -9,6 +9,7 @@
 \getenv projections PROJECTIONS_PASSWORD
 \getenv publisher PUBLISHER_PASSWORD
 \getenv queries QUERIES_PASSWORD
+\getenv risk RISK_PASSWORD
 \getenv seals SEALS_PASSWORD
 \getenv web WEB_PASSWORD
 \getenv grafana GRAFANA_DATABASE_PASSWORD
@@ -18,7 +19,7 @@ SET client_min_messages = warning;
 BEGIN;
 SELECT format('CREATE ROLE %I LOGIN', login)
 FROM unnest(ARRAY['ledger_alerts', 'ledger_clock', 'ledger_commands', 'ledger_prices', 'ledger_projections',
-    'ledger_publisher', 'ledger_queries', 'ledger_seals', 'ledger_web', 'ledger_grafana']) AS login
+    'ledger_publisher', 'ledger_queries', 'ledger_risk', 'ledger_seals', 'ledger_web', 'ledger_grafana']) AS login
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) \gexec
 
 ALTER ROLE ledger_alerts PASSWORD :'alerts';
@@ -35,6 +36,8 @@ ALTER ROLE ledger_publisher PASSWORD :'publisher';
 GRANT ledger_projector TO ledger_publisher;
 ALTER ROLE ledger_queries PASSWORD :'queries';
 GRANT ledger_auditor TO ledger_queries;
+ALTER ROLE ledger_risk PASSWORD :'risk';
+GRANT ledger_projector TO ledger_risk;
 ALTER ROLE ledger_seals PASSWORD :'seals';
 GRANT ledger_sealer TO ledger_seals;
 ALTER ROLE ledger_web PASSWORD :'web';

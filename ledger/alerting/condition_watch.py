@@ -4,9 +4,10 @@ taken back when they have not held for as long."""
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from ledger.alerting.rule_match import Said, id_of, line_of, text_of
+from ledger.alerting.rule_match import line_of, text_of
 from ledger.alerting.rules import AlertRule, Rules
 from ledger.alerting.watch import Watched
+from ledger.kernel.consequence import Said, id_of
 from ledger.nouns.alerts.commands import MAX_ENTITY, RaiseAlert, ResolveAlert
 from ledger.nouns.alerts.state import stream_id
 from ledger.vitals.examination import Vitals

@@ -14,9 +14,9 @@ import structlog
 
 from ledger.alerting import delivery
 from ledger.alerting.condition_watch import raised
-from ledger.alerting.rule_match import Said, id_of
 from ledger.alerting.rules import AlertRule, Rules
 from ledger.alerting.watch import Watched
+from ledger.kernel.consequence import Said, id_of
 from ledger.nouns.alerts.commands import ResolveAlert
 from ledger.nouns.alerts.state import stream_id
 from ledger.vitals.examination import Vitals

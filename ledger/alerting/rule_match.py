@@ -2,35 +2,18 @@
 
 import string
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
-from uuid import UUID, uuid5
+from typing import Any
 
 import orjson
 
 from ledger.alerting.rules import AlertRule, Rules
 from ledger.eventstore.reader import RecordedEvent
-from ledger.kernel.command import CommandData
+from ledger.kernel.consequence import Said, id_of
 from ledger.kernel.fields import MAX_TEXT_LENGTH
 from ledger.nouns.alerts.commands import MAX_ENTITY, MAX_TITLE, RaiseAlert, ResolveAlert
 from ledger.nouns.alerts.state import stream_id
 
-_NAMESPACE = UUID("b62a3c0d-6a1e-5cc3-8e58-1d2b7b0a9f15")
 _ACCOUNT = "account"
-
-
-class Said(NamedTuple):
-    """A command that follows from something, under an id that is made of it; of an event, which
-    then is its cause."""
-
-    command_id: UUID
-    data: CommandData
-    cause: UUID | None = None
-    correlation: UUID | None = None
-
-
-def id_of(*parts: object) -> UUID:
-    """The same for all who say the same of the same."""
-    return uuid5(_NAMESPACE, " ".join(map(str, parts)))
 
 
 def said_of(

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from ledger.alerting import delivery
 from ledger.alerting.delivery import AlertMessage, ChannelAnswer
-from ledger.alerting.rule_match import Said, id_of
 from ledger.alerting.watch import Attempt, Retries
+from ledger.kernel.consequence import Said, id_of
 from ledger.nouns.alerts.commands import EndAlertDelivery
 from ledger.nouns.alerts.events import SYSTEM, DeliveryStatus
 

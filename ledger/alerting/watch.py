@@ -10,8 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.alerting.rule_match import Said, id_of
 from ledger.alerting.rules import Rules
+from ledger.kernel.consequence import Said, id_of
 from ledger.kernel.event import Event
 from ledger.nouns.alerts.commands import (
     BeginAlertDelivery,

@@ -59,7 +59,7 @@ class BusSecurity:
         if self.user is not None:
             options["inbox_prefix"] = inbox_prefix(self.user)
         if self.nkey_seed_file is not None:
-            options["nkeys_seed"] = str(_private(self.nkey_seed_file))
+            options["nkeys_seed"] = str(private_file(self.nkey_seed_file))
         if self.tls_ca_file is not None or self.tls_cert_file is not None:
             options["tls"] = self._tls()
         return options
@@ -68,7 +68,7 @@ class BusSecurity:
         try:
             context = ssl.create_default_context(cafile=self.tls_ca_file)
             if self.tls_cert_file is not None:
-                key = None if self.tls_key_file is None else _private(self.tls_key_file)
+                key = None if self.tls_key_file is None else private_file(self.tls_key_file)
                 context.load_cert_chain(self.tls_cert_file, key)
         except OSError as error:  # ssl.SSLError, too
             files = (self.tls_ca_file, self.tls_cert_file, self.tls_key_file)
@@ -85,7 +85,7 @@ def inbox_prefix(user: str) -> str:
     return f"_INBOX.{user}"
 
 
-def _private(path: Path) -> Path:
+def private_file(path: Path) -> Path:
     """The path of a file that only its owner can read. Raises UnusableCredentials."""
     try:
         mode = path.stat().st_mode

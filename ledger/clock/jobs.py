@@ -5,7 +5,7 @@ import importlib.metadata
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -13,6 +13,8 @@ from ledger.clock.job import DueCommand, Job
 from ledger.kernel.errors import LedgerError
 from ledger.nouns.clock.commands import EndPeriods, TakeSnapshots
 from ledger.nouns.clock.events import SnapshotKind
+from ledger.nouns.equity.commands import MarkEquity
+from ledger.nouns.limits.terms import LimitMeasure
 from ledger.operate.settings import Settings
 
 ENTRY_POINTS = "ledger.clock_jobs"
@@ -45,12 +47,46 @@ def of_ledger(settings: Settings) -> Iterable[Job]:
         commands=_snapshots,
         made_up=SNAPSHOTS_MADE_UP,
     )
+    yield Job(
+        "equity",
+        "what losses are compared with: at the hour, so at 00:00 UTC too",
+        every=timedelta(hours=1),
+        commands=_equity,
+        made_up=1,
+    )
     yield Job("periods", "the end of each day, month …", every=time(0), commands=_periods)
 
 
-def _snapshots(_: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
-    yield DueCommand(TakeSnapshots(time=due, kind=SnapshotKind.SCHEDULED))
+def _snapshots(connection: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
+    if _has_accounts(connection):
+        yield DueCommand(TakeSnapshots(time=due, kind=SnapshotKind.SCHEDULED))
 
 
-def _periods(_: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
-    yield DueCommand(EndPeriods(time=due))
+def _periods(connection: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
+    if _has_accounts(connection):
+        yield DueCommand(EndPeriods(time=due))
+
+
+def _has_accounts(connection: psycopg.Connection[Any]) -> bool:
+    """Before there is one, there is nothing to tell of a moment."""
+    opened = "SELECT EXISTS (SELECT FROM public.event_store WHERE event_type = 'account.opened')"
+    return connection.execute(opened).fetchone() == (True,)
+
+
+_LIMITED: LiteralString = """
+    WITH losses AS (
+        SELECT DISTINCT event_data->>'scope' AS scope, event_data->>'reference' AS reference
+        FROM public.event_store WHERE event_type = 'limits.set'
+        AND event_data->'terms'->>'measure' = ANY(%s)
+    )
+    SELECT DISTINCT opened.stream_id FROM public.event_store AS opened JOIN losses
+    ON losses.scope = 'SYSTEM' OR losses.reference IN
+        (opened.stream_id::text, opened.event_data->>'user_id')
+    WHERE opened.event_type = 'account.opened' ORDER BY 1"""
+
+
+def _equity(connection: psycopg.Connection[Any], _: datetime) -> Iterable[DueCommand]:
+    """Of the accounts whose losses were ever limited."""
+    losses = [LimitMeasure.MAX_DAILY_LOSS.value, LimitMeasure.MAX_DRAWDOWN.value]
+    for (account_id,) in connection.execute(_LIMITED, [losses]):
+        yield DueCommand(MarkEquity(), account_id=account_id)

@@ -4,7 +4,8 @@ at the start    list instruments, open accounts, deposit, set leverage, assign s
                 rebalance;
                 then tell the strategies the accounts' ids (demo.desk.<run>.accounts)
 in between      deposit, transfer, withdraw, correct; and now and then ask for what cannot be
-at the end      when the exchange has closed: rebalance once more
+at the end      when the exchange has closed: rebalance once more, and have it taken down what
+                accounts are worth
 """
 
 import asyncio
@@ -55,6 +56,9 @@ class Desk:
         await closed.wait()
         for account in ACCOUNTS:
             await self._do(account, "RebalanceAllocations")
+        sender = self._service.sender
+        taken = {"time": sender.now().isoformat(), "kind": "MANUAL"}
+        check(await sender.submit("TakeSnapshots", taken), "TakeSnapshots", None)
 
     async def _list_instruments(self) -> None:
         """On a ledger that an earlier demo has used they are listed already."""

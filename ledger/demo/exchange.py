@@ -110,7 +110,7 @@ class Exchange:
         if not self._trading:
             self._closed.set()
             await self._tell_funding()
-            await self._take_snapshots(self._service.sender.now(), "MANUAL")
+            await self._tell_marks(self._service.sender.now())
         return {}
 
     async def _keep_time(self) -> None:
@@ -121,20 +121,19 @@ class Exchange:
             if sender.now() < due:
                 await asyncio.sleep(SNAPSHOTS_EVERY.total_seconds() / FASTER / 4)
                 continue
-            await self._take_snapshots(due, "SCHEDULED")
+            await self._tell_marks(due)
+            taken = {"time": due.isoformat(), "kind": "SCHEDULED"}
+            check(await sender.submit("TakeSnapshots", taken), "TakeSnapshots", None)
             if due == _midnight(due):
                 ended = await sender.submit("EndPeriods", {"time": due.isoformat()})
                 check(ended, "EndPeriods", None)
             due += SNAPSHOTS_EVERY
 
-    async def _take_snapshots(self, time: datetime, kind: str) -> None:
-        """What accounts are worth, at what everything is worth now."""
-        sender, at = self._service.sender, time.isoformat()
+    async def _tell_marks(self, time: datetime) -> None:
+        """What everything is worth now."""
         prices = {name: str(walk.price(self._step)) for name, walk in self._walks.items()}
-        told = {"source": SOURCE, "kind": "MARK", "time": at, "prices": prices}
-        check(await sender.submit("RecordPrices", told), "RecordPrices", None)
-        taken = {"time": at, "kind": kind}
-        check(await sender.submit("TakeSnapshots", taken), "TakeSnapshots", None)
+        told = {"source": SOURCE, "kind": "MARK", "time": time.isoformat(), "prices": prices}
+        check(await self._service.sender.submit("RecordPrices", told), "RecordPrices", None)
 
     async def _tell_funding(self) -> None:
         """Of each strategy's contracts on each account, once."""

@@ -1,7 +1,9 @@
 """The inbox: the one outcome of every command id ever decided.
 
 Rows are written in the transaction of the command's events, so a command that is asked about,
-sent again, or left in doubt by a lost connection is settled by looking here.
+sent again, or left in doubt by a lost connection is settled by looking here. What the database
+would not record has its outcome, FAILED, in failed_commands alone: of such a command, too, another
+copy is answered and not decided, until an operator has it tried again.
 """
 
 from collections.abc import Sequence
@@ -41,9 +43,15 @@ class InboxEntry(NamedTuple):
     decided_at: datetime
 
 
-_FIND = (
-    "SELECT command_id, fingerprint, outcome::text FROM command_inbox WHERE command_id = ANY(%s)"
-)
+_FIND = """
+    SELECT command_id, fingerprint, outcome::text FROM public.command_inbox
+    WHERE command_id = ANY (%(ids)s)
+    UNION ALL
+    SELECT f.command_id, f.fingerprint, jsonb_build_object('command_id', f.command_id,
+        'status', 'FAILED', 'code', f.code, 'message', f.message)::text
+    FROM public.failed_commands AS f
+    WHERE f.command_id = ANY (%(ids)s) AND f.status <> 'RETRIED' AND NOT EXISTS (
+        SELECT FROM public.command_inbox AS i WHERE i.command_id = f.command_id)"""
 
 _COPY = """COPY command_inbox (command_id, command_type, subject, source, sender, user_id,
     fingerprint, status, code, outcome, decided_at) FROM STDIN WITH (FORMAT binary)"""
@@ -58,7 +66,7 @@ def find(
     if not command_ids:
         return {}
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(_FIND, (list(command_ids),))
+        cursor.execute(_FIND, {"ids": list(command_ids)})
         return {row[0]: (row[1], row[2]) for row in cursor}
 
 

@@ -29,13 +29,14 @@ from ledger.alerting import delivery, watch
 from ledger.alerting.channels import channels_of
 from ledger.alerting.condition_watch import ConditionWatch, said_of_vitals
 from ledger.alerting.outage import Watchman
-from ledger.alerting.rule_match import Said, said_of
+from ledger.alerting.rule_match import said_of
 from ledger.alerting.rules import rules_of
 from ledger.alerting.sender import MessageSender
 from ledger.alerting.watch import Attempt, Retries, Watched
 from ledger.eventstore import reader
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.command import Outcome
+from ledger.kernel.consequence import Said
 from ledger.kernel.noun import events_in
 from ledger.nouns.alerts import events as alert_events
 from ledger.nouns.alerts.commands import RaiseAlert

@@ -28,7 +28,6 @@ from ledger.eventstore.connection import OneConnection
 from ledger.kernel import strict_json
 from ledger.kernel.command import REJECTED, UNKNOWN, Outcome
 from ledger.kernel.rejection import GeneralRejection
-from ledger.write import failed_commands
 
 QUEUE_GROUP = "ledger"
 MAX_QUESTIONS_AT_ONCE = 1_000
@@ -91,9 +90,8 @@ async def _answer(connection: Client, questions: Sequence[Msg], database: OneCon
 
 
 def _find(connection: psycopg.Connection[Any], ids: list[UUID]) -> dict[UUID, Outcome]:
-    recorded = inbox.find(connection, ids)
-    unrecorded = failed_commands.outcomes(connection, [one for one in ids if one not in recorded])
-    return unrecorded | {one: Outcome.from_json(text) for one, (_, text) in recorded.items()}
+    found = inbox.find(connection, ids)
+    return {one: Outcome.from_json(text) for one, (_, text) in found.items()}
 
 
 def command_id_in(body: bytes) -> UUID | None:

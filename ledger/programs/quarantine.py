@@ -83,10 +83,11 @@ class SetAside:
 
 def is_final(one: Delivery, outcome: Outcome, settings: Settings) -> bool:
     """Whether the outcome is the command's: all are, but FAILED only when it is recorded (and so
-    has a position) or when no further try would help."""
+    has a position), was answered before, or when no further try would help."""
     return (
         outcome.status != FAILED
         or outcome.position is not None
+        or outcome.replayed
         or one.tries >= settings.command_max_deliver
     )
 

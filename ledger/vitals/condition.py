@@ -162,6 +162,10 @@ CONDITIONS = (
         "what the job {label} of the clock had to do {value:.0f} s ago is not done", "schedule.md",
     ),
     AlertCondition(
+        "LedgerSeriesUnpartitioned", "series_default_bytes", 0, TICKET,
+        "rows of {label} lie in no month's partition", "partitions.md",
+    ),
+    AlertCondition(
         "LedgerFollowerLate", "follower_window_used_ratio", FILLING, TICKET,
         "{label} has {value:.0%} of the kept events before it: at 100 % it loses some",
         "followers.md",

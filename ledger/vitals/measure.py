@@ -100,6 +100,11 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign(
             "clock_behind_seconds", "How long ago what the clock has not done was due.", "task"
         ),
+        VitalSign(
+            "series_default_bytes",
+            "Bytes of a time series that lie in no month's partition.",
+            "table",
+        ),
         # seals
         VitalSign("unsealed_events", "Events that are not sealed yet."),
         VitalSign("unsealed_seconds", "How long the oldest of them has waited."),

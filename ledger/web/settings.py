@@ -160,6 +160,13 @@ class WebSettings(Settings):
             )
         return url
 
+    @field_validator("web_oidc_issuer")
+    @classmethod
+    def _asked_by_tls(cls, issuer: str | None) -> str | None:
+        if issuer is not None and issuer.startswith("http://") and host_of(issuer) not in LOOPBACK:
+            raise ValueError("who you are would be told unencrypted: use https")
+        return issuer
+
     @property
     def port(self) -> int:
         return self.web_port or USUAL_PORT
@@ -188,7 +195,7 @@ class WebSettings(Settings):
 
 def host_of(url: str) -> str:
     """The host of a URL, without its port."""
-    host = url.partition("://")[2]
+    host = url.partition("://")[2].partition("/")[0]
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 

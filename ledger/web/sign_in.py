@@ -21,9 +21,10 @@ from starlette.concurrency import run_in_threadpool
 from ledger.web import first_token
 from ledger.web.application import Web
 from ledger.web.limits import TooManyRequests
+from ledger.web.oidc import LIFETIME_SECONDS, OidcProvider, OidcRefused, OidcSignIn
 from ledger.web.page import page
 from ledger.web.sessions import NoSession, SignInMethod
-from ledger.web.settings import LOOPBACK
+from ledger.web.settings import LOOPBACK, WebSettings
 from ledger.web.viewer import Viewer, check_origin, cookie_name
 
 ADDRESS_TIMES = 5
@@ -63,6 +64,51 @@ async def sign_in(
         _log.warning("sign_in_refused", name=name, address=address, reason="wrong")
         return _page(request, next, failed=WRONG)
     return await run_in_threadpool(begin, request, user.name, SignInMethod.PASSWORD, next)
+
+
+@router.get("/sign-in/oidc")
+async def sign_in_elsewhere(request: Request, next: str = "/") -> Response:  # noqa: A002
+    """To the provider."""
+    web: Web = request.app.state.web
+    if web.settings.web_oidc_issuer is None:
+        return _page(request, next, failed="Nobody but this page signs in here.")
+    try:
+        url, begun = await OidcProvider(web.settings).begin(path_of_ours(next))
+    except OidcRefused as error:
+        return _page(request, next, failed=f"{error}.")
+    response = RedirectResponse(url, 303)
+    response.set_cookie(
+        _oidc_cookie(web.settings),
+        begun.as_cookie(),
+        max_age=LIFETIME_SECONDS,
+        path="/",
+        secure=web.settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+@router.get("/sign-in/oidc/callback")
+async def back_from_elsewhere(request: Request, state: str = "", code: str = "") -> Response:
+    """Back from the provider."""
+    web: Web = request.app.state.web
+    try:
+        begun = OidcSignIn.from_cookie(request.cookies.get(_oidc_cookie(web.settings), ""))
+        name = await OidcProvider(web.settings).finish(begun, state, code)
+    except OidcRefused as error:
+        return _page(request, "/", failed=f"{error}.")
+    user = web.users.find(name)
+    if user is None:
+        _log.warning("sign_in_refused", name=name, address=address_of(request), reason="unknown")
+        return _page(request, "/", failed=f"{name} may not sign in here: ask an administrator.")
+    response = await run_in_threadpool(begin, request, user.name, SignInMethod.OIDC, begun.next)
+    response.delete_cookie(_oidc_cookie(web.settings), secure=web.settings.secure, httponly=True)
+    return response
+
+
+def _oidc_cookie(settings: WebSettings) -> str:
+    return f"{cookie_name(settings)}-oidc"
 
 
 @router.get("/start")

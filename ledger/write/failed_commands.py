@@ -22,7 +22,6 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
 
-from ledger.kernel.command import FAILED, Outcome
 from ledger.kernel.errors import LedgerError
 
 WAITING, RETRIED, DISMISSED = "FAILED", "RETRIED", "DISMISSED"
@@ -44,10 +43,6 @@ _FIND = """
     WHERE (%(command_id)s::uuid IS NULL OR f.command_id = %(command_id)s)
         AND (%(settled)s OR f.status = 'FAILED' AND coalesce(i.status, 'FAILED') = 'FAILED')
     ORDER BY f.id"""
-
-_OF_UNRECORDED = """
-    SELECT command_id, code, message FROM public.failed_commands
-    WHERE command_id = ANY (%s) AND status <> 'RETRIED'"""
 
 
 class NotWaiting(LedgerError):
@@ -117,20 +112,6 @@ def find(
     """What waits for an operator, the oldest first; with `settled` also what does not any more."""
     with connection.cursor(row_factory=class_row(FailedCommand)) as cursor:
         return cursor.execute(_FIND, {"command_id": command_id, "settled": settled}).fetchall()
-
-
-def outcomes(
-    connection: psycopg.Connection[Any], command_ids: Sequence[UUID]
-) -> dict[UUID, Outcome]:
-    """What was answered for those of the commands that were set aside. One that the database did
-    not record has no other outcome."""
-    if not command_ids:
-        return {}
-    rows = connection.execute(_OF_UNRECORDED, (list(command_ids),)).fetchall()
-    return {
-        command_id: Outcome(command_id=command_id, status=FAILED, code=code, message=message)
-        for command_id, code, message in rows
-    }
 
 
 def of_command(connection: psycopg.Connection[Any], command_id: UUID) -> list[FailedCommand]:

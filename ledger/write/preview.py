@@ -165,7 +165,7 @@ class Preview:
             connection = self._opened()
             with connection.transaction():
                 position = self._refresh(connection)
-                work = PreviewWork(_asking(account_id), self._around(connection))
+                work = PreviewWork(asking(account_id), self._around(connection))
                 work.now = work.occurred_at = now
                 found = self._used(work, account_id)
                 self._aggregates.committed(())
@@ -220,7 +220,7 @@ class Preview:
         self._sums.all_changed()
 
 
-def _asking(account_id: UUID) -> Command:
+def asking(account_id: UUID) -> Command:
     """The question in the form of a command, which is never decided."""
     return Command(
         id=account_id,

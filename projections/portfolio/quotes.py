@@ -100,6 +100,8 @@ class MomentPrices:
 
     def valuation(self, asset: str, currency: str, own: Mapping[str, Quote]) -> Valuation | None:
         """What the asset is worth in the currency; None where no way leads to it."""
+        if asset != currency and self._asset_markets.find(currency) is None:
+            return None
         return way(asset, currency, lambda at: self._hops(at, own))
 
     def maintenance_rate(self, instrument: str) -> Decimal | None:

@@ -8,7 +8,7 @@
 -- Nobody is granted a partition but auditors: rows are read through the table, which has the rights and
 -- row-level security. With the rights of its owner, who owns all builds: see create_generation.sql.
 CREATE OR REPLACE FUNCTION public.add_series_partitions(
-    schema_name text, table_name text, from_time timestamptz, to_time timestamptz)
+    schema_name text, table_name text, from_time timestamptz, to_time timestamptz, changed boolean)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '1s' AS $$
@@ -19,13 +19,14 @@ DECLARE
 BEGIN
     PERFORM public.check_series(schema_name, table_name);
     EXECUTE format('LOCK TABLE %I.%I IN SHARE UPDATE EXCLUSIVE MODE', schema_name, table_name);
-    PERFORM public.add_series_partition(schema_name, table_name, table_name || '_default', 'DEFAULT');
+    PERFORM public.add_series_partition(schema_name, table_name, table_name || '_default', 'DEFAULT',
+        changed);
     WHILE month <= to_time LOOP
         following := date_trunc('month', month + interval '32 days', 'UTC');
         name := format('%s_%s', table_name, to_char(month AT TIME ZONE 'UTC', 'YYYYMM'));
         BEGIN
             PERFORM public.add_series_partition(schema_name, table_name, name,
-                format('FOR VALUES FROM (%L) TO (%L)', month, following));
+                format('FOR VALUES FROM (%L) TO (%L)', month, following), changed);
         EXCEPTION WHEN lock_not_available OR check_violation THEN NULL;
         END;
         month := following;

@@ -31,7 +31,7 @@ BEGIN
         DELETE FROM public.command_inbox AS i
             WHERE i.command_id = failed.command_id AND i.status = 'FAILED';
     ELSE
-        -- One that could not be recorded has no outcome yet: a resend would be decided.
+        -- One that could not be recorded has none in the inbox yet.
         INSERT INTO public.command_inbox (command_id, command_type, subject, source, sender,
             fingerprint, status, code, outcome, decided_at)
         VALUES (failed.command_id, failed.command_type, split_part(failed.subject, '.', 1),

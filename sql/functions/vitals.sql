@@ -69,6 +69,11 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
         WHERE f.status = 'FAILED' AND coalesce(i.status, 'FAILED') = 'FAILED'
     UNION ALL SELECT 'clock_behind_seconds', c.job, greatest(extract(epoch FROM now.time - c.next_due), 0)
         FROM public.clock_jobs AS c, now
+    UNION ALL SELECT 'series_default_bytes', replace(c.relname, '_default', ''),
+            pg_relation_size(c.oid)::float8
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        JOIN public.event_projections AS p ON n.nspname = p.projection_name || '_' || p.generation
+        WHERE c.relispartition AND c.relkind = 'r' AND c.relname LIKE '%\_default'
     UNION ALL SELECT 'streams_held', '', count(*) FROM public.held_streams
     UNION ALL SELECT 'unreadable_messages', '', count(*) FROM public.unreadable_messages
     UNION ALL SELECT 'command_workers', '', count(*) FROM public.command_workers AS w, now

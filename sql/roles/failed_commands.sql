@@ -2,5 +2,6 @@
 -- by settle_failed_command.
 REVOKE ALL ON failed_commands FROM ledger_writer, ledger_projector, ledger_auditor,
     ledger_operator, ledger_user, ledger_monitor;
-GRANT INSERT, SELECT (command_id, status, code, message) ON failed_commands TO ledger_writer;
+GRANT INSERT, SELECT (command_id, fingerprint, status, code, message)
+    ON failed_commands TO ledger_writer;
 GRANT SELECT ON failed_commands TO ledger_auditor, ledger_operator;

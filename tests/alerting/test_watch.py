@@ -8,9 +8,9 @@ import pytest
 
 from ledger.alerting import watch
 from ledger.alerting.condition_watch import CLEAR_SECONDS, ConditionWatch, said_of_vitals
-from ledger.alerting.rule_match import Said
 from ledger.alerting.rules import Rules, rules_of
 from ledger.alerting.watch import Retries, Watched
+from ledger.kernel.consequence import Said
 from ledger.nouns.alerts.commands import EscalateAlert, RaiseAlert, ReleaseAlert, ResolveAlert
 from ledger.nouns.alerts.events import (
     AlertAcknowledged,

@@ -4,7 +4,7 @@ import json
 import re
 from decimal import Decimal
 
-import httpx
+import httpx2
 import pytest
 
 from ledger.web.page import STATIC
@@ -20,7 +20,7 @@ CONSOLE = (STATIC / "console.js").read_text()
 
 
 @pytest.fixture(scope="module")
-def client(desk: Served) -> httpx.Client:
+def client(desk: Served) -> httpx2.Client:
     return asking(desk)
 
 
@@ -40,7 +40,7 @@ def columns(table: str, at: int) -> list[str]:
 # --- tables -----------------------------------------------------------------------------------
 
 
-def test_1_numbers_stand_right_with_their_points_in_one_line(client: httpx.Client) -> None:
+def test_1_numbers_stand_right_with_their_points_in_one_line(client: httpx2.Client) -> None:
     table = table_of(client.get(f"/positions?account_id={DESK}").text, "Positions")
     assert '<th scope="col" class="num">Quantity</th>' in table
     for at in range(1, 9):
@@ -50,7 +50,7 @@ def test_1_numbers_stand_right_with_their_points_in_one_line(client: httpx.Clien
 
 
 def test_2_numbers_are_grouped_with_a_minus_of_their_own_and_never_odd(
-    client: httpx.Client,
+    client: httpx2.Client,
 ) -> None:
     assert shown.digits(Decimal("-1234567.5"), 2) == "\u22121,234,567.50"
     assert shown.digits(Decimal("0E-18"), 2) == "0.00"
@@ -63,7 +63,7 @@ def test_2_numbers_are_grouped_with_a_minus_of_their_own_and_never_odd(
         assert not re.search(r">[^<]*(NaN|Infinity|-0\.0+<|\dE[-+]?\d)", text), path
 
 
-def test_3_units_are_said_and_signs_are_not_told_by_colour_alone(client: httpx.Client) -> None:
+def test_3_units_are_said_and_signs_are_not_told_by_colour_alone(client: httpx2.Client) -> None:
     text = client.get(f"/?account_id={DESK}").text
     assert '<span class="unit">USDT</span>' in text
     assert re.search(r'class="n pos"[^>]*>\+', text)
@@ -71,7 +71,7 @@ def test_3_units_are_said_and_signs_are_not_told_by_colour_alone(client: httpx.C
 
 
 def test_4_times_are_iso_to_the_millisecond_in_one_zone_that_is_said(
-    client: httpx.Client,
+    client: httpx2.Client,
 ) -> None:
     text = client.get("/orders?view=all").text
     times = re.findall(r"<time[^>]*>(.*?)</time>", text)
@@ -83,7 +83,7 @@ def test_4_times_are_iso_to_the_millisecond_in_one_zone_that_is_said(
     assert re.findall(r"<time[^>]*>(.*?)</time>", other) != times
 
 
-def test_5_rows_are_dense_and_headers_stay(client: httpx.Client) -> None:
+def test_5_rows_are_dense_and_headers_stay(client: httpx2.Client) -> None:
     assert "--row: 30px" in CSS
     assert re.search(r"th \{[^}]*position: sticky", CSS)
     assert re.search(r"th:first-child, td:first-child \{ position: sticky", CSS)
@@ -93,7 +93,7 @@ def test_5_rows_are_dense_and_headers_stay(client: httpx.Client) -> None:
     assert fewer.count('<th scope="col"') == 2
 
 
-def test_6_a_page_says_how_much_of_what_it_shows_and_pages_by_key(client: httpx.Client) -> None:
+def test_6_a_page_says_how_much_of_what_it_shows_and_pages_by_key(client: httpx2.Client) -> None:
     text = client.get(f"/questions/transactions?account_id={DESK}").text
     assert "50 rows shown, there are more" in text
     following = re.search(r'href="([^"]+)" rel="next"', text)
@@ -108,7 +108,7 @@ def test_7_what_changes_flashes_and_holds_still_under_the_pointer() -> None:
     assert "[data-live]:hover" in CONSOLE
 
 
-def test_8_what_is_copied_is_exact(client: httpx.Client) -> None:
+def test_8_what_is_copied_is_exact(client: httpx2.Client) -> None:
     text = client.get(f"/positions?account_id={DESK}").text
     exact = re.findall(r'<data class="[^"]*" value="([^"]*)"', text)
     assert any(len(one.partition(".")[2]) > 8 for one in exact)
@@ -118,7 +118,7 @@ def test_8_what_is_copied_is_exact(client: httpx.Client) -> None:
 # --- charts -----------------------------------------------------------------------------------
 
 
-def curve(client: httpx.Client, of: str = "equity") -> dict[str, list[object]]:
+def curve(client: httpx2.Client, of: str = "equity") -> dict[str, list[object]]:
     answer = client.get(f"/performance/data?account_id={DESK}&of={of}")
     found: dict[str, list[object]] = json.loads(answer.text)
     return found
@@ -134,7 +134,7 @@ def test_9_the_equity_curve_keeps_flows_out_of_the_return() -> None:
     assert points[1].flow == 150
 
 
-def test_10_the_drawdown_is_below_and_hangs_from_nothing(client: httpx.Client) -> None:
+def test_10_the_drawdown_is_below_and_hangs_from_nothing(client: httpx2.Client) -> None:
     text = client.get(f"/performance?account_id={DESK}").text
     assert text.index('class="chart"') < text.index('class="chart low"')
     falls = curve(client, "drawdown")["curves"][0]["values"]  # type: ignore[index]
@@ -145,7 +145,7 @@ def test_10_the_drawdown_is_below_and_hangs_from_nothing(client: httpx.Client) -
     assert (deepest.depth, deepest.peak_time, deepest.time) == (Decimal("-0.5"), 1, 2)
 
 
-def test_11_fills_are_marked_at_their_price_with_how_many_there_are(client: httpx.Client) -> None:
+def test_11_fills_are_marked_at_their_price_with_how_many_there_are(client: httpx2.Client) -> None:
     asked = f"/chart/data?account_id={DESK}&instrument=BINANCE:BTCUSDT"
     found = client.get(asked).json()
     assert found["candles"]
@@ -155,7 +155,7 @@ def test_11_fills_are_marked_at_their_price_with_how_many_there_are(client: http
     assert any(one["late"] for one in found["fills"])
 
 
-def test_12_a_story_has_lanes_and_says_how_long_idle_time_was(client: httpx.Client) -> None:
+def test_12_a_story_has_lanes_and_says_how_long_idle_time_was(client: httpx2.Client) -> None:
     orders = re.findall(
         r"/orders/[0-9a-f-]{36}", client.get(f"/orders?view=all&account_id={DESK}").text
     )
@@ -165,7 +165,7 @@ def test_12_a_story_has_lanes_and_says_how_long_idle_time_was(client: httpx.Clie
     assert re.search(r'text-anchor="middle">\d+ (ms|s|min|h|d)</text>', text)
 
 
-def test_13_the_months_have_values_and_what_is_missing_is_hatched(client: httpx.Client) -> None:
+def test_13_the_months_have_values_and_what_is_missing_is_hatched(client: httpx2.Client) -> None:
     text = client.get(f"/performance?account_id={DESK}").text
     assert 'class="missing"' in text
     assert re.search(r"\.heat \.missing \{[^}]*repeating-linear-gradient", CSS)
@@ -193,13 +193,13 @@ def test_15_thinning_keeps_the_peaks() -> None:
     assert "column[at] > column[most]" in CHARTS
 
 
-def test_16_tones_of_gain_and_loss_can_be_chosen(client: httpx.Client) -> None:
+def test_16_tones_of_gain_and_loss_can_be_chosen(client: httpx2.Client) -> None:
     text = client.get("/preferences", headers={"Cookie": "look_tones=blue"}).text
     assert 'data-tones="blue"' in text
     assert "blue up, orange down" in text
 
 
-def test_17_a_chart_says_what_it_is_of_when_and_how_far_sealed(client: httpx.Client) -> None:
+def test_17_a_chart_says_what_it_is_of_when_and_how_far_sealed(client: httpx2.Client) -> None:
     for path in ("/chart", f"/performance?account_id={DESK}"):
         text = client.get(path).text
         caption = re.search(r"<figcaption>.*?</figcaption>", text, re.S)
@@ -210,7 +210,7 @@ def test_17_a_chart_says_what_it_is_of_when_and_how_far_sealed(client: httpx.Cli
         assert "<table" in text
 
 
-def test_18_the_maker_of_the_candles_is_named_where_they_are_seen(client: httpx.Client) -> None:
+def test_18_the_maker_of_the_candles_is_named_where_they_are_seen(client: httpx2.Client) -> None:
     text = client.get("/chart").text
     assert "https://www.tradingview.com/" in text
     assert "Lightweight Charts" in client.get("/notices").text

@@ -7,7 +7,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 
 from ledger.write.ledger import Ledger
@@ -29,7 +29,7 @@ NUMBERED = (
 REMEMBERED = ("/", "/positions?status=ALL", "/orders?view=all")
 
 
-def asking(server: Served, name: str = "ada") -> httpx.Client:
+def asking(server: Served, name: str = "ada") -> httpx2.Client:
     client = server.client(name)
     client.headers["Accept"] = "text/html"
     return client
@@ -72,7 +72,7 @@ def test_every_number_adds_up_and_ends_in_events(desk: Served) -> None:
         assert client.get(f"/events/{event_id}").status_code == 200
 
 
-def _told(client: httpx.Client, href: str) -> dict[str, Any]:
+def _told(client: httpx2.Client, href: str) -> dict[str, Any]:
     answer = client.get(f"{href}&format=json")
     assert answer.status_code == 200, (href, answer.text)
     found: dict[str, Any] = answer.json()
@@ -123,7 +123,7 @@ def _head(database_url: str) -> int:
     return int(row[0])
 
 
-def _pages(client: httpx.Client, moment: str) -> dict[str, str]:
+def _pages(client: httpx2.Client, moment: str) -> dict[str, str]:
     """The tables and tiles of the pages, as text."""
     found = {}
     for path in REMEMBERED:

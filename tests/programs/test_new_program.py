@@ -55,8 +55,8 @@ def ledgerctl(
 def test_the_help_and_the_readiness_check_name_it(tmp_path: Path, with_toy: dict[str, str]) -> None:
     shown = ledgerctl("serve", "--help", cwd=tmp_path, env=with_toy | {"COLUMNS": "200"})
     assert (
-        "alerts, clock, commands, prices, projections, publisher, queries, seals, toy, web, or all"
-        in shown.stdout
+        "alerts, clock, commands, prices, projections, publisher, queries, risk, seals, toy, web, "
+        "or all" in shown.stdout
     )
     checked = subprocess.run(
         [sys.executable, "-m", "ledger.operate.readiness", "toy"], cwd=tmp_path, env=with_toy
@@ -105,4 +105,6 @@ def test_up_runs_it_and_doctor_tells_that_it_works(
 ) -> None:
     assert ["serve", "toy"] in [child.cmdline()[-2:] for child in everything.children()]
     examined = ledgerctl("doctor", cwd=server_directory, env=with_toy)
-    assert "commands, projections, publisher, queries, seals, toy are at work" in examined.stdout
+    assert (
+        "commands, projections, publisher, queries, risk, seals, toy are at work" in examined.stdout
+    )

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+from msgspec.structs import replace
 
 from benchmarks.event_mix import EventMix, append_mix
 from ledger.nouns.accounts.events import (
@@ -61,9 +62,27 @@ from ledger.nouns.breakers.events import (
 )
 from ledger.nouns.clock import state as clock_state
 from ledger.nouns.clock.events import CalendarPeriod, PeriodsEnded, SnapshotKind, SnapshotsTaken
+from ledger.nouns.equity import state as equity_state
+from ledger.nouns.equity.events import (
+    Baseline,
+    EquityMarked,
+    LimitTripped,
+    RiskMeasureRecorded,
+)
 from ledger.nouns.instruments import state as instrument_state
 from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
-from ledger.nouns.limits.terms import LimitScope
+from ledger.nouns.limits import state as limit_state
+from ledger.nouns.limits.events import (
+    Halted,
+    LimitProposed,
+    LimitRegistered,
+    LimitRemovalProposed,
+    LimitRemoved,
+    LimitSet,
+    Resumed,
+    ScopeLimited,
+)
+from ledger.nouns.limits.terms import LimitMeasure, LimitScope, LimitTerms
 from ledger.nouns.log import events as log_events
 from ledger.nouns.log.events import LogRecovered
 from ledger.nouns.orders.events import (
@@ -79,6 +98,7 @@ from ledger.nouns.orders.events import (
     OrderFillConflicted,
     OrderRejected,
     OrderReplaced,
+    OrderReplaceDenied,
     OrderReplaceRejected,
     OrderReplaceRequested,
     OrderReported,
@@ -138,6 +158,7 @@ def append_everything(database_url: str) -> EventMix:
         _cash_flows(log)
         _transfers(log)
         _alerts(log)
+        _limits(log)
         _risk(log)
         _breakers(log)
         log.now -= timedelta(hours=1)
@@ -269,6 +290,72 @@ def _prices(log: Log) -> None:
             ),
             user_id=None,
         )
+
+
+def _limits(log: Log) -> None:
+    """Set, loosened by two, for a while, removed; a halt and its end."""
+    first, second = uuid4(), uuid4()
+    everything, account = LimitScope.SYSTEM, (LimitScope.ACCOUNT, str(ACCOUNT))
+    terms = LimitTerms(
+        measure=LimitMeasure.MAX_EXPOSURE,
+        value=Decimal("1000.5"),
+        unit="USDT",
+        warning_threshold=Decimal(900),
+        description="a *first* one",
+    )
+    for_a_while = replace(terms, effective_until=events.START + timedelta(days=2))
+    rate = LimitTerms(measure=LimitMeasure.ORDER_RATE, value=Decimal(3), unit="ORDERS", window="1s")
+    scope, reference = account
+    of_account: Any = {"scope": scope, "reference": reference, "by": "ada"}
+    log.append(
+        limit_state.stream_id(*account),
+        LimitSet(limit_id=first, terms=terms, **of_account),
+        LimitProposed(limit_id=first, terms=replace(terms, value=Decimal(2000)), **of_account),
+        LimitSet(limit_id=first, terms=for_a_while, approved_by="bob", **of_account),
+        LimitRemovalProposed(limit_id=first, **of_account),
+        Halted(reason="enough", **of_account),
+        user_id=None,
+    )
+    log.append(first, LimitRegistered(limit_id=first, **of_account), user_id=None)
+    log.append(
+        equity_state.stream_id(ACCOUNT),
+        EquityMarked(
+            account_id=ACCOUNT,
+            at=events.START,
+            currency="USDT",
+            equity=Decimal("100.5"),
+            baselines=(Baseline.DAILY, Baseline.PEAK),
+            flows={"USDT": Decimal(100)},
+        ),
+        LimitTripped(
+            account_id=ACCOUNT,
+            limit_id=first,
+            measure=LimitMeasure.MAX_DAILY_LOSS,
+            window=Baseline.DAILY,
+            at=events.START,
+            until=events.START + timedelta(days=1),
+            measured=Decimal(11),
+            limit_value=Decimal(10),
+            unit="%",
+        ),
+        RiskMeasureRecorded(
+            account_id=ACCOUNT,
+            measure=LimitMeasure.MAX_VAR_95,
+            value=Decimal("0.05"),
+            method="historical, 250 days",
+            time=events.START,
+        ),
+    )
+    log.append(
+        limit_state.SYSTEM_STREAM,
+        ScopeLimited(scope=scope, reference=reference),
+        LimitSet(limit_id=second, terms=rate, scope=everything, by="ada"),
+        LimitRemovalProposed(limit_id=second, scope=everything, by="ada"),
+        LimitRemoved(limit_id=second, scope=everything, by="ada", approved_by="bob"),
+        Halted(scope=everything, reason="all of it", by="risk"),
+        Resumed(scope=everything, reason="looked into", by="ada"),
+        user_id=None,
+    )
 
 
 def _clock(log: Log) -> None:
@@ -514,6 +601,9 @@ def _order(log: Log) -> None:
     log.order(
         OrderCancelRequested(**now),
         OrderCancelRejected(**now),
+        OrderReplaceDenied(
+            **now, quantity=Decimal(80), code="RISK_LIMIT_EXCEEDED", reason="too much"
+        ),
         OrderReplaceRequested(**now, quantity=Decimal(8)),
         OrderReplaceRejected(**now),
         OrderReplaced(**now, quantity=Decimal(8), price=Decimal(101)),

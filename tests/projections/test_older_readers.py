@@ -34,7 +34,7 @@ from tests.projections.older import (
     older_than_a_rebuild,
 )
 from tests.projections.workers import running
-from tests.roles.acting import login_of
+from tests.roles.acting import ROLES, login_of
 
 
 @pytest.fixture
@@ -154,8 +154,7 @@ def _owner_of_a_database(postgres_url: str) -> Iterator[tuple[str, str]]:
         database = sql.Identifier(connection.info.dbname)
         for statement in (
             "ALTER DATABASE {database} OWNER TO {login}",
-            "GRANT ledger_writer, ledger_projector, ledger_sealer, ledger_auditor, "
-            "ledger_operator, ledger_user, ledger_scheduler TO {login} WITH ADMIN OPTION",
+            f"GRANT {', '.join(ROLES)} TO {{login}} WITH ADMIN OPTION",
         ):
             connection.execute(sql.SQL(statement).format(database=database, login=login))
         migrate_all(owner)

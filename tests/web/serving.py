@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
+import httpx2
 
 from ledger.web.application import Web
 from ledger.web.person import ALL_SCOPES, Role, Scope
@@ -42,7 +42,7 @@ class Served:
 
     web: Web
     tokens: dict[str, str] = field(default_factory=dict)
-    clients: list[httpx.Client] = field(default_factory=list)
+    clients: list[httpx2.Client] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -50,13 +50,13 @@ class Served:
 
     def client(
         self, name: str | None = None, *, scopes: frozenset[Scope] = ALL_SCOPES
-    ) -> httpx.Client:
+    ) -> httpx2.Client:
         """Somebody with a token, or nobody."""
         headers = {}
         if name is not None:
             headers["Authorization"] = f"Bearer {self.token(name, scopes)}"
         # It speaks no TLS: reading the system's certificates would take longer than a test.
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=30, verify=False)
+        client = httpx2.Client(base_url=self.url, headers=headers, timeout=30, verify=False)
         self.clients.append(client)
         return client
 
@@ -67,7 +67,7 @@ class Served:
             self.tokens[key] = made[1]
         return self.tokens[key]
 
-    def browser(self, name: str = "ada", password: str = PASSWORD) -> httpx.Client:
+    def browser(self, name: str = "ada", password: str = PASSWORD) -> httpx2.Client:
         """Somebody who has signed in."""
         client = self.client()
         answer = client.post("/sign-in", data={"name": name, "password": password})

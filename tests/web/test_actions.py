@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -19,8 +19,12 @@ READ_MODEL = {"projection": "transfers"}
 
 
 def act(
-    client: httpx.Client, name: str, arguments: dict[str, Any], key: UUID | None = None, **more: str
-) -> httpx.Response:
+    client: httpx2.Client,
+    name: str,
+    arguments: dict[str, Any],
+    key: UUID | None = None,
+    **more: str,
+) -> httpx2.Response:
     return client.post(
         f"/api/v1/actions/{name}",
         json={"arguments": arguments, "reason": "a test", **more},

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -50,8 +50,8 @@ def at_work(database_url: str, nats_url: str, tmp_path: Path) -> Iterator[tuple[
 
 
 def send(
-    client: httpx.Client, command: dict[str, Any], key: UUID | str | None = None
-) -> httpx.Response:
+    client: httpx2.Client, command: dict[str, Any], key: UUID | str | None = None
+) -> httpx2.Response:
     headers = {} if key == "" else {"Idempotency-Key": str(key or uuid4())}
     return client.post("/api/v1/commands", json=command, headers=headers)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -77,8 +77,8 @@ def values_of(parameter: dict[str, Any], other: tuple[Any, Any], an_id: str) -> 
 
 
 def asked(
-    client: httpx.Client, method: str, path: str, described: dict[str, Any], query: dict[str, str]
-) -> httpx.Response:
+    client: httpx2.Client, method: str, path: str, described: dict[str, Any], query: dict[str, str]
+) -> httpx2.Response:
     headers = {"Idempotency-Key": str(uuid4())}
     if method == "post":
         body: dict[str, Any] = {"arguments": {}, "reason": "x"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import orjson
 import psycopg
 import pytest
@@ -49,7 +49,7 @@ def told(lines: Iterator[str], most: int) -> list[tuple[int, dict[str, Any]]]:
 
 
 @contextmanager
-def following(client: httpx.Client, **headers: str) -> Iterator[Iterator[str]]:
+def following(client: httpx2.Client, **headers: str) -> Iterator[Iterator[str]]:
     with client.stream("GET", "/api/v1/stream", headers=headers) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")

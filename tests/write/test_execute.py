@@ -14,6 +14,7 @@ from ledger.kernel.command import Outcome
 from ledger.kernel.rejection import Rejection
 from ledger.nouns.orders import facts
 from ledger.nouns.orders.rejections import OrderRejection
+from ledger.write import failed_commands
 from ledger.write.ledger import Ledger
 from tests.commands import (
     USER,
@@ -340,6 +341,24 @@ def test_a_fault_on_the_last_try_is_kept(
     kept = ledger.outcome(deposit.id)
     assert kept is not None
     assert kept.status == "FAILED"
+
+
+def test_another_copy_of_what_could_not_be_recorded_is_answered_and_not_decided(
+    ledger: Ledger, account_id: UUID, database_url: str
+) -> None:
+    """A sender that waits sends again under its id: it was told FAILED, and that holds until an
+    operator has the command tried again."""
+    again = command("Deposit", account_id, account_id=account_id, asset="USDT", amount="1")
+    kept = failed_commands.FailedMessage(
+        again.id, "Deposit", "test", f"{account_id}.money.test", again.fingerprint, b"{}",
+        "NOT_RECORDED", "refused", 5,
+    )  # fmt: skip
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        failed_commands.keep(connection, [kept])
+        (told,) = ledger.execute([again])
+        assert (told.status, told.code, told.replayed) == ("FAILED", "NOT_RECORDED", True)
+        failed_commands.settle(connection, again.id, "RETRIED", by="olga", reason="mended")
+        assert ledger.execute([again])[0].status == "ACCEPTED"
 
 
 def test_a_long_stream_is_loaded_from_its_snapshot(account_id: UUID, database_url: str) -> None:

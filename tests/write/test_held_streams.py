@@ -18,7 +18,7 @@ from ledger.nouns import AGGREGATES
 from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.vitals import database
 from ledger.vitals.examination import Vitals
-from ledger.write import aggregates, failed_commands, held_streams, stream_reader
+from ledger.write import aggregates, held_streams, stream_reader
 from ledger.write.held_streams import CannotRepair
 from ledger.write.ledger import Ledger
 from tests.commands import command, open_account
@@ -256,16 +256,3 @@ def test_of_many_writers_on_one_account_none_starves(
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(withdraw, range(4))) == [[ACCEPTED] * 15] * 4
-
-
-def test_what_was_set_aside_and_not_recorded_can_be_asked_for(database_url: str) -> None:
-    kept = failed_commands.FailedMessage(
-        uuid7(), "Deposit", "test", "x.money.y", b"f", b"{}", "NOT_RECORDED", "refused", 5
-    )
-    with acting_as(database_url, "ledger_writer") as writer:
-        writer.commit()
-        failed_commands.keep(writer, [kept])
-        found = failed_commands.outcomes(writer, [kept.command_id, uuid7()])
-    assert [(i, one.status, one.code) for i, one in found.items()] == [
-        (kept.command_id, "FAILED", "NOT_RECORDED")
-    ]

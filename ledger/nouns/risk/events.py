@@ -70,6 +70,7 @@ class RiskOpened(RiskEvent, frozen=True, kw_only=True):
     severity: RiskSeverity
     scope: LimitScope
     reference: str | None = None
+    what: str = ""
     message: str
     threshold: RiskThreshold | None = None
     measure: str | None = None

@@ -36,6 +36,7 @@ def report_risk(work: UnitOfWork, data: ReportRisk) -> None:
         severity=data.severity,
         scope=data.scope,
         reference=data.reference,
+        what=data.what,
         message=data.message,
         threshold=data.threshold,
         measure=data.measure,

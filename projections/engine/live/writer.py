@@ -43,10 +43,11 @@ PARTITIONS_AHEAD = timedelta(days=92)
 """Of a time series, beside those that are written to: three months, so that one is there long
 before its first row, and attached when nobody waits for it."""
 
-_ADD_PARTITIONS = "SELECT public.add_series_partitions(%s, %s, %s, %s)"
+_ADD_PARTITIONS = "SELECT public.add_series_partitions(%s, %s, %s, %s, %s)"
 _CUT = "SELECT public.cut_series(%s, %s, %s)"
 _ENCODER = msgspec.json.Encoder()
-_ESCAPE = re.compile(rb"\\(u[0-9a-f]{4}|.)")
+_ESCAPE = re.compile(rb"\\(u[0-9a-f]{4}|[^\"])")
+"""All but the escaped quote, which texts of JSON inside JSON are full of, and which is the same."""
 _NAMED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
@@ -178,8 +179,9 @@ class TableWriter:
         unknown = [time for month, time in months.items() if month not in self._months]
         if unknown:
             ahead = max(unknown) + PARTITIONS_AHEAD
+            place = (self._schema, self._table.name)
             self._connection.execute(
-                _ADD_PARTITIONS, [self._schema, self._table.name, min(unknown), ahead]
+                _ADD_PARTITIONS, [*place, min(unknown), ahead, not self._table.insert_only]
             )
             self._months.update(months)
 
