@@ -1,5 +1,6 @@
 """What the API promises of itself: it stays as it is, shows what was written, costs little."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -47,11 +48,12 @@ def test_pages_lose_nothing_and_repeat_nothing_while_the_log_grows(
     seen: list[int] = []
     while len(seen) < events + 1:
         asked: dict[str, Any] = {"order": "oldest", "limit": 7}
+        is_whole = done.is_set()
         answer = client.get(
             "/api/v1/events", params={**asked, **({"after": after} if after else {})}
         )
         rows = answer.json()["rows"]
-        if answer.json()["next"] is None and not done.is_set():
+        if answer.json()["next"] is None and not is_whole:
             continue  # the same page again, when there is more of it
         seen += [row["position"] for row in rows]
         after = answer.json()["next"]
@@ -109,3 +111,20 @@ def test_a_request_changes_nothing_and_leaves_no_rights_behind(web: Served) -> N
                 "SELECT current_user = session_user, current_setting('app.current_user_id', true)"
             ).fetchone()
         assert row in [(True, None), (True, "")]
+
+
+def test_the_page_of_the_api_tells_every_code_and_only_paths_there_are(web: Served) -> None:
+    page = (http_operations.FILE.parent / "http-api.md").read_text(encoding="utf-8")
+    refusals = page.partition("## Refusals")[2].partition("## Versions")[0]
+    rows = re.findall(r"^\| (\d{3}) \| (.*) \|$", refusals, re.MULTILINE)
+    told = {
+        (int(status), code) for status, text in rows for code in re.findall(r"`([A-Z_]{6,})`", text)
+    }
+    assert told == {(kind.status, code) for code, kind in problems.PROBLEMS.items()}
+    paths = {line.split()[1] for line in http_operations.operations()}
+    named = set(re.findall(r"/api/v1/[a-z]+", page)) | {
+        f"/api/v1{path}" for path in re.findall(r"`(?:GET |POST )?(/[a-z/{}_]+)`", page)
+    }
+    known = paths | {path.replace("{event_id}", "{id}") for path in paths}
+    known |= {"/api/v1/proof"}
+    assert named - known == set()
