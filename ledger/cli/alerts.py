@@ -9,7 +9,6 @@ import typer
 from ledger.operate import terminal
 
 if TYPE_CHECKING:
-    from ledger.kernel.command import CommandData
     from ledger.operate.settings import Settings
     from projections.questions.question import Question
     from projections.read_models.alerts import Alert, AlertDelivery
@@ -24,7 +23,6 @@ Entity = Annotated[
 ]
 By = Annotated[str | None, typer.Option("--by", help="Who says so; else who is logged in here.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why.")]
-SOURCE = "ledgerctl"
 
 
 def register(parent: typer.Typer) -> None:
@@ -74,17 +72,13 @@ def ack(
     note: Annotated[str | None, typer.Option("--note", help="What is done about it.")] = None,
 ) -> None:
     """Look after an alert: it is not escalated any more."""
-    from ledger.nouns.alerts.commands import AcknowledgeAlert
-
-    _submit(AcknowledgeAlert(alert_id=alert, actor=by or getpass.getuser(), note=note))
+    _decide("AcknowledgeAlert", alert_id=alert, actor=by or getpass.getuser(), note=note)
 
 
 @app.command()
 def resolve(alert: AlertId, by: By = None, reason: Reason = None) -> None:
     """Say that an alert is done with."""
-    from ledger.nouns.alerts.commands import ResolveAlert
-
-    _submit(ResolveAlert(alert_id=alert, actor=by or getpass.getuser(), reason=reason))
+    _decide("ResolveAlert", alert_id=alert, actor=by or getpass.getuser(), reason=reason)
 
 
 @app.command()
@@ -98,20 +92,16 @@ def suppress(
     reason: Reason = None,
 ) -> None:
     """Keep what a rule says and do not send it."""
-    from ledger.nouns.alerts.commands import SuppressAlerts
-
     actor = by or getpass.getuser()
     about = _about(entity)
-    _submit(SuppressAlerts(rule=rule, until=until, reason=reason, actor=actor, **about))
+    _decide("SuppressAlerts", rule=rule, until=until, reason=reason, actor=actor, **about)
 
 
 @app.command()
 def unsuppress(rule: Rule, entity: Entity = None, by: By = None, reason: Reason = None) -> None:
     """Send what a rule says again, and what still holds."""
-    from ledger.nouns.alerts.commands import UnsuppressAlerts
-
     actor = by or getpass.getuser()
-    _submit(UnsuppressAlerts(rule=rule, reason=reason, actor=actor, **_about(entity)))
+    _decide("UnsuppressAlerts", rule=rule, reason=reason, actor=actor, **_about(entity))
 
 
 @app.command("test")
@@ -159,21 +149,11 @@ def _settings() -> "Settings":
     return load()
 
 
-def _submit(data: "CommandData") -> None:
-    """Exit 1 if it was not accepted."""
-    from ledger.bus.security import BusSecurity
-    from ledger.operate.servers import find_nats
-    from ledger.sync import LedgerClient
+def _decide(command: str, **data: Any) -> None:
+    from ledger.cli.decision import decide
 
-    settings = _settings()
-    security = BusSecurity.of(settings)
-    with LedgerClient.connect(find_nats(settings), source=SOURCE, security=security) as client:
-        outcome = client.submit(data)
-    if outcome.accepted:
-        terminal.say("done" if outcome.events else "nothing changes: it was so already")
-        return
-    terminal.say(f"{outcome.code}: {outcome.message}", error=True)
-    raise typer.Exit(1)
+    done = decide(command, data)
+    terminal.say("done" if done else "nothing changes: it was so already")
 
 
 def _about(entity: str | None) -> dict[str, Any]:

@@ -35,6 +35,10 @@ def trade(database_url: str) -> None:
     told_flow |= {"info": {TEXT: TEXT}}
     told_alert: dict[str, object] = {"rule": "y", "severity": "INFO", "title": "a title"}
     told_alert |= {"message": TEXT, "entity_id": TEXT, "metadata": {TEXT: TEXT}}
+    told_risk: dict[str, object] = {"event_type": "LIMIT", "scope": "ACCOUNT", "reference": TEXT}
+    told_risk |= {"severity": "INFO", "message": TEXT, "what": TEXT, "data": {TEXT: TEXT}}
+    told_breaker: dict[str, object] = {"breaker_id": str(UUID(int=9)), "kind": "DRAWDOWN"}
+    told_breaker |= {"scope": "USER", "reference": TEXT, "threshold": "0.1", "reason": TEXT}
     told_prices: dict[str, object] = {
         "source": "feed",
         "kind": "MARK",
@@ -56,12 +60,14 @@ def trade(database_url: str) -> None:
         command("SuspendAccount", ACCOUNT, reason=TEXT, actor=TEXT),
         command("SuppressAlerts", "alerts", rule="x", reason=TEXT, actor=TEXT),
         command("RaiseAlert", "alerts", **told_alert),
+        command("ReportRisk", "risk", **told_risk),
+        command("SetBreaker", "breakers", **told_breaker),
     ]
     sent = message("Withdraw", ACCOUNT, asset="USDT", amount="999999")
     refused = parsed(sent | {"id": str(COMMAND), "source": TEXT[:100]})
     with Ledger(database_url) as ledger:
         outcomes = ledger.execute([*commands, refused])
-    assert [outcome.status for outcome in outcomes] == ["ACCEPTED"] * 13 + ["REJECTED"]
+    assert [outcome.status for outcome in outcomes] == ["ACCEPTED"] * 15 + ["REJECTED"]
     with running(database_url, PROJECTIONS):
         caught_up(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:
