@@ -23,6 +23,8 @@ from ledger.kernel.event import Event
 from ledger.nouns.accounts.events import (
     MONEY_EVENTS,
     AccountOpened,
+    FundsHeld,
+    FundsReleased,
     MoneyEvent,
     ReportingSet,
     TradeSettled,
@@ -139,6 +141,10 @@ def _reported(recorded: Recorded, event: ReportingSet, rows: RowSet) -> None:
 def _move(
     recorded: Recorded, event: MoneyEvent, found: Portfolio, rows: RowSet, max_age: timedelta
 ) -> None:
+    if isinstance(event, FundsHeld | FundsReleased):  # most events, and nothing comes of them
+        books.move(found, event)
+        found.newest = max(found.newest, recorded.occurred_at)
+        return
     if books.flows_of(event):
         prices = MomentPrices(rows, recorded.occurred_at, max_age)
         before = account.reckoned(
