@@ -33,6 +33,7 @@ from ledger.nouns.clock.events import (
     CalendarPeriod,
     PeriodsEnded,
     SnapshotKind,
+    SnapshotRecorded,
     SnapshotsTaken,
 )
 from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
@@ -101,6 +102,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
         InstrumentUpdated: _listed,
         PricesRecorded: _priced,
         PeriodsEnded: ended,
+        SnapshotRecorded: _recorded,
         SnapshotsTaken: taken,
         ReportingSet: _reported,
     }
@@ -132,6 +134,12 @@ def _listed(_: Recorded, event: InstrumentListed | InstrumentUpdated, rows: RowS
 
 def _priced(_: Recorded, event: PricesRecorded, rows: RowSet) -> None:
     quotes.told(rows, event)
+
+
+def _recorded(recorded: Recorded, event: SnapshotRecorded, rows: RowSet) -> None:
+    found = rows[PORTFOLIOS].find(event.account_id)
+    if found is not None:
+        series.keep_told(recorded, event, found, rows)
 
 
 def _reported(recorded: Recorded, event: ReportingSet, rows: RowSet) -> None:
