@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from ledger.bus import connection as bus
 from ledger.bus.security import BusSecurity
+from ledger.operate.roles import AUDITOR, OPERATOR, PROJECTOR, as_role
 from ledger.operate.settings import Settings
 from ledger.vitals import bus as bus_vitals
 from ledger.vitals import collector, database
@@ -55,6 +57,13 @@ def test_every_role_is_told_the_same_numbers_and_each_has_a_meaning(database_url
             names = {name for (name,) in connection.execute("SELECT name FROM public.vitals()")}
         assert names <= MEASURES.keys()
         assert {"head_position", "projection_stalled_seconds", "command_workers"} <= names
+
+
+@pytest.mark.parametrize("role", [PROJECTOR, AUDITOR, OPERATOR, "ledger_monitor"])
+def test_whoever_watches_may_ask_why_as_well(database_url: str, role: str) -> None:
+    """The program of alerts among them: it would take the database for one that is away."""
+    found = examine(Settings(), as_role(database_url, role, "a test"), None, why=True)
+    assert found.database_error is None
 
 
 def test_each_condition_is_of_a_measure_and_has_a_runbook() -> None:
