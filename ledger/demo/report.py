@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from ledger.demo import profit
+from ledger.demo import profit, tear_sheets
 from ledger.demo.proofs import Proof, added
 from ledger.demo.read_models import figures
 from ledger.demo.sender import Tally
@@ -100,6 +100,7 @@ def gather(
         "balances": shown.balances,
         "profit": [line.as_json() for line in lines],
         "double_entry": shown.double_entry,
+        "tear_sheets": tear_sheets.tear_sheets(connection, ours),
         "proofs": [proof._asdict() | {"holds": proof.holds} for proof in proofs],
     }
 
@@ -133,6 +134,8 @@ def show(report: dict[str, Any]) -> None:
     _say_profit(report["profit"])
     for line in ("", *_double_entry(report["double_entry"]), ""):
         terminal.say(line)
+    tear_sheets.show(report["tear_sheets"])
+    terminal.say()
     for proof in report["proofs"]:
         terminal.say(*_proved(proof))
     terminal.say()

@@ -13,6 +13,7 @@ now.
 
 from collections.abc import Iterable
 from datetime import timedelta
+from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ from projections.portfolio.series import (
     SNAPSHOTS,
     STRATEGIES,
 )
+from projections.portfolio.worth import Worth
 from projections.questions.question import Past, Question, between, exactly, newest_first
 
 if TYPE_CHECKING:
@@ -155,14 +157,17 @@ def _move(
         return
     if books.flows_of(event):
         prices = MomentPrices(rows, recorded.occurred_at, max_age)
+        valued = account.valued_at(found, prices)
+        came = account.settle_waiting(found, valued)
         before = account.reckoned(
             found,
             rows,
-            account.valued_at(found, prices),
+            valued,
             kind=SnapshotKind.TRIGGERED,
             time=recorded.occurred_at,
             log_position=recorded.position,
         )
+        _came(recorded, rows, before, came)
         flows = found.totals.flows
         changes = account.moved(recorded, event, found, rows, max_age)
         measures.flowed(recorded, rows, before, found.totals.flows - flows)
@@ -171,6 +176,15 @@ def _move(
     if changes or isinstance(event, TradeSettled):
         prices = MomentPrices(rows, recorded.occurred_at, max_age)
         measures.made(recorded, rows, event, changes, account.valued_at(found, prices))
+
+
+def _came(recorded: Recorded, rows: RowSet, now: Worth, came: Decimal) -> None:
+    """What had waited for a price came just now, by how performance is told."""
+    if came:
+        before = replace(
+            now, cash=now.cash - came, equity=now.equity - came, flows=now.flows - came
+        )
+        measures.flowed(recorded, rows, before, came)
 
 
 def _meant(event: SnapshotsTaken, rows: RowSet) -> Iterable[Portfolio]:
@@ -193,11 +207,7 @@ def _take(
     told = account.reckoned(
         found, rows, valued, kind=event.kind, time=event.time, log_position=recorded.position
     )
-    if came:
-        before = replace(
-            told, cash=told.cash - came, equity=told.equity - came, flows=told.flows - came
-        )
-        measures.flowed(recorded, rows, before, came)
+    _came(recorded, rows, told, came)
     series.keep(recorded, told, measures.valued(recorded, rows, told, valued), rows)
     if came or holds != found.shows:
         rows[PORTFOLIOS].change(found.account_id)

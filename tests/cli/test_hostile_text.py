@@ -66,7 +66,6 @@ COMMANDS = (
     *(f"query equity {OF} --plot", f"query performance {OF}", f"query risk {OF}"),
     *(f"query daily-transactions {OF}", f"query user-portfolios {OF}", "query strategy-analytics"),
     *(f"query portfolio {USER}", f"query user-statistics {USER}"),
-    *(f"report performance {OF}", f"report performance {OF} --format csv"),
     f"report performance {OF} --format html -o sheet.html",
     f"audit statement {OF} {PERIOD} --format csv",
     f"audit statement {OF} {PERIOD} --format html",

@@ -81,8 +81,14 @@ def test_every_claim_of_the_demo_holds_and_nothing_is_left(directory: Path) -> N
         *("DEMO:BTCUSDT", "DEMO:ETHUSDT", "DEMO:BTCPERP"),
         "",
     }
+    assert {sheet["account"] for sheet in report["tear_sheets"]} == {"alice", "bob", "carol"}
+    for sheet in report["tear_sheets"]:
+        assert "</html>" in Path(sheet["path"]).read_text(encoding="utf-8")
+        assert sheet["days"] > 1
+        assert sheet["figures"]["time_weighted_return"] is not None
     assert errors == ""
-    assert list(directory.iterdir()) == []
+    (left,) = directory.iterdir()
+    assert left == Path(report["tear_sheets"][0]["path"]).parent
     assert of(directory) == []
 
 

@@ -248,3 +248,18 @@ def test_value_at_risk_and_correlation_come_with_the_days(script: Script) -> Non
     assert newest["correlation_risk"] == row["correlation_risk"]
     assert abs(newest["var_95"] - row["var_95"]) < D("1e-12")
     assert newest["risk_score"] == row["risk_score"]
+
+
+def test_what_comes_before_its_price_is_no_profit_when_the_price_comes(script: Script) -> None:
+    """Coins wait for a price; a trade gives them one, then more money comes, then a snapshot."""
+    script.account(events.deposited("USDT", "1000"), events.deposited("BTC", "20"))
+    script.now += HOUR
+    script.account(events.settled("1", "100", fee="0"))
+    script.account(events.deposited("USDT", "500"))
+    script.now += DAY - HOUR
+    script.price(BTCUSDT="100")
+    script.take()
+    (day, _) = performance(script, "DAILY")
+    assert (day["external_flows"], day["total_pnl"]) == (3500, 0)
+    assert day["time_weighted_return"] == 0
+    assert day["max_drawdown_percent"] == 0
