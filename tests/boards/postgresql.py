@@ -2,7 +2,10 @@
 
 from tests.boards.board import OF, RATE, Board, Panel, Query, verdict
 
-TOPICS = ("servers.md", "lock.md", "notifications.md", "backup.md", "disk.md")
+TOPICS = (
+    *("servers.md", "lock.md", "notifications.md", "backup.md", "disk.md"),
+    "partitions.md",
+)
 
 
 def _rate(metric: str, by: str) -> str:
@@ -15,7 +18,7 @@ POSTGRESQL = Board(
     title="PostgreSQL",
     about="The server: how much of it is used, what it waits for, what fails.",
     topics=TOPICS,
-    console="/system",
+    console="/overview",
     verdict=(
         verdict(TOPICS, "servers.md"),
         Panel(
