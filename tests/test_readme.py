@@ -69,6 +69,7 @@ class Shown:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MAKE")
         }
+        environment["LEDGER_PORTFOLIO_SNAPSHOT_SECONDS"] = "86400"  # not between what is shown
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         if nats_url is not None:
             environment["LEDGER_NATS_URL"] = nats_url

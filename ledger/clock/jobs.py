@@ -57,12 +57,20 @@ def of_ledger(settings: Settings) -> Iterable[Job]:
     yield Job("periods", "the end of each day, month …", every=time(0), commands=_periods)
 
 
-def _snapshots(_: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
-    yield DueCommand(TakeSnapshots(time=due, kind=SnapshotKind.SCHEDULED))
+def _snapshots(connection: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
+    if _has_accounts(connection):
+        yield DueCommand(TakeSnapshots(time=due, kind=SnapshotKind.SCHEDULED))
 
 
-def _periods(_: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
-    yield DueCommand(EndPeriods(time=due))
+def _periods(connection: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
+    if _has_accounts(connection):
+        yield DueCommand(EndPeriods(time=due))
+
+
+def _has_accounts(connection: psycopg.Connection[Any]) -> bool:
+    """Before there is one, there is nothing to tell of a moment."""
+    opened = "SELECT EXISTS (SELECT FROM public.event_store WHERE event_type = 'account.opened')"
+    return connection.execute(opened).fetchone() == (True,)
 
 
 _LIMITED: LiteralString = """

@@ -32,6 +32,7 @@ of options and of tokens on chains, have about half of that."""
 MAX_FEE_RATE = Decimal(1)
 MAX_ALLOCATION_PERCENT = Decimal(100)
 MAX_RISK_MULTIPLIER = Decimal(10)
+MIN_LOSS_SHARE, MAX_LOSS_SHARE = Decimal("0.01"), Decimal("0.50")
 
 
 class _Width(NamedTuple):
@@ -213,6 +214,14 @@ def percent(value: object) -> Decimal:
     return share
 
 
+def _loss_share(value: object) -> Decimal:
+    """A share of its equity that an account may lose."""
+    share = _amount(value)
+    if not MIN_LOSS_SHARE <= share <= MAX_LOSS_SHARE:
+        raise ValueError(f"must be {MIN_LOSS_SHARE} to {MAX_LOSS_SHARE}: 5 % is 0.05")
+    return share
+
+
 def multiplier(value: object) -> Decimal:
     """A multiplier of risk. Raises ValueError."""
     factor = _positive(value)
@@ -257,6 +266,7 @@ if TYPE_CHECKING:
     PercentOrNone: TypeAlias = AmountOrNone
     Multiplier: TypeAlias = Amount
     MultiplierOrNone: TypeAlias = AmountOrNone
+    LossShareOrNone: TypeAlias = AmountOrNone
     Prices: TypeAlias = Given[dict[str, Decimal], Mapping[str, Decimal | int | str]]
     Time: TypeAlias = Given[datetime, datetime | str]
     TimeOrNone: TypeAlias = Given[datetime | None, datetime | str | None]
@@ -291,6 +301,7 @@ else:
     PercentOrNone = Percent | None
     Multiplier = Annotated[Decimal, PlainValidator(multiplier), _AS_TEXT]
     MultiplierOrNone = Multiplier | None
+    LossShareOrNone = Annotated[Decimal, PlainValidator(_loss_share), _AS_TEXT] | None
     Prices = dict[Instrument, ToldAmount]
     Time = Annotated[datetime, PlainValidator(_time), _TIME_SCHEMA]
     TimeOrNone = Time | None

@@ -76,7 +76,8 @@ class ClockService:
                 while not self._stopping.is_set():
                     time = await asyncio.to_thread(scheduler.now, connection)
                     for run in await works.turn(time):
-                        _log.info("clock.ran", job=run.job, due=run.due.isoformat())
+                        if run.outcomes:
+                            _log.info("clock.ran", job=run.job, due=run.due.isoformat())
                     self._tell_failures(connection)
                     await self._pause(self._seconds_to_next(time))
 

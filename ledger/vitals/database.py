@@ -84,7 +84,8 @@ NO_REASONS = Reasons([], {}, {})
 
 
 def reasons(database_url: str) -> Reasons:
-    """As whoever asks may see them: ledger_monitor, ledger_auditor and ledger_operator. Raises
+    """As whoever asks may see them: ledger_monitor, ledger_projector, ledger_auditor and
+    ledger_operator. Raises
     psycopg.Error."""
     with connect(database_url, "vitals", timeout=TIMEOUT_SECONDS) as connection:
         rows = connection.execute(_BLOCKERS).fetchall()

@@ -49,7 +49,7 @@ class RiskBooks:
         self._peek = peek
         self._books: OrderedDict[UUID, RiskBook] = OrderedDict()
         self._account_of: dict[UUID, UUID] = {}
-        self._graphs: dict[str, MarketGraph] = {}
+        self._graphs: dict[Any, MarketGraph] = {}
         self._limits: dict[str, Any] = {}
 
     def of(

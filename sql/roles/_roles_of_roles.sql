@@ -1,4 +1,5 @@
--- Operators rebuild read models, so they may do what the projections do. The clock looks for what is
+-- Operators rebuild read models, so they may do what the projections do. Of those who follow the log one
+-- tells people how the ledger is, so it may see what whoever watches sees. The clock looks for what is
 -- due, so it may read what auditors read. Whoever migrates owns the
 -- log, makes read models and hands them over; as a member of the roles it can step down to them
 -- (a superuser can anyway).
@@ -8,6 +9,9 @@ DECLARE
 BEGIN
     IF NOT pg_catalog.pg_has_role('ledger_operator', 'ledger_projector', 'MEMBER') THEN
         GRANT ledger_projector TO ledger_operator;
+    END IF;
+    IF NOT pg_catalog.pg_has_role('ledger_projector', 'ledger_monitor', 'MEMBER') THEN
+        GRANT ledger_monitor TO ledger_projector;
     END IF;
     IF NOT pg_catalog.pg_has_role('ledger_scheduler', 'ledger_auditor', 'MEMBER') THEN
         GRANT ledger_auditor TO ledger_scheduler;

@@ -15,72 +15,81 @@ _ACCOUNT: dict[str, Any] = {
 }
 _OF = "account_id::text = '${account}'"
 _NEWEST = f"FROM portfolio_snapshots WHERE {_OF} ORDER BY time DESC LIMIT 1"
-_IN_TIME = f"FROM portfolio_snapshots WHERE {_OF} AND $__timeFilter(time)"
+_SERIES = "series = '${account}' AND period_type = 'HOURLY'"
 
 
-def _curve(
-    title: str, about: str, value: str, unit: str = "none", red: float | None = None
-) -> Panel:
-    asks = f"SELECT time AS time, {value} {_IN_TIME} ORDER BY time"
-    return Panel(title, about, "README.md", unit, (Query(asks),), sql=True, red=red)
+def _value(title: str, about: str, unit: str, asks: str, red: float | None, falling: bool) -> Panel:
+    return Panel(
+        title, about, "README.md", unit, (Query(asks),),
+        kind="stat", red=red, falling=falling, sql=True,
+    )  # fmt: skip
+
+
+def _curve(title: str, about: str, unit: str, columns: str, of: str) -> Panel:
+    asks = f"SELECT time AS time, {columns} FROM {of} AND $__timeFilter(time) ORDER BY time"
+    return Panel(title, about, "README.md", unit, (Query(asks),), sql=True)
+
+
+def _rows(title: str, about: str, asks: str) -> Panel:
+    return Panel(title, about, "README.md", "none", (Query(asks),), kind="table", sql=True)
 
 
 PORTFOLIO = Board(
     uid="ledger-portfolio",
     title="Portfolio",
-    about="One account: what it is worth, what it lost from its peak, what is open.",
+    about="One account: what it is worth, what it lost from its peak, what is open and at risk.",
     topics=(),
     console="/portfolio",
     variables=(_ACCOUNT,),
     verdict=(
-        Panel(
-            "Balance", "In the account's base currency, at its last snapshot.", "README.md", "none",
-            (Query(f"SELECT total_balance {_NEWEST}"),), kind="stat", sql=True,
+        _value(
+            "Equity", "In the account's base currency, at its last snapshot.", "none",
+            f"SELECT equity {_NEWEST}", 0, True,
         ),
-        Panel(
-            "Available", "Not held by open orders or positions.", "README.md", "none",
-            (Query(f"SELECT available_balance {_NEWEST}"),), kind="stat", red=0, falling=True,
-            sql=True,
+        _value(
+            "Available", "Not held by open orders or positions.", "none",
+            f"SELECT available_balance {_NEWEST}", 0, True,
         ),
-        Panel(
-            "Below its peak", "Of the balance, in the time shown.", "README.md", "percentunit",
-            (Query(
-                "SELECT 1 - last_value(total_balance) OVER everything / "
-                "nullif(max(total_balance) OVER everything, 0) AS drawdown "
-                f"{_IN_TIME} WINDOW everything AS (ORDER BY time ROWS BETWEEN UNBOUNDED PRECEDING "
-                "AND UNBOUNDED FOLLOWING) LIMIT 1"
-            ),), kind="stat", red=0.1, sql=True,
+        _value(
+            "Below its peak", "Of the time-weighted index: a deposit hides nothing.", "percentunit",
+            f"SELECT current_drawdown_percent FROM performance_metrics WHERE {_SERIES} "
+            "ORDER BY time DESC LIMIT 1", 0.1, False,
         ),
-        Panel(
-            "Open positions", "Of instruments.", "README.md", "none",
-            (Query(f"SELECT count(*) AS open FROM positions WHERE {_OF} AND quantity <> 0"),),
-            kind="stat", sql=True,
+        _value(
+            "Holdings with a price", "Share of what is held; what has none is in no sum.",
+            "percentunit",
+            f"SELECT priced::numeric / nullif(priceable, 0) AS priced {_NEWEST}", 1, True,
         ),
     ),
     panels=(
-        _curve("Equity", "Balance at each snapshot.", "total_balance, available_balance"),
         _curve(
-            "Drawdown", "From the highest balance in the time shown.",
-            "total_balance / nullif(max(total_balance) OVER (ORDER BY time), 0) - 1 AS drawdown",
-            "percentunit",
+            "Equity", "At each snapshot, beside what is available.", "none",
+            "equity, available_balance", f"portfolio_snapshots WHERE {_OF}",
+        ),
+        _curve(
+            "Drawdown", "Of the time-weighted index, at the end of each hour.", "percentunit",
+            "-current_drawdown_percent AS drawdown", f"performance_metrics WHERE {_SERIES}",
+        ),
+        _curve(
+            "Exposure", "Of all positions: long and short added up, and set off.", "none",
+            "gross_exposure, net_exposure", f"portfolio_snapshots WHERE {_OF}",
+        ),
+        _curve(
+            "Value at risk", "Of a day, of a hundred days of returns; nothing before there are.",
+            "none", "var_95, var_99, cvar_95", "risk_metrics WHERE series = '${account}'",
         ),
         Panel(
-            "Exposure", "Quantity times mark, of open positions, by instrument.", "README.md",
-            "none",
+            "Strategies", "Equity of each sub-account.", "README.md", "none",
             (Query(
-                "SELECT instrument, sum(quantity * mark_price)::float8 AS exposure FROM positions "
-                f"WHERE {_OF} AND quantity <> 0 AND mark_price IS NOT NULL "
-                "GROUP BY 1 ORDER BY 2 DESC"
-            ),), kind="bargauge", sql=True,
+                "SELECT time AS time, strategy_id AS metric, equity FROM strategy_equity "
+                f"WHERE {_OF} AND $__timeFilter(time) ORDER BY time"
+            ),), sql=True,
         ),
-        Panel(
-            "Positions", "What is open, with what it made so far.", "README.md", "none",
-            (Query(
-                "SELECT instrument, side, quantity, average_entry_price, mark_price, "
-                "unrealized_pnl, realized_pnl, commission, funding, settlement_asset, mark_time "
-                "FROM positions "
-                f"WHERE {_OF} AND quantity <> 0 ORDER BY instrument LIMIT 100"
-            ),), kind="table", sql=True,
+        _rows(
+            "Positions", "What is open, with what it made so far.",
+            "SELECT instrument, side, quantity, average_entry_price, mark_price, unrealized_pnl, "
+            "realized_pnl, commission, funding, settlement_asset, mark_time FROM positions "
+            f"WHERE {_OF} AND quantity <> 0 ORDER BY instrument LIMIT 100",
         ),
         Panel(
             "Made by round trips", "Net of fees and funding, by the day they were closed.",
@@ -91,12 +100,10 @@ PORTFOLIO = Board(
                 "$__timeFilter(closed_at) GROUP BY 1, 2 ORDER BY 1"
             ),), sql=True,
         ),
-        Panel(
-            "Flows", "Fees, funding, interest and what else came or went.", "README.md", "none",
-            (Query(
-                "SELECT kind, asset, sum(amount) AS amount, count(*) AS flows FROM cash_flows "
-                f"WHERE {_OF} AND $__timeFilter(occurred_at) GROUP BY 1, 2 ORDER BY 1, 2"
-            ),), kind="table", sql=True,
+        _rows(
+            "Flows", "Fees, funding, interest and what else came or went.",
+            "SELECT kind, asset, sum(amount) AS amount, count(*) AS flows FROM cash_flows "
+            f"WHERE {_OF} AND $__timeFilter(occurred_at) GROUP BY 1, 2 ORDER BY 1, 2",
         ),
     ),
 )  # fmt: skip

@@ -2,7 +2,10 @@
 
 from tests.boards.board import OF, RATE, Board, Panel, Query, verdict
 
-TOPICS = ("servers.md", "lock.md", "notifications.md", "backup.md", "disk.md")
+TOPICS = (
+    *("servers.md", "lock.md", "notifications.md", "backup.md", "disk.md"),
+    "partitions.md",
+)
 
 
 def _rate(metric: str, by: str) -> str:

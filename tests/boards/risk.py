@@ -1,15 +1,14 @@
-"""Risk and alerts: what is refused and why, which alerts fire and whether they are told."""
+"""Risk and alerts: what is refused and why, limits, breakers, and whether alerts are told."""
 
 from tests.boards.board import OF, RATE, Board, Panel, Query
 
 _FIRING = 'ALERTS{alertstate="firing"}'
 _PAGES = 'ALERTS{alertstate="firing",severity="page"}'
-_TICKETS = 'ALERTS{alertstate="firing",severity="ticket"}'
 
 RISK = Board(
     uid="ledger-risk",
     title="Risk & alerts",
-    about="Refusals by code, the ledger's own alerts and their delivery, and those of Prometheus.",
+    about="Refusals by code, limits and how much of them is used, breakers, alerts and delivery.",
     topics=(),
     console="/alerts",
     verdict=(
@@ -20,15 +19,14 @@ RISK = Board(
             kind="stat", red=1, words=(("0", "none", "green"),),
         ),
         Panel(
-            "For the day", "Alerts of Prometheus that can wait.", "README.md", "none",
-            (Query(f"count({_TICKETS}) or vector(0)"),),
-            kind="stat", red=1, words=(("0", "none", "green"),),
+            "Open risk events", "Limits near or passed, velocity, anomalies; not resolved.",
+            "README.md", "none",
+            (Query("SELECT count(*) AS open FROM risk_events WHERE is_open"),),
+            kind="stat", red=1, sql=True,
         ),
         Panel(
-            "Open alerts of the ledger", "Raised and not resolved.", "README.md", "none",
-            (Query(
-                "SELECT count(*) AS open FROM alerts WHERE resolved_at IS NULL AND NOT suppressed"
-            ),),
+            "Breakers that tripped", "And that nobody has resolved.", "README.md", "none",
+            (Query("SELECT count(*) AS tripped FROM circuit_breaker_events WHERE NOT resolved"),),
             kind="stat", red=1, sql=True,
         ),
         Panel(
@@ -48,24 +46,44 @@ RISK = Board(
             ),),
         ),
         Panel(
-            "Refused by command", "Share of each type that is refused.", "commands.md",
-            "percentunit",
-            (Query(
-                f'sum by (type) (rate(ledger_commands_total{{status="REJECTED",{OF}}}[{RATE}])) / '
-                f"sum by (type) (rate(ledger_commands_total{{{OF}}}[{RATE}]))", "{{type}}"
-            ),),
-        ),
-        Panel(
             "Firing now", "Alerts of Prometheus, each with its runbook.", "README.md", "none",
             (Query(f"sum by (alertname, severity) ({_FIRING})"),), kind="table",
         ),
         Panel(
-            "Alerts raised", "Of the ledger, by severity.", "README.md", "none",
+            "Limits used", "Of the twenty open risk events that used most of theirs.",
+            "README.md", "percentunit",
             (Query(
-                "SELECT $__timeGroupAlias(raised_at, $__interval), severity AS metric, "
-                "count(*) AS raised FROM alerts WHERE $__timeFilter(raised_at) "
-                "GROUP BY 1, 2 ORDER BY 1"
-            ),), sql=True,
+                "SELECT concat_ws(' ', measure, scope, reference) AS of, "
+                "(current_value / limit_value)::float8 AS used FROM risk_events "
+                "WHERE is_open AND limit_value <> 0 ORDER BY 2 DESC LIMIT 20"
+            ),), kind="bargauge", red=1, sql=True,
+        ),
+        Panel(
+            "Risk events", "Opened in the time shown, the newest first.", "README.md", "none",
+            (Query(
+                "SELECT created_at, severity, event_type, scope, reference, measure, "
+                "current_value, limit_value, message, is_open FROM risk_events "
+                "WHERE $__timeFilter(created_at) "
+                "ORDER BY created_at DESC LIMIT 100"
+            ),), kind="table", sql=True,
+        ),
+        Panel(
+            "Breakers", "What tripped, by how much, and what came of it.", "README.md", "none",
+            (Query(
+                "SELECT triggered_at, kind, scope, reference, threshold, actual, halted, "
+                "cancels_requested, exits_requested, refused, resolved_by FROM "
+                "circuit_breaker_events WHERE $__timeFilter(triggered_at) "
+                "ORDER BY triggered_at DESC LIMIT 50"
+            ),), kind="table", sql=True,
+        ),
+        Panel(
+            "Limits, halts and who made them", "Changes of limits, halts and their ends.",
+            "README.md", "none",
+            (Query(
+                "SELECT occurred_at, change, scope, reference, measure, value, unit, sent_by, "
+                "approved_by FROM limit_history WHERE $__timeFilter(occurred_at) "
+                "ORDER BY position DESC LIMIT 100"
+            ),), kind="table", sql=True,
         ),
         Panel(
             "Open alerts", "The newest first.", "README.md", "none",

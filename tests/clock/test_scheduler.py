@@ -25,6 +25,8 @@ from ledger.operate.roles import SCHEDULER, as_role
 from ledger.operate.settings import Settings
 from ledger.programs.clock import PROGRAM, ClockService
 from ledger.programs.registry import Places
+from ledger.write.ledger import Ledger
+from tests.commands import open_account
 from tests.programs.services import ANSWER_SECONDS, client, rows, running_worker
 from tests.projections.workers import wait_until
 
@@ -185,6 +187,8 @@ async def test_a_long_gap_of_snapshots_stays_one_and_is_counted(
 async def test_two_programs_have_the_effect_of_one(database_url: str, nats_url: str) -> None:
     settings = Settings(nats_url=nats_url, portfolio_snapshot_seconds=1)
     places = Places(settings, as_role(database_url, SCHEDULER, "a test"))
+    with Ledger(database_url) as ledger:  # before there is an account nothing is worth anything
+        ledger.execute([open_account(uuid7())])
     async with running_worker(database_url, nats_url):
         assert not PROGRAM.ready(places)
         services = [ClockService(places) for _ in range(2)]

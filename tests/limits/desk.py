@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,8 @@ class Desk:
         self.now = START
         self.ledger = Ledger(url)
         self.account = uuid7()
-        self.accepted(self.opened(self.account, **changes), *listings())
+        self.send(*listings())  # which may be there already
+        self.accepted(self.opened(self.account, **changes))
 
     @classmethod
     def of(cls, other: "Desk", account_id: UUID) -> "Desk":
@@ -154,6 +156,18 @@ class Desk:
     def halt(self, scope: str, reference: str | None = None, **more: Any) -> Outcome:
         named = {} if reference is None else {"reference": reference}
         return self.one(command("Halt", "limits", scope=scope, reason="enough", **named, **more))
+
+    def position(self, instrument: str) -> Decimal:
+        """What the account holds of it, signed, as its newest event says."""
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute(
+                "SELECT p.value->>'quantity' FROM event_store, "
+                "jsonb_array_elements(event_data->'positions') WITH ORDINALITY AS p (value, n) "
+                "WHERE stream_id = %s AND p.value->>'instrument' = %s "
+                "ORDER BY position DESC, n DESC LIMIT 1",
+                [self.account, instrument],
+            ).fetchone()
+        return Decimal(found[0]) if found and found[0] else Decimal(0)
 
     # --- looking ------------------------------------------------------------------------------
 

@@ -124,3 +124,18 @@ def test_the_numbers_of_a_mark_are_in_its_event(desk: Desk) -> None:
     assert [(one["instrument"], one["price"]) for one in data["prices"]] == [
         ("BINANCE:BTCUSDT", "10")
     ]
+
+
+def test_an_account_may_be_opened_with_what_it_may_lose(desk: Desk) -> None:
+    cautious = uuid7()
+    shares = {"max_daily_loss": "0.05", "max_total_drawdown": "0.10"}
+    desk.accepted(desk.opened(cautious, **shares))
+    desk.deposit("1", "BTC", account=cautious)
+    desk.price("10")
+    assert desk.buy("0.1", "10", account=cautious).accepted
+    desk.price("9.5")
+    refused = desk.buy("0.1", "9", account=cautious)
+    assert desk.failed(refused) == ["MAX_DAILY_LOSS"]
+    desk.later(days=1)
+    desk.price("9")
+    assert desk.failed(desk.buy("0.1", "9", account=cautious)) == ["MAX_DRAWDOWN"]

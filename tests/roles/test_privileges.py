@@ -223,9 +223,10 @@ def test_who_serves_by_http_has_nobodys_rights_until_it_works_as_somebody(
             """SELECT rolname FROM pg_roles WHERE rolname <> 'ledger_http'
                AND pg_has_role('ledger_http', oid, 'MEMBER') ORDER BY 1"""
         ).fetchall()
-    # The operator's brings what the projector may.
+    # The operator brings what the projector may, and that what whoever watches sees.
     assert [name for (name,) in becomes] == [
         "ledger_auditor",
+        "ledger_monitor",
         "ledger_operator",
         "ledger_projector",
         "ledger_user",

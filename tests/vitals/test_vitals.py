@@ -4,12 +4,19 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from ledger.bus import connection as bus
 from ledger.bus.security import BusSecurity
+from ledger.operate.roles import AUDITOR, OPERATOR, PROJECTOR, as_role
 from ledger.operate.settings import Settings
 from ledger.vitals import bus as bus_vitals
 from ledger.vitals import collector, database
@@ -50,6 +57,13 @@ def test_every_role_is_told_the_same_numbers_and_each_has_a_meaning(database_url
             names = {name for (name,) in connection.execute("SELECT name FROM public.vitals()")}
         assert names <= MEASURES.keys()
         assert {"head_position", "projection_stalled_seconds", "command_workers"} <= names
+
+
+@pytest.mark.parametrize("role", [PROJECTOR, AUDITOR, OPERATOR, "ledger_monitor"])
+def test_whoever_watches_may_ask_why_as_well(database_url: str, role: str) -> None:
+    """The program of alerts among them: it would take the database for one that is away."""
+    found = examine(Settings(), as_role(database_url, role, "a test"), None, why=True)
+    assert found.database_error is None
 
 
 def test_each_condition_is_of_a_measure_and_has_a_runbook() -> None:
@@ -203,3 +217,26 @@ def test_a_bus_without_streams_is_no_error(nats_url: str) -> None:
             await connection.close()
 
     assert asyncio.run(ask()) == []
+
+
+def test_a_certificate_is_told_before_it_ends(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nats")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=13))
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "ca.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    vitals = examine(Settings(nats_tls_ca_file=file, data_dir=tmp_path), None, None)
+    assert "LedgerCertificateExpires" in [one.condition.alert for one, _ in vitals.alarms()]
+    (told,) = [one for one in vitals.samples if one.name == "certificate_valid_seconds"]
+    assert told.label == "nats_tls_ca_file"
+    assert 12 * 86_400 < told.value < 13 * 86_400

@@ -19,6 +19,7 @@ from ledger.kernel.fields import (
     Id,
     Info,
     Instrument,
+    LossShareOrNone,
     MovedAmount,
     MovedPositive,
     Rate,
@@ -48,6 +49,9 @@ MOST_PERIODS_PER_YEAR = 366
 
 
 class OpenAccount(AccountCommandData):
+    """`max_daily_loss` and `max_total_drawdown` are limits from the beginning, as shares of the
+    equity; each can be changed like any other."""
+
     command_class = "admin"
 
     account_id: Id
@@ -59,6 +63,8 @@ class OpenAccount(AccountCommandData):
     base_currency: Asset
     cost_basis: Choice[CostBasis] = default(CostBasis.AVERAGE)
     position_mode: Choice[PositionMode] = default(PositionMode.ONE_WAY)
+    max_daily_loss: LossShareOrNone = default(None)
+    max_total_drawdown: LossShareOrNone = default(None)
 
 
 class OuterMovementData(AccountCommandData):

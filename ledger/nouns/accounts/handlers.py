@@ -1,7 +1,7 @@
 """Accounts: what each of their commands means."""
 
 from collections.abc import Callable, Iterator
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from ledger.kernel.command import AccountCommandData, Command, CommandKind
 from ledger.kernel.money import shown
@@ -31,6 +31,10 @@ from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.allocations.rules import sub_accounts
 from ledger.nouns.allocations.state import ALLOCATION
 from ledger.nouns.allocations.state import stream_id as allocation_stream
+from ledger.nouns.limits import rules as limit_rules
+from ledger.nouns.limits.state import LIMITS, SYSTEM_STREAM, author
+from ledger.nouns.limits.state import stream_id as limit_stream
+from ledger.nouns.limits.terms import RATIO, LimitMeasure, LimitScope, LimitTerms
 from ledger.nouns.references.events import (
     ReferenceRecorded,
     ReferenceRepeated,
@@ -71,7 +75,31 @@ def _sub_accounts(work: UnitOfWork) -> frozenset[str]:
     return sub_accounts(work.state(ALLOCATION, allocation_stream(work.account_id)))
 
 
-@handles(OpenAccount, reads=_reads)
+def _reads_opening(command: Command, data: OpenAccount) -> Iterator[UUID]:
+    yield from _reads(command, data)
+    limits = _own_limits(data)
+    if limits:
+        yield SYSTEM_STREAM
+        yield limit_stream(LimitScope.ACCOUNT, str(data.account_id))
+        yield from limits
+
+
+def _own_limits(data: OpenAccount) -> dict[UUID, LimitTerms]:
+    """What the account may lose, as limits, by their ids."""
+    shares = {
+        LimitMeasure.MAX_DAILY_LOSS: data.max_daily_loss,
+        LimitMeasure.MAX_DRAWDOWN: data.max_total_drawdown,
+    }
+    return {
+        uuid5(limit_stream(LimitScope.ACCOUNT, str(data.account_id)), measure): LimitTerms(
+            measure=measure, value=share, unit=RATIO, description="of the account's opening"
+        )
+        for measure, share in shares.items()
+        if share is not None
+    }
+
+
+@handles(OpenAccount, reads=_reads_opening)
 def open_account(work: UnitOfWork, data: OpenAccount) -> None:
     if work.command.user_id not in {None, data.user_id}:
         raise Rejection(
@@ -91,7 +119,32 @@ def open_account(work: UnitOfWork, data: OpenAccount) -> None:
         position_mode=data.position_mode,
     )
     work.of_user(data.user_id)
-    _record(work, events)
+    cause = _record(work, events)
+    for limit_id, terms in _own_limits(data).items():
+        _limit(work, limit_id, terms, cause)
+
+
+def _limit(work: UnitOfWork, limit_id: UUID, terms: LimitTerms, cause: UUID | None) -> None:
+    scope, reference = LimitScope.ACCOUNT, str(work.account_id)
+    stream, by = limit_stream(scope, reference), author(work.command)
+    registered = limit_rules.register(
+        work.state(LIMITS, limit_id), limit_id=limit_id, scope=scope, reference=reference, by=by
+    )
+    noted = limit_rules.note_scope(
+        work.state(LIMITS, SYSTEM_STREAM), scope=scope, reference=reference
+    )
+    events = limit_rules.set_limit(
+        work.state(LIMITS, stream),
+        limit_id=limit_id,
+        scope=scope,
+        reference=reference,
+        terms=terms,
+        by=by,
+        now=work.now,
+    )
+    work.record(LIMITS, limit_id, registered, cause)
+    work.record(LIMITS, SYSTEM_STREAM, noted, cause)
+    work.record(LIMITS, stream, events, cause)
 
 
 def _check_sub_account(work: UnitOfWork, sub_account: str) -> None:

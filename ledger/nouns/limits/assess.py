@@ -27,7 +27,7 @@ from ledger.nouns.limits.decision import RiskDecision
 from ledger.nouns.limits.in_force import NONE_IN_FORCE, LimitsInForce
 from ledger.nouns.limits.market_graph import Assets
 from ledger.nouns.limits.measures import OrderToCheck
-from ledger.nouns.limits.meter import Listed, Meter, Missing, Scene
+from ledger.nouns.limits.meter import Kinds, Listed, Meter, Missing, Scene
 from ledger.nouns.limits.rejections import LimitRejection
 from ledger.nouns.limits.state import LIMITS, SYSTEM_STREAM, LimitBook, scope_key, stream_id
 from ledger.nouns.limits.terms import (
@@ -187,13 +187,13 @@ def scene_of(
     def listing(instrument: str) -> InstrumentState | None:
         return work.look(INSTRUMENT, instrument_stream(instrument))
 
-    def assets_of(names: Collection[str]) -> Mapping[str, Assets]:
+    def assets_of(kinds: Kinds, names: Collection[str]) -> Mapping[str, Assets]:
         work.look_all([instrument_stream(name) for name in names])
         found = {name: listing(name) for name in names}
         return {
             name: (one.base_asset, one.quote_asset)
             for name, one in found.items()
-            if one is not None
+            if one is not None and one.terms.kind in kinds
         }
 
     def listed(instrument: str) -> Listed | None:

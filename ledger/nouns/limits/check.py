@@ -248,6 +248,8 @@ def _inputs(limits: Sequence[LimitInForce], order: OrderToCheck, scene: Scene) -
         pass  # no limit of these needed it, or it is told as missing
     return Inputs(
         **of_order,
+        instrument=order.key.instrument,
+        order_prices=tuple(p for p in (order.price, order.stop_price) if p is not None),
         order_asset=order.asset,
         contract_size=Decimal(1) if order.contract is None else order.contract.contract_size,
         inverse=order.contract is not None and order.contract.inverse,
@@ -293,6 +295,7 @@ def utilisation(scene: Scene, limits: Sequence[LimitInForce]) -> list[Utilisatio
         meter = Meter(scene)
         measured = _measured(limit, None, meter)
         inputs = Inputs(
+            instrument=limit.instrument or "",
             prices=tuple(meter.prices.values()),
             rates=tuple(meter.rates.values()),
             exposures=tuple(meter.exposures.values()),

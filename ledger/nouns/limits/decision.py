@@ -101,9 +101,12 @@ class UsedBaseline(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
 
 
 class UsedCount(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """What was asked for within a window before this. `times` are those of the last few."""
+    """What was asked for within a window before this, of the strategy or instrument that the limit
+    is about; of open orders how many there are, with this one. In the unit of the limit."""
 
     measure: LimitMeasure
+    reference: str | None = None
+    unit: str
     window: str | None = None
     since: datetime | None = None
     count: Decimal
@@ -135,8 +138,11 @@ class UsedMeasure(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
 class Inputs(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """All that was looked at."""
 
+    instrument: str
     order_quantity: Decimal | None = None
-    """What of the order is left to trade."""
+    """The whole of it, as it was asked for or would become."""
+    order_prices: tuple[Decimal, ...] = ()
+    """Those that it names: its limit or estimate, and what sets it off."""
     order_price: Decimal | None = None
     """What the order was valued at."""
     order_value: Decimal | None = None

@@ -25,8 +25,8 @@ from ledger.nouns.limits.rejections import LimitRejection
 from ledger.nouns.limits.state import (
     LIMITS,
     SYSTEM_STREAM,
-    LimitAuthor,
     LimitBook,
+    author,
     stream_id,
 )
 from ledger.nouns.limits.terms import LimitScope, LimitTerms, is_summed
@@ -49,11 +49,6 @@ def _scope_of_limit(
     where = state_of(data.limit_id)
     if isinstance(where, LimitBook):
         yield stream_id(where.scope, where.reference)
-
-
-def author(command: Command) -> LimitAuthor:
-    """Who sent a command: as the bus vouches for, and where it has no users, as it says itself."""
-    return LimitAuthor(command.author, command.user_id)
 
 
 @handles(SetLimit, reads=_reads)

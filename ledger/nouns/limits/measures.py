@@ -201,15 +201,13 @@ def _price_band(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -
 def _open_orders(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
     book = meter.scene.book
     if limit.scope not in (LimitScope.STRATEGY, LimitScope.INSTRUMENT):
-        return Decimal(len(book.orders))
-    return Decimal(
-        sum(
-            of_key.count
-            for key, of_key in book.keys.items()
-            if limit.strategy in (None, key.sub_account)
-            and limit.instrument in (None, key.instrument)
-        )
+        return _counted(limit, Decimal(len(book.orders)), None, meter)
+    there = sum(
+        of_key.count
+        for key, of_key in book.keys.items()
+        if limit.strategy in (None, key.sub_account) and limit.instrument in (None, key.instrument)
     )
+    return _counted(limit, Decimal(there), None, meter)
 
 
 def _position(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
@@ -326,10 +324,16 @@ def _window(limit: LimitInForce, meter: Meter) -> tuple[Lately, datetime]:
     return lately, begin
 
 
-def _counted(limit: LimitInForce, count: Decimal, begin: datetime, meter: Meter) -> Decimal:
+def _counted(limit: LimitInForce, count: Decimal, begin: datetime | None, meter: Meter) -> Decimal:
     measure = limit.terms.measure
-    meter.counts[measure] = UsedCount(
-        measure=measure, window=limit.terms.window or DEFAULT_WINDOW, since=begin, count=count
+    window = None if begin is None else limit.terms.window or DEFAULT_WINDOW
+    meter.counts[limit.same] = UsedCount(
+        measure=measure,
+        reference=limit.strategy or limit.instrument,
+        unit=limit.terms.unit,
+        window=window,
+        since=begin,
+        count=count,
     )
     return count
 

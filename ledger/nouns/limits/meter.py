@@ -5,9 +5,10 @@
 zero for what it does not know. What it used it can tell, so that an event can carry it.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import NamedTuple
 
 from ledger.kernel.errors import LedgerError
@@ -15,7 +16,7 @@ from ledger.kernel.money import ZERO, average, shown
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.equity.events import Baseline
 from ledger.nouns.equity.state import EquityMark, EquityState
-from ledger.nouns.instruments.contract import Contract
+from ledger.nouns.instruments.contract import Contract, InstrumentKind
 from ledger.nouns.limits.decision import (
     UsedBalance,
     UsedBaseline,
@@ -34,6 +35,14 @@ from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 from ledger.nouns.positions.position import Position, PositionKey
 from ledger.nouns.prices.price import Price
 from ledger.nouns.prices.state import VenuePrices, venue_of
+
+Kinds = tuple[InstrumentKind, ...]
+_EXCHANGING: tuple[Kinds, ...] = (
+    (InstrumentKind.SPOT,),
+    (InstrumentKind.SPOT, InstrumentKind.PERPETUAL, InstrumentKind.FUTURE),
+)
+"""What tells what an asset is worth: where it changes hands; if that leads nowhere, what follows
+its price. The price of an option is not its asset's."""
 
 
 class Missing(LedgerError):
@@ -66,8 +75,8 @@ class Scene(NamedTuple):
     equity: Callable[[], EquityState | None]
     prices: Callable[[str], VenuePrices | None]
     """Of a venue."""
-    assets_of: Callable[[Collection[str]], Mapping[str, Assets]]
-    """What instruments exchange, of those that are listed."""
+    assets_of: Callable[[Kinds, Collection[str]], Mapping[str, Assets]]
+    """What instruments exchange, of those that are listed and of these kinds."""
     listed: Callable[[str], Listed | None]
     in_scope: Callable[[LimitScope, str | None], Mapping[str, Decimal]]
     """By instrument, what all accounts of a scope have at worst."""
@@ -104,7 +113,7 @@ class Meter:
         self.equities: dict[str | None, UsedEquity] = {}
         self.baselines: dict[Baseline, UsedBaseline] = {}
         self.scopes: dict[tuple[LimitScope, str | None, str], UsedScope] = {}
-        self.counts: dict[LimitMeasure, UsedCount] = {}
+        self.counts: dict[Hashable, UsedCount] = {}
         self.measures: dict[LimitMeasure, UsedMeasure] = {}
         self._marks: dict[str, Price | None] = {}
         self._paths: dict[tuple[str, str, str], Path] = {}
@@ -168,12 +177,17 @@ class Meter:
         known = self._paths.get((asset, currency, venue))
         if known is not None:
             return known
-        graph = self.scene.book.graphs.get(venue)
-        if graph is None:
-            graph = self.scene.book.graphs[venue] = MarketGraph()
         state = self.scene.prices(venue)
         priced = {} if state is None else state.instruments
-        path = graph.path(asset, currency, priced, self.scene.assets_of, self._has_price)
+        path = None
+        for kinds in _EXCHANGING:
+            graph = self.scene.book.graphs.get((venue, kinds))
+            if graph is None:
+                graph = self.scene.book.graphs[venue, kinds] = MarketGraph()
+            assets_of = partial(self.scene.assets_of, kinds)
+            path = graph.path(asset, currency, priced, assets_of, self._has_price)
+            if path is not None:
+                break
         if path is None:
             raise Missing(f"what {asset} is worth in {currency}: no prices of {venue} lead there")
         self._paths[asset, currency, venue] = path

@@ -14,7 +14,6 @@ class LimitRejection(RejectionCode):
         "LIMIT_ID_TAKEN",
         "give another limit an id of its own; what a limit is about never changes",
     )
-    INVALID_LIMIT = "INVALID_LIMIT", "see docs/limits.md"
     NOTHING_TO_APPROVE = "NOTHING_TO_APPROVE", "nothing waits"
     APPROVER_IS_SETTER = "APPROVER_IS_SETTER", "another person must approve it"
     HALTED_ALREADY = "HALTED_ALREADY", "resume it first"

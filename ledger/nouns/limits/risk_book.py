@@ -306,10 +306,10 @@ class RiskBook:
     """See the module's text."""
 
     def __init__(
-        self, graphs: dict[str, MarketGraph] | None = None, limits: dict[str, Any] | None = None
+        self, graphs: dict[Any, MarketGraph] | None = None, limits: dict[str, Any] | None = None
     ) -> None:
         self.graphs = {} if graphs is None else graphs
-        """By venue, shared with other books: what leads from asset to asset."""
+        """By venue and kinds of instruments, shared with other books: what leads where."""
         self.limits = {} if limits is None else limits
         """By scope, shared with other books: what is in force (`in_force.py`)."""
         self.orders: dict[UUID, RestingOrder] = {}

@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from ledger.kernel.command import Command
 from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.state import EvolvingState
@@ -60,6 +61,11 @@ class LimitAuthor(msgspec.Struct, frozen=True, gc=False):
         """Whether two people have seen it. Who sends for the same user is the same."""
         same_user = self.user_id is not None and self.user_id == other.user_id
         return self.name != other.name and not same_user
+
+
+def author(command: Command) -> LimitAuthor:
+    """Who sent a command: as the bus vouches for, and where it has no users, as it says itself."""
+    return LimitAuthor(command.sender or command.source, command.user_id)
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False):
