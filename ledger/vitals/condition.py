@@ -23,6 +23,8 @@ BACKUP_SECONDS = 8 * 86_400.0
 LARGE_DATABASE_BYTES = 100 * 1024**3
 LARGE_TABLE_BYTES = 50 * 1024**3
 """From here on backups, restores and vacuums take hours: time to archive what is old."""
+CERTIFICATE_SECONDS = 14 * 86_400.0
+"""Two weeks to have another one made."""
 SCRAPED_TWICE_SECONDS = 10
 """How long something that comes and goes must hold."""
 
@@ -108,6 +110,10 @@ CONDITIONS = (
         "{value:.0f} failed commands wait for an operator", "commands.md",
     ),
     AlertCondition(
+        "LedgerMessageUnreadable", "unreadable_newest_seconds", 3_600, TICKET,
+        "a message that nobody could read came {value:.0f} s ago", "commands.md", below=True,
+    ),
+    AlertCondition(
         "LedgerStreamHeld", "streams_held", 0, PAGE,
         "{value:.0f} streams cannot be read: commands that need them are set aside",
         "stuck-stream.md",
@@ -135,6 +141,10 @@ CONDITIONS = (
     AlertCondition(
         "LedgerProjectionLate", "projection_lag_seconds", 60, TICKET,
         "{label} shows nothing of the last {value:.0f} s", "stuck-projection.md",
+    ),
+    AlertCondition(
+        "LedgerProjectionBehind", "projection_lag_events", 10_000, TICKET,
+        "{label} is {value:.0f} events behind the log", "stuck-projection.md", seconds=60,
     ),
     AlertCondition(
         "LedgerUnsealed", "unsealed_seconds", 30, PAGE,
@@ -195,6 +205,10 @@ CONDITIONS = (
     AlertCondition(
         "LedgerTableLarge", "database_table_bytes", LARGE_TABLE_BYTES, TICKET,
         "{label} has {value:,.0f} bytes", "disk.md",
+    ),
+    AlertCondition(
+        "LedgerCertificateExpires", "certificate_valid_seconds", CERTIFICATE_SECONDS, TICKET,
+        "the certificate {label} is valid for {value:.0f} s yet", "servers.md", below=True,
     ),
     AlertCondition(
         "LedgerReplicationLate", "replication_lag_seconds", 60, TICKET,

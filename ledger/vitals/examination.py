@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import shutil
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import nats.errors
 import nats.js.errors
 import psycopg
+from cryptography import x509
 
 from ledger.bus.security import BusSecurity
 from ledger.kernel.errors import LedgerError
@@ -23,6 +26,10 @@ BUS_SECONDS = 5.0
 
 _OF_COMMANDS = ("commands_stalled_seconds", "commands_oldest_seconds", "append_held_seconds")
 
+_CERTIFICATES = (
+    *("nats_tls_ca_file", "nats_tls_cert_file", "database_tls_ca_file", "database_tls_cert_file"),
+)
+"""The settings that name files of certificates."""
 _SIGNS_OF_WORK = (
     *("command_workers", "command_workers_silent", "commands_waiting", "commands_in_work"),
     *("projection_owned", "projection_silent"),
@@ -78,7 +85,7 @@ def examine(
 ) -> Vitals:
     """Asks what is there; a URL that is None is not asked and not told as away. `why`: with what
     the numbers do not say. `as_program`: as a user of the bus who may ask everything."""
-    found: list[Sample] = [*_disk(settings), *_backups(settings)]
+    found: list[Sample] = [*_disk(settings), *_backups(settings), *_certificates(settings)]
     database_error = bus_error = None
     reasons = database.NO_REASONS
     if database_url is not None:
@@ -131,6 +138,24 @@ def _backups(settings: Settings) -> list[Sample]:
     if age is None and settings.backup_dir is None:
         return []
     return [Sample("backup_verified_age_seconds", "", float("inf") if age is None else age)]
+
+
+def _certificates(settings: Settings) -> list[Sample]:
+    """Of each file that a setting names and that can be read, the certificate that ends first."""
+    now = datetime.now(UTC)
+    found: list[Sample] = []
+    for name in _CERTIFICATES:
+        path: Path | None = getattr(settings, name)
+        if path is None:
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            ends = [
+                one.not_valid_after_utc
+                for one in x509.load_pem_x509_certificates(path.read_bytes())
+            ]
+            seconds = min((end - now).total_seconds() for end in ends)
+            found.append(Sample("certificate_valid_seconds", name, seconds))
+    return found
 
 
 def _one_line(error: Exception) -> str:

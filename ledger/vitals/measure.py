@@ -98,6 +98,10 @@ MEASURES: dict[str, VitalSign] = {
         VitalSign("streams_held", "Streams that cannot be read, and hold up their commands."),
         VitalSign("unreadable_messages", "Messages that are kept because nobody could read them."),
         VitalSign(
+            "unreadable_newest_seconds",
+            "How long ago the newest of them came; infinite while there is none.",
+        ),
+        VitalSign(
             "clock_behind_seconds", "How long ago what the clock has not done was due.", "task"
         ),
         VitalSign(
@@ -180,6 +184,11 @@ MEASURES: dict[str, VitalSign] = {
             "Age of the newest backup that was restored and found whole; infinite while none was.",
         ),
         # this machine
+        VitalSign(
+            "certificate_valid_seconds",
+            "How long the certificate is valid yet that a setting names.",
+            "certificate",
+        ),
         VitalSign(
             "disk_free_bytes", "Free at the data directory, where servers of ours keep data."
         ),

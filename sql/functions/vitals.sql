@@ -76,6 +76,10 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
         WHERE c.relispartition AND c.relkind = 'r' AND c.relname LIKE '%\_default'
     UNION ALL SELECT 'streams_held', '', count(*) FROM public.held_streams
     UNION ALL SELECT 'unreadable_messages', '', count(*) FROM public.unreadable_messages
+    UNION ALL SELECT 'unreadable_newest_seconds', '', coalesce(
+            greatest(extract(epoch FROM now.time - newest.received_at), 0), 'infinity')
+        FROM now LEFT JOIN LATERAL (SELECT u.received_at FROM public.unreadable_messages AS u
+            ORDER BY u.id DESC LIMIT 1) AS newest ON true
     UNION ALL SELECT 'command_workers', '', count(*) FROM public.command_workers AS w, now
         WHERE w.until > now.time
     UNION ALL SELECT 'command_workers_silent', '', count(*) FROM public.command_workers AS w, now

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -162,3 +163,41 @@ async def test_what_is_raised_at_once_goes_in_one_message(database_url: str, nat
             assert len(hook.told) < 5
             assert sum(one["message"].count("runbook") for one in hook.told) in {0, 5}
             assert "alerts: WARNING: Account" in hook.titles[-1]
+
+
+async def test_what_the_vitals_say_is_told_and_escalated_when_nobody_looks_after_it(
+    database_url: str, nats_url: str, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        """
+        [[rule]]
+        name = "long-log"
+        measure = "head_position"
+        limit = 1
+        for_seconds = 0
+        title = "the log has {value:.0f} events"
+        channels = ["ops"]
+        escalate_after_minutes = 0.0001
+        escalate_to = ["boss"]
+        """
+    )
+    with webhook() as hook, webhook() as boss:
+        async with (
+            running_worker(database_url, nats_url),
+            await client(nats_url) as ledger,
+            alerting(
+                *(database_url, nats_url, f"ops={hook.address} boss={boss.address}"),
+                alert_look_seconds=0.2,
+                alert_rules=rules,
+            ),
+        ):
+            await open_account(ledger)
+            await open_account(ledger)
+            await until(lambda: hook.told and boss.told, "both messages")
+            assert all("the log has" in one for one in (*hook.titles, *boss.titles))
+            mine = [
+                one for one in of_type(database_url, "alert.raised") if one["rule"] == "long-log"
+            ]
+            assert [one["number"] for one in mine] == [1]
+            assert mine[0]["metadata"]["measure"] == "head_position"

@@ -4,10 +4,15 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from ledger.bus import connection as bus
 from ledger.bus.security import BusSecurity
@@ -212,3 +217,26 @@ def test_a_bus_without_streams_is_no_error(nats_url: str) -> None:
             await connection.close()
 
     assert asyncio.run(ask()) == []
+
+
+def test_a_certificate_is_told_before_it_ends(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nats")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=13))
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "ca.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    vitals = examine(Settings(nats_tls_ca_file=file, data_dir=tmp_path), None, None)
+    assert "LedgerCertificateExpires" in [one.condition.alert for one, _ in vitals.alarms()]
+    (told,) = [one for one in vitals.samples if one.name == "certificate_valid_seconds"]
+    assert told.label == "nats_tls_ca_file"
+    assert 12 * 86_400 < told.value < 13 * 86_400
