@@ -44,6 +44,11 @@ def up(
             _tell(
                 {
                     "database_url": masked(supervisor.database_url),
+                    **(
+                        {}
+                        if supervisor.reading_url is None
+                        else {"reading_url": masked(supervisor.reading_url)}
+                    ),
                     "nats_url": masked(supervisor.nats_url),
                     "data_dir": str(settings.data_dir.absolute()),
                     "web_url": first_url(settings),
@@ -68,6 +73,8 @@ def _tell(urls: dict[str, str], json: bool, *, token_masked: bool) -> None:
         terminal.say_json(urls)
         return
     terminal.say(f"PostgreSQL  {urls['database_url']}")
+    if "reading_url" in urls:
+        terminal.say(f"read only   {urls['reading_url']}")
     where = " (with its token: ledgerctl bus url)" if token_masked else ""
     terminal.say(f"NATS        {urls['nats_url']}{where}")
     terminal.say(f"data        {urls['data_dir']}")
