@@ -24,7 +24,7 @@ SEED ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test browser promtool faults restores differential check format bench dashboards install lock clean wipe
+.PHONY: help demo up test browser pictures promtool faults restores differential check format bench dashboards install lock clean wipe
 
 help: ## Tell what can be made
 	@echo "make TARGET   (each does its own set-up; nothing but Python 3.11+, pip and make is needed)"
@@ -53,6 +53,10 @@ promtool: $(INSTALLED) ## Take Debian's promtool into .venv, for tests of alerts
 	    dpkg-deb --fsys-tarfile "$$place"/prometheus_*.deb | tar -x -C "$$place" ./usr/bin/promtool && \
 	    mv "$$place/usr/bin/promtool" $(BIN)/promtool \
 	) || echo "no promtool: tests that ask it will be skipped"
+
+pictures: $(INSTALLED) ## Every page of the console in pictures/: three widths, light and dark; and docs/pictures
+	@LEDGER_TEST_PICTURES=pictures $(BIN)/python -m pytest tests/browser/test_console.py -q --timeout 0 $(ARGUMENTS)
+	@mkdir -p docs/pictures && cp pictures/tour/*.png docs/pictures/
 
 faults: $(INSTALLED) ## Break everything at random, ROUNDS=50 times, and send MESSAGES=100000 of nonsense
 	@LEDGER_TEST_ROUNDS=$(ROUNDS) LEDGER_TEST_MESSAGES=$(MESSAGES) $(if $(SEED),LEDGER_TEST_SEED=$(SEED)) \

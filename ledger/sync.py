@@ -37,6 +37,8 @@ from ledger.kernel.command import CommandData, Outcome
 from ledger.nouns.limits.answers import LimitUseAnswer, RiskCheckAnswer
 
 if TYPE_CHECKING:
+    import polars
+
     from projections.portfolio.series import AssetValue, PortfolioSpan, Snapshot, StrategyEquity
     from projections.read_models.accounts import Account
     from projections.read_models.allocations import Assignment
@@ -117,6 +119,17 @@ class BlockingQuestion(Generic[RowType]):
             after = answer.next
             if after is None:
                 return
+
+    def frame(
+        self,
+        first: UUID | str | None = None,
+        /,
+        *,
+        min_position: int | None = None,
+        **filters: FilterValue,
+    ) -> "polars.DataFrame":
+        """Every row as a DataFrame, as the asynchronous client has it."""
+        return self._loop.wait(self._asking.frame(first, min_position=min_position, **filters))
 
 
 class BlockingQueries:

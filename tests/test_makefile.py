@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TARGETS = ("help", "demo", "up", "test", "browser", "faults", "check", "bench", "clean", "wipe")
+TARGETS = (
+    "help",
+    "demo",
+    "up",
+    "test",
+    "browser",
+    "pictures",
+    "faults",
+    "check",
+    "bench",
+    "clean",
+    "wipe",
+)
 
 
 def make(*arguments: str) -> str:

@@ -116,3 +116,13 @@ def test_nothing_is_left_when_the_supervisor_is_killed(server_directory: Path) -
 
     assert len(children) > 4
     assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+def test_who_only_reads_has_a_url_of_their_own(supervisor: Supervisor) -> None:
+    assert supervisor.reading_url is not None
+    with psycopg.connect(supervisor.reading_url, autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM portfolio_snapshots").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM event_store").fetchone() is not None
+        for change in ("DELETE FROM event_store", "CREATE TABLE mine ()"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(change)

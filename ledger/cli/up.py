@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 from typing import Annotated, NoReturn
 
@@ -26,7 +25,7 @@ def up(
     ] = False,
 ) -> None:
     """Run embedded servers and all programs in the foreground, until Ctrl-C."""
-    from ledger.cli.web import first_url
+    from ledger.cli.web import first_url, free_port
     from ledger.kernel.masking import masked
     from ledger.operate.logging import configure
     from ledger.operate.supervisor import Supervisor
@@ -34,7 +33,7 @@ def up(
 
     settings = load()
     if settings.web_port is None:
-        settings = settings.model_copy(update={"web_port": _free_port()})
+        settings = settings.model_copy(update={"web_port": free_port()})
         os.environ["LEDGER_WEB_PORT"] = str(settings.web_port)  # so that the program knows it, too
     configure("up", settings.log_level)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -45,6 +44,11 @@ def up(
             _tell(
                 {
                     "database_url": masked(supervisor.database_url),
+                    **(
+                        {}
+                        if supervisor.reading_url is None
+                        else {"reading_url": masked(supervisor.reading_url)}
+                    ),
                     "nats_url": masked(supervisor.nats_url),
                     "data_dir": str(settings.data_dir.absolute()),
                     "web_url": first_url(settings),
@@ -55,21 +59,6 @@ def up(
             threading.Event().wait()
     except _Stopped:
         pass  # asked for: exit code 0
-
-
-def _free_port() -> int:
-    """The usual port of the console, or another where that is taken: nobody set it."""
-    from ledger.web.settings import USUAL_PORT
-
-    with socket.socket() as usual:
-        usual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            usual.bind(("127.0.0.1", USUAL_PORT))
-        except OSError:
-            with socket.socket() as other:
-                other.bind(("127.0.0.1", 0))
-                return int(other.getsockname()[1])
-    return USUAL_PORT
 
 
 def _stop(*_: object) -> NoReturn:
@@ -84,6 +73,8 @@ def _tell(urls: dict[str, str], json: bool, *, token_masked: bool) -> None:
         terminal.say_json(urls)
         return
     terminal.say(f"PostgreSQL  {urls['database_url']}")
+    if "reading_url" in urls:
+        terminal.say(f"read only   {urls['reading_url']}")
     where = " (with its token: ledgerctl bus url)" if token_masked else ""
     terminal.say(f"NATS        {urls['nats_url']}{where}")
     terminal.say(f"data        {urls['data_dir']}")

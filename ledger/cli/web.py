@@ -40,6 +40,23 @@ def url(json: Json = False) -> None:
         terminal.say(found)
 
 
+def free_port() -> int:
+    """The usual port of the console, or another where that is taken: nobody set it."""
+    import socket
+
+    from ledger.web.settings import USUAL_PORT
+
+    with socket.socket() as usual:
+        usual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            usual.bind(("127.0.0.1", USUAL_PORT))
+        except OSError:
+            with socket.socket() as other:
+                other.bind(("127.0.0.1", 0))
+                return int(other.getsockname()[1])
+    return USUAL_PORT
+
+
 def first_url(settings: "WebSettings") -> str:
     """The URL that signs in who has it, once."""
     from ledger.web import first_token

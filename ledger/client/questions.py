@@ -37,6 +37,8 @@ from ledger.kernel.command import CommandData
 from ledger.nouns.limits.answers import LimitUseAnswer, RiskCheckAnswer
 
 if TYPE_CHECKING:
+    import polars
+
     from projections.portfolio.series import AssetValue, PortfolioSpan, Snapshot, StrategyEquity
     from projections.questions.question import Question
     from projections.read_models.accounts import Account
@@ -120,6 +122,22 @@ class Asking(Generic[RowType]):
             after = answer.next
             if after is None:
                 return
+
+    async def frame(
+        self,
+        first: UUID | str | None = None,
+        /,
+        *,
+        min_position: int | None = None,
+        **filters: FilterValue,
+    ) -> "polars.DataFrame":
+        """Every row as a DataFrame, with all digits (frames.py). Raises FramesMissing, and the
+        same as `all`."""
+        from ledger.client.frames import frame
+
+        every = self.all(first, page_rows=None, min_position=min_position, **filters)
+        rows = [row async for row in every]
+        return frame(cast("list[msgspec.Struct]", rows), self._question.row)
 
     def _filters(
         self, first: UUID | str | None, filters: Mapping[str, FilterValue]

@@ -20,6 +20,10 @@ class StepProgress:
         """Something else begins, of unknown length."""
         self._bar.reset(self._task, total=None, description=doing, detail="")
 
+    def hide(self) -> None:
+        """There is something to read; nothing moves meanwhile."""
+        self._bar.stop()
+
     def traded(self, planned: int, orders: int, commands: int, events: int) -> None:
         """The services are at work."""
         self._bar.update(

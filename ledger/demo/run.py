@@ -13,7 +13,7 @@ interrupts it (the caller raises from a signal handler), the children are stoppe
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,8 +58,14 @@ class _Child(NamedTuple):
     books: Path
 
 
-def run(settings: Settings, commands: int, progress: StepProgress) -> dict[str, Any]:
-    """Runs the demo; its report. Raises ServiceFailed, ReadModelsBehind, HeadsMissing, NotReady."""
+def run(
+    settings: Settings,
+    commands: int,
+    progress: StepProgress,
+    keep: Callable[[Running, dict[str, Any]], None] = lambda *_: None,
+) -> dict[str, Any]:
+    """Runs the demo; its report. The ledger works on until `keep`, which gets it, too, returns.
+    Raises ServiceFailed, ReadModelsBehind, HeadsMissing, NotReady."""
     begun, started = time.monotonic(), datetime.now(UTC)
     progress.step("starting PostgreSQL, NATS, the command service and the projections")
     with (
@@ -85,6 +91,7 @@ def run(settings: Settings, commands: int, progress: StepProgress) -> dict[str, 
                 connection, tallies, [*proven, unaltered, stopped], started, seconds
             )
             result["wild"] = story
+        keep(ledger, result)
         progress.step("stopping everything")
     result["seconds"] = round(time.monotonic() - begun, 1)
     return result

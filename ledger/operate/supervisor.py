@@ -31,6 +31,8 @@ from ledger.programs.registry import FIRST_PORT, Places, find, wanted
 
 READY_TIMEOUT_SECONDS = 60.0
 """Programs start in a second or two; a slow machine may take more."""
+READER = "reader"
+"""A login that no program has: it reads what auditors may, and nothing lets it write."""
 LOOK_SECONDS = 0.2
 """Pause between two looks at what runs."""
 FIRST_PAUSE_SECONDS = 0.5
@@ -70,6 +72,9 @@ class Supervisor:
         self._tending = threading.Thread(target=self._tend, name="supervisor", daemon=True)
         self._stack = ExitStack()
         self.database_url = ""
+        self.reading_url: str | None = None
+        """The same for who only reads: a notebook, a spreadsheet, a dashboard. None where the
+        server is somebody else's, who gives such logins."""
         self._places = Places(settings)
         self.nats_url = ""
 
@@ -126,6 +131,7 @@ class Supervisor:
             roles.stepping_down(self.database_url),
         )
         logins = self._logins()
+        self.reading_url = logins.pop(READER, None)
         output = self._stack.enter_context(self._log_file.open("ab")) if self._log_file else None
         environment = (
             os.environ
@@ -155,6 +161,7 @@ class Supervisor:
         if self._settings.database_url is not None:
             return {}
         needed = {child.name: find(child.name).role for child in self._children}
+        needed[READER] = roles.AUDITOR
         return roles.make_logins(
             self.database_url, {name: role for name, role in needed.items() if role is not None}
         )

@@ -53,9 +53,12 @@ def moved(
         else:
             known = totals.strategy_flows.get(sub_account, ZERO)
             totals.strategy_flows[sub_account] = known + value
-    totals.realized_pnl += _sum(made.realized, valued, totals.unvalued)
-    totals.commission += _sum(made.paid, valued, totals.unvalued)
-    totals.funding += _sum(made.funded, valued, totals.unvalued)
+    if made.realized:
+        totals.realized_pnl += _sum(made.realized, valued, totals.unvalued)
+    if made.paid:
+        totals.commission += _sum(made.paid, valued, totals.unvalued)
+    if made.funded:
+        totals.funding += _sum(made.funded, valued, totals.unvalued)
     return made.changes
 
 

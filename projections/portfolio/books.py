@@ -28,6 +28,7 @@ from ledger.nouns.accounts.events import (
     CashFlowRecorded,
     CommissionCorrected,
     MoneyEvent,
+    OrderMoney,
     OuterMovement,
     Reason,
     TradeSettled,
@@ -135,7 +136,9 @@ def opened(recorded: Recorded, event: AccountOpened) -> Portfolio:
 
 
 def flows_of(event: MoneyEvent) -> dict[str, Decimal]:
-    """What came from outside the account, by asset; below zero what left."""
+    """What came from outside the account, by asset; below zero what left. No order brings any."""
+    if isinstance(event, OrderMoney):
+        return {}
     found: dict[str, Decimal] = {}
     for posting in event.postings:
         if posting.book == EXTERNAL or posting.book.startswith(_TRANSIT):
@@ -144,7 +147,9 @@ def flows_of(event: MoneyEvent) -> dict[str, Decimal]:
 
 
 def strategy_flows_of(event: MoneyEvent) -> Iterator[tuple[str, str, Decimal]]:
-    """(sub-account, asset, amount) of what was moved to or from one."""
+    """(sub-account, asset, amount) of what was moved to or from one, by no order."""
+    if isinstance(event, OrderMoney):
+        return
     for posting in event.postings:
         if posting.reason in _BETWEEN_BOOKS and is_own_book(posting.book):
             yield posting.book, posting.asset, posting.amount

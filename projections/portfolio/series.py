@@ -13,9 +13,10 @@ from uuid import UUID
 import msgspec
 
 from ledger.kernel.money import ZERO, average
-from ledger.nouns.clock.events import SnapshotKind
+from ledger.nouns.clock.events import SnapshotKind, SnapshotRecorded
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Recorded, Row, Table
+from projections.portfolio.books import Portfolio
 from projections.portfolio.measures import RiskFigures
 from projections.portfolio.worth import Worth
 
@@ -217,6 +218,49 @@ def keep(recorded: Recorded, worth: Worth, risk: RiskFigures, rows: RowSet) -> N
     if worth.time >= spans.seen_at:
         _keep_spans(spans, worth, risk, rows)
         _keep_assets(worth, rows)
+
+
+def keep_told(
+    recorded: Recorded, event: SnapshotRecorded, account: Portfolio, rows: RowSet
+) -> None:
+    """What another system told: kept as it is, and in no span. What it did not tell is nothing,
+    and its quality is."""
+    rate = event.usd_rate
+    balance = event.equity if event.total_balance is None else event.total_balance
+    worth = Worth(
+        time=event.time,
+        kind=SnapshotKind.MIGRATED,
+        log_position=recorded.position,
+        account_id=account.account_id,
+        user_id=account.user_id,
+        exchange=account.exchange,
+        environment=account.environment,
+        base_currency=account.base_currency,
+        cash=balance,
+        available=balance if event.available_balance is None else event.available_balance,
+        equity=event.equity,
+        unrealized_pnl=event.unrealized_pnl or ZERO,
+        realized_pnl=event.realized_pnl or ZERO,
+        commission=ZERO,
+        funding=ZERO,
+        flows=event.external_flows or ZERO,
+        gross_exposure=ZERO,
+        net_exposure=ZERO,
+        initial_margin=ZERO,
+        maintenance_margin=ZERO,
+        usd_rate=rate,
+        usd_rate_time=None if rate is None else event.time,
+        balances=(),
+        positions=(),
+        strategies=(),
+        unvalued={},
+        priced=0,
+        priceable=0,
+        oldest_price_time=None,
+        data_quality_score=ZERO,
+        late=False,
+    )
+    rows[SNAPSHOTS].insert(_snapshot(recorded, worth, RiskFigures()))
 
 
 def _keep_assets(worth: Worth, rows: RowSet) -> None:

@@ -152,6 +152,8 @@ class Valued(msgspec.Struct):
 
     def value(self, asset: str, amount: Decimal) -> Decimal | None:
         """The amount in the account's currency."""
+        if asset == self.currency:
+            return amount
         found = self.way(asset)
         return None if found is None else found.value(amount)
 

@@ -24,6 +24,8 @@ from ledger.kernel.event import Event
 from ledger.nouns.accounts.events import (
     MONEY_EVENTS,
     AccountOpened,
+    FundsHeld,
+    FundsReleased,
     MoneyEvent,
     ReportingSet,
     TradeSettled,
@@ -32,6 +34,7 @@ from ledger.nouns.clock.events import (
     CalendarPeriod,
     PeriodsEnded,
     SnapshotKind,
+    SnapshotRecorded,
     SnapshotsTaken,
 )
 from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
@@ -101,6 +104,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
         InstrumentUpdated: _listed,
         PricesRecorded: _priced,
         PeriodsEnded: ended,
+        SnapshotRecorded: _recorded,
         SnapshotsTaken: taken,
         ReportingSet: _reported,
     }
@@ -134,6 +138,12 @@ def _priced(_: Recorded, event: PricesRecorded, rows: RowSet) -> None:
     quotes.told(rows, event)
 
 
+def _recorded(recorded: Recorded, event: SnapshotRecorded, rows: RowSet) -> None:
+    found = rows[PORTFOLIOS].find(event.account_id)
+    if found is not None:
+        series.keep_told(recorded, event, found, rows)
+
+
 def _reported(recorded: Recorded, event: ReportingSet, rows: RowSet) -> None:
     measures.reported(recorded, rows, event)
 
@@ -141,6 +151,10 @@ def _reported(recorded: Recorded, event: ReportingSet, rows: RowSet) -> None:
 def _move(
     recorded: Recorded, event: MoneyEvent, found: Portfolio, rows: RowSet, max_age: timedelta
 ) -> None:
+    if isinstance(event, FundsHeld | FundsReleased):  # most events, and nothing comes of them
+        books.move(found, event)
+        found.newest = max(found.newest, recorded.occurred_at)
+        return
     if books.flows_of(event):
         prices = MomentPrices(rows, recorded.occurred_at, max_age)
         valued = account.valued_at(found, prices)

@@ -9,7 +9,7 @@ BUS = Board(
     title="Bus",
     about="NATS JetStream: commands in, events out, room.",
     topics=TOPICS,
-    console="/bus",
+    console="/overview",
     verdict=(
         verdict(TOPICS, "servers.md"),
         Panel(

@@ -39,7 +39,7 @@ PORTFOLIO = Board(
     title="Portfolio",
     about="One account: what it is worth, what it lost from its peak, what is open and at risk.",
     topics=(),
-    console="/portfolio",
+    console="/performance",
     variables=(_ACCOUNT,),
     verdict=(
         _value(

@@ -18,7 +18,7 @@ POSTGRESQL = Board(
     title="PostgreSQL",
     about="The server: how much of it is used, what it waits for, what fails.",
     topics=TOPICS,
-    console="/system",
+    console="/overview",
     verdict=(
         verdict(TOPICS, "servers.md"),
         Panel(

@@ -10,7 +10,7 @@ RISK = Board(
     title="Risk & alerts",
     about="Refusals by code, limits and how much of them is used, breakers, alerts and delivery.",
     topics=(),
-    console="/alerts",
+    console="/risk",
     verdict=(
         Panel(
             "Something stands still", "Alerts of Prometheus that somebody is called for.",

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ledger.nouns import COMMAND_DATA
 from ledger.vitals.measure import MEASURES
+from ledger.web.pages import ROUTERS
 from tests.boards import BOARDS, venues
 from tests.boards.__main__ import DIRECTORY
 from tests.boards.board import MOST_PANELS, RUNBOOKS, Board, Panel, alert_rules, as_json, written
@@ -58,6 +59,12 @@ def test_a_board_has_its_verdict_on_top_and_no_more_than_a_person_reads(board: B
     assert "id" not in made
     assert all("id" not in panel for panel in made["panels"])
     assert "${__from:date:iso}" in made["links"][0]["url"]
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=named)
+def test_a_board_leads_to_a_page_of_the_console(board: Board) -> None:
+    pages = {str(getattr(route, "path", "")) for router in ROUTERS for route in router.routes}
+    assert board.console in pages
 
 
 @pytest.mark.parametrize(("board", "panel"), ALL, ids=named)

@@ -14,7 +14,7 @@ VENUES = Board(
     title="Venues & reconciliation",
     about="Facts of venues: how fresh, how fast, what was refused, what is on its way.",
     topics=(),
-    console="/venues",
+    console="/overview",
     verdict=(
         Panel(
             "Venues that are silent", "That did not answer in the last five minutes.",

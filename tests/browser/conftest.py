@@ -5,9 +5,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.audit import history
 from tests.browser.desk import seed_desk
 from tests.conftest import TEMPLATE
 from tests.databases import temporary_database
@@ -49,6 +51,9 @@ def desk_url(postgres_url: str) -> Iterator[str]:
     """A database with a small desk in it, folded and sealed but for its last event."""
     with temporary_database(postgres_url, template=TEMPLATE) as url:
         seed_desk(url, days=DAYS)
+        if PICTURES:  # as it is a moment later
+            with psycopg.connect(url, autocommit=True) as connection:
+                history.seal(connection)
         yield url
 
 

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
+from ledger.audit.prove.proofs import proof_text, prove
 from tests.audit import history
 from tests.browser.conftest import PICTURES, Opening
 from tests.browser.desk import DESK
@@ -73,10 +74,54 @@ def test_every_page_fits_its_width_and_has_its_picture(
     page = opening("/", width=width, theme=theme)
     for path in (*PAGES, f"/orders/{order_of(desk_url)}"):
         page.goto(desk.url + path)
-        page.wait_for_load_state("networkidle") if path.startswith(("/chart", "/perf")) else None
+        if path.startswith(("/chart", "/performance")):
+            page.locator(".chart canvas").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         name = re.sub(r"\W+", "-", path.partition("?")[0].strip("/")) or "home"
         page.screenshot(path=directory / f"{name}-{width}-{theme}.png", full_page=True)
+
+
+@pytest.mark.skipif(not PICTURES, reason="pictures are made by `make pictures`")
+def test_the_tour_has_its_pictures(
+    opening: Opening, desk: Served, desk_url: str, tmp_path: Path
+) -> None:
+    """Those of docs/tour.md, as they are seen without scrolling."""
+    directory = Path(str(PICTURES)) / "tour"
+    directory.mkdir(parents=True, exist_ok=True)
+    page = opening("/", theme="dark")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+    def picture(name: str) -> None:
+        page.wait_for_load_state("load")
+        page.screenshot(path=directory / f"{name}.png")
+
+    picture("home")
+    page.goto(f"{desk.url}/positions?account_id={DESK}")
+    page.locator("a.why[href*='part=net_pnl']").first.click()
+    expect(page.locator("#drawer")).to_contain_text("adds up")
+    picture("why")
+    page.goto(f"{desk.url}/orders/{order_of(desk_url)}")
+    picture("order")
+    page.goto(f"{desk.url}/chart?account_id={DESK}&instrument=BINANCE:BTCUSDT")
+    expect(page.locator(".chart canvas").first).to_be_visible()
+    picture("chart")
+    page.goto(f"{desk.url}/performance?account_id={DESK}")
+    expect(page.locator(".chart canvas").first).to_be_visible()
+    picture("performance")
+    page.goto(f"{desk.url}/positions?known_at=200")
+    picture("past")
+    page.goto(f"{desk.url}/log")
+    picture("log")
+    page.goto(f"{desk.url}/proof-page")
+    with psycopg.connect(desk_url) as connection:
+        row = connection.execute("SELECT id FROM event_store WHERE position = 60").fetchone()
+        assert row is not None
+        proof = tmp_path / "event.proof.json"
+        proof.write_bytes(proof_text(prove(connection, row[0])))
+    page.get_by_label("A proof").set_input_files(proof)
+    page.get_by_label("Public key").fill(history.PUBLIC_KEY.hex())
+    expect(page.locator("#verdict")).to_contain_text("Held")
+    picture("proof")
 
 
 def test_a_number_opens_to_what_it_is_made_of_and_on_to_its_events(opening: Opening) -> None:

@@ -46,13 +46,19 @@ def test_names_in_the_store_are_dotted_and_begin_with_their_stream_type() -> Non
     assert len(EVENTS) > 30
     assert {name.partition(".")[0] for name in EVENTS} == {
         "account",
+        "alert",
         "allocation",
+        "breaker",
+        "clock",
+        "equity",
         "instrument",
+        "limits",
         "log",
         "order",
         "prices",
         "projection",
         "reference",
+        "risk",
         "stream",
     }
 

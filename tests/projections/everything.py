@@ -61,7 +61,13 @@ from ledger.nouns.breakers.events import (
     BreakerTripped,
 )
 from ledger.nouns.clock import state as clock_state
-from ledger.nouns.clock.events import CalendarPeriod, PeriodsEnded, SnapshotKind, SnapshotsTaken
+from ledger.nouns.clock.events import (
+    CalendarPeriod,
+    PeriodsEnded,
+    SnapshotKind,
+    SnapshotRecorded,
+    SnapshotsTaken,
+)
 from ledger.nouns.equity import state as equity_state
 from ledger.nouns.equity.events import (
     Baseline,
@@ -371,6 +377,17 @@ def _clock(log: Log) -> None:
             clock_state.stream_id(account_id),
             SnapshotsTaken(
                 kind=kind, time=events.START + timedelta(minutes=minutes), account_id=account_id
+            ),
+            user_id=None,
+        )
+    for account_id in (ACCOUNT, _id(99)):  # one that was never opened
+        log.append(
+            clock_state.stream_id(account_id),
+            SnapshotRecorded(
+                account_id=account_id,
+                time=events.START - timedelta(days=9),
+                source="before",
+                equity=Decimal(7),
             ),
             user_id=None,
         )

@@ -2,8 +2,18 @@
 
 from typing import ClassVar
 
-from ledger.kernel.command import CommandData
-from ledger.kernel.fields import Choice, IdOrNone, Time, default
+from ledger.kernel.command import CommandData, CommandKind
+from ledger.kernel.fields import (
+    Choice,
+    Id,
+    IdOrNone,
+    SourceName,
+    Time,
+    ToldAmount,
+    ToldAmountOrNone,
+    ToldPositiveOrNone,
+    default,
+)
 from ledger.nouns.clock.events import SnapshotKind
 
 
@@ -23,3 +33,20 @@ class TakeSnapshots(ClockCommandData):
 
 class EndPeriods(ClockCommandData):
     """A midnight in UTC: a day is over, and maybe more."""
+
+
+class RecordSnapshot(ClockCommandData):
+    """Fact: what another system said an account was worth, in the account's currency. Each is told
+    under an id of its own, made of account, source and time."""
+
+    command_kind: ClassVar[CommandKind] = CommandKind.FACT
+
+    account_id: Id
+    source: SourceName
+    equity: ToldAmount
+    total_balance: ToldAmountOrNone = default(None)
+    available_balance: ToldAmountOrNone = default(None)
+    unrealized_pnl: ToldAmountOrNone = default(None)
+    realized_pnl: ToldAmountOrNone = default(None)
+    external_flows: ToldAmountOrNone = default(None)
+    usd_rate: ToldPositiveOrNone = default(None)

@@ -1,6 +1,7 @@
 """The clock: what time can have brought about."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
@@ -18,7 +19,7 @@ class SnapshotKind(StrEnum):
     REBALANCE = "REBALANCE"
     """With a rebalance of an account's allocations."""
     MIGRATED = "MIGRATED"
-    """When books were brought over from another system."""
+    """When books were brought over from another system; told by it, of its own past."""
 
 
 class CalendarPeriod(StrEnum):
@@ -39,6 +40,23 @@ class SnapshotsTaken(Event, frozen=True, kw_only=True):
     kind: SnapshotKind
     time: datetime
     account_id: UUID | None = None
+
+
+class SnapshotRecorded(Event, frozen=True, kw_only=True):
+    """What another system said an account was worth at `time`, in the account's currency. What it
+    did not say is None, and is not made up."""
+
+    type: ClassVar[str] = "clock.snapshot_recorded"
+    account_id: UUID
+    time: datetime
+    source: str
+    equity: Decimal
+    total_balance: Decimal | None = None
+    available_balance: Decimal | None = None
+    unrealized_pnl: Decimal | None = None
+    realized_pnl: Decimal | None = None
+    external_flows: Decimal | None = None
+    usd_rate: Decimal | None = None
 
 
 class PeriodsEnded(Event, frozen=True, kw_only=True):

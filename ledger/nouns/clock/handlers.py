@@ -7,11 +7,12 @@ from ledger.kernel.command import Command
 from ledger.kernel.noun import handles
 from ledger.kernel.unit_of_work import UnitOfWork
 from ledger.nouns.clock import rules
-from ledger.nouns.clock.commands import EndPeriods, TakeSnapshots
+from ledger.nouns.clock.commands import EndPeriods, RecordSnapshot, TakeSnapshots
+from ledger.nouns.clock.events import SnapshotRecorded
 from ledger.nouns.clock.state import CLOCK, stream_id
 
 
-def _of_account(_: Command, data: TakeSnapshots) -> Iterator[UUID]:
+def _of_account(_: Command, data: TakeSnapshots | RecordSnapshot) -> Iterator[UUID]:
     yield stream_id(data.account_id)
 
 
@@ -32,3 +33,20 @@ def take_snapshots(work: UnitOfWork, data: TakeSnapshots) -> None:
 def end_periods(work: UnitOfWork, data: EndPeriods) -> None:
     stream = stream_id()
     work.record(CLOCK, stream, rules.end_periods(work.state(CLOCK, stream), time=data.time))
+
+
+@handles(RecordSnapshot, reads=_of_account)
+def record_snapshot(work: UnitOfWork, data: RecordSnapshot) -> None:
+    told = SnapshotRecorded(
+        account_id=data.account_id,
+        time=data.time,
+        source=data.source,
+        equity=data.equity,
+        total_balance=data.total_balance,
+        available_balance=data.available_balance,
+        unrealized_pnl=data.unrealized_pnl,
+        realized_pnl=data.realized_pnl,
+        external_flows=data.external_flows,
+        usd_rate=data.usd_rate,
+    )
+    work.record(CLOCK, stream_id(data.account_id), (told,))

@@ -11,7 +11,12 @@ from uuid import UUID, uuid5
 from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.state import EvolvingState
-from ledger.nouns.clock.events import PeriodsEnded, SnapshotKind, SnapshotsTaken
+from ledger.nouns.clock.events import (
+    PeriodsEnded,
+    SnapshotKind,
+    SnapshotRecorded,
+    SnapshotsTaken,
+)
 
 _NAMESPACE = UUID("f3b1d6c2-5a0e-5b7b-9c58-2a4b8f0f7d11")
 MAX_REMEMBERED_IDS = 1_000
@@ -31,6 +36,8 @@ class ClockState(EvolvingState, gc=False, kw_only=True):
     """The newest moment of snapshots that were due."""
     ended: datetime | None = None
     """The newest midnight that was told of."""
+    recorded: datetime | None = None
+    """The newest moment of what another system told."""
 
 
 def evolve(state: ClockState | None, event: Event, stream_id: UUID) -> ClockState:
@@ -41,9 +48,11 @@ def evolve(state: ClockState | None, event: Event, stream_id: UUID) -> ClockStat
             state.scheduled = event.time
     elif isinstance(event, PeriodsEnded):
         state.ended = event.time
+    elif isinstance(event, SnapshotRecorded):
+        state.recorded = max(state.recorded or event.time, event.time)
     else:
         raise TypeError(f"{type(event).__name__} is not how the clock {stream_id} can go on")
     return state
 
 
-CLOCK = Aggregate("clock", ClockState, 1, evolve)
+CLOCK = Aggregate("clock", ClockState, 2, evolve)

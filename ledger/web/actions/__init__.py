@@ -2,7 +2,7 @@
 
     preview    what will be sent and what it will do, as things are now; nothing happens
     reason     in words, kept with the deed; what cannot be taken back is confirmed by its name
-    approval   where two people are needed: another one, within fifteen minutes (approvals.py)
+    approval   where two people are needed: another one, within fifteen minutes
     result     what became of it, with its position in the log
 
     commands   actions that are commands: the ledger decides them, as any other service's

@@ -24,6 +24,8 @@ _FOLLOWERS = """
         p.paused_at, p.last_processed_at, lease.leased_until > clock_timestamp() AS owned,
         build.phase AS build_phase, build.reached AS build_reached, build.target AS build_target,
         build.rate AS build_rate,
+        EXISTS (SELECT FROM pg_namespace
+            WHERE nspname = p.projection_name || '_' || p.generation) AS is_read_model,
         (SELECT count(*) FROM public.projection_dead_letters AS letter
             WHERE letter.projection_name = p.projection_name AND letter.status = 'PARKED'
                 AND letter.generation = p.generation) AS letters

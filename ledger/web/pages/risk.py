@@ -5,6 +5,7 @@ well. Who belongs to one user sees the limits that hold for everybody and those 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,17 +14,25 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from ledger.audit.ask.events import EventCriteria, find
+from ledger.kernel import read_side
 from ledger.nouns.limits.state import Limit, LimitBook, evolve
 from ledger.nouns.limits.terms import LimitScope
 from ledger.web.answers import Reading
 from ledger.web.database import elevated
+from ledger.web.pages import tables
 from ledger.web.pages.accounts_of import MOST_OFFERED, choose
-from ledger.web.pages.frame import show
+from ledger.web.pages.frame import look_of, show
 from ledger.web.person import OF_ONE_USER
 from ledger.web.viewer import PageViewer
 
 STREAM_TYPE = "limits"
 MOST_ORDERS = 500
+SHOWN_ROWS = 20
+TOLD = {
+    "risk_events": ("Risk events", "No limit was breached."),
+    "breaker_trips": ("Breakers that tripped", "No breaker has tripped."),
+}
+"""Questions whose newest rows stand below the limits, with what they are called."""
 SHARED = (LimitScope.SYSTEM, LimitScope.STRATEGY, LimitScope.INSTRUMENT)
 
 router = APIRouter()
@@ -51,7 +60,11 @@ def risk(request: Request, viewer: PageViewer, known_at: str | None = None) -> H
         for book in books
         for limit in book.limits.values()
     ]
+    with viewer.reading() as reading:
+        tables_of = {name: _newest(reading, name, look_of(request).zone) for name in TOLD}
     values = {
+        "told": tables_of,
+        "names": TOLD,
         "limits": sorted(limits, key=lambda one: (one.scope, one.reference or "")),
         "halted": [book for book in books if book.halt is not None],
     }
@@ -82,6 +95,12 @@ def kill(
         "of_one_user": viewer.role in OF_ONE_USER,
     }
     return show(request, viewer, "kill.html", values, standing=standing)
+
+
+def _newest(reading: Reading, name: str, zone: Any) -> tables.TableView:
+    """The newest rows of a question, as it shows them."""
+    answer = reading.ask(name, {}, limit=SHOWN_ROWS)
+    return replace(tables.table(read_side.question(name), answer, zone=zone), next=None)
 
 
 def limit_books(reading: Reading, position: int) -> Sequence[LimitBook]:

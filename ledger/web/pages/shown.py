@@ -22,6 +22,7 @@ import orjson
 from markupsafe import Markup, escape
 
 from ledger.kernel import money
+from ledger.kernel.money import ZERO
 from ledger.kernel.text import plain, visible
 
 MOST_PLACES = 8
@@ -34,19 +35,14 @@ UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 def places_of(values: Iterable[Any], *, reckoned: bool = False) -> int:
     """How many decimals a column of numbers needs, so that their points stand in one line: of what
-    was reckoned, two from a hundred on, four from one on."""
-    needed = [
-        min(decimals(value), _readable(value)) if reckoned else decimals(value)
-        for value in values
-        if isinstance(value, Decimal)
-    ]
-    return min(max(needed, default=0), MOST_PLACES)
-
-
-def _readable(value: Decimal) -> int:
-    if abs(value) >= 100:
-        return MONEY_PLACES
-    return 4 if abs(value) >= 1 else MOST_PLACES
+    was reckoned two from a hundred on, four from one on, by the greatest of the column."""
+    numbers = [value for value in values if isinstance(value, Decimal)]
+    needed = min(max(map(decimals, numbers), default=0), MOST_PLACES)
+    if not reckoned:
+        return needed
+    greatest = max(map(abs, numbers), default=ZERO)
+    readable = MONEY_PLACES if greatest >= 100 else 4 if greatest >= 1 else MOST_PLACES
+    return min(needed, readable)
 
 
 def decimals(value: Decimal) -> int:

@@ -63,13 +63,15 @@ SIGNED = frozenset(
 RECKONED = SIGNED | frozenset(
     (
         *("average_entry_price", "avg_fill_price", "entry_price", "exit_price", "cost"),
-        *("commission", "cum_quote", "total", "available", "locked", "total_balance"),
+        *("commission", "cum_quote", "total_balance"),
         *("available_balance", "equity", "proceeds", "acquired_cost", "cash", "value"),
         *("external_flows", "min_equity", "max_equity", "opening_equity", "margin_balance"),
         *("gross_exposure", "net_exposure", "avg_balance", "min_balance", "max_balance"),
     )
 )
 """What nobody told: shown with the decimals that people read it by."""
+HELD = ("total", "available", "locked")
+"""Of an asset: all decimals up to a satoshi."""
 TONES = {
     "good": "ACTIVE FILLED OPEN RUNNING ACCEPTED SENT RESOLVED ARRIVED HELD VALUED APPROVED OK",
     "warn": "PENDING PARTIALLY_FILLED PAUSED HALTED ACKNOWLEDGED UNDER_WAY PENDING_CANCEL WARNING",
@@ -126,7 +128,7 @@ def table(
     places = {
         name: max(
             shown.places_of((row[name] for row in answer.rows), reckoned=name in RECKONED),
-            shown.MONEY_PLACES if name in RECKONED else 0,
+            shown.MONEY_PLACES if name in (*RECKONED, *HELD) else 0,
         )
         for name in names
         if question.types.get(name) is Decimal

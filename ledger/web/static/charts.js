@@ -121,7 +121,7 @@ async function drawCurves(place) {
   const options = {
     width: place.clientWidth, height: place.clientHeight - 34, cursor: { sync: { key: "curves" } },
     tzDate: (time) => uPlot.tzDate(new Date(time * 1e3), "UTC"),
-    axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => shownTime(tick, false)) }, { ...axis, size: 92, values: (_, ticks) => ticks.map((tick) => shownValue(digits)(null, tick)) }],
+    axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => shownTime(tick, false)) }, { ...axis, size: (_, ticks) => Math.max(...(ticks ?? [""]).map((tick) => tick.length)) * 7.5 + 20, values: (_, ticks) => ticks.map((tick) => shownValue(digits)(null, tick)) }],
     series: [{ label: "Time (UTC)", value: (_, time) => (time == null ? "–" : shownTime(time, true)) }, ...curves.map((one, at) => ({
       label: one.label, stroke: filled ? tone("down-mark") : colours[at], width: 1.5, value: shownValue(digits), points: { show: false },
       dash: one.dotted ? [2, 3] : undefined, fill: filled ? `${tone("down-mark")}33` : undefined,
