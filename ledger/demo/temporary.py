@@ -31,7 +31,7 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def temporary_ledger(settings: Settings, *, channel: str) -> Iterator[Running]:
+def temporary_ledger(settings: Settings, *, channel: str | None = None) -> Iterator[Running]:
     """A ledger of these settings, but for their data directory and for whom alerts are told: the
     demo's `channel`. Its logs are left behind when
     the block fails."""
@@ -41,7 +41,7 @@ def temporary_ledger(settings: Settings, *, channel: str) -> Iterator[Running]:
     log_file = directory / "services.log"
     try:
         programs = _missing(own)
-        told = {"LEDGER_ALERT_CHANNELS": f"demo={channel}"}
+        told = {"LEDGER_ALERT_CHANNELS": "" if channel is None else f"demo={channel}"}
         with Supervisor(own, programs=programs, log_file=log_file, variables=told) as supervisor:
             supervisor.wait_until_ready()
             yield Running(
