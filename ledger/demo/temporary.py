@@ -33,8 +33,7 @@ class Running(NamedTuple):
 @contextmanager
 def temporary_ledger(settings: Settings, *, channel: str | None = None) -> Iterator[Running]:
     """A ledger of these settings, but for their data directory and for whom alerts are told: the
-    demo's `channel`. Its logs are left behind when
-    the block fails."""
+    demo's `channel`. Its logs are left behind when the block fails."""
     directory = Path(tempfile.mkdtemp(prefix="ledger-demo-"))
     directory.chmod(0o711)  # root's PostgreSQL runs as another account, which must get through
     own = settings.model_copy(update={"data_dir": directory})
