@@ -22,6 +22,7 @@ from ledger.nouns.limits.meter import Meter, Missing, base_of_loss
 from ledger.nouns.positions import margin
 from ledger.nouns.positions.margin import MarginMode, Marked
 from ledger.nouns.positions.position import Position
+from ledger.risk import gauges
 from ledger.write import stream_reader
 from ledger.write.preview import Preview, PreviewWork, asking
 from ledger.write.stream_reader import Stream
@@ -86,6 +87,8 @@ class RiskLook(Preview):
                 account = work.look(ACCOUNT, account_id)
                 found = None if account is None else _looked(work, account, position, peaks)
                 self._aggregates.committed(())
+        if found is not None:
+            gauges.tell(account_id, found.limits)
         return found
 
 

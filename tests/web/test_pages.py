@@ -5,16 +5,22 @@ import re
 import psycopg
 import pytest
 
-from tests.web.serving import Served
+from ledger.web.actions import acts
+from ledger.web.person import Role
+from ledger.web.rights import RIGHTS
+from tests.web.serving import NAMES, Served
 
 PAGES = (
     *("/", "/positions", "/positions?status=ALL", "/orders", "/orders?view=all", "/questions"),
-    *("/explain", "/statement", "/preferences", "/notices", "/proof-page"),
+    *("/explain", "/statement", "/chart", "/performance", "/risk", "/kill", "/alerts"),
+    *("/approvals", "/preferences", "/notices", "/proof-page"),
 )
 OF_THE_LOG = (
     *("/overview", "/log", "/log?order=oldest&after=0", "/log?stream_type=order", "/projections"),
     *("/dead-letters", "/commands", "/integrity", "/search?q=x", "/search"),
 )
+ACTING = ("/", "/kill", "/risk", "/alerts", "/projections", "/dead-letters")
+"""Pages with buttons."""
 
 
 @pytest.mark.parametrize("name", ["ada", "olga", "aurel", "tom", "vera"])
@@ -65,3 +71,21 @@ def test_pages_have_no_code_and_no_style_of_their_own(web: Served) -> None:
         text = client.get(path).text
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", text), path
         assert not re.search(r"(src|href)=.https?://(?!www\.tradingview|htmx|github)", text), path
+
+
+@pytest.mark.parametrize("name", ["ada", "olga", "aurel", "tom", "vera"])
+def test_an_action_is_offered_to_whom_it_is_allowed_and_refused_to_others(
+    web: Served, name: str
+) -> None:
+    """By the one table of rights; an auditor is allowed none."""
+    client = web.client(name)
+    client.headers["Accept"] = "text/html"
+    role = NAMES[name][0]
+    for action in acts.actions():
+        allowed = role in RIGHTS[action].roles
+        answer = client.get(f"/act/{action}")
+        assert answer.status_code == (200 if allowed else 403), (action, answer.text)
+        assert not (allowed and role in (Role.AUDITOR, Role.VIEWER)), action
+    offered = set(re.findall(r"/act/(\w+)", " ".join(client.get(path).text for path in ACTING)))
+    assert offered <= {action for action in acts.actions() if role in RIGHTS[action].roles}
+    assert bool(offered) == (role not in (Role.AUDITOR, Role.VIEWER))
