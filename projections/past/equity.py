@@ -122,21 +122,21 @@ class ExplainedEquity(msgspec.Struct, frozen=True, kw_only=True):
         return found + [one.instrument for one in self.contracts if one.is_stale]
 
     def lines(self) -> Iterator[Mapping[str, Any]]:
-        """A line each, indented as one is part of another."""
+        """A line each, drawn as one is part of another."""
         yield _line("equity", None, None, self.equity, None)
         for one in self.assets:
-            yield _line(f"  {one.asset}", one.total, one.price, one.value, None)
+            yield _line(f"├ {one.asset}", one.total, one.price, one.value, None)
             for hop in one.way:
-                name = f"    by {hop.instrument}{' inverse' if hop.is_inverse else ''}"
+                name = f"│ ├ by {hop.instrument}{' inverse' if hop.is_inverse else ''}"
                 age = f"{hop.age_seconds.normalize():f} s old{', stale' if hop.is_stale else ''}"
                 yield _line(name, None, hop.price, None, hop.event, age)
             for event in one.events:
-                yield _line(f"    {event.event_type}", event.amount, None, None, event)
+                yield _line(f"│ ├ {event.event_type}", event.amount, None, None, event)
         for contract in self.contracts:
-            name = f"  {contract.instrument} {contract.sub_account}"
+            name = f"├ {contract.instrument} {contract.sub_account}"
             yield _line(name, contract.quantity, contract.price, contract.adds, None)
             for event in contract.events:
-                yield _line(f"    {event.event_type}", None, None, None, event)
+                yield _line(f"│ ├ {event.event_type}", None, None, None, event)
 
     def document(self) -> dict[str, Any]:
         """All of it, for JSON."""

@@ -1,5 +1,7 @@
 """`performance` and `risk`: the rows of performance_metrics and risk_metrics. `equity`: what an
-account was worth at the end of each hour or day, with what came from outside and what was made."""
+account was worth at the end of each hour or day, with what came from outside and what was made:
+the same rows, so that the two never differ. (`portfolio_daily` is brought up to date with each
+snapshot, and counts one at midnight to the day that begins.)"""
 
 from datetime import datetime
 from decimal import Decimal
@@ -8,6 +10,7 @@ from uuid import UUID
 
 from projections.engine.projection import Row, Table
 from projections.portfolio.performance_rows import PERFORMANCE
+from projections.portfolio.periods import PeriodType
 from projections.portfolio.risk_rows import RISK
 from projections.questions.question import Question, between, exactly, newest_first
 
@@ -45,12 +48,15 @@ class Equity(Row):
 EQUITY = Table("equity", Equity, key=("account_id", "grain", "time"))
 
 _SPAN = """
-    SELECT "time", '{grain}' AS grain, account_id, user_id, environment,
-           base_currency AS currency, opening_equity, equity, max_equity AS highest_equity,
-           min_equity AS lowest_equity, external_flows, profit, realized_pnl, unrealized_pnl,
-           commission, funding, usd_rate, snapshot_count, last_time, last_position
-    FROM public.{table}
-    WHERE '{grain}' = ANY (coalesce(%(grain)s::text[], ARRAY['DAY']))"""
+    SELECT "time", '{grain}' AS grain, account_id, user_id, environment, currency,
+           closing_balance - total_pnl - external_flows AS opening_equity,
+           closing_balance AS equity, peak_balance AS highest_equity,
+           valley_balance AS lowest_equity, external_flows, total_pnl AS profit, realized_pnl,
+           unrealized_pnl, commission, funding, usd_rate, data_points_count AS snapshot_count,
+           through AS last_time, last_position
+    FROM public.performance_metrics
+    WHERE scope = 'ACCOUNT' AND period_type = '{period}' AND data_points_count > 0
+      AND '{grain}' = ANY (coalesce(%(grain)s::text[], ARRAY['DAY']))"""
 
 QUESTIONS = (
     Question(
@@ -103,8 +109,8 @@ QUESTIONS = (
         filters=(exactly("grain"), *between("time")),
         shown=("time", "equity", "external_flows", "profit", "unrealized_pnl", "currency"),
         made_by=" UNION ALL ".join(
-            _SPAN.format(grain=grain, table=table)
-            for grain, table in ((Grain.DAY, "portfolio_daily"), (Grain.HOUR, "portfolio_hourly"))
+            _SPAN.format(grain=grain, period=period)
+            for grain, period in ((Grain.DAY, PeriodType.DAILY), (Grain.HOUR, PeriodType.HOURLY))
         ),
         within=("grain",),
         drawn=("time", "equity"),

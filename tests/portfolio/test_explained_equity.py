@@ -58,4 +58,4 @@ def test_it_is_of_the_newest_snapshot_by_then(database_url: str) -> None:
 def test_its_lines_begin_with_the_whole_and_have_every_part(database_url: str) -> None:
     lines = list(explained(database_url, DAY).lines())
     assert lines[0]["what"] == "equity"
-    assert {"  BTC", "  USDT", "    by BINANCE:BTCUSDT"} <= {line["what"] for line in lines}
+    assert {"├ BTC", "├ USDT", "│ ├ by BINANCE:BTCUSDT"} <= {line["what"] for line in lines}

@@ -143,8 +143,23 @@ def test_users_see_their_rows_through_the_view_and_no_partition(half_a_year: str
                 connection.execute(f"SELECT FROM {NAME}_1.{NAME}_{partition}".encode())
 
 
-def test_rows_without_a_partition_are_kept_and_cut_as_well(half_a_year: str) -> None:
+def test_rows_without_a_partition_are_kept_and_find_one_in_a_rebuild(half_a_year: str) -> None:
     """Somebody reads what has no partition, for long: none can be attached."""
+    with psycopg.connect(half_a_year) as reader:
+        reader.execute(f"SELECT FROM {NAME}_1.{NAME}_default".encode())
+        with opened_log(half_a_year) as log:
+            log._versions[CLOCK] = 18
+            take(log, month(24))
+        with running(half_a_year, [PROJECTION]):
+            caught_up(half_a_year, NAME)
+        reader.rollback()
+    assert partitions(half_a_year)["default"] == 1
+    assert rebuild(half_a_year, PROJECTION, LIMITS).equal
+    assert partitions(half_a_year)["default"] == 0
+    assert partitions(half_a_year)["202712"] == 1
+
+
+def test_rows_without_a_partition_are_cut_as_well(half_a_year: str) -> None:
     with psycopg.connect(half_a_year) as reader:
         reader.execute(f"SELECT FROM {NAME}_1.{NAME}_default".encode())
         with opened_log(half_a_year) as log:
