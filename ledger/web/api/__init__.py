@@ -8,6 +8,8 @@ stream      events as they are recorded (SSE)
 session     who asks, sessions, what can go wrong
 """
 
+from functools import cache
+
 from fastapi import APIRouter
 
 from ledger.web.api import actions, audit, commands, questions, session, stream
@@ -15,8 +17,10 @@ from ledger.web.api import actions, audit, commands, questions, session, stream
 PREFIX = "/api/v1"
 
 
+@cache
 def router() -> APIRouter:
-    """All of it; the questions last, because their names are the read side's."""
+    """All of it; the questions last, because their names are the read side's. Made once: a hundred
+    endpoints take their time."""
     found = APIRouter(prefix=PREFIX)
     for part in (session, audit, commands, actions, stream):
         found.include_router(part.router)
