@@ -64,7 +64,7 @@ class OrderToCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stop_loss: Decimal | None = None
     """Where the loss of it would be taken, where that is known."""
     replaces: bool = False
-    signature: str = ""
+    signature: Hashable = None
 
     @property
     def asset(self) -> str:
