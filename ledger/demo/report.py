@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from ledger.demo import profit, tear_sheets
+from ledger.demo import profit, tear_sheets, wild
 from ledger.demo.proofs import Proof, added
 from ledger.demo.read_models import figures
 from ledger.demo.sender import Tally
@@ -135,6 +135,8 @@ def show(report: dict[str, Any]) -> None:
     for line in ("", *_double_entry(report["double_entry"]), ""):
         terminal.say(line)
     tear_sheets.show(report["tear_sheets"])
+    terminal.say()
+    wild.show(report["wild"])
     terminal.say()
     for proof in report["proofs"]:
         terminal.say(*_proved(proof))

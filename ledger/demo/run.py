@@ -24,7 +24,7 @@ import msgspec
 import psycopg
 from uuid_utils.compat import uuid7
 
-from ledger.demo import plan, proofs, read_models, report, witness
+from ledger.demo import plan, proofs, read_models, report, wild, witness
 from ledger.demo.progress import StepProgress
 from ledger.demo.sender import Tally
 from ledger.demo.service import source_of
@@ -68,12 +68,17 @@ def run(
     Raises ServiceFailed, ReadModelsBehind, HeadsMissing, NotReady."""
     begun, started = time.monotonic(), datetime.now(UTC)
     progress.step("starting PostgreSQL, NATS, the command service and the projections")
-    with temporary_ledger(settings) as ledger:
+    with (
+        wild.listening() as webhook,
+        temporary_ledger(settings, channel=webhook.address) as ledger,
+    ):
         with (
             witness.witness(ledger) as heads,
             connect(ledger.database_url, "demo") as connection,
         ):
             tallies = _trade(ledger, connection, commands, progress)
+            progress.step("letting a strategy go wild")
+            story, stopped = wild.go_wild(ledger, connection, webhook)
             progress.step("waiting for the read models")
             read_models.wait_until_caught_up(connection, reader.head(connection))
             progress.step("folding the log again, to compare")
@@ -82,7 +87,10 @@ def run(
             unaltered = witness.prove(ledger, heads, reader.head(connection))
             proven = proofs.prove(connection, tallies, verification, started)
             seconds = time.monotonic() - begun
-            result = report.gather(connection, tallies, [*proven, unaltered], started, seconds)
+            result = report.gather(
+                connection, tallies, [*proven, unaltered, stopped], started, seconds
+            )
+            result["wild"] = story
         keep(ledger, result)
         progress.step("stopping everything")
     result["seconds"] = round(time.monotonic() - begun, 1)

@@ -17,29 +17,35 @@ from ledger.operate.supervisor import Supervisor
 from ledger.programs import registry
 from ledger.programs.registry import Places
 
-CLOCK = "clock"
+CLOCK, ALERTS = "clock", "alerts"
 
 
 class Running(NamedTuple):
-    """A ledger that works. `directory` is for the logs of whoever else is started."""
+    """A ledger that works. `directory` is for the logs of whoever else is started. `tells`: alerts
+    are told the demo, and not somebody else."""
 
     database_url: str
     nats_url: str
     directory: Path
+    tells: bool = False
 
 
 @contextmanager
-def temporary_ledger(settings: Settings) -> Iterator[Running]:
-    """A ledger of these settings, but for their data directory. Its logs are left behind when
-    the block fails."""
+def temporary_ledger(settings: Settings, *, channel: str | None = None) -> Iterator[Running]:
+    """A ledger of these settings, but for their data directory and for whom alerts are told: the
+    demo's `channel`. Its logs are left behind when the block fails."""
     directory = Path(tempfile.mkdtemp(prefix="ledger-demo-"))
     directory.chmod(0o711)  # root's PostgreSQL runs as another account, which must get through
     own = settings.model_copy(update={"data_dir": directory})
     log_file = directory / "services.log"
     try:
-        with Supervisor(own, programs=_missing(own), log_file=log_file) as supervisor:
+        programs = _missing(own)
+        told = {"LEDGER_ALERT_CHANNELS": "" if channel is None else f"demo={channel}"}
+        with Supervisor(own, programs=programs, log_file=log_file, variables=told) as supervisor:
             supervisor.wait_until_ready()
-            yield Running(supervisor.database_url, supervisor.nats_url, directory)
+            yield Running(
+                supervisor.database_url, supervisor.nats_url, directory, ALERTS in programs
+            )
     except Exception:
         _remove(directory, keep_logs=True)
         raise

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import Popen
@@ -52,7 +52,7 @@ class NotReady(LedgerError):
 class Supervisor:
     """Runs the ledger, all programs that are wanted or these, for the length of a `with` block.
     `database_url` and `nats_url` are valid inside it. The programs' logs go to `log_file`, or to
-    our stderr."""
+    our stderr; their environment is ours with `variables`."""
 
     def __init__(
         self,
@@ -60,8 +60,10 @@ class Supervisor:
         *,
         programs: Sequence[str] | None = None,
         log_file: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
+        self._variables = dict(variables or {})
         chosen = wanted(settings) if programs is None else programs
         self._children = [_Child(name) for name in chosen]
         self._servers: list[EmbeddedPostgres | EmbeddedNats] = []
@@ -131,10 +133,14 @@ class Supervisor:
         logins = self._logins()
         self.reading_url = logins.pop(READER, None)
         output = self._stack.enter_context(self._log_file.open("ab")) if self._log_file else None
-        environment = os.environ | {
-            "LEDGER_NATS_URL": self.nats_url,
-            "LEDGER_DATA_DIR": str(directory.absolute()),
-        }
+        environment = (
+            os.environ
+            | self._variables
+            | {
+                "LEDGER_NATS_URL": self.nats_url,
+                "LEDGER_DATA_DIR": str(directory.absolute()),
+            }
+        )
         for child in self._children:
             url = logins.get(child.name, self.database_url)
             own = {"LEDGER_DATABASE_URL": url} | self._port_of(child.name)

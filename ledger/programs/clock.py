@@ -32,6 +32,8 @@ SOURCE = "clock"
 """The service that sends the commands."""
 LOOK_SECONDS = 1.0
 """Longest pause between two looks at what is due: what went wrong is tried again after it."""
+OUTCOME_SECONDS = 10.0
+"""For the outcome of a command: the other jobs wait for the end of the turn."""
 BEHIND_SECONDS = 15.0
 """What was due so long ago and is not done: the clock does not do its work. A turn takes less than
 a second, and an outcome that is not there after ten is an error."""
@@ -99,7 +101,10 @@ class ClockService:
 def _sending(client: LedgerClient) -> scheduler.Send:
     async def send(command: DueCommand, command_id: UUID) -> Outcome:
         outcome = await client.submit(
-            command.data, account_id=command.account_id, command_id=command_id
+            command.data,
+            account_id=command.account_id,
+            command_id=command_id,
+            timeout=OUTCOME_SECONDS,
         )
         if outcome.status == UNKNOWN:
             raise CommandUndecided(outcome)

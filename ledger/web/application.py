@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
 from ledger.operate.database import pool
+from ledger.operate.database_url import acting_as
+from ledger.operate.roles import AUDITOR
 from ledger.subscriptions.position_wait import Reached
 from ledger.web.answers import Reading
 from ledger.web.command_sender import CommandSender
@@ -20,6 +23,7 @@ from ledger.web.sessions import Sessions
 from ledger.web.settings import WebSettings
 from ledger.web.tokens import TokensFile
 from ledger.web.users import UsersFile
+from ledger.write.preview import Preview
 
 if TYPE_CHECKING:
     import psycopg
@@ -46,6 +50,7 @@ class Web:
     follower: LogFollower
     positions: "AsyncConnectionPool[psycopg.AsyncConnection[Any]]"
     reached: Reached
+    limit_use: Preview
     working: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
@@ -71,6 +76,11 @@ class Web:
             follower=LogFollower(database_url, settings.web_stream_buffer_events),
             positions=positions,
             reached=Reached(positions),
+            limit_use=Preview(
+                acting_as(database_url, AUDITOR),
+                clock_tolerance=timedelta(seconds=settings.clock_tolerance_seconds),
+                price_max_age=timedelta(seconds=settings.price_max_age_seconds),
+            ),
         )
 
     async def open(self) -> None:
@@ -81,6 +91,7 @@ class Web:
         self.follower.close()
         await self.commands.close()
         await self.positions.close()
+        await run_in_threadpool(self.limit_use.close)
         await run_in_threadpool(self.database.close)
 
     def person_of_token(self, text: str) -> Person | None:

@@ -33,6 +33,11 @@ MARKETS = {
 }
 """Price at the beginning, tick, usual size of an order."""
 OPEN_ORDERS = 5
+LIMITS = (
+    ("MAX_OPEN_ORDERS", "6", "5", "ORDERS"),
+    ("MAX_EXPOSURE", "150000", "120000", "USDT"),
+    ("MAX_ORDER_NOTIONAL", "20000", "15000", "USDT"),
+)
 
 
 @dataclass
@@ -83,6 +88,7 @@ def _story(days: int) -> Iterator[list[Command]]:
     yield from _troubles(story)
     for _ in range(OPEN_ORDERS):
         yield list(_working(story))
+    yield list(_limits())
     story.now += timedelta(minutes=20)
     yield [_prices(story)]
     yield [_snapshots(story)]
@@ -105,6 +111,13 @@ def _beginning(story: Story) -> Iterator[Command]:
     yield command("AssignStrategy", DESK, strategy_id="trend", allocation_percent="40")
     moved = {"from_sub_account": "main", "to_sub_account": "trend"}
     yield command("Transfer", DESK, asset="USDT", amount="100000", **moved)
+
+
+def _limits() -> Iterator[Command]:
+    for measure, value, warning, unit in LIMITS:
+        of = {"scope": "ACCOUNT", "reference": DESK, "measure": measure, "value": value}
+        named = {"limit_id": uuid5(_NAMES, measure), "unit": unit, "warning_threshold": warning}
+        yield command("SetLimit", "limits", **of, **named)
 
 
 def _prices(story: Story) -> Command:

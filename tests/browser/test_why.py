@@ -6,15 +6,18 @@ from collections import deque
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import psycopg
+from uuid_utils.compat import uuid7
 
 from ledger.write.ledger import Ledger
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.browser import desk as stories
 from tests.browser.desk import DESK, RESERVE
+from tests.commands import command, list_instrument, open_account, submit_order
 from tests.projections.workers import caught_up, running
 from tests.web.serving import Served, served
 
@@ -151,3 +154,31 @@ def test_pages_of_a_past_moment_lose_no_order_and_show_none_twice(desk: Served) 
         page["after"] = answer["next"]
     assert paged == whole
     assert len(whole) > 3
+
+
+def test_what_others_wrote_is_text_on_every_page(database_url: str, tmp_path: Path) -> None:
+    """A name, a reference, a reason: of whoever may send a command."""
+    evil = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
+    account, order = uuid7(), uuid7()
+    projections = all_projections(ProjectionSettings())
+    with Ledger(database_url) as ledger:
+        for one in (
+            list_instrument(),
+            open_account(account, name=evil),
+            command("Deposit", account, asset="USDT", amount="1000", reference=evil),
+            submit_order(account, order, quantity="0.1", client_order_id=evil),
+            command("RejectOrder", account, order_id=order, reason=evil),
+        ):
+            ledger.execute([one])
+    with running(database_url, projections), served(database_url, tmp_path) as server:
+        caught_up(database_url, *(one.name for one in projections))
+        client = asking(server)
+        seen = 0
+        for path in ("/", "/orders?view=all", f"/orders/{order}", "/log", "/statement", "/explain",
+                     f"/story/{order}", "/commands", f"/search?q={quote(evil)}",
+                     "/questions/transactions", f"/positions?account_id={account}"):  # fmt: skip
+            text = client.get(path).text
+            assert "<script>alert" not in text, path
+            assert "<img" not in text, path
+            seen += "&lt;script&gt;" in text
+        assert seen > 3

@@ -86,6 +86,8 @@ def test_every_claim_of_the_demo_holds_and_nothing_is_left(directory: Path) -> N
         assert "</html>" in Path(sheet["path"]).read_text(encoding="utf-8")
         assert sheet["days"] > 1
         assert sheet["figures"]["time_weighted_return"] is not None
+    assert report["wild"]["refused"] == report["wild"]["same_orders"] - 1
+    assert report["wild"]["message"].startswith("CRITICAL: A breaker has stopped ACCOUNT ")
     assert errors == ""
     (left,) = directory.iterdir()
     assert left == Path(report["tear_sheets"][0]["path"]).parent

@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from ledger.eventstore.moments import moment
 from ledger.nouns.clock import state as clock_state
 from ledger.nouns.clock.events import CalendarPeriod, PeriodsEnded, SnapshotKind, SnapshotsTaken
 from projections.engine.builds.candidate import Limits, Shadow, no_progress
@@ -16,10 +17,12 @@ from projections.engine.builds.rebuild import rebuild
 from projections.engine.connection import connect
 from projections.engine.live.rows import RowSet
 from projections.portfolio import series
+from projections.questions.catalogue import questions
+from projections.questions.question import Question
 from projections.registry import find
 from projections.settings import ProjectionSettings
 from tests.projections import log as events
-from tests.projections.log import Log, opened_log
+from tests.projections.log import ACCOUNT, Log, opened_log
 from tests.projections.workers import caught_up, running
 from tests.roles.acting import acting_as
 
@@ -29,7 +32,7 @@ CLOCK = clock_state.stream_id()
 LIMITS = Limits(batch_positions=7, rows_in_memory=100)
 
 
-def month(number: int) -> datetime:
+def month_of(number: int) -> datetime:
     return datetime(2026 + (number - 1) // 12, (number - 1) % 12 + 1, 1, tzinfo=UTC)
 
 
@@ -71,9 +74,9 @@ def half_a_year(database_url: str) -> str:
     with opened_log(database_url) as log:
         log.account(events.account_opened(), events.deposited("USDT", "5"))
         for number in range(1, 7):
-            take(log, month(number))
-            take(log, month(number) + timedelta(days=7))
-            end(log, month(number + 1))
+            take(log, month_of(number))
+            take(log, month_of(number) + timedelta(days=7))
+            end(log, month_of(number + 1))
     with running(database_url, [PROJECTION]):
         caught_up(database_url, NAME)
     return database_url
@@ -91,17 +94,17 @@ def test_partitions_are_made_ahead_and_dropped_when_their_time_is_over(half_a_ye
     }
     assert partitions(half_a_year, "portfolio_hourly").keys() >= {"202601", "202606"}
     kept = asked(half_a_year, "SELECT count(*), min(time) FROM portfolio_daily")
-    assert kept == [(12, month(1))]
+    assert kept == [(12, month_of(1))]
 
 
 def test_what_was_dropped_is_recorded(half_a_year: str) -> None:
     with opened_log(half_a_year) as log:
         log._versions[CLOCK] = 18
-        end(log, month(8))
+        end(log, month_of(8))
     with running(half_a_year, [PROJECTION]):
         caught_up(half_a_year, NAME)
     told = asked(half_a_year, "SELECT dropped, amount, older_than FROM retention_log ORDER BY id")
-    assert told[-1] == (NAME, 2, month(6))
+    assert told[-1] == (NAME, 2, month_of(6))
     assert partitions(half_a_year)["202606"] == 2
 
 
@@ -119,7 +122,7 @@ def test_what_comes_for_a_month_that_was_dropped_stays_whatever_the_batches_are(
 ) -> None:
     with opened_log(half_a_year) as log:
         log._versions[CLOCK] = 18
-        take(log, month(2))
+        take(log, month_of(2))
     with running(half_a_year, [PROJECTION]):
         caught_up(half_a_year, NAME)
     assert partitions(half_a_year)["202602"] == 1
@@ -132,7 +135,7 @@ def test_users_see_their_rows_through_the_view_and_no_partition(half_a_year: str
         log._versions[CLOCK] = 18
         other = events.ORDER
         log.append(other, events.account_opened(user_id=other), events.deposited("USDT", "7"))
-        take(log, month(7))
+        take(log, month_of(7))
     with running(half_a_year, [PROJECTION]):
         caught_up(half_a_year, NAME)
     with acting_as(half_a_year, "ledger_user", events.USER) as connection:
@@ -143,20 +146,35 @@ def test_users_see_their_rows_through_the_view_and_no_partition(half_a_year: str
                 connection.execute(f"SELECT FROM {NAME}_1.{NAME}_{partition}".encode())
 
 
-def test_rows_without_a_partition_are_kept_and_cut_as_well(half_a_year: str) -> None:
+def test_rows_without_a_partition_are_kept_and_find_one_in_a_rebuild(half_a_year: str) -> None:
     """Somebody reads what has no partition, for long: none can be attached."""
     with psycopg.connect(half_a_year) as reader:
         reader.execute(f"SELECT FROM {NAME}_1.{NAME}_default".encode())
         with opened_log(half_a_year) as log:
             log._versions[CLOCK] = 18
-            take(log, month(24))
+            take(log, month_of(24))
+        with running(half_a_year, [PROJECTION]):
+            caught_up(half_a_year, NAME)
+        reader.rollback()
+    assert partitions(half_a_year)["default"] == 1
+    assert rebuild(half_a_year, PROJECTION, LIMITS).equal
+    assert partitions(half_a_year)["default"] == 0
+    assert partitions(half_a_year)["202712"] == 1
+
+
+def test_rows_without_a_partition_are_cut_as_well(half_a_year: str) -> None:
+    with psycopg.connect(half_a_year) as reader:
+        reader.execute(f"SELECT FROM {NAME}_1.{NAME}_default".encode())
+        with opened_log(half_a_year) as log:
+            log._versions[CLOCK] = 18
+            take(log, month_of(24))
         with running(half_a_year, [PROJECTION]):
             caught_up(half_a_year, NAME)
         reader.rollback()
     assert partitions(half_a_year)["default"] == 1
     with opened_log(half_a_year) as log:
         log._versions[CLOCK] = 19
-        end(log, month(30))
+        end(log, month_of(30))
     with running(half_a_year, [PROJECTION]):
         caught_up(half_a_year, NAME)
     assert partitions(half_a_year)["default"] == 0
@@ -168,7 +186,7 @@ def test_nobody_is_held_up_by_a_reader_of_what_is_over(half_a_year: str) -> None
         reader.execute(f"SELECT count(*) FROM {NAME}_1.{NAME}_202605".encode())
         with opened_log(half_a_year) as log:
             log._versions[CLOCK] = 18
-            end(log, month(9))
+            end(log, month_of(9))
         with running(half_a_year, [PROJECTION]):
             caught_up(half_a_year, NAME)
         reader.rollback()
@@ -181,7 +199,7 @@ def test_batches_end_before_snapshots_of_many_accounts_fill_the_memory(database_
         for number in range(30):
             log.append(UUID(int=number + 1), events.account_opened(), events.deposited("USDT", "5"))
         for number in range(20):
-            take(log, month(1) + timedelta(minutes=number))
+            take(log, month_of(1) + timedelta(minutes=number))
     most: list[int] = []
 
     def seen(rows: RowSet) -> None:
@@ -196,3 +214,18 @@ def test_batches_end_before_snapshots_of_many_accounts_fill_the_memory(database_
         shadow.fold_to(80)
         assert sum(most) == 600
         assert max(most) <= 90
+
+
+def test_an_account_is_told_as_it_was_known_and_as_it_is_known_of_a_time(
+    half_a_year: str,
+) -> None:
+    question: Question[Any] = questions()["snapshots"]
+    with psycopg.connect(half_a_year) as connection, connection.transaction():
+        known = question.at(connection, moment(connection, known_at="16"), account_id=ACCOUNT)
+        now = question.at(
+            connection, moment(connection, effective_at="2026-03-09T00:00Z"), account_id=ACCOUNT
+        )
+    assert [row.last_position for row in known] == [16, 15]
+    assert [(row.time, row.equity, row.external_flows) for row in now] == [
+        (datetime(2026, 3, 9, tzinfo=UTC), 5, 5)
+    ]

@@ -48,12 +48,21 @@ class ShownLimit(NamedTuple):
 
 
 @router.get("/risk")
-def risk(request: Request, viewer: PageViewer, known_at: str | None = None) -> HTMLResponse:
-    """Raises InvalidMoment."""
+def risk(
+    request: Request,
+    viewer: PageViewer,
+    account_id: UUID | None = None,
+    known_at: str | None = None,
+) -> HTMLResponse:
+    """Raises InvalidMoment, NotVisible."""
     known_at = known_at or None
     with viewer.reading() as reading:
         standing = reading.standing(reading.position_of(known_at) if known_at else None)
         books = limit_books(reading, standing.position)
+        accounts = choose(reading, account_id)
+    used = None
+    if accounts.account_id is not None and standing.known_at is None:
+        used = viewer.web.limit_use.use(accounts.account_id)
     moment = standing.known_at_time or datetime.now(UTC)
     limits = [
         ShownLimit(book.scope.value, book.reference, limit, limit.at(moment))
@@ -64,6 +73,8 @@ def risk(request: Request, viewer: PageViewer, known_at: str | None = None) -> H
         tables_of = {name: _newest(reading, name, look_of(request).zone) for name in TOLD}
     values = {
         "told": tables_of,
+        "accounts": accounts,
+        "used": used,
         "names": TOLD,
         "limits": sorted(limits, key=lambda one: (one.scope, one.reference or "")),
         "halted": [book for book in books if book.halt is not None],
