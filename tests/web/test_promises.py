@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -76,9 +77,8 @@ def test_however_many_look_on_they_share_ten_connections(
             statuses = {one.result().status_code for one in asked}
         with psycopg.connect(everything_url) as connection:
             row = connection.execute(
-                """SELECT count(*) FROM pg_stat_activity WHERE usename ~ '^login_'
-                   AND application_name ~ '^ledger (web|listener)'
-                   AND datname = current_database()"""
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = %s",
+                [urlsplit(server.web.database.url).username],
             ).fetchone()
     assert statuses == {200}
     assert row is not None

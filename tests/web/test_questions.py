@@ -84,8 +84,8 @@ def test_pages_have_every_row_once(web: Served, name: str) -> None:
 def test_the_past_has_pages_in_the_order_of_now(web: Served, name: str) -> None:
     client = web.client("tom")
     asked = {"account_id": str(ACCOUNT)}
-    head = client.get("/api/v1/standing").json()["position"]
-    now = client.get(f"/api/v1/{name}", params={**asked, "limit": 500}).json()["rows"]
+    answer = client.get(f"/api/v1/{name}", params={**asked, "limit": 500}).json()
+    head, now = answer["position"], answer["rows"]
     then = pages(client, f"/api/v1/{name}", **asked, limit=3, known_at=str(head))
     whole = client.get(
         f"/api/v1/{name}", params={**asked, "limit": 500, "known_at": str(head)}
@@ -171,8 +171,9 @@ def test_what_cannot_be_answered_is_refused_with_the_reason(
 
 def test_who_waits_for_a_position_is_answered_when_it_is_shown(web: Served) -> None:
     client = web.client("tom")
-    head = client.get("/api/v1/standing").json()["position"]
-    asked = {"account_id": str(ACCOUNT), "wait_for": str(head)}
+    asked = {"account_id": str(ACCOUNT)}
+    head = client.get("/api/v1/balances", params=asked).json()["position"]
+    asked["wait_for"] = str(head)
     answer = client.get("/api/v1/balances", params=asked)
     assert answer.status_code == 200
     assert answer.json()["position"] >= head

@@ -131,4 +131,4 @@ def _of_subject(
 
 
 def _actor(work: UnitOfWork, data: BreakerCommandData) -> str:
-    return data.actor or work.command.sender or work.command.source
+    return data.actor or work.command.author

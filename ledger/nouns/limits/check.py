@@ -161,7 +161,7 @@ def _judged(limit: LimitInForce, at: Decimal | Missing, meter: Meter) -> Measure
     measure, value = limit.terms.measure, limit.value
     tripped_at = None
     if measure in TRIPS_AT:
-        known = meter.scene.equity()
+        known = meter.marked()
         trip = None if known is None else known.trip(limit.limit_id, meter.scene.now)
         tripped_at = None if trip is None else trip.at
     if isinstance(at, Missing):
@@ -237,7 +237,7 @@ def losses_tripped(scene: Scene, limits: Sequence[LimitInForce]) -> tuple[LimitT
 
 def _inputs(limits: Sequence[LimitInForce], order: OrderToCheck, scene: Scene) -> Inputs:
     """What these limits look at, and nothing else. The book has the order."""
-    meter = Meter(scene)
+    meter = Meter(scene, explains=True)
     for limit in limits:
         _measured(limit, order, meter)
     of_order = {"order_quantity": order.quantity}
@@ -292,7 +292,7 @@ def utilisation(scene: Scene, limits: Sequence[LimitInForce]) -> list[Utilisatio
     """Of each limit, as things are."""
     found = []
     for limit in limits:
-        meter = Meter(scene)
+        meter = Meter(scene, explains=True)
         measured = _measured(limit, None, meter)
         inputs = Inputs(
             instrument=limit.instrument or "",

@@ -64,7 +64,7 @@ class OrderToCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stop_loss: Decimal | None = None
     """Where the loss of it would be taken, where that is known."""
     replaces: bool = False
-    signature: str = ""
+    signature: Hashable = None
 
     @property
     def asset(self) -> str:
@@ -290,7 +290,7 @@ def _risk_per_trade(limit: LimitInForce, order: OrderToCheck | None, meter: Mete
 def _told(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
     """What somebody has reckoned, if that is not too old."""
     measure, unit = limit.terms.measure, limit.terms.unit
-    known = meter.scene.equity()
+    known = meter.marked()
     told = None if known is None else known.measures.get(measure)
     if told is None:
         raise Missing(f"{measure} of the account (RecordRiskMeasure)")
@@ -325,6 +325,8 @@ def _window(limit: LimitInForce, meter: Meter) -> tuple[Lately, datetime]:
 
 
 def _counted(limit: LimitInForce, count: Decimal, begin: datetime | None, meter: Meter) -> Decimal:
+    if not meter.explains:
+        return count
     measure = limit.terms.measure
     window = None if begin is None else limit.terms.window or DEFAULT_WINDOW
     meter.counts[limit.same] = UsedCount(

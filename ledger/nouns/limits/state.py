@@ -64,8 +64,9 @@ class LimitAuthor(msgspec.Struct, frozen=True, gc=False):
 
 
 def author(command: Command) -> LimitAuthor:
-    """Who sent a command: as the bus vouches for, and where it has no users, as it says itself."""
-    return LimitAuthor(command.sender or command.source, command.user_id)
+    """Who sent a command: as the bus vouches for, or who of the console; where it has no users, as
+    it says itself."""
+    return LimitAuthor(command.author, command.user_id)
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False):

@@ -71,7 +71,7 @@ def clear_risk(work: UnitOfWork, data: ClearRisk) -> None:
 @handles(ResolveRiskEvent, reads=_reads)
 def resolve_risk_event(work: UnitOfWork, data: ResolveRiskEvent) -> None:
     _of_its_user(work, data.risk_id)
-    actor = data.actor or work.command.sender or work.command.source
+    actor = data.actor or work.command.author
     resolved = RiskResolved(
         risk_id=data.risk_id, number=0, actor=actor, reason=data.reason, at=work.occurred_at
     )
