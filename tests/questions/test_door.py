@@ -59,7 +59,7 @@ COLUMNS = {name for columns in TABLES.values() for name in columns} - everybodys
 
 
 SHOWING = (ROOT / "ledger/web/pages", ROOT / "ledger/demo")
-"""Who shows people what questions answer, as any client may: they name what there is to be asked."""
+"""Who shows people what questions answer, as any client may: they name what can be asked."""
 ASKED = {name for question in questions().values() for name in question.row.__struct_fields__}
 
 
