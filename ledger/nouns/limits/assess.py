@@ -66,7 +66,7 @@ def assess(
     limits = in_force_of(work, account, books, multiplier)
     meter = Meter(scene_of(work, account, limits))
     mark_equity(work, meter, limits.baselines)
-    return check(order, meter, limits.all)
+    return check(order, meter, limits.groups)
 
 
 def _books(

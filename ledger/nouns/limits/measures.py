@@ -4,7 +4,7 @@ Each gives what it is at in the unit of the limit: with the order, which the ris
 or, without one, as things are. docs/limits.md has them as formulas.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from ledger.nouns.limits.terms import (
     DAILY,
     DEFAULT_WINDOW,
     MONEY,
+    OF_EQUITY,
     RELATIVE,
     SCALED,
     UNITS,
@@ -135,6 +136,30 @@ def in_force(
     same = (terms.measure, terms.unit, terms.window, strategy, instrument, summed)
     return LimitInForce(
         limit_id, scope, reference, version, terms, terms.value, strategy, instrument, same
+    )
+
+
+class LimitGroup(NamedTuple):
+    """Limits that measure the same, so that it is measured once. What is not above the `tightest`
+    exceeds none of them, and is near to none; None where each must be looked at."""
+
+    limits: tuple[LimitInForce, ...]
+    tightest: Decimal | None
+
+
+def grouped(limits: Iterable[LimitInForce]) -> tuple[LimitGroup, ...]:
+    groups: dict[Hashable, list[LimitInForce]] = {}
+    for limit in limits:
+        groups.setdefault(limit.same, []).append(limit)
+    return tuple(
+        LimitGroup(
+            tuple(group),
+            None
+            if group[0].terms.measure in OF_EQUITY
+            or any(one.terms.warning_threshold is not None for one in group)
+            else min(one.value for one in group),
+        )
+        for group in groups.values()
     )
 
 
