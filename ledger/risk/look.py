@@ -204,7 +204,7 @@ def _drawdowns(
         for key, peak in peaks.items():
             here = EquityMark(now, equity, dict(account.flows))
             flows = ZERO if peak is None else meter.flows(peak)
-            if peak is None or equity >= peak.equity + flows:
+            if peak is None or equity > peak.equity + flows:
                 found[key] = DrawdownLook(ZERO, here, equity, ZERO)
                 continue
             base = base_of_loss(peak.equity, flows)

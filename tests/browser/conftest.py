@@ -25,8 +25,10 @@ DAYS = 10 if PICTURES else 3
 Opening = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Of a file of tests and no longer: Playwright keeps an event loop running in this thread, in
+    which no other test could begin one."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("no Chromium here: `make browser` installs Debian's")

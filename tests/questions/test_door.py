@@ -58,6 +58,11 @@ COLUMNS = {name for columns in TABLES.values() for name in columns} - everybodys
 """Columns whose names say that a read model is meant."""
 
 
+SHOWING = (ROOT / "ledger/web/pages", ROOT / "ledger/demo")
+"""Who shows people what questions answer, as any client may: they name what can be asked."""
+ASKED = {name for question in questions().values() for name in question.row.__struct_fields__}
+
+
 def texts(path: Path) -> Iterator[str]:
     """Every text of the module's code; what it says about itself is not code."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -84,7 +89,8 @@ def test_no_module_of_the_write_side_names_a_read_model_s_table_or_column(path: 
     read = re.compile(rf"\b(?:FROM|JOIN|INTO|UPDATE|TABLE)\s+(?:public\.)?\"?({tables})\b", re.I)
     for text in texts(path):
         assert read.findall(text) == []
-        assert set(re.findall(r"[a-z]\w+", text)) & COLUMNS == set()
+        named = set(re.findall(r"[a-z]\w+", text)) & COLUMNS
+        assert named <= (ASKED if any(map(path.is_relative_to, SHOWING)) else set())
 
 
 def test_questions_need_neither_a_database_nor_a_bus() -> None:

@@ -66,7 +66,7 @@ def assess(
     limits = in_force_of(work, account, books, multiplier)
     meter = Meter(scene_of(work, account, limits))
     mark_equity(work, meter, limits.baselines)
-    return check(order, meter, limits.all)
+    return check(order, meter, limits.groups)
 
 
 def _books(
@@ -236,7 +236,7 @@ def mark_equity(work: UnitOfWork, meter: Meter, wanted: Collection[Baseline]) ->
     if not wanted:
         return
     scene = meter.scene
-    known = scene.equity()
+    known = meter.marked()
     try:
         due = tuple(sorted(one for one in wanted if _is_due(one, known, meter)))
     except Missing:
@@ -244,11 +244,12 @@ def mark_equity(work: UnitOfWork, meter: Meter, wanted: Collection[Baseline]) ->
     if not due:
         return
     account = scene.account
+    explaining = Meter(scene, explains=True)
     try:
-        equity = meter.equity()
+        equity = explaining.equity()
     except Missing:
         return
-    used = meter.equities[None]
+    used = explaining.equities[None]
     marked = EquityMarked(
         account_id=account.account_id,
         at=scene.now,
@@ -257,10 +258,11 @@ def mark_equity(work: UnitOfWork, meter: Meter, wanted: Collection[Baseline]) ->
         baselines=due,
         flows=dict(account.flows),
         reckoned=used,
-        prices=tuple(meter.prices.values()),
-        rates=tuple(meter.rates.values()),
+        prices=tuple(explaining.prices.values()),
+        rates=tuple(explaining.rates.values()),
     )
     work.record(EQUITY, equity_stream(account.account_id), (marked,))
+    meter.mark_again()
 
 
 def _is_due(baseline: Baseline, known: EquityState | None, meter: Meter) -> bool:

@@ -12,7 +12,7 @@ where limits are exceeded or prices are missing. All that apply must hold; each 
 told, and a limit whose measure needs a number that is missing or stale does not hold.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from ledger.nouns.equity.state import end_of
 from ledger.nouns.limits.decision import Inputs, LimitVerdict, RiskDecision
 from ledger.nouns.limits.measures import (
     MEASURES,
+    LimitGroup,
     LimitInForce,
     OrderToCheck,
     order_price,
@@ -30,7 +31,7 @@ from ledger.nouns.limits.measures import (
 )
 from ledger.nouns.limits.meter import Meter, Missing, Scene
 from ledger.nouns.limits.risk_book import RestingOrder
-from ledger.nouns.limits.terms import DAILY, OF_EQUITY, TRIPS_AT, LimitMeasure
+from ledger.nouns.limits.terms import DAILY, TRIPS_AT, LimitMeasure
 from ledger.nouns.orders.events import Side
 
 
@@ -50,7 +51,7 @@ class Assessment(NamedTuple):
 ALLOWED = Assessment(raises=False)
 
 
-def check(order: OrderToCheck, without: Meter, limits: Sequence[LimitInForce]) -> Assessment:
+def check(order: OrderToCheck, without: Meter, limits: Sequence[LimitGroup]) -> Assessment:
     """See the module's text. `without` measures how things are without the order."""
     if order.reduce_only or not limits:
         return ALLOWED
@@ -71,7 +72,7 @@ def check(order: OrderToCheck, without: Meter, limits: Sequence[LimitInForce]) -
         return Assessment(raises=True)
     decision = RiskDecision(
         decided_at=scene.now,
-        checked=len(limits),
+        checked=sum(len(group.limits) for group in limits),
         failed=tuple(_verdict(limit, one, without) for limit, one in failed),
         warned=tuple(_verdict(limit, one, without) for limit, one in warned),
         inputs=inputs,
@@ -123,26 +124,18 @@ class Measured(NamedTuple):
 
 
 def _noteworthy(
-    limits: Sequence[LimitInForce], order: OrderToCheck, meter: Meter
+    groups: Sequence[LimitGroup], order: OrderToCheck, meter: Meter
 ) -> list[tuple[LimitInForce, Measured]]:
     """Those that fail or warn. Each measure once, however many limit it."""
     found = []
-    done: dict[Hashable, Decimal | Missing] = {}
-    for limit in limits:
-        at = done.get(limit.same)
-        if at is None:
-            at = done[limit.same] = _at(limit, order, meter)
-        measure, warning = limit.terms.measure, limit.terms.warning_threshold
-        if (
-            warning is None
-            and measure not in OF_EQUITY
-            and isinstance(at, Decimal)
-            and at <= limit.value
-        ):
+    for limits, tightest in groups:
+        at = _at(limits[0], order, meter)
+        if tightest is not None and isinstance(at, Decimal) and at <= tightest:
             continue  # nearly all of them, nearly always
-        judged = _judged(limit, at, meter)
-        if judged.fails or judged.warns:
-            found.append((limit, judged))
+        for limit in limits:
+            judged = _judged(limit, at, meter)
+            if judged.fails or judged.warns:
+                found.append((limit, judged))
     return found
 
 
@@ -161,7 +154,7 @@ def _judged(limit: LimitInForce, at: Decimal | Missing, meter: Meter) -> Measure
     measure, value = limit.terms.measure, limit.value
     tripped_at = None
     if measure in TRIPS_AT:
-        known = meter.scene.equity()
+        known = meter.marked()
         trip = None if known is None else known.trip(limit.limit_id, meter.scene.now)
         tripped_at = None if trip is None else trip.at
     if isinstance(at, Missing):
@@ -237,7 +230,7 @@ def losses_tripped(scene: Scene, limits: Sequence[LimitInForce]) -> tuple[LimitT
 
 def _inputs(limits: Sequence[LimitInForce], order: OrderToCheck, scene: Scene) -> Inputs:
     """What these limits look at, and nothing else. The book has the order."""
-    meter = Meter(scene)
+    meter = Meter(scene, explains=True)
     for limit in limits:
         _measured(limit, order, meter)
     of_order = {"order_quantity": order.quantity}
@@ -292,7 +285,7 @@ def utilisation(scene: Scene, limits: Sequence[LimitInForce]) -> list[Utilisatio
     """Of each limit, as things are."""
     found = []
     for limit in limits:
-        meter = Meter(scene)
+        meter = Meter(scene, explains=True)
         measured = _measured(limit, None, meter)
         inputs = Inputs(
             instrument=limit.instrument or "",

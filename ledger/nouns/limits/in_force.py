@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ledger.nouns.equity.events import Baseline
-from ledger.nouns.limits.measures import LimitInForce, in_force
+from ledger.nouns.limits.measures import LimitGroup, LimitInForce, grouped, in_force
 from ledger.nouns.limits.state import LimitBook
 from ledger.nouns.limits.terms import (
     COUNTED,
@@ -27,6 +27,7 @@ class LimitsInForce(NamedTuple):
     with. Made of `changes` to `book`, and good from `made_at` until `until`."""
 
     all: tuple[LimitInForce, ...]
+    groups: tuple[LimitGroup, ...] = ()
     longest: timedelta | None = None
     baselines: frozenset[Baseline] = frozenset()
     book: LimitBook | None = None
@@ -50,6 +51,7 @@ class LimitsInForce(NamedTuple):
         baselines = [baseline_of(one.terms) for one in limits]
         return cls(
             all=tuple(limits),
+            groups=grouped(limits),
             longest=max(windows, default=None),
             baselines=frozenset(one for one in baselines if one is not None),
             book=book,
@@ -68,12 +70,14 @@ class LimitsInForce(NamedTuple):
         )
 
     def scaled(self, multiplier: Decimal | None) -> "LimitsInForce":
-        return self._replace(all=tuple(one.scaled(multiplier) for one in self.all))
+        limits = tuple(one.scaled(multiplier) for one in self.all)
+        return self._replace(all=limits, groups=grouped(limits))
 
     def with_those_of(self, other: "LimitsInForce") -> "LimitsInForce":
         windows = [one for one in (self.longest, other.longest) if one is not None]
         return LimitsInForce(
             all=self.all + other.all,
+            groups=self.groups + other.groups,
             longest=max(windows, default=None),
             baselines=self.baselines | other.baselines,
         )

@@ -4,7 +4,7 @@ Each gives what it is at in the unit of the limit: with the order, which the ris
 or, without one, as things are. docs/limits.md has them as formulas.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from ledger.nouns.limits.terms import (
     DAILY,
     DEFAULT_WINDOW,
     MONEY,
+    OF_EQUITY,
     RELATIVE,
     SCALED,
     UNITS,
@@ -64,7 +65,7 @@ class OrderToCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stop_loss: Decimal | None = None
     """Where the loss of it would be taken, where that is known."""
     replaces: bool = False
-    signature: str = ""
+    signature: Hashable = None
 
     @property
     def asset(self) -> str:
@@ -135,6 +136,30 @@ def in_force(
     same = (terms.measure, terms.unit, terms.window, strategy, instrument, summed)
     return LimitInForce(
         limit_id, scope, reference, version, terms, terms.value, strategy, instrument, same
+    )
+
+
+class LimitGroup(NamedTuple):
+    """Limits that measure the same, so that it is measured once. What is not above the `tightest`
+    exceeds none of them, and is near to none; None where each must be looked at."""
+
+    limits: tuple[LimitInForce, ...]
+    tightest: Decimal | None
+
+
+def grouped(limits: Iterable[LimitInForce]) -> tuple[LimitGroup, ...]:
+    groups: dict[Hashable, list[LimitInForce]] = {}
+    for limit in limits:
+        groups.setdefault(limit.same, []).append(limit)
+    return tuple(
+        LimitGroup(
+            tuple(group),
+            None
+            if group[0].terms.measure in OF_EQUITY
+            or any(one.terms.warning_threshold is not None for one in group)
+            else min(one.value for one in group),
+        )
+        for group in groups.values()
     )
 
 
@@ -290,7 +315,7 @@ def _risk_per_trade(limit: LimitInForce, order: OrderToCheck | None, meter: Mete
 def _told(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
     """What somebody has reckoned, if that is not too old."""
     measure, unit = limit.terms.measure, limit.terms.unit
-    known = meter.scene.equity()
+    known = meter.marked()
     told = None if known is None else known.measures.get(measure)
     if told is None:
         raise Missing(f"{measure} of the account (RecordRiskMeasure)")
@@ -325,6 +350,8 @@ def _window(limit: LimitInForce, meter: Meter) -> tuple[Lately, datetime]:
 
 
 def _counted(limit: LimitInForce, count: Decimal, begin: datetime | None, meter: Meter) -> Decimal:
+    if not meter.explains:
+        return count
     measure = limit.terms.measure
     window = None if begin is None else limit.terms.window or DEFAULT_WINDOW
     meter.counts[limit.same] = UsedCount(

@@ -105,8 +105,10 @@ _NO_ORDERS = SideOfKey()
 class Meter:
     """See the module's text."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, *, explains: bool = False) -> None:
         self.scene = scene
+        self.explains = explains
+        """Whether it notes what it uses: for an event, and not for the many orders that pass."""
         self.prices: dict[str, UsedPrice] = {}
         self.rates: dict[tuple[str, str], UsedRate] = {}
         self.exposures: dict[PositionKey, UsedExposure] = {}
@@ -116,6 +118,8 @@ class Meter:
         self.counts: dict[Hashable, UsedCount] = {}
         self.measures: dict[LimitMeasure, UsedMeasure] = {}
         self._marks: dict[str, Price | None] = {}
+        self._equity: dict[str | None, Decimal] = {}
+        self._marked: list[EquityState | None] = []
         self._paths: dict[tuple[str, str, str], Path] = {}
         self._worst: dict[PositionKey, Worst] = {}
         self._values: dict[PositionKey, tuple[Decimal, Decimal]] = {}
@@ -126,6 +130,7 @@ class Meter:
         other = Meter(self.scene)
         other.prices, other.rates, other.equities = self.prices, self.rates, self.equities
         other.baselines, other.measures = self.baselines, self.measures
+        other._equity, other._marked = self._equity, self._marked
         other._marks, other._paths = self._marks, self._paths
         return other
 
@@ -147,7 +152,7 @@ class Meter:
         price = self._price(instrument)
         if price is None:
             raise Missing(f"a price of {instrument}")
-        if instrument not in self.prices:
+        if self.explains and instrument not in self.prices:
             self.prices[instrument] = UsedPrice(
                 instrument=instrument,
                 price=price.price,
@@ -235,7 +240,7 @@ class Meter:
 
     def use(self, worst: Worst) -> None:
         """It decides by its quantity, whatever that is worth."""
-        if worst.key not in self.exposures:
+        if self.explains and worst.key not in self.exposures:
             self.exposures[worst.key] = _used(worst, None)
 
     def _reckon_worst(
@@ -292,7 +297,8 @@ class Meter:
         if known is None:
             worst = self.worst(key)
             known = self._values[key] = (self._long_value(worst), self._short_value(worst))
-            self.exposures[key] = _used(worst, max(known))
+            if self.explains:
+                self.exposures[key] = _used(worst, max(known))
         return known
 
     def value(self, key: PositionKey, currency: str) -> Decimal:
@@ -393,12 +399,22 @@ class Meter:
 
     def equity(self, strategy: str | None = None) -> Decimal:
         """What the account, or a strategy's part of it, is worth. Raises Missing."""
-        known = self.equities.get(strategy)
+        known = self._equity.get(strategy)
         if known is None:
-            known = self.equities[strategy] = self._reckon_equity(strategy)
-        return known.equity
+            known = self._equity[strategy] = self._reckon_equity(strategy)
+        return known
 
-    def _reckon_equity(self, strategy: str | None) -> UsedEquity:
+    def marked(self) -> EquityState | None:
+        """What is known of what the account was worth."""
+        if not self._marked:
+            self._marked.append(self.scene.equity())
+        return self._marked[0]
+
+    def mark_again(self) -> None:
+        """Something was marked just now."""
+        self._marked.clear()
+
+    def _reckon_equity(self, strategy: str | None) -> Decimal:
         account = self.scene.account
         venue = account.exchange
         balances = dict[str, Decimal]()
@@ -426,13 +442,15 @@ class Meter:
                 missing += lacks.what
         if missing:
             raise Missing(*dict.fromkeys(missing))
-        return UsedEquity(
-            sub_account=strategy,
-            currency=self.currency,
-            equity=total,
-            balances=tuple(UsedBalance(asset=a, total=t) for a, t in balances.items() if t),
-            contracts=tuple(contracts),
-        )
+        if self.explains:
+            self.equities[strategy] = UsedEquity(
+                sub_account=strategy,
+                currency=self.currency,
+                equity=total,
+                balances=tuple(UsedBalance(asset=a, total=t) for a, t in balances.items() if t),
+                contracts=tuple(contracts),
+            )
+        return total
 
     def _unrealized(self, position: Position) -> UsedContract:
         """What is in no balance: what closing would win, or, of a premium that was paid, bring."""
@@ -473,12 +491,12 @@ class Meter:
     def loss(self, baseline: Baseline) -> tuple[Decimal, Decimal]:
         """What was lost since the baseline, and the equity that it is a share of. Below zero it is
         a profit. Raises Missing."""
-        known = self.scene.equity()
+        known = self.marked()
         mark = None if known is None else known.mark(baseline, self.scene.now)
         if mark is None:
             raise Missing(f"the equity to compare with ({baseline})")
         flows = self.flows(mark)
-        if baseline not in self.baselines:
+        if self.explains and baseline not in self.baselines:
             self.baselines[baseline] = self._used_baseline(baseline, mark, flows)
         lost = mark.equity + flows - self.equity()
         return lost, base_of_loss(mark.equity, flows)

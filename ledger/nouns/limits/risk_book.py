@@ -13,7 +13,7 @@ a cache: it can be made again at any time, and is then the same.
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,7 @@ from uuid import UUID
 import msgspec
 
 from ledger.kernel.event import Event
-from ledger.kernel.money import ZERO, plain, trimmed
+from ledger.kernel.money import ZERO
 from ledger.nouns.instruments.contract import Contract, spot_value
 from ledger.nouns.limits.market_graph import MarketGraph
 from ledger.nouns.orders.events import (
@@ -213,7 +213,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     strategy_id: str | None
     order: RestingOrder | None = None
     accepted: bool = True
-    signature: str = ""
+    signature: Hashable = None
 
 
 Group = tuple[str | None, str | None]
@@ -269,7 +269,7 @@ class Lately:
         self.since = since
         self._ordered: dict[Group, Ordered] = {}
         self._messages: list[datetime] = []
-        self._same: dict[str, deque[datetime]] = {}
+        self._same: dict[Hashable, deque[datetime]] = {}
         for request in requests:
             self.note(request)
 
@@ -297,7 +297,7 @@ class Lately:
     def messages(self, begin: datetime) -> int:
         return len(self._messages) - bisect_right(self._messages, begin)
 
-    def same(self, signature: str, begin: datetime) -> int:
+    def same(self, signature: Hashable, begin: datetime) -> int:
         """Orders that were accepted after a moment and say the same."""
         return sum(1 for at in self._same.get(signature, ()) if at > begin)
 
@@ -321,10 +321,12 @@ class RiskBook:
 
     def tell(self, state: OrderState) -> None:
         """An order is now so."""
-        before = self.orders.pop(state.order_id, None)
+        before, now = self.orders.get(state.order_id), resting(state)
+        if now == before:
+            return
         if before is not None:
+            del self.orders[state.order_id]
             self._remove(before)
-        now = resting(state)
         if now is not None:
             self.orders[state.order_id] = now
             self._add(now)
@@ -415,7 +417,7 @@ def request_in(event: Event, at: datetime) -> Request | None:
                 strategy_id=event.strategy_id,
                 order=order,
                 accepted=isinstance(event, OrderSubmitted),
-                signature=signature({name: getattr(event, name) for name in _SAME}),
+                signature=tuple([getattr(event, name) for name in _SAME]),
             )
         case OrderReplaceRequested() | OrderCancelRequested():
             return Request(at=at, instrument=None, strategy_id=None)
@@ -431,12 +433,6 @@ _SAME = ("instrument", "side", "order_type", "quantity", "quote_quantity", "pric
 """What is equal in orders that are the same."""
 
 
-def signature(terms: Mapping[str, object]) -> str:
-    """What an order has in common with one that is the same."""
-    return " ".join(_text(terms.get(name)) for name in _SAME)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, Decimal):
-        return plain(trimmed(value))
-    return "" if value is None else str(value)
+def signature(terms: Mapping[str, object]) -> Hashable:
+    """What an order has in common with one that is the same: amounts however they are written."""
+    return tuple([terms.get(name) for name in _SAME])

@@ -17,8 +17,9 @@ from ledger.web.pages.frame import look_of, show, url
 from ledger.web.viewer import PageViewer
 
 POSITION_COLUMNS = ("instrument", "quantity", "average_entry_price", "mark_price", "unrealized_pnl")
-ORDER_COLUMNS = ("order_id", "instrument", "side", "quantity", "price", "filled_quantity", "status")
+ORDER_COLUMNS = ("order_id", "instrument", "side", "quantity", "price", "status")
 FILL_COLUMNS = ("fill_timestamp", "instrument", "side", "quantity", "price")
+BALANCE_COLUMNS = ("asset", "sub_account", "total", "locked")
 SHOWN_ROWS = 8
 MOST_POSITIONS = 500
 CURVE_POINTS = 400
@@ -81,9 +82,7 @@ def _of_account(
         "positions": table("positions", positions, POSITION_COLUMNS),
         "orders": table("orders", orders, ORDER_COLUMNS),
         "fills": table("fills", fills, FILL_COLUMNS),
-        "balances": table(
-            "balances", balances, ("asset", "sub_account", "total", "available", "locked")
-        ),
+        "balances": table("balances", balances, BALANCE_COLUMNS),
     }
 
 

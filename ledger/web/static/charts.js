@@ -109,6 +109,9 @@ function shownTime(seconds, whole) {
 
 const shownValue = (digits) => (_, value) => (value == null ? "–" : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "\u2212"));
 
+/** Pixels of the values beside a curve: as many for each, so that curves above each other have one time axis. */
+const LEAST_AXIS = 110;
+
 async function drawCurves(place) {
   const { times, curves, flows } = await dataOf(place.dataset.curves);
   if (times.length < 2) throw new Error("There are fewer than two points");
@@ -121,7 +124,7 @@ async function drawCurves(place) {
   const options = {
     width: place.clientWidth, height: place.clientHeight - 34, cursor: { sync: { key: "curves" } },
     tzDate: (time) => uPlot.tzDate(new Date(time * 1e3), "UTC"),
-    axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => shownTime(tick, false)) }, { ...axis, size: (_, ticks) => Math.max(...(ticks ?? [""]).map((tick) => tick.length)) * 7.5 + 20, values: (_, ticks) => ticks.map((tick) => shownValue(digits)(null, tick)) }],
+    axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => shownTime(tick, false)) }, { ...axis, size: (_, ticks) => Math.max(LEAST_AXIS, ...(ticks ?? [""]).map((tick) => tick.length * 7.5 + 20)), values: (_, ticks) => ticks.map((tick) => shownValue(digits)(null, tick)) }],
     series: [{ label: "Time (UTC)", value: (_, time) => (time == null ? "–" : shownTime(time, true)) }, ...curves.map((one, at) => ({
       label: one.label, stroke: filled ? tone("down-mark") : colours[at], width: 1.5, value: shownValue(digits), points: { show: false },
       dash: one.dotted ? [2, 3] : undefined, fill: filled ? `${tone("down-mark")}33` : undefined,
