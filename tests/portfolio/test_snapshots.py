@@ -185,6 +185,25 @@ def test_assets_are_valued_by_prices_told_and_own_trades_or_named(script: Script
     assert script.newest("equity", "oldest_price_age_seconds") == (230, 60)
 
 
+def test_a_coin_is_worth_what_it_changes_hands_at_and_not_its_contracts_prices(
+    script: Script,
+) -> None:
+    script.market("BTC", "USDT")
+    for symbol, kind in (("BTC-9-C", InstrumentKind.OPTION), ("BTCPERP", InstrumentKind.PERPETUAL)):
+        instrument = f"BINANCE:{symbol}"
+        terms = {"instrument": instrument, "base_asset": "BTC", "quote_asset": "USDT"}
+        script.tell(VENUE, InstrumentListed(kind=kind, **terms))
+    script.account(events.deposited("BTC", "2"))
+    for equity, told in (
+        (0, {"BTC-9-C": "7"}),
+        (220, {"BTCPERP": "110"}),
+        (200, {"BTCUSDT": "100"}),
+    ):
+        script.price(**told)
+        script.take(START)
+        assert script.newest("equity") == (equity,)
+
+
 def test_what_others_traded_at_is_no_price(script: Script) -> None:
     script.tell(OTHER, events.account_opened(), events.settled("1", "100"))
     script.account(events.deposited("BTC", "2"))
