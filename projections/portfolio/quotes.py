@@ -59,7 +59,7 @@ def know(
     """What is exchanged in an instrument; the first to say so is believed."""
     known = rows[MARKETS].find(instrument)
     if known is not None and known.base_asset is not None:
-        if known.kind is not kind:  # it was traded before it was listed
+        if known.kind != kind:  # it was traded before it was listed
             _market(rows, instrument).kind = kind
         return
     row = _market(rows, instrument)
