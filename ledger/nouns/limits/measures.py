@@ -140,7 +140,7 @@ def in_force(
     )
 
 
-class Share(NamedTuple):
+class Quotient(NamedTuple):
     """A part of a whole that is above zero. It is divided out only where somebody is told it: to
     see that a limit is far away, multiplying is enough."""
 
@@ -154,7 +154,7 @@ class Share(NamedTuple):
         return of_ratio(average(self.part, self.whole), self.unit) if self.part else ZERO
 
 
-def told(found: Decimal | Share) -> Decimal:
+def told(found: Decimal | Quotient) -> Decimal:
     return found if isinstance(found, Decimal) else found.told
 
 
@@ -170,7 +170,7 @@ class LimitGroup(NamedTuple):
     trips: bool
     """Whether one of them may have been reached before, and stay so."""
 
-    def is_far_from(self, found: Decimal | Share) -> bool:
+    def is_far_from(self, found: Decimal | Quotient) -> bool:
         """That none of them fails or warns, and that is nearly always so. False: look at each."""
         if isinstance(found, Decimal):
             return found > self.tightest if self.is_floor else found < self.tightest
@@ -199,13 +199,13 @@ def grouped(limits: Iterable[LimitInForce]) -> tuple[LimitGroup, ...]:
 
 def _relative(
     limit: LimitInForce, amount: Decimal, asset: str, venue: str, meter: Meter
-) -> Decimal | Share:
+) -> Decimal | Quotient:
     """An amount in the unit of a limit: in its money, or against the equity that it is part of."""
     unit = limit.terms.unit
     if kind_of(unit) == MONEY:
         return meter.worth(amount, asset, unit, venue)
     own = meter.worth(amount, asset, meter.currency, venue)
-    return Share(own, meter.above_zero(limit.strategy), unit) if own else ZERO
+    return Quotient(own, meter.above_zero(limit.strategy), unit) if own else ZERO
 
 
 def order_value(order: OrderToCheck, meter: Meter) -> Decimal:
@@ -240,14 +240,16 @@ def _order_quantity(_: LimitInForce, order: OrderToCheck | None, meter: Meter) -
 
 def _order_notional(
     limit: LimitInForce, order: OrderToCheck | None, meter: Meter
-) -> Decimal | Share:
+) -> Decimal | Quotient:
     if order is None:
         return ZERO
     value = order_value(order, meter)
     return _relative(limit, value, order.asset, venue_of(order.key.instrument), meter)
 
 
-def _price_band(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal | Share:
+def _price_band(
+    limit: LimitInForce, order: OrderToCheck | None, meter: Meter
+) -> Decimal | Quotient:
     """The farthest of its prices from the mark, as a share of the mark."""
     if order is None:
         return ZERO
@@ -256,7 +258,7 @@ def _price_band(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -
         raise Missing(f"a price of {order.key.instrument} above zero")
     named = [price for price in (order.price, order.stop_price) if price is not None]
     farthest = max((abs(price - mark) for price in named), default=ZERO)
-    return Share(farthest, mark, limit.terms.unit)
+    return Quotient(farthest, mark, limit.terms.unit)
 
 
 def _open_orders(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
@@ -271,7 +273,7 @@ def _open_orders(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> D
     return _counted(limit, Decimal(there), None, meter)
 
 
-def _position(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal | Share:
+def _position(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     """The larger side of what may come of the instrument of the order; without one, of that which
     it is largest of."""
     if order is not None:
@@ -281,7 +283,7 @@ def _position(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> 
     return max((told(_position_in(limit, name, meter)) for name in names), default=ZERO)
 
 
-def _position_in(limit: LimitInForce, instrument: str, meter: Meter) -> Decimal | Share:
+def _position_in(limit: LimitInForce, instrument: str, meter: Meter) -> Decimal | Quotient:
     keys = meter.open_keys(instrument=instrument, strategy=limit.strategy)
     if limit.terms.unit == UNITS:
         worst = [meter.worst(key) for key in keys]
@@ -299,7 +301,7 @@ def _position_in(limit: LimitInForce, instrument: str, meter: Meter) -> Decimal 
     return _relative(limit, max(long, short), asset, venue_of(instrument), meter)
 
 
-def _exposure(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Share:
+def _exposure(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     unit = limit.terms.unit
     if is_summed(limit.scope, limit.terms):
         return meter.exposure_in_scope(limit.scope, limit.reference, unit)
@@ -307,10 +309,10 @@ def _exposure(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Deci
     total = meter.exposure(currency, instrument=limit.instrument, strategy=limit.strategy)
     if unit not in RELATIVE or not total:
         return total
-    return Share(total, meter.above_zero(limit.strategy), unit)
+    return Quotient(total, meter.above_zero(limit.strategy), unit)
 
 
-def _loss(baseline: Baseline, limit: LimitInForce, meter: Meter) -> Decimal | Share:
+def _loss(baseline: Baseline, limit: LimitInForce, meter: Meter) -> Decimal | Quotient:
     """Below zero where something was won."""
     lost, base = meter.loss(baseline)
     unit = limit.terms.unit
@@ -320,14 +322,14 @@ def _loss(baseline: Baseline, limit: LimitInForce, meter: Meter) -> Decimal | Sh
         if not lost:
             return ZERO
         raise Missing(f"equity above zero to compare with (it was {shown(base)})")
-    return Share(lost, base, unit)
+    return Quotient(lost, base, unit)
 
 
-def _daily_loss(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Share:
+def _daily_loss(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     return _loss(Baseline(limit.terms.window or DAILY), limit, meter)
 
 
-def _drawdown(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Share:
+def _drawdown(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     return _loss(Baseline.PEAK, limit, meter)
 
 
@@ -339,7 +341,7 @@ def _equity(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decima
 
 def _risk_per_trade(
     limit: LimitInForce, order: OrderToCheck | None, meter: Meter
-) -> Decimal | Share:
+) -> Decimal | Quotient:
     """What the order would lose at its stop; all of its value where none is known."""
     if order is None:
         return ZERO
@@ -350,7 +352,7 @@ def _risk_per_trade(
     return _relative(limit, at_risk, order.asset, venue_of(order.key.instrument), meter)
 
 
-def _told(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Share:
+def _told(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     """What somebody has reckoned, if that is not too old."""
     measure, unit = limit.terms.measure, limit.terms.unit
     known = meter.marked()
@@ -455,7 +457,7 @@ def _value_of_request(order: RestingOrder, meter: Meter) -> Decimal:
     return value_of(order.contract, order.quantity or ZERO, price)
 
 
-MeasuredBy = Callable[[LimitInForce, OrderToCheck | None, Meter], Decimal | Share]
+MeasuredBy = Callable[[LimitInForce, OrderToCheck | None, Meter], Decimal | Quotient]
 
 MEASURES: dict[LimitMeasure, MeasuredBy] = {
     LimitMeasure.MAX_ORDER_QUANTITY: _order_quantity,
