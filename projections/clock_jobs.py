@@ -6,6 +6,7 @@
                  ends when its venue says; nobody here knows that venue's day.
     rebalances   each midnight, accounts with a strategy of `auto_rebalance`
     rebalance_snapshots    what those are worth after it
+    risk_scores    accounts whose risk score is too high, or no more (risk_scores.py)
 
 Backtests have a time of their own, and are left out.
 """
@@ -23,11 +24,15 @@ from ledger.nouns.clock.commands import TakeSnapshots
 from ledger.nouns.clock.events import SnapshotKind
 from ledger.nouns.orders.commands import RequestCancel
 from ledger.operate.settings import Settings
+from projections import risk_scores
 
 EXPIRY_SECONDS = 10
 """Between two looks for orders whose time is over: they are minutes and days."""
 EXPIRED = "its time in force is over"
 """The reason of the request."""
+SCORES_SECONDS = 300
+"""Between two looks at risk scores. There is one each hour, some seconds after it: so its account
+is told of within five minutes, and most looks send nothing."""
 
 _EXPIRED = """
     SELECT account_id, order_id FROM public.orders
@@ -63,6 +68,13 @@ def jobs(_: Settings) -> Iterable[Job]:
         "what those are worth after it",
         every=time(0, 1),
         commands=_rebalance_snapshots,
+        made_up=1,
+    )
+    yield Job(
+        "risk_scores",
+        "accounts whose risk score is too high, or no more",
+        every=timedelta(seconds=SCORES_SECONDS),
+        commands=risk_scores.commands,
         made_up=1,
     )
 

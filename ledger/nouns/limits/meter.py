@@ -120,6 +120,7 @@ class Meter:
         self._marks: dict[str, Price | None] = {}
         self._equity: dict[str | None, Decimal] = {}
         self._marked: list[EquityState | None] = []
+        self._open: list[PositionKey] | None = None
         self._paths: dict[tuple[str, str, str], Path] = {}
         self._worst: dict[PositionKey, Worst] = {}
         self._values: dict[PositionKey, tuple[Decimal, Decimal]] = {}
@@ -211,9 +212,15 @@ class Meter:
         self, *, instrument: str | None = None, strategy: str | None = None
     ) -> list[PositionKey]:
         """Those with something open, of an instrument or of a strategy's sub-account."""
-        book = self.scene.book
-        found = dict.fromkeys(book.keys)
-        found |= dict.fromkeys(p.key for p in self.scene.account.positions.values() if p.is_open)
+        found = self._open
+        if found is None:
+            keys = dict.fromkeys(self.scene.book.keys)
+            for position in self.scene.account.positions.values():
+                if position.quantity:
+                    keys[position.key] = None
+            found = self._open = list(keys)
+        if instrument is None and strategy is None:
+            return found
         return [
             key
             for key in found
@@ -410,6 +417,12 @@ class Meter:
             self._marked.append(self.scene.equity())
         return self._marked[0]
 
+    @property
+    def has_trips(self) -> bool:
+        """Whether a loss ever reached its limit."""
+        known = self.marked()
+        return known is not None and bool(known.trips)
+
     def mark_again(self) -> None:
         """Something was marked just now."""
         self._marked.clear()
@@ -482,6 +495,8 @@ class Meter:
     def flows(self, mark: EquityMark) -> Decimal:
         """What came in since, less what went out, at the prices of now. Raises Missing."""
         now = self.scene.account.flows
+        if now == mark.flows:
+            return ZERO
         total = ZERO
         for asset in dict.fromkeys((*now, *mark.flows)):
             more = now.get(asset, ZERO) - mark.flows.get(asset, ZERO)
