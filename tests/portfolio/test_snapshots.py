@@ -190,16 +190,19 @@ def test_a_coin_is_worth_what_it_changes_hands_at_and_not_its_contracts_prices(
 ) -> None:
     script.market("BTC", "USDT")
     for symbol, kind in (("BTC-9-C", InstrumentKind.OPTION), ("BTCPERP", InstrumentKind.PERPETUAL)):
-        instrument = f"BINANCE:{symbol}"
-        terms = {"instrument": instrument, "base_asset": "BTC", "quote_asset": "USDT"}
-        script.tell(VENUE, InstrumentListed(kind=kind, **terms))
+        name = f"BINANCE:{symbol}"
+        script.tell(
+            VENUE,
+            InstrumentListed(instrument=name, base_asset="BTC", quote_asset="USDT", kind=kind),
+        )
     script.account(events.deposited("BTC", "2"))
-    for equity, told in (
-        (0, {"BTC-9-C": "7"}),
-        (220, {"BTCPERP": "110"}),
-        (200, {"BTCUSDT": "100"}),
-    ):
-        script.price(**told)
+    told: list[tuple[dict[str, Any], int]] = [
+        ({"BTC-9-C": "7"}, 0),
+        ({"BTCPERP": "110"}, 220),
+        ({"BTCUSDT": "100"}, 200),
+    ]
+    for prices, equity in told:
+        script.price(**prices)
         script.take(START)
         assert script.newest("equity") == (equity,)
 
