@@ -10,6 +10,7 @@ import re
 from contextlib import AbstractContextManager
 from decimal import (
     ROUND_DOWN,
+    ROUND_FLOOR,
     ROUND_HALF_EVEN,
     Context,
     Decimal,
@@ -47,6 +48,7 @@ _EXACT = Context(
 )
 _ROUNDED = Context(prec=_PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow])
 _CUT = Context(prec=_PRECISION, rounding=ROUND_DOWN, traps=[InvalidOperation, Overflow])
+_FLOOR = Context(prec=_PRECISION, rounding=ROUND_FLOOR, traps=[InvalidOperation, Overflow])
 _AVERAGE_QUANTUM = Decimal(1).scaleb(-AVERAGE_PLACES)
 
 
@@ -88,6 +90,13 @@ def average(total: Decimal, quantity: Decimal) -> Decimal:
     quotient = _ROUNDED.divide(total, quantity)
     rounded = _ROUNDED.quantize(quotient, _AVERAGE_QUANTUM)
     return trimmed(rounded)
+
+
+def is_within(part: Decimal, share: Decimal, whole: Decimal) -> bool:
+    """Whether the part is at most that share of the whole: `part / whole <= share`, without
+    dividing. `whole` must be greater than zero. Where a product has too many digits it may say no
+    of what is within by the last of them, and never yes of what is not."""
+    return part <= _FLOOR.multiply(share, whole)
 
 
 def trimmed(amount: Decimal) -> Decimal:

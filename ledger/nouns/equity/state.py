@@ -22,6 +22,8 @@ from ledger.nouns.limits.terms import LimitMeasure
 _NAMESPACE = UUID("3f1b5b4e-5d0c-5c0e-9c55-6f6c6c0a7a06")
 MAX_REMEMBERED_IDS = 10_000
 """Ids of streams that are kept once reckoned: of the accounts in use, some 300 bytes each."""
+MAX_REMEMBERED_BEGINS = 100
+"""Of periods, once reckoned: a batch asks at one moment, for each of its orders."""
 
 
 @lru_cache(MAX_REMEMBERED_IDS)
@@ -30,6 +32,7 @@ def stream_id(account_id: UUID) -> UUID:
     return uuid5(_NAMESPACE, str(account_id))
 
 
+@lru_cache(MAX_REMEMBERED_BEGINS)
 def begin_of(period: Baseline, moment: datetime) -> datetime:
     """When the period that a moment lies in began, in UTC. Of PEAK there is none."""
     day = moment.astimezone(UTC).date()

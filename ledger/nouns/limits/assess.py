@@ -11,6 +11,7 @@ what the decision was made on: who changes a limit, or halts, meanwhile has it d
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from uuid import UUID
 
 from ledger.kernel.money import ZERO
@@ -27,15 +28,23 @@ from ledger.nouns.limits.decision import RiskDecision
 from ledger.nouns.limits.in_force import NONE_IN_FORCE, LimitsInForce
 from ledger.nouns.limits.market_graph import Assets
 from ledger.nouns.limits.measures import OrderToCheck
-from ledger.nouns.limits.meter import Kinds, Listed, Meter, Missing, Scene
+from ledger.nouns.limits.meter import Listed, Meter, Missing, Scene
 from ledger.nouns.limits.rejections import LimitRejection
-from ledger.nouns.limits.state import LIMITS, SYSTEM_STREAM, LimitBook, scope_key, stream_id
+from ledger.nouns.limits.state import (
+    LIMITS,
+    MAX_REMEMBERED_IDS,
+    SYSTEM_STREAM,
+    LimitBook,
+    scope_key,
+    stream_id,
+)
 from ledger.nouns.limits.terms import (
     LimitScope,
 )
 from ledger.nouns.positions import exposure
 from ledger.nouns.prices.state import PRICES, VenuePrices
 from ledger.nouns.prices.state import stream_id as price_stream
+from ledger.nouns.prices.valuation import Kinds
 
 
 class LimitExceeded(Rejection):
@@ -80,19 +89,27 @@ def _books(
     yield system
     if not system.scopes:
         return
+    for key, stream in _scopes_of(account.user_id, account.account_id, strategy_id, instrument):
+        if key in system.scopes:
+            book = work.look(LIMITS, stream)
+            if book is not None:
+                yield book
+
+
+@lru_cache(MAX_REMEMBERED_IDS)
+def _scopes_of(
+    user_id: UUID, account_id: UUID, strategy_id: str | None, instrument: str | None
+) -> tuple[tuple[str, UUID], ...]:
+    """Those besides SYSTEM, each with the id of its stream."""
     scopes: list[tuple[LimitScope, str]] = [
-        (LimitScope.USER, str(account.user_id)),
-        (LimitScope.ACCOUNT, str(account.account_id)),
+        (LimitScope.USER, str(user_id)),
+        (LimitScope.ACCOUNT, str(account_id)),
     ]
     if strategy_id is not None:
         scopes.append((LimitScope.STRATEGY, strategy_id))
     if instrument is not None:
         scopes.append((LimitScope.INSTRUMENT, instrument))
-    for scope, reference in scopes:
-        if scope_key(scope, reference) in system.scopes:
-            book = work.look(LIMITS, stream_id(scope, reference))
-            if book is not None:
-                yield book
+    return tuple([(scope_key(*one), stream_id(*one)) for one in scopes])
 
 
 def _check_halts(books: Sequence[LimitBook], account: AccountState, order: OrderToCheck) -> None:

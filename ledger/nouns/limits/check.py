@@ -28,6 +28,7 @@ from ledger.nouns.limits.measures import (
     OrderToCheck,
     order_price,
     order_value,
+    told,
 )
 from ledger.nouns.limits.meter import Meter, Missing, Scene
 from ledger.nouns.limits.risk_book import RestingOrder
@@ -128,10 +129,16 @@ def _noteworthy(
 ) -> list[tuple[LimitInForce, Measured]]:
     """Those that fail or warn. Each measure once, however many limit it."""
     found = []
-    for limits, tightest in groups:
-        at = _at(limits[0], order, meter)
-        if tightest is not None and isinstance(at, Decimal) and at <= tightest:
-            continue  # nearly all of them, nearly always
+    for group in groups:
+        limits = group.limits
+        at: Decimal | Missing
+        try:
+            measured = MEASURES[limits[0].terms.measure](limits[0], order, meter)
+            if group.is_far_from(measured) and not (group.trips and meter.has_trips):
+                continue  # nearly all of them, nearly always
+            at = told(measured)
+        except Missing as lacks:
+            at = lacks
         for limit in limits:
             judged = _judged(limit, at, meter)
             if judged.fails or judged.warns:
@@ -145,7 +152,7 @@ def _measured(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> 
 
 def _at(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal | Missing:
     try:
-        return MEASURES[limit.terms.measure](limit, order, meter)
+        return told(MEASURES[limit.terms.measure](limit, order, meter))
     except Missing as lacks:
         return lacks
 
@@ -335,9 +342,9 @@ def _told_of(one: LimitVerdict) -> str:
     if one.missing:
         return f"{limit} cannot be checked without {', '.join(one.missing)}"
     after = "nothing" if one.after is None else shown(one.after)
-    told = f"{limit} would be at {after}"
+    words = f"{limit} would be at {after}"
     if one.before is not None and one.before != one.after:
-        told += f", and is at {shown(one.before)}"
+        words += f", and is at {shown(one.before)}"
     if one.tripped_at is not None:
-        told += f" (it was reached at {one.tripped_at.isoformat()})"
-    return told
+        words += f" (it was reached at {one.tripped_at.isoformat()})"
+    return words

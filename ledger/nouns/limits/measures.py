@@ -4,7 +4,7 @@ Each gives what it is at in the unit of the limit: with the order, which the ris
 or, without one, as things are. docs/limits.md has them as formulas.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.kernel.money import ZERO, average, shown
+from ledger.kernel.money import AVERAGE_PLACES, ZERO, average, is_within, shown
 from ledger.nouns.equity.events import Baseline
 from ledger.nouns.instruments.contract import Contract
 from ledger.nouns.limits.decision import UsedCount, UsedMeasure
@@ -23,13 +23,14 @@ from ledger.nouns.limits.terms import (
     DAILY,
     DEFAULT_WINDOW,
     MONEY,
-    OF_EQUITY,
     RELATIVE,
     SCALED,
+    TRIPS_AT,
     UNITS,
     LimitMeasure,
     LimitScope,
     LimitTerms,
+    in_ratio,
     is_summed,
     kind_of,
     length_of,
@@ -139,39 +140,72 @@ def in_force(
     )
 
 
+class Quotient(NamedTuple):
+    """A part of a whole that is above zero. It is divided out only where somebody is told it: to
+    see that a limit is far away, multiplying is enough."""
+
+    part: Decimal
+    whole: Decimal
+    unit: str
+
+    @property
+    def told(self) -> Decimal:
+        """In its unit."""
+        return of_ratio(average(self.part, self.whole), self.unit) if self.part else ZERO
+
+
+def told(found: Decimal | Quotient) -> Decimal:
+    return found if isinstance(found, Decimal) else found.told
+
+
 class LimitGroup(NamedTuple):
-    """Limits that measure the same, so that it is measured once. What is not above the `tightest`
-    exceeds none of them, and is near to none; None where each must be looked at."""
+    """Limits that measure the same, so that it is measured once."""
 
     limits: tuple[LimitInForce, ...]
-    tightest: Decimal | None
+    tightest: Decimal
+    """What is below it exceeds none of them, and is near to none. Of MIN_EQUITY: what is above."""
+    share: Decimal
+    """The same of a share: it is less than the tightest also once it is rounded."""
+    is_floor: bool
+    trips: bool
+    """Whether one of them may have been reached before, and stay so."""
+
+    def is_far_from(self, found: Decimal | Quotient) -> bool:
+        """That none of them fails or warns, and that is nearly always so. False: look at each."""
+        if isinstance(found, Decimal):
+            return found > self.tightest if self.is_floor else found < self.tightest
+        return is_within(found.part, self.share, found.whole)
+
+
+_LAST_PLACE = Decimal(1).scaleb(-AVERAGE_PLACES)
+
+
+def _group(limits: Sequence[LimitInForce]) -> LimitGroup:
+    terms = limits[0].terms
+    is_floor = terms.measure is LimitMeasure.MIN_EQUITY
+    ends = [one.value for one in limits]
+    ends += [w for one in limits if (w := one.terms.warning_threshold) is not None]
+    tightest = max(ends) if is_floor else min(ends)
+    share = in_ratio(tightest, terms.unit) - _LAST_PLACE
+    return LimitGroup(tuple(limits), tightest, share, is_floor, terms.measure in TRIPS_AT)
 
 
 def grouped(limits: Iterable[LimitInForce]) -> tuple[LimitGroup, ...]:
     groups: dict[Hashable, list[LimitInForce]] = {}
     for limit in limits:
         groups.setdefault(limit.same, []).append(limit)
-    return tuple(
-        LimitGroup(
-            tuple(group),
-            None
-            if group[0].terms.measure in OF_EQUITY
-            or any(one.terms.warning_threshold is not None for one in group)
-            else min(one.value for one in group),
-        )
-        for group in groups.values()
-    )
+    return tuple([_group(group) for group in groups.values()])
 
 
 def _relative(
     limit: LimitInForce, amount: Decimal, asset: str, venue: str, meter: Meter
-) -> Decimal:
+) -> Decimal | Quotient:
     """An amount in the unit of a limit: in its money, or against the equity that it is part of."""
     unit = limit.terms.unit
     if kind_of(unit) == MONEY:
         return meter.worth(amount, asset, unit, venue)
     own = meter.worth(amount, asset, meter.currency, venue)
-    return of_ratio(average(own, meter.above_zero(limit.strategy)), unit) if own else ZERO
+    return Quotient(own, meter.above_zero(limit.strategy), unit) if own else ZERO
 
 
 def order_value(order: OrderToCheck, meter: Meter) -> Decimal:
@@ -204,14 +238,18 @@ def _order_quantity(_: LimitInForce, order: OrderToCheck | None, meter: Meter) -
     return average(order.budget or ZERO, mark)
 
 
-def _order_notional(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+def _order_notional(
+    limit: LimitInForce, order: OrderToCheck | None, meter: Meter
+) -> Decimal | Quotient:
     if order is None:
         return ZERO
     value = order_value(order, meter)
     return _relative(limit, value, order.asset, venue_of(order.key.instrument), meter)
 
 
-def _price_band(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+def _price_band(
+    limit: LimitInForce, order: OrderToCheck | None, meter: Meter
+) -> Decimal | Quotient:
     """The farthest of its prices from the mark, as a share of the mark."""
     if order is None:
         return ZERO
@@ -220,7 +258,7 @@ def _price_band(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -
         raise Missing(f"a price of {order.key.instrument} above zero")
     named = [price for price in (order.price, order.stop_price) if price is not None]
     farthest = max((abs(price - mark) for price in named), default=ZERO)
-    return of_ratio(average(farthest, mark), limit.terms.unit)
+    return Quotient(farthest, mark, limit.terms.unit)
 
 
 def _open_orders(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
@@ -235,17 +273,17 @@ def _open_orders(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> D
     return _counted(limit, Decimal(there), None, meter)
 
 
-def _position(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+def _position(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     """The larger side of what may come of the instrument of the order; without one, of that which
     it is largest of."""
     if order is not None:
         return _position_in(limit, order.key.instrument, meter)
     keys = meter.open_keys(instrument=limit.instrument, strategy=limit.strategy)
     names = dict.fromkeys(key.instrument for key in keys)
-    return max((_position_in(limit, name, meter) for name in names), default=ZERO)
+    return max((told(_position_in(limit, name, meter)) for name in names), default=ZERO)
 
 
-def _position_in(limit: LimitInForce, instrument: str, meter: Meter) -> Decimal:
+def _position_in(limit: LimitInForce, instrument: str, meter: Meter) -> Decimal | Quotient:
     keys = meter.open_keys(instrument=instrument, strategy=limit.strategy)
     if limit.terms.unit == UNITS:
         worst = [meter.worst(key) for key in keys]
@@ -263,7 +301,7 @@ def _position_in(limit: LimitInForce, instrument: str, meter: Meter) -> Decimal:
     return _relative(limit, max(long, short), asset, venue_of(instrument), meter)
 
 
-def _exposure(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+def _exposure(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     unit = limit.terms.unit
     if is_summed(limit.scope, limit.terms):
         return meter.exposure_in_scope(limit.scope, limit.reference, unit)
@@ -271,10 +309,10 @@ def _exposure(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Deci
     total = meter.exposure(currency, instrument=limit.instrument, strategy=limit.strategy)
     if unit not in RELATIVE or not total:
         return total
-    return of_ratio(average(total, meter.above_zero(limit.strategy)), unit)
+    return Quotient(total, meter.above_zero(limit.strategy), unit)
 
 
-def _loss(baseline: Baseline, limit: LimitInForce, meter: Meter) -> Decimal:
+def _loss(baseline: Baseline, limit: LimitInForce, meter: Meter) -> Decimal | Quotient:
     """Below zero where something was won."""
     lost, base = meter.loss(baseline)
     unit = limit.terms.unit
@@ -284,14 +322,14 @@ def _loss(baseline: Baseline, limit: LimitInForce, meter: Meter) -> Decimal:
         if not lost:
             return ZERO
         raise Missing(f"equity above zero to compare with (it was {shown(base)})")
-    return of_ratio(average(lost, base), unit)
+    return Quotient(lost, base, unit)
 
 
-def _daily_loss(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+def _daily_loss(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     return _loss(Baseline(limit.terms.window or DAILY), limit, meter)
 
 
-def _drawdown(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+def _drawdown(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     return _loss(Baseline.PEAK, limit, meter)
 
 
@@ -301,7 +339,9 @@ def _equity(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decima
     )
 
 
-def _risk_per_trade(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
+def _risk_per_trade(
+    limit: LimitInForce, order: OrderToCheck | None, meter: Meter
+) -> Decimal | Quotient:
     """What the order would lose at its stop; all of its value where none is known."""
     if order is None:
         return ZERO
@@ -312,29 +352,29 @@ def _risk_per_trade(limit: LimitInForce, order: OrderToCheck | None, meter: Mete
     return _relative(limit, at_risk, order.asset, venue_of(order.key.instrument), meter)
 
 
-def _told(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal:
+def _told(limit: LimitInForce, _: OrderToCheck | None, meter: Meter) -> Decimal | Quotient:
     """What somebody has reckoned, if that is not too old."""
     measure, unit = limit.terms.measure, limit.terms.unit
     known = meter.marked()
-    told = None if known is None else known.measures.get(measure)
-    if told is None:
+    newest = None if known is None else known.measures.get(measure)
+    if newest is None:
         raise Missing(f"{measure} of the account (RecordRiskMeasure)")
     meter.measures[measure] = UsedMeasure(
         measure=measure,
-        value=told.value,
-        unit=told.currency or "RATIO",
-        method=told.method,
-        time=told.time,
+        value=newest.value,
+        unit=newest.currency or "RATIO",
+        method=newest.method,
+        time=newest.time,
     )
-    if meter.scene.now - told.time > MAX_AGE_OF_MEASURE:
-        raise Missing(f"a fresh {measure} (the newest is of {told.time.isoformat()})")
-    if told.currency is None:
+    if meter.scene.now - newest.time > MAX_AGE_OF_MEASURE:
+        raise Missing(f"a fresh {measure} (the newest is of {newest.time.isoformat()})")
+    if newest.currency is None:
         if unit in RELATIVE:
-            return of_ratio(told.value, unit)
+            return of_ratio(newest.value, unit)
         return meter.worth(
-            told.value * meter.equity(), meter.currency, unit, meter.scene.account.exchange
+            newest.value * meter.equity(), meter.currency, unit, meter.scene.account.exchange
         )
-    return _relative(limit, told.value, told.currency, meter.scene.account.exchange, meter)
+    return _relative(limit, newest.value, newest.currency, meter.scene.account.exchange, meter)
 
 
 # --- what is counted ------------------------------------------------------------------------
@@ -365,14 +405,14 @@ def _counted(limit: LimitInForce, count: Decimal, begin: datetime | None, meter:
     return count
 
 
-def _group(limit: LimitInForce) -> Group:
+def _of(limit: LimitInForce) -> Group:
     return limit.strategy, limit.instrument
 
 
 def _order_rate(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
     """New orders, those that were refused too: a strategy gone wild does not rest for a refusal."""
     lately, begin = _window(limit, meter)
-    asked = Decimal(lately.ordered(_group(limit)).count(begin))
+    asked = Decimal(lately.ordered(_of(limit)).count(begin))
     more = 0 if order is None or order.replaces else 1
     return _counted(limit, asked, begin, meter) + more
 
@@ -396,18 +436,18 @@ def _duplicates(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -
 def _notional_rate(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal:
     """What was ordered within the window, and accepted."""
     lately, begin = _window(limit, meter)
-    ordered, total = lately.ordered(_group(limit)), ZERO
+    ordered, total = lately.ordered(_of(limit)), ZERO
     venue = meter.scene.account.exchange
     for asset in ordered.values:
-        total += _relative(limit, ordered.value(asset, begin), asset, venue, meter)
+        total += told(_relative(limit, ordered.value(asset, begin), asset, venue, meter))
     for one in ordered.unpriced:
         if one.at > begin and one.order is not None:
             value = _value_of_request(one.order, meter)
-            total += _relative(limit, value, one.order.asset, venue, meter)
+            total += told(_relative(limit, value, one.order.asset, venue, meter))
     _counted(limit, total, begin, meter)
     if order is None or order.replaces:
         return total
-    return total + _order_notional(limit, order, meter)
+    return total + told(_order_notional(limit, order, meter))
 
 
 def _value_of_request(order: RestingOrder, meter: Meter) -> Decimal:
@@ -417,7 +457,9 @@ def _value_of_request(order: RestingOrder, meter: Meter) -> Decimal:
     return value_of(order.contract, order.quantity or ZERO, price)
 
 
-MEASURES: dict[LimitMeasure, Callable[[LimitInForce, OrderToCheck | None, Meter], Decimal]] = {
+MeasuredBy = Callable[[LimitInForce, OrderToCheck | None, Meter], Decimal | Quotient]
+
+MEASURES: dict[LimitMeasure, MeasuredBy] = {
     LimitMeasure.MAX_ORDER_QUANTITY: _order_quantity,
     LimitMeasure.MAX_ORDER_NOTIONAL: _order_notional,
     LimitMeasure.PRICE_BAND: _price_band,

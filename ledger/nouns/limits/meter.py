@@ -16,7 +16,7 @@ from ledger.kernel.money import ZERO, average, shown
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.equity.events import Baseline
 from ledger.nouns.equity.state import EquityMark, EquityState
-from ledger.nouns.instruments.contract import Contract, InstrumentKind
+from ledger.nouns.instruments.contract import Contract
 from ledger.nouns.limits.decision import (
     UsedBalance,
     UsedBaseline,
@@ -35,14 +35,7 @@ from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 from ledger.nouns.positions.position import Position, PositionKey
 from ledger.nouns.prices.price import Price
 from ledger.nouns.prices.state import VenuePrices, venue_of
-
-Kinds = tuple[InstrumentKind, ...]
-_EXCHANGING: tuple[Kinds, ...] = (
-    (InstrumentKind.SPOT,),
-    (InstrumentKind.SPOT, InstrumentKind.PERPETUAL, InstrumentKind.FUTURE),
-)
-"""What tells what an asset is worth: where it changes hands; if that leads nowhere, what follows
-its price. The price of an option is not its asset's."""
+from ledger.nouns.prices.valuation import Kinds, first_of_kinds
 
 
 class Missing(LedgerError):
@@ -120,6 +113,7 @@ class Meter:
         self._marks: dict[str, Price | None] = {}
         self._equity: dict[str | None, Decimal] = {}
         self._marked: list[EquityState | None] = []
+        self._open: list[PositionKey] | None = None
         self._paths: dict[tuple[str, str, str], Path] = {}
         self._worst: dict[PositionKey, Worst] = {}
         self._values: dict[PositionKey, tuple[Decimal, Decimal]] = {}
@@ -184,15 +178,15 @@ class Meter:
             return known
         state = self.scene.prices(venue)
         priced = {} if state is None else state.instruments
-        path = None
-        for kinds in _EXCHANGING:
+
+        def path_by(kinds: Kinds) -> Path | None:
             graph = self.scene.book.graphs.get((venue, kinds))
             if graph is None:
                 graph = self.scene.book.graphs[venue, kinds] = MarketGraph()
             assets_of = partial(self.scene.assets_of, kinds)
-            path = graph.path(asset, currency, priced, assets_of, self._has_price)
-            if path is not None:
-                break
+            return graph.path(asset, currency, priced, assets_of, self._has_price)
+
+        path = first_of_kinds(path_by)
         if path is None:
             raise Missing(f"what {asset} is worth in {currency}: no prices of {venue} lead there")
         self._paths[asset, currency, venue] = path
@@ -211,9 +205,15 @@ class Meter:
         self, *, instrument: str | None = None, strategy: str | None = None
     ) -> list[PositionKey]:
         """Those with something open, of an instrument or of a strategy's sub-account."""
-        book = self.scene.book
-        found = dict.fromkeys(book.keys)
-        found |= dict.fromkeys(p.key for p in self.scene.account.positions.values() if p.is_open)
+        found = self._open
+        if found is None:
+            keys = dict.fromkeys(self.scene.book.keys)
+            for position in self.scene.account.positions.values():
+                if position.quantity:
+                    keys[position.key] = None
+            found = self._open = list(keys)
+        if instrument is None and strategy is None:
+            return found
         return [
             key
             for key in found
@@ -410,6 +410,12 @@ class Meter:
             self._marked.append(self.scene.equity())
         return self._marked[0]
 
+    @property
+    def has_trips(self) -> bool:
+        """Whether a loss ever reached its limit."""
+        known = self.marked()
+        return known is not None and bool(known.trips)
+
     def mark_again(self) -> None:
         """Something was marked just now."""
         self._marked.clear()
@@ -482,6 +488,8 @@ class Meter:
     def flows(self, mark: EquityMark) -> Decimal:
         """What came in since, less what went out, at the prices of now. Raises Missing."""
         now = self.scene.account.flows
+        if now == mark.flows:
+            return ZERO
         total = ZERO
         for asset in dict.fromkeys((*now, *mark.flows)):
             more = now.get(asset, ZERO) - mark.flows.get(asset, ZERO)

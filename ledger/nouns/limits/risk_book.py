@@ -139,7 +139,7 @@ class SideOfKey(msgspec.Struct, gc=False):
 
     def add(self, order: RestingOrder) -> None:
         if order.oco_group is None:
-            self._count(order, 1)
+            self._count(order)
             return
         group = self.groups.setdefault(order.oco_group, {})
         self._count_group(group, -1)
@@ -148,7 +148,7 @@ class SideOfKey(msgspec.Struct, gc=False):
 
     def remove(self, order: RestingOrder) -> None:
         if order.oco_group is None:
-            self._count(order, -1)
+            self._discount(order)
             return
         group = self.groups[order.oco_group]
         self._count_group(group, -1)
@@ -171,14 +171,23 @@ class SideOfKey(msgspec.Struct, gc=False):
         self.priced += sign * priced
         self.value += sign * value
 
-    def _count(self, order: RestingOrder, sign: int) -> None:
+    def _count(self, order: RestingOrder) -> None:
         if order.budget is not None:
-            self.budget += sign * order.budget
+            self.budget += order.budget
         elif order.quantity:
-            self.quantity += sign * order.quantity
+            self.quantity += order.quantity
             if order.price is not None:
-                self.priced += sign * order.quantity
-                self.value += sign * order.value
+                self.priced += order.quantity
+                self.value += order.value
+
+    def _discount(self, order: RestingOrder) -> None:
+        if order.budget is not None:
+            self.budget -= order.budget
+        elif order.quantity:
+            self.quantity -= order.quantity
+            if order.price is not None:
+                self.priced -= order.quantity
+                self.value -= order.value
 
     @property
     def at_market(self) -> Decimal:
@@ -230,7 +239,8 @@ class Ordered(msgspec.Struct, gc=False):
     unpriced: deque[Request] = msgspec.field(default_factory=lambda: deque(maxlen=MOST_UNPRICED))
     """Those that were accepted and have no price of their own."""
 
-    def note(self, request: Request, order: RestingOrder) -> None:
+    def note(self, request: Request, order: RestingOrder, value: Decimal) -> None:
+        """`value` is that of an order with a price of its own."""
         self.times.append(request.at)
         _halve(self.times)
         if not request.accepted:
@@ -238,7 +248,6 @@ class Ordered(msgspec.Struct, gc=False):
         if order.price is None and order.budget is None:
             self.unpriced.append(request)
             return
-        value = order.value if order.budget is None else order.budget
         times, sums = self.values.setdefault(order.asset, ([], []))
         times.append(request.at)
         sums.append(value + (sums[-1] if sums else ZERO))
@@ -269,7 +278,7 @@ class Lately:
         self.since = since
         self._ordered: dict[Group, Ordered] = {}
         self._messages: list[datetime] = []
-        self._same: dict[Hashable, deque[datetime]] = {}
+        self._same: dict[Hashable, list[datetime]] = {}
         for request in requests:
             self.note(request)
 
@@ -279,17 +288,24 @@ class Lately:
         order = request.order
         if order is None:
             return
-        groups = (ALL, (request.strategy_id, None), (None, request.instrument))
-        for group in dict.fromkeys(groups):
-            known = self._ordered.get(group)
-            if known is None:
-                known = self._ordered[group] = Ordered()
-            known.note(request, order)
+        value = order.value if order.budget is None else order.budget
+        self._count(ALL, request, order, value)
+        self._count((None, request.instrument), request, order, value)
+        if request.strategy_id is not None:
+            self._count((request.strategy_id, None), request, order, value)
         if request.accepted:
             if len(self._same) >= MOST_SIGNATURES:
                 self._same.clear()
-            same = self._same.setdefault(request.signature, deque(maxlen=MOST_SAME))
+            same = self._same.setdefault(request.signature, [])
             same.append(request.at)
+            if len(same) > 2 * MOST_SAME:
+                del same[:MOST_SAME]
+
+    def _count(self, group: Group, request: Request, order: RestingOrder, value: Decimal) -> None:
+        known = self._ordered.get(group)
+        if known is None:
+            known = self._ordered[group] = Ordered()
+        known.note(request, order, value)
 
     def ordered(self, group: Group) -> Ordered:
         return self._ordered.get(group) or Ordered()
@@ -299,7 +315,8 @@ class Lately:
 
     def same(self, signature: Hashable, begin: datetime) -> int:
         """Orders that were accepted after a moment and say the same."""
-        return sum(1 for at in self._same.get(signature, ()) if at > begin)
+        same = self._same.get(signature, ())
+        return len(same) - bisect_right(same, begin)
 
 
 class RiskBook:

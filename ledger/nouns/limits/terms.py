@@ -11,6 +11,7 @@ import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -50,6 +51,7 @@ class LimitMeasure(StrEnum):
 
 UNITS, ORDERS, RATIO, PERCENT = "UNITS", "ORDERS", "RATIO", "%"
 RELATIVE = frozenset({RATIO, PERCENT})
+_KINDS = frozenset({UNITS, ORDERS, RATIO, PERCENT})
 MONEY = "money"
 """Stands for the name of any asset."""
 _ALIASES = {
@@ -106,6 +108,8 @@ DEFAULT_WINDOW = "1s"
 MAX_WINDOW = timedelta(hours=1)
 """Of what is counted: what a strategy may do in a second or an hour. It is remembered, and read
 again from the log after a restart."""
+MAX_REMEMBERED_WINDOWS = 1_000
+"""How long windows are, once reckoned."""
 _WINDOW = re.compile(r"(?:PT)?([0-9]{1,6})\s*(ms|s|m|h)?", re.ASCII | re.IGNORECASE)
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 
@@ -134,13 +138,13 @@ def unit_of(value: object) -> str:
         raise ValueError("must be UNITS, ORDERS, RATIO, % or the name of an asset, like USDT")
     text = value.strip()
     word = text.upper()
-    if word in {UNITS, ORDERS, RATIO, PERCENT}:
+    if word in _KINDS:
         return word
     return _ALIASES.get(word, text)
 
 
 def kind_of(unit: str) -> str:
-    return unit if unit in {UNITS, ORDERS, RATIO, PERCENT} else MONEY
+    return unit if unit in _KINDS else MONEY
 
 
 def window_of(value: object) -> str:
@@ -159,6 +163,7 @@ def window_of(value: object) -> str:
     return f"{amount}{name}"
 
 
+@lru_cache(MAX_REMEMBERED_WINDOWS)
 def length_of(window: str) -> timedelta:
     """Of a window that is no period."""
     read = _WINDOW.fullmatch(window)
