@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import chain
 
+from ledger.nouns.instruments.contract import InstrumentKind
 from ledger.nouns.prices.events import PriceKind, PricesRecorded
 from ledger.nouns.prices.price import InstrumentPrices, Price, Quote
 from ledger.nouns.prices.valuation import Markets, PricedMarket
@@ -20,19 +21,21 @@ OWN_TRADE = "TRADE"
 
 
 class QuotedMarket(Row):
-    """What is told of an instrument. The assets are known of one that is listed, or was traded."""
+    """What is told of an instrument. What it exchanges is known of one that is listed, or was
+    traded; the price of one that is not known to be anything values nothing."""
 
     instrument: str
     base_asset: str | None
     quote_asset: str | None
     told: dict[PriceKind, list[Quote]]
+    kind: InstrumentKind | None
 
 
 def market(markets: Rows[QuotedMarket], instrument: str) -> QuotedMarket:
     """The row of an instrument, to be changed."""
     row = markets.change(instrument)
     if row is None:
-        row = QuotedMarket(instrument, None, None, {})
+        row = QuotedMarket(instrument, None, None, {}, None)
         markets.insert(row)
     return row
 
@@ -87,11 +90,11 @@ def value_at(
     `trade_in` gives one's own last trade in an instrument."""
     priced = []
     for row in markets.all():
-        if row.base_asset is None or row.quote_asset is None:
+        if row.base_asset is None or row.quote_asset is None or row.kind is None:
             continue
         trade = trade_in(row.instrument)
         price = price_at(row, trade, row.instrument, moment, max_age)
         if price is not None:
-            priced.append(PricedMarket(row.base_asset, row.quote_asset, price))
+            priced.append(PricedMarket(row.base_asset, row.quote_asset, price, row.kind))
     valuation = Markets(priced).valuation(asset, currency)
     return None if valuation is None else valuation.value(amount)

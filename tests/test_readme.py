@@ -69,7 +69,6 @@ class Shown:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MAKE")
         }
-        environment["LEDGER_PORTFOLIO_SNAPSHOT_SECONDS"] = "86400"  # not between what is shown
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         if nats_url is not None:
             environment["LEDGER_NATS_URL"] = nats_url
@@ -108,6 +107,8 @@ def shown(session_directory: Path) -> Iterator[Shown]:
         process = subprocess.Popen(
             [sys.executable, "-m", "ledger", "up"],
             cwd=directory,
+            # No event of the clock comes between those that are shown.
+            env=os.environ | {"LEDGER_PORTFOLIO_SNAPSHOT_SECONDS": "86400"},
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

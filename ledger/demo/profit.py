@@ -181,7 +181,7 @@ def _change_of_equity(
 
 
 def _markets(connection: psycopg.Connection[Any]) -> Markets:
-    """What the exchange said at last, of coins."""
+    """What the exchange said at last."""
     instruments: Question[Symbol] = read_side.question("instruments")
     prices: Question[NewestPrice] = read_side.question("prices")
     assets = {row.instrument: row for row in instruments.find(connection)}
@@ -190,7 +190,8 @@ def _markets(connection: psycopg.Connection[Any]) -> Markets:
             assets[row.instrument].base_asset,
             assets[row.instrument].quote_asset,
             Price(row.instrument, row.price, row.time, row.kind, row.source, stale=False),
+            assets[row.instrument].kind,
         )
         for row in prices.find(connection)
-        if row.instrument in assets and row.instrument not in _CONTRACTS
+        if row.instrument in assets
     )

@@ -11,6 +11,7 @@ from decimal import Decimal
 from ledger.kernel.money import ZERO
 from ledger.nouns.accounts.events import MoneyEvent, TradeSettled
 from ledger.nouns.clock.events import SnapshotKind
+from ledger.nouns.instruments.contract import InstrumentKind
 from ledger.nouns.positions.trades import trade_of
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Recorded
@@ -74,13 +75,19 @@ def _sum(made: Mapping[str, Decimal], valued: Valued, unvalued: dict[str, Decima
 
 
 def _know_market(recorded: Recorded, event: TradeSettled, rows: RowSet) -> None:
-    """What is exchanged in an instrument that nobody listed."""
+    """What is exchanged in an instrument that nobody listed; of a contract no trade tells it."""
     known = rows[quotes.MARKETS].find(event.instrument)
     if known is not None and known.base_asset is not None:
         return
     trade = trade_of(event, recorded.occurred_at)
     if trade.base_asset is not None:
-        quotes.know(rows, event.instrument, trade.base_asset, trade.settlement_asset)
+        quotes.know(
+            rows,
+            event.instrument,
+            trade.base_asset,
+            trade.settlement_asset,
+            InstrumentKind.SPOT,
+        )
 
 
 def settle_waiting(portfolio: Portfolio, valued: Valued) -> Decimal:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from ledger.nouns.instruments.contract import InstrumentKind
 from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
 from ledger.nouns.prices.events import PricesRecorded
 from ledger.nouns.prices.price import InstrumentPrices, Price, Quote
-from ledger.nouns.prices.valuation import Hop, Valuation, way
+from ledger.nouns.prices.valuation import VALUING, Hop, Kinds, Valuation, way
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Row, Table
 from projections.markets import OWN_TRADE, QuotedMarket, tell
@@ -27,7 +28,8 @@ class SnapshotMarket(QuotedMarket):
 
 
 class AssetMarkets(Row):
-    """The instruments that an asset is exchanged in, by name."""
+    """The instruments that may tell what an asset is worth, by name: of options there are many, and
+    none does."""
 
     asset: str
     instruments: list[str]
@@ -42,7 +44,7 @@ ASSET_MARKETS = Table(
 
 
 def listed(rows: RowSet, event: InstrumentListed | InstrumentUpdated) -> None:
-    know(rows, event.instrument, event.base_asset, event.quote_asset)
+    know(rows, event.instrument, event.base_asset, event.quote_asset, event.kind)
     _market(rows, event.instrument).maintenance_margin_rate = event.maintenance_margin_rate
 
 
@@ -51,13 +53,19 @@ def told(rows: RowSet, event: PricesRecorded) -> None:
         tell(_market(rows, instrument), event, KEPT_OF_A_KIND)
 
 
-def know(rows: RowSet, instrument: str, base_asset: str, quote_asset: str) -> None:
+def know(
+    rows: RowSet, instrument: str, base_asset: str, quote_asset: str, kind: InstrumentKind
+) -> None:
     """What is exchanged in an instrument; the first to say so is believed."""
     known = rows[MARKETS].find(instrument)
     if known is not None and known.base_asset is not None:
+        if known.kind != kind:  # it was traded before it was listed
+            _market(rows, instrument).kind = kind
         return
     row = _market(rows, instrument)
-    row.base_asset, row.quote_asset = base_asset, quote_asset
+    row.base_asset, row.quote_asset, row.kind = base_asset, quote_asset, kind
+    if kind not in VALUING[-1]:
+        return
     for asset in {base_asset, quote_asset}:
         of_asset = rows[ASSET_MARKETS].change(asset)
         if of_asset is None:
@@ -69,7 +77,7 @@ def know(rows: RowSet, instrument: str, base_asset: str, quote_asset: str) -> No
 def _market(rows: RowSet, instrument: str) -> SnapshotMarket:
     row = rows[MARKETS].change(instrument)
     if row is None:
-        row = SnapshotMarket(instrument, None, None, {}, None)
+        row = SnapshotMarket(instrument, None, None, {}, None, None)
         rows[MARKETS].insert(row)
     return row
 
@@ -102,7 +110,7 @@ class MomentPrices:
         """What the asset is worth in the currency; None where no way leads to it."""
         if asset != currency and self._asset_markets.find(currency) is None:
             return None
-        return way(asset, currency, lambda at: self._hops(at, own))
+        return way(asset, currency, lambda kinds, at: self._hops(kinds, at, own))
 
     def maintenance_rate(self, instrument: str) -> Decimal | None:
         row = self._markets.find(instrument)
@@ -119,11 +127,15 @@ class MomentPrices:
                     prices.tell(kind, quote)
         return prices.at(instrument, self.moment, self._max_age)
 
-    def _hops(self, asset: str, own: Mapping[str, Quote]) -> Iterator[tuple[str, Hop]]:
+    def _hops(
+        self, kinds: Kinds, asset: str, own: Mapping[str, Quote]
+    ) -> Iterator[tuple[str, Hop]]:
         of_asset = self._asset_markets.find(asset)
         for instrument in () if of_asset is None else of_asset.instruments:
             market = self._markets.find(instrument)
             assert market is not None
+            if market.kind not in kinds:
+                continue
             price = self.price(instrument, own)
             if price is None or price.price <= 0 or market.base_asset == market.quote_asset:
                 continue

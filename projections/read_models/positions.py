@@ -29,7 +29,7 @@ from ledger.nouns.accounts.events import (
     TradeSettled,
     TradeVoided,
 )
-from ledger.nouns.instruments.contract import share
+from ledger.nouns.instruments.contract import InstrumentKind, share
 from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
 from ledger.nouns.orders.events import PositionSide
 from ledger.nouns.positions import restatement, rules
@@ -196,7 +196,7 @@ def positions(max_age: timedelta) -> Projection:
     moving = [event for event in MONEY_EVENTS if event not in holds]
     return Projection(
         name="positions",
-        version=1,
+        version=2,
         tables=(POSITIONS, ROUND_TRIPS, SLOTS, MARKETS, HOLDERS),
         folds=folds | dict.fromkeys(moving, moved) | {TradeVoided: taken_back},
         keys=_keys,
@@ -206,7 +206,7 @@ def positions(max_age: timedelta) -> Projection:
 
 def _listed(_: Recorded, event: InstrumentListed | InstrumentUpdated, rows: RowSet) -> None:
     row = market(rows[MARKETS], event.instrument)
-    row.base_asset, row.quote_asset = event.base_asset, event.quote_asset
+    row.base_asset, row.quote_asset, row.kind = event.base_asset, event.quote_asset, event.kind
 
 
 def _positions_of(recorded: Recorded, event: MoneyEvent, rows: RowSet) -> tuple[Position, ...]:
@@ -231,6 +231,7 @@ def _know_market(recorded: Recorded, event: TradeSettled, rows: RowSet) -> None:
     if trade.base_asset is not None:
         row = market(rows[MARKETS], event.instrument)
         row.base_asset, row.quote_asset = trade.base_asset, trade.settlement_asset
+        row.kind = InstrumentKind.SPOT  # of others a trade does not tell the base asset
 
 
 def _follow(

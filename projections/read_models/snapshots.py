@@ -110,7 +110,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
     }
     return Projection(
         name="portfolio_snapshots",
-        version=3,
+        version=4,
         tables=(
             *series.TABLES,
             *(PORTFOLIOS, POSITIONS, MARKETS, ASSET_MARKETS),

@@ -76,8 +76,9 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
         WHERE c.relispartition AND c.relkind = 'r' AND c.relname LIKE '%\_default'
     UNION ALL SELECT 'streams_held', '', count(*) FROM public.held_streams
     UNION ALL SELECT 'unreadable_messages', '', count(*) FROM public.unreadable_messages
-    UNION ALL SELECT 'unreadable_newest_seconds', '', coalesce(
-            greatest(extract(epoch FROM now.time - newest.received_at), 0), 'infinity')
+    UNION ALL SELECT 'unreadable_newest_seconds', '', -- greatest() passes NULL over
+            CASE WHEN newest.received_at IS NULL THEN 'infinity'
+                ELSE greatest(extract(epoch FROM now.time - newest.received_at), 0) END
         FROM now LEFT JOIN LATERAL (SELECT u.received_at FROM public.unreadable_messages AS u
             ORDER BY u.id DESC LIMIT 1) AS newest ON true
     UNION ALL SELECT 'command_workers', '', count(*) FROM public.command_workers AS w, now

@@ -191,6 +191,7 @@ CREATE TABLE snapshot_markets (
     base_asset              text,
     quote_asset             text,
     told                    jsonb   NOT NULL,
+    kind                    text,
     maintenance_margin_rate numeric,
     CONSTRAINT snapshot_markets_pkey PRIMARY KEY (instrument)
 ) WITH (fillfactor = 70);

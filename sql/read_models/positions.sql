@@ -109,6 +109,7 @@ CREATE TABLE position_markets (
     base_asset  text,
     quote_asset text,
     told        jsonb NOT NULL,
+    kind        text,
     CONSTRAINT position_markets_pkey PRIMARY KEY (instrument)
 ) WITH (fillfactor = 50);
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.kernel.money import exact
+from ledger.nouns.instruments.contract import InstrumentKind
 from ledger.nouns.prices import facts
 from ledger.nouns.prices import state as price_state
 from ledger.nouns.prices.events import PriceKind, PricesRecorded
@@ -122,11 +123,13 @@ def test_the_state_has_the_size_of_the_venue_however_long_it_is_told_of() -> Non
 # --- the value of an asset in another -----------------------------------------------------
 
 
-def market(name: str, price: str, age: float = 0) -> PricedMarket:
+def market(
+    name: str, price: str, age: float = 0, kind: InstrumentKind = InstrumentKind.SPOT
+) -> PricedMarket:
     """KRAKEN:EUR/USDT at `price`."""
     base, quote = name.partition(":")[2].split("/")
     told = Price(name, D(price), ago(age), PriceKind.LAST, "feed", age > MAX_AGE.total_seconds())
-    return PricedMarket(base, quote, told)
+    return PricedMarket(base, quote, told, kind)
 
 
 MARKETS = (
@@ -185,6 +188,20 @@ def test_the_shortest_way_is_taken_and_of_equal_ones_the_first_by_name() -> None
     assert valued("1", "BTC", "USDT", *detour, market("Z:BTC/USDT", "7")) == D(7)
     equal = (market("C:BTC/USDT", "3"), market("B:BTC/USDT", "2"))
     assert valued("1", "BTC", "USDT", *equal) == D(2)
+
+
+def test_where_an_asset_changes_hands_comes_before_what_follows_its_price() -> None:
+    """However long the way and whatever the names; and an option's price is not its asset's."""
+    perpetual = market("A:BTC/USDT", "61", kind=InstrumentKind.PERPETUAL)
+    future = market("A:ETH/USDT", "9", kind=InstrumentKind.FUTURE)
+    option = market("A:DOT/USDT", "3", kind=InstrumentKind.OPTION)
+    spot = (market("B:BTC/EUR", "50"), market("B:EUR/USDT", "1.2"))
+    contracts = (perpetual, future, option)
+    assert valued("1", "BTC", "USDT", *contracts, *spot) == D(60)
+    assert valued("1", "BTC", "USDT", *contracts) == D(61)
+    assert valued("9", "USDT", "ETH", *contracts) == D(1)
+    assert valued("1", "ETH", "EUR", *contracts, *spot) == D("7.5")
+    assert valued("1", "DOT", "USDT", *contracts, *spot) is None
 
 
 def test_a_market_whose_price_is_not_above_zero_leads_nowhere() -> None:

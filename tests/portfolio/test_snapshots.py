@@ -185,6 +185,28 @@ def test_assets_are_valued_by_prices_told_and_own_trades_or_named(script: Script
     assert script.newest("equity", "oldest_price_age_seconds") == (230, 60)
 
 
+def test_a_coin_is_worth_what_it_changes_hands_at_and_not_its_contracts_prices(
+    script: Script,
+) -> None:
+    script.market("BTC", "USDT")
+    for symbol, kind in (("BTC-9-C", InstrumentKind.OPTION), ("BTCPERP", InstrumentKind.PERPETUAL)):
+        name = f"BINANCE:{symbol}"
+        script.tell(
+            VENUE,
+            InstrumentListed(instrument=name, base_asset="BTC", quote_asset="USDT", kind=kind),
+        )
+    script.account(events.deposited("BTC", "2"))
+    told: list[tuple[dict[str, Any], int]] = [
+        ({"BTC-9-C": "7"}, 0),
+        ({"BTCPERP": "110"}, 220),
+        ({"BTCUSDT": "100"}, 200),
+    ]
+    for prices, equity in told:
+        script.price(**prices)
+        script.take(START)
+        assert script.newest("equity") == (equity,)
+
+
 def test_what_others_traded_at_is_no_price(script: Script) -> None:
     script.tell(OTHER, events.account_opened(), events.settled("1", "100"))
     script.account(events.deposited("BTC", "2"))

@@ -166,6 +166,18 @@ def test_a_commission_in_a_third_asset_is_valued_at_its_price_then_or_named(
     assert gain["unvalued_fees"] == ["BNB", "NOTLISTED"]
 
 
+def test_a_commission_is_valued_where_its_asset_changes_hands(trader: Trader) -> None:
+    """And not by a perpetual whose name comes first."""
+    trader.desk.execute(
+        list_instrument(instrument="BINANCE:BNBPERP", base_asset="BNB", kind="PERPETUAL")
+    )
+    trader.tell("350", "08:00", instrument="BINANCE:BNBPERP", kind="LAST")
+    trader.tell("300", "08:00", instrument="BINANCE:BNBUSDT", kind="LAST")
+    trader.buy("1", "110", "08:01", commission="0.01", commission_asset="BNB")
+    (row,) = trader.rows("positions")
+    assert row["valued_commissions"] == {"BNB": "3.00"}
+
+
 # --- contracts --------------------------------------------------------------------------
 
 

@@ -121,6 +121,8 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "query breakers": [],
         "query breaker-trips": [],
         "query risk-events": [],
+        "query limits": [],
+        "query limit-history": [],
         "query alerts": [],
         "query alert-deliveries": [],
         "query alert-suppressions": [],

@@ -24,13 +24,16 @@ from tests.projections.workers import caught_up, running
 from tests.roles.acting import acting_as, login_of
 
 PROJECTIONS = all_projections(ProjectionSettings())
+NO_USERS = {"limits", "limit_history"}
+"""Public tables of which no user sees a row: limits are of everybody who is in their scope, and
+each asks the ledger for what is left of their own (`limit-use`)."""
 OF_USERS = [
     (projection, table.name)
     for projection in PROJECTIONS
     for table in projection.public_tables
-    if not table.shared
+    if not table.shared and table.name not in NO_USERS
 ]
-"""Every public table whose rows are somebody's."""
+"""Every other public table whose rows are somebody's."""
 LIMITS = Limits(batch_positions=200, rows_in_memory=1_000)
 
 every_table = pytest.mark.parametrize(
@@ -96,6 +99,17 @@ def test_a_user_sees_all_their_rows_and_none_of_anybody_else(
         with acting_as(either_url, "ledger_user", user_id) as connection:
             found = connection.execute(f"SELECT user_id FROM {table}".encode()).fetchall()
         assert found == [(user_id,)] * rows
+
+
+@pytest.mark.parametrize("table", sorted(NO_USERS))
+def test_what_is_no_user_s_shows_users_nothing(either_url: str, table: str) -> None:
+    with psycopg.connect(either_url) as connection:
+        rows = connection.execute(f"SELECT FROM {table}".encode()).rowcount
+        users = [user for (user,) in connection.execute("SELECT DISTINCT user_id FROM accounts")]
+    assert rows, "the test needs rows"
+    for user_id in users:
+        with acting_as(either_url, "ledger_user", user_id) as connection:
+            assert connection.execute(f"SELECT FROM {table}".encode()).fetchall() == []
 
 
 @every_table

@@ -72,6 +72,10 @@ def test_each_condition_is_of_a_measure_and_has_a_runbook() -> None:
         assert (ROOT / "docs" / "runbooks" / condition.runbook).exists(), condition.runbook
 
 
+def test_of_a_ledger_that_is_new_only_that_is_told_which_is_missing(database_url: str) -> None:
+    assert alerts(of_database(database_url)) == {"LedgerNoCommandService", "LedgerSealsUnsigned"}
+
+
 def test_servers_that_are_away_are_told_and_not_raised() -> None:
     found = examine(Settings(), AWAY_DATABASE, AWAY_BUS, why=True)
     assert {"LedgerDatabaseAway", "LedgerBusAway"} <= alerts(found)

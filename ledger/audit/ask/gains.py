@@ -21,6 +21,7 @@ from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.events import AccountOpened, TradeSettled
+from ledger.nouns.instruments.contract import InstrumentKind
 from ledger.nouns.instruments.events import InstrumentListed, InstrumentUpdated
 from ledger.nouns.positions import restatement
 from ledger.nouns.positions.lot_book import LotBook, LotOccasion
@@ -159,7 +160,7 @@ class _PricesOfThen:
     def __init__(self, connection: psycopg.Connection[object], max_age: timedelta) -> None:
         self._connection = connection
         self._max_age = max_age
-        self._markets: dict[str, tuple[str, str]] = {}
+        self._markets: dict[str, tuple[str, str, InstrumentKind]] = {}
         self._told: dict[tuple[str, PriceKind], list[tuple[datetime, int, Quote]]] | None = None
         self._trades: dict[str, Quote] = {}
 
@@ -171,7 +172,8 @@ class _PricesOfThen:
         if event.instrument not in self._markets:
             trade = trade_of(event, at)
             if trade.base_asset is not None:
-                self._markets[event.instrument] = (trade.base_asset, trade.settlement_asset)
+                exchanged = (trade.base_asset, trade.settlement_asset, InstrumentKind.SPOT)
+                self._markets[event.instrument] = exchanged
 
     def value(self, asset: str, amount: Decimal, currency: str, at: datetime) -> Decimal | None:
         told = self._read() if self._told is None else self._told
@@ -186,7 +188,8 @@ class _PricesOfThen:
         for name, prices in of_instrument.items():
             price = prices.at(name, at, self._max_age)
             if price is not None and name in self._markets:
-                priced.append(PricedMarket(*self._markets[name], price))
+                base, quote, of_kind = self._markets[name]
+                priced.append(PricedMarket(base, quote, price, of_kind))
         valuation = Markets(priced).valuation(asset, currency)
         return None if valuation is None else valuation.value(amount)
 
@@ -197,7 +200,8 @@ class _PricesOfThen:
         for recorded in find(self._connection, EventCriteria(event_types=types, before=up_to + 1)):
             event = recorded.decoded()
             if isinstance(event, InstrumentListed | InstrumentUpdated):
-                self._markets[event.instrument] = (event.base_asset, event.quote_asset)
+                exchanged = (event.base_asset, event.quote_asset, event.kind)
+                self._markets[event.instrument] = exchanged
             elif isinstance(event, PricesRecorded):
                 for name, price in event.prices.items():
                     quote = Quote(price, event.time, event.source)

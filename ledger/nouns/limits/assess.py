@@ -28,7 +28,7 @@ from ledger.nouns.limits.decision import RiskDecision
 from ledger.nouns.limits.in_force import NONE_IN_FORCE, LimitsInForce
 from ledger.nouns.limits.market_graph import Assets
 from ledger.nouns.limits.measures import OrderToCheck
-from ledger.nouns.limits.meter import Kinds, Listed, Meter, Missing, Scene
+from ledger.nouns.limits.meter import Listed, Meter, Missing, Scene
 from ledger.nouns.limits.rejections import LimitRejection
 from ledger.nouns.limits.state import (
     LIMITS,
@@ -44,6 +44,7 @@ from ledger.nouns.limits.terms import (
 from ledger.nouns.positions import exposure
 from ledger.nouns.prices.state import PRICES, VenuePrices
 from ledger.nouns.prices.state import stream_id as price_stream
+from ledger.nouns.prices.valuation import Kinds
 
 
 class LimitExceeded(Rejection):

@@ -1,15 +1,14 @@
-"""Limits: which markets of a venue lead from one asset to another.
+"""Limits: which markets of a venue, of some kinds of instruments, lead from one asset to another.
 
-The rule is that of `prices/valuation.py`: the shortest way over instruments that have a price,
-direct or inverse, at most three, of ways as short the first by name. What an instrument exchanges
-never changes, so ways are found once and kept; the prices on them are those of the moment.
+The rule is that of `prices/valuation.py`. What an instrument exchanges never changes, so ways are
+found once and kept; the prices on them are those of the moment.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from ledger.nouns.prices.valuation import MAX_HOPS
+from ledger.nouns.prices.valuation import shortest
 
 Assets = tuple[str, str]
 """What an instrument exchanges: base and quote."""
@@ -35,7 +34,9 @@ class MarketGraph:
     def __init__(self) -> None:
         self._known: dict[str, Assets | None] = {}
         self._from: dict[str, list[tuple[str, Way]]] = {}
-        self._paths: dict[tuple[str, str], Path] = {}
+        self._paths: dict[tuple[str, str], tuple[Path, set[str]]] = {}
+        """And the instruments that had no price when the way was found: with one, they may lead
+        there before it."""
         self._seen = 0
 
     def path(
@@ -51,13 +52,13 @@ class MarketGraph:
             self._learn(priced, assets_of, again=False)
             self._seen = len(priced)
         known = self._paths.get((asset, currency))
-        if known is not None and all(has_price(way.instrument) for way in known):
-            return known
-        found = self._shortest(asset, currency, has_price)
+        if known is not None:
+            path, unpriced = known
+            if all(has_price(way.instrument) for way in path) and not any(map(has_price, unpriced)):
+                return path
+        found = self._find(asset, currency, has_price)
         if found is None and self._learn(priced, assets_of, again=True):
-            found = self._shortest(asset, currency, has_price)
-        if found is not None:
-            self._paths[asset, currency] = found
+            found = self._find(asset, currency, has_price)
         return found
 
     def _learn(
@@ -88,24 +89,20 @@ class MarketGraph:
             self._paths.clear()
         return bool(assets)
 
-    def _shortest(self, asset: str, currency: str, has_price: Callable[[str], bool]) -> Path | None:
-        """Ways are gone in the order of their names, so the first that arrives is the one."""
-        seen = {asset}
-        ways: list[tuple[str, Path]] = [(asset, ())]
-        for _ in range(MAX_HOPS):
-            longer: list[tuple[str, Path]] = []
-            for at, path in ways:
-                for to_asset, way in self._from.get(at, ()):
-                    if to_asset in seen and to_asset != currency:
-                        continue
-                    if not has_price(way.instrument):
-                        continue
-                    if to_asset == currency:
-                        return (*path, way)
-                    seen.add(to_asset)
-                    longer.append((to_asset, (*path, way)))
-            ways = longer
-        return None
+    def _find(self, asset: str, currency: str, has_price: Callable[[str], bool]) -> Path | None:
+        unpriced: set[str] = set()
+
+        def hops_from(at: str) -> Iterator[tuple[str, Way]]:
+            for to_asset, way in self._from.get(at, ()):
+                if has_price(way.instrument):
+                    yield to_asset, way
+                else:
+                    unpriced.add(way.instrument)
+
+        found = shortest(asset, currency, hops_from)
+        if found is not None:
+            self._paths[asset, currency] = found, unpriced
+        return found
 
 
 def along(

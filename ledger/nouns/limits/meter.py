@@ -16,7 +16,7 @@ from ledger.kernel.money import ZERO, average, shown
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.equity.events import Baseline
 from ledger.nouns.equity.state import EquityMark, EquityState
-from ledger.nouns.instruments.contract import Contract, InstrumentKind
+from ledger.nouns.instruments.contract import Contract
 from ledger.nouns.limits.decision import (
     UsedBalance,
     UsedBaseline,
@@ -35,14 +35,7 @@ from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 from ledger.nouns.positions.position import Position, PositionKey
 from ledger.nouns.prices.price import Price
 from ledger.nouns.prices.state import VenuePrices, venue_of
-
-Kinds = tuple[InstrumentKind, ...]
-_EXCHANGING: tuple[Kinds, ...] = (
-    (InstrumentKind.SPOT,),
-    (InstrumentKind.SPOT, InstrumentKind.PERPETUAL, InstrumentKind.FUTURE),
-)
-"""What tells what an asset is worth: where it changes hands; if that leads nowhere, what follows
-its price. The price of an option is not its asset's."""
+from ledger.nouns.prices.valuation import Kinds, first_of_kinds
 
 
 class Missing(LedgerError):
@@ -183,15 +176,15 @@ class Meter:
             return known
         state = self.scene.prices(venue)
         priced = {} if state is None else state.instruments
-        path = None
-        for kinds in _EXCHANGING:
+
+        def path_by(kinds: Kinds) -> Path | None:
             graph = self.scene.book.graphs.get((venue, kinds))
             if graph is None:
                 graph = self.scene.book.graphs[venue, kinds] = MarketGraph()
             assets_of = partial(self.scene.assets_of, kinds)
-            path = graph.path(asset, currency, priced, assets_of, self._has_price)
-            if path is not None:
-                break
+            return graph.path(asset, currency, priced, assets_of, self._has_price)
+
+        path = first_of_kinds(path_by)
         if path is None:
             raise Missing(f"what {asset} is worth in {currency}: no prices of {venue} lead there")
         self._paths[asset, currency, venue] = path
