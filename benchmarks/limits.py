@@ -6,7 +6,7 @@
 
 Both in one process and on one PostgreSQL, in turns; no bus, so that only deciding and committing is
 compared. `processor_ratio` is of this process's own time, which the neighbours of a shared machine
-disturb less; PostgreSQL's is not in it.
+disturb less; PostgreSQL's is not in it. The interpreter is set as the worker's.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from benchmarks.commands import (
     setting_up,
 )
 from benchmarks.harness import migrated_database, quiet, report, take_turns
+from ledger.operate import interpreter
 from ledger.write.ledger import Ledger
 
 BATCH = 250
@@ -86,6 +87,7 @@ def main() -> None:
     options.add_argument("--turns", type=int, default=5)
     asked = options.parse_args()
     quiet()
+    interpreter.for_deciding()
     with migrated_database() as url, Ledger(url) as ledger:
         run(ledger, list(listing()))
         limited = [uuid7() for _ in range(asked.accounts)]

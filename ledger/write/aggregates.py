@@ -101,6 +101,14 @@ class Aggregates:
                 self._held.pop(stream_id, None)
                 self._streams[stream_id] = stream
 
+    def has(self, stream_id: UUID) -> bool:
+        """Whether it is in memory and can be read; it is then used."""
+        if stream_id not in self._streams or stream_id in self._held:
+            return False
+        self._streams.move_to_end(stream_id)
+        metrics.CACHE_HITS.inc()
+        return True
+
     def _hold(self, stream: HeldStream, now: float) -> None:
         if stream.stream_id not in self._held:
             _log.error("stream_held", **stream.shown(), remedy=f"see {RUNBOOK}")

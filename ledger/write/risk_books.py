@@ -2,7 +2,7 @@
 
     of()       the book of an account, made of the states of its open orders when it is first asked
                for: only accounts that limits are about ever have one
-    told()     an order of an account has another event
+    told()     an order of an account has another event: it is added up when the book is asked for
     forget()   drops those that another writer has changed; restore() and abandon() likewise
 
 What was asked for lately is read from the log once, when somebody counts, and followed from then
@@ -27,6 +27,8 @@ from ledger.nouns.positions.position import margin_hold_id
 
 MAX_BOOKS = 20_000
 """Accounts with limits that are in use: about 4 KiB each with some orders."""
+MOST_CHANGED = 100
+"""Orders of an account that wait to be added up: of one that nobody orders for, facts go on."""
 PAGE = 1_000
 """Events that are read at a time, going back."""
 
@@ -60,6 +62,8 @@ class RiskBooks:
             book = self._made(account_id)
         else:
             self._books.move_to_end(account_id)
+            if book.changed:
+                self._catch_up(book)
         if since is not None and (book.lately is None or since < book.lately.since):
             book.lately = Lately(since, _lately(connection, account_id, since))
         return book
@@ -88,11 +92,14 @@ class RiskBooks:
         book = self._books.get(account_id)
         if book is None:
             return
-        book.tell(self._peek(order_id))
+        book.changed[order_id] = self._peek(order_id)
+        self._account_of[order_id] = account_id
         book.note(event, at)
-        if order_id in book.orders:
-            self._account_of[order_id] = account_id
-        else:
+        if len(book.changed) >= MOST_CHANGED:
+            self._catch_up(book)
+
+    def _catch_up(self, book: RiskBook) -> None:
+        for order_id in book.catch_up():
             self._account_of.pop(order_id, None)
 
     def forget(self, changed: Iterable[UUID]) -> None:
@@ -109,7 +116,8 @@ class RiskBooks:
         return [self._account_of.get(one, one) for one in changed]
 
     def _drop(self, account_id: UUID) -> None:
-        for order_id in self._books.pop(account_id).orders:
+        book = self._books.pop(account_id)
+        for order_id in (*book.orders, *book.changed):
             self._account_of.pop(order_id, None)
 
     def clear(self) -> None:

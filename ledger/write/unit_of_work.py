@@ -104,7 +104,10 @@ class CommandWork:
 
     def look(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
         if stream_id not in self.looked:
-            self.look_all((stream_id,))
+            if self._aggregates.has(stream_id):
+                self.looked.add(stream_id)
+            else:
+                self.look_all((stream_id,))
         return self.state(aggregate, stream_id)
 
     def look_all(self, stream_ids: Collection[UUID]) -> None:

@@ -61,14 +61,11 @@ def assess(
     work: UnitOfWork,
     account: AccountState,
     order: OrderToCheck,
+    books: Sequence[LimitBook],
     multiplier: Callable[[], Decimal | None],
 ) -> Assessment:
-    """Whether an order may be placed, by all that is limited and halted. `multiplier` gives that of
-    the order's strategy on the account. Raises Rejection where trading is halted."""
-    system = work.state(LIMITS, SYSTEM_STREAM)
-    if system is None:
-        return ALLOWED
-    books = list(_books(work, system, account, order.strategy_id, order.key.instrument))
+    """Whether an order may be placed, by all that is limited and halted in its scopes. `multiplier`
+    gives that of the order's strategy on the account. Raises Rejection where trading is halted."""
     _check_halts(books, account, order)
     if order.reduce_only or not any(book.limits for book in books):
         return ALLOWED
@@ -76,6 +73,17 @@ def assess(
     meter = Meter(scene_of(work, account, limits))
     mark_equity(work, meter, limits.baselines)
     return check(order, meter, limits.groups)
+
+
+def said_of(
+    work: UnitOfWork, account: AccountState, strategy_id: str | None, instrument: str
+) -> list[LimitBook]:
+    """Of the scopes that an order is in, those with something that it has to hold to."""
+    system = work.state(LIMITS, SYSTEM_STREAM)
+    if system is None:
+        return []
+    books = _books(work, system, account, strategy_id, instrument)
+    return [book for book in books if book.limits or book.halt is not None]
 
 
 def _books(

@@ -133,7 +133,7 @@ def _noteworthy(
         limits = group.limits
         at: Decimal | Missing
         try:
-            measured = MEASURES[limits[0].terms.measure](limits[0], order, meter)
+            measured = group.measured_by(limits[0], order, meter)
             if group.is_far_from(measured) and not (group.trips and meter.has_trips):
                 continue  # nearly all of them, nearly always
             at = told(measured)

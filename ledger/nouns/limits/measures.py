@@ -162,6 +162,7 @@ class LimitGroup(NamedTuple):
     """Limits that measure the same, so that it is measured once."""
 
     limits: tuple[LimitInForce, ...]
+    measured_by: "MeasuredBy"
     tightest: Decimal
     """What is below it exceeds none of them, and is near to none. Of MIN_EQUITY: what is above."""
     share: Decimal
@@ -187,7 +188,8 @@ def _group(limits: Sequence[LimitInForce]) -> LimitGroup:
     ends += [w for one in limits if (w := one.terms.warning_threshold) is not None]
     tightest = max(ends) if is_floor else min(ends)
     share = in_ratio(tightest, terms.unit) - _LAST_PLACE
-    return LimitGroup(tuple(limits), tightest, share, is_floor, terms.measure in TRIPS_AT)
+    by = MEASURES[terms.measure]
+    return LimitGroup(tuple(limits), by, tightest, share, is_floor, terms.measure in TRIPS_AT)
 
 
 def grouped(limits: Iterable[LimitInForce]) -> tuple[LimitGroup, ...]:
@@ -286,12 +288,13 @@ def _position(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> 
 def _position_in(limit: LimitInForce, instrument: str, meter: Meter) -> Decimal | Quotient:
     keys = meter.open_keys(instrument=instrument, strategy=limit.strategy)
     if limit.terms.unit == UNITS:
-        worst = [meter.worst(key) for key in keys]
-        for one in worst:
-            meter.use(one)
-        long = sum((one.long for one in worst), ZERO)
-        return max(long, sum((one.short for one in worst), ZERO))
-    long, short = ZERO, ZERO
+        long = short = ZERO
+        for key in keys:
+            worst = meter.worst(key)
+            meter.use(worst)
+            long, short = long + worst.long, short + worst.short
+        return max(long, short)
+    long = short = ZERO
     asset = None
     for key in keys:
         values = meter.values(key)

@@ -121,9 +121,7 @@ class Meter:
 
     def with_orders(self) -> "Meter":
         """One that reckons anew what follows from open orders, and shares all else."""
-        other = Meter(self.scene)
-        other.prices, other.rates, other.equities = self.prices, self.rates, self.equities
-        other.baselines, other.measures = self.baselines, self.measures
+        other = Meter(self.scene)  # nothing is noted while it is only asked whether
         other._equity, other._marked = self._equity, self._marked
         other._marks, other._paths = self._marks, self._paths
         return other
@@ -190,9 +188,10 @@ class Meter:
         if path is None:
             raise Missing(f"what {asset} is worth in {currency}: no prices of {venue} lead there")
         self._paths[asset, currency, venue] = path
-        self.rates[asset, currency] = UsedRate(
-            asset=asset, currency=currency, path=tuple(way.text for way in path)
-        )
+        if self.explains:
+            self.rates[asset, currency] = UsedRate(
+                asset=asset, currency=currency, path=tuple(way.text for way in path)
+            )
         return path
 
     def _has_price(self, instrument: str) -> bool:
@@ -374,6 +373,8 @@ class Meter:
                 total += self.worth(value, listed.asset, currency, venue_of(instrument))
             except Missing as lacks:
                 missing += lacks.what
+                continue
+            if not self.explains:
                 continue
             self.scopes[scope, reference, instrument] = UsedScope(
                 scope=scope,

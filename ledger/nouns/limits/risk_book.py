@@ -333,6 +333,9 @@ class RiskBook:
         self.keys: dict[PositionKey, OrdersOfKey] = {}
         self.spot_sells: dict[tuple[str, str], Decimal] = {}
         """By sub-account and base asset, what orders may sell of it."""
+        self.changed: dict[UUID, OrderState] = {}
+        """Orders that something has happened to since they were added up. They are when somebody
+        asks: most have ended by then, and were never anything to add."""
         self.lately: Lately | None = None
         """None: nobody has asked, and nobody counts."""
 
@@ -347,6 +350,13 @@ class RiskBook:
         if now is not None:
             self.orders[state.order_id] = now
             self._add(now)
+
+    def catch_up(self) -> list[UUID]:
+        """Adds up what has changed. Gives the orders of these that have ended."""
+        changed, self.changed = self.changed, {}
+        for state in changed.values():
+            self.tell(state)
+        return [one for one in changed if one not in self.orders]
 
     @contextmanager
     def as_if(self, order: RestingOrder) -> Iterator[None]:
@@ -398,8 +408,8 @@ class RiskBook:
             self.spot_sells.pop(of, None)
 
     def has_any(self, streams: Iterable[UUID]) -> bool:
-        """Whether one of them is an open order."""
-        return any(one in self.orders for one in streams)
+        """Whether one of them is an open order, or was when it was last added up."""
+        return any(one in self.orders or one in self.changed for one in streams)
 
     def note(self, event: Event, at: datetime) -> None:
         """What an event tells of what was asked for."""

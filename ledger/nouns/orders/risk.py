@@ -4,17 +4,18 @@ check_new       an order that is asked for
 check_replace   an open one, as it would become
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from uuid import UUID
 
 from ledger.kernel.unit_of_work import UnitOfWork
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.allocations.handlers import allocations_of
-from ledger.nouns.limits.assess import LimitExceeded, assess
+from ledger.nouns.limits.assess import LimitExceeded, assess, said_of
 from ledger.nouns.limits.decision import RiskDecision
 from ledger.nouns.limits.measures import OrderToCheck
 from ledger.nouns.limits.risk_book import signature
+from ledger.nouns.limits.state import LimitBook
 from ledger.nouns.orders.commands import RequestReplace
 from ledger.nouns.orders.events import OrderType, PositionSide, Purpose, Side, SubmitTerms
 from ledger.nouns.orders.state import OrderState
@@ -25,6 +26,9 @@ def check_new(
     work: UnitOfWork, owner: AccountState, order_id: UUID, terms: SubmitTerms
 ) -> RiskDecision | None:
     """What there is to say of a new order. Raises Rejection."""
+    books = said_of(work, owner, terms.get("strategy_id"), terms["instrument"])
+    if not books:
+        return None
     key = PositionKey(
         terms["sub_account"],
         terms["instrument"],
@@ -54,13 +58,16 @@ def check_new(
         ),
         signature=signature(terms),
     )
-    return _assessed(work, owner, order)
+    return _assessed(work, owner, order, books)
 
 
 def check_replace(
     work: UnitOfWork, owner: AccountState, state: OrderState, data: RequestReplace
 ) -> RiskDecision | None:
     """What there is to say of an open order as it would become. Raises Rejection."""
+    books = said_of(work, owner, state.strategy_id, state.instrument)
+    if not books:
+        return None
     stop_price = state.stop_price if data.stop_price is None else data.stop_price
     order = OrderToCheck(
         order_id=state.order_id,
@@ -83,11 +90,13 @@ def check_replace(
         stop_loss=_stop_loss(owner, state.side, state.order_type, stop_price, state.oco_group),
         replaces=True,
     )
-    return _assessed(work, owner, order)
+    return _assessed(work, owner, order, books)
 
 
-def _assessed(work: UnitOfWork, owner: AccountState, order: OrderToCheck) -> RiskDecision | None:
-    found = assess(work, owner, order, _multiplier(work, order.strategy_id))
+def _assessed(
+    work: UnitOfWork, owner: AccountState, order: OrderToCheck, books: Sequence[LimitBook]
+) -> RiskDecision | None:
+    found = assess(work, owner, order, books, _multiplier(work, order.strategy_id))
     if found.refused:
         assert found.decision is not None
         raise LimitExceeded(found.decision, found.tripped)

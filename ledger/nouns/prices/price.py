@@ -35,6 +35,9 @@ class Price(msgspec.Struct, frozen=True, gc=False):
     stale: bool
 
 
+_BELIEVED = tuple(PriceKind)
+
+
 class InstrumentPrices(msgspec.Struct, gc=False, omit_defaults=True):
     """The newest prices of one instrument: of each kind, and of one's own trades. What is as old
     as what is known is a correction of it."""
@@ -66,7 +69,7 @@ class InstrumentPrices(msgspec.Struct, gc=False, omit_defaults=True):
         self, moment: datetime, max_age: timedelta
     ) -> tuple[PriceKind | None, Quote | None]:
         newest: tuple[PriceKind | None, Quote | None] = (None, None)
-        for kind in PriceKind:
+        for kind in _BELIEVED:
             quote = self.told.get(kind)
             if quote is None or quote.time > moment:
                 continue
