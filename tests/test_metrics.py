@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ledger.operate import http
 from ledger.operate.settings import Settings
+from tests.ports import free_port
 from tests.projections import log as events
 from tests.projections.log import opened_log
 
@@ -31,12 +31,6 @@ def samples(text: str) -> dict[tuple[str, str], float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return min(int(probe.getsockname()[1]), 65_000)
 
 
 @pytest.mark.parametrize("host", ["::1", "::"])

@@ -41,6 +41,11 @@ a second, and an outcome that is not there after ten is an error."""
 _log = structlog.get_logger(__name__)
 
 
+_AT_WORK = f"""
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity
+    WHERE datname = pg_catalog.current_database() AND application_name = 'ledger {SOURCE}')"""
+
+
 class ClockService:
     """Until `stop`."""
 
@@ -118,10 +123,12 @@ def _serve(places: Places, stop: "threading.Event") -> None:
 
 
 def _ready(places: Places) -> bool:
-    """Whether every job is done with what was due."""
+    """Whether a clock is at work, and every job done with what was due."""
     names = {job.name for job in all_jobs(places.settings)}
     try:
-        with connect(places.database_url, SOURCE) as connection:
+        with connect(places.database_url, "readiness") as connection:
+            if connection.execute(_AT_WORK).fetchone() != (True,):
+                return False
             latest = scheduler.now(connection) - timedelta(seconds=BEHIND_SECONDS)
             known = scheduler.rows(connection)
     except psycopg.Error:

@@ -127,6 +127,8 @@ def _parameter(question: Question[Any], one: Filter) -> Any:
 
 def _option(one: Filter) -> str:
     word = one.name.removesuffix("_id").removesuffix("_time").removeprefix("is_")
+    if word in _PRESENT:  # a limit's id, and not how many rows
+        word = one.name
     return f"--{word.replace('_', '-')}"
 
 

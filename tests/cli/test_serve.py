@@ -36,7 +36,10 @@ async def test_an_unknown_service_is_answered_with_those_there_are(tmp_path: Pat
     finished = await run("serve", "dinner", cwd=tmp_path, TERM="dumb", COLUMNS="200")
     assert finished.exit_code == 2
     assert "there is no program 'dinner'" in finished.stderr
-    assert "clock, commands, prices, projections, publisher, queries, seals, all" in finished.stderr
+    assert (
+        "clock, commands, prices, projections, publisher, queries, risk, seals, web, all"
+        in finished.stderr
+    )
 
 
 async def test_a_database_without_the_schema_is_refused_with_the_remedy(

@@ -23,6 +23,7 @@ from ledger.operate.plugins import migrate_all
 from ledger.programs.registry import names
 from tests.faults.disk import SmallDisk
 from tests.faults.proxy import CommitProxy
+from tests.ports import free_port
 
 INSTANCES = 2
 STOP_SECONDS = 30.0
@@ -117,6 +118,7 @@ class System:
                 urls = {
                     "LEDGER_DATABASE_URL": self.proxy.url,
                     "LEDGER_NATS_URL": self.nats.url,
+                    "LEDGER_WEB_PORT": str(free_port()),
                 }
                 self._services.append(Service(name, directory, IMPATIENT | urls))
         self.ensure_running()

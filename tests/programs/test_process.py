@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from ledger.programs.process import LoginRefused, run_in_loop, when_database_answers
 from ledger.programs.registry import names
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 30.0
 
@@ -55,13 +55,6 @@ def serving(
             process.kill()
     assert code == 0, log.read_text()
     assert "Traceback" not in log.read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def status(url: str) -> int:
