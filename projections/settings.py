@@ -96,8 +96,8 @@ class ProjectionSettings(BaseSettings):
     portfolio_hourly_retention_days: int = Field(
         default=1_826,
         ge=31,
-        description="The same of hours, of accounts and of their assets; days are kept for ever. "
-        "Five years of one account are 44,000 rows, and as many of each asset.",
+        description="The same of hours, of accounts, their assets and risk; days are kept for "
+        "ever. Five years of one account are 44,000 rows, and as many of risk and each asset.",
     )
     price_max_age_seconds: float = Field(
         default=300.0,

@@ -61,7 +61,7 @@ class RiskMetrics(Row):
     last_position: int
 
 
-RISK = Table("risk_metrics", RiskMetrics, key=("series", "time"))
+RISK = Table("risk_metrics", RiskMetrics, key=("series", "time"), series=True)
 
 
 def row_of(

@@ -44,6 +44,7 @@ from projections.engine.projection import Fold, Projection, Recorded
 from projections.portfolio import account, books, measures, quotes, series
 from projections.portfolio.books import PORTFOLIOS, POSITIONS, Portfolio
 from projections.portfolio.quotes import ASSET_MARKETS, MARKETS, MomentPrices
+from projections.portfolio.risk_rows import RISK
 from projections.portfolio.series import (
     ASSET_VALUES,
     DAILY,
@@ -97,6 +98,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
         rows[STRATEGIES].cut(for_snapshots)
         rows[HOURLY].cut(for_hours)
         rows[ASSET_VALUES].cut(for_hours)
+        rows[RISK].cut(for_hours)
 
     folds: dict[type[Event], Fold] = {
         AccountOpened: _opened,
@@ -110,7 +112,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
     }
     return Projection(
         name="portfolio_snapshots",
-        version=4,
+        version=5,
         tables=(
             *series.TABLES,
             *(PORTFOLIOS, POSITIONS, MARKETS, ASSET_MARKETS),

@@ -350,7 +350,7 @@ CREATE TABLE risk_metrics (
     updated_at               timestamptz NOT NULL,
     last_position            bigint      NOT NULL,
     CONSTRAINT risk_metrics_pkey PRIMARY KEY (series, "time")
-) WITH (fillfactor = 85);
+) PARTITION BY RANGE ("time");
 
 COMMENT ON TABLE risk_metrics IS
     'What an account, a user or an environment risks, by the hour. Definitions: docs/portfolio.md.';

@@ -39,6 +39,9 @@ def trade(database_url: str) -> None:
     told_risk |= {"severity": "INFO", "message": TEXT, "what": TEXT, "data": {TEXT: TEXT}}
     told_breaker: dict[str, object] = {"breaker_id": str(UUID(int=9)), "kind": "DRAWDOWN"}
     told_breaker |= {"scope": "USER", "reference": TEXT, "threshold": "0.1", "reason": TEXT}
+    told_limit: dict[str, object] = {"limit_id": str(UUID(int=10)), "scope": "STRATEGY"}
+    told_limit |= {"reference": TEXT, "measure": "MAX_OPEN_ORDERS", "value": "1", "unit": "ORDERS"}
+    told_limit |= {"description": TEXT}
     told_prices: dict[str, object] = {
         "source": "feed",
         "kind": "MARK",
@@ -62,12 +65,14 @@ def trade(database_url: str) -> None:
         command("RaiseAlert", "alerts", **told_alert),
         command("ReportRisk", "risk", **told_risk),
         command("SetBreaker", "breakers", **told_breaker),
+        command("SetLimit", "limits", **told_limit),
+        command("Halt", "limits", scope="STRATEGY", reference=TEXT, reason=TEXT),
     ]
     sent = message("Withdraw", ACCOUNT, asset="USDT", amount="999999")
     refused = parsed(sent | {"id": str(COMMAND), "source": TEXT[:100]})
     with Ledger(database_url) as ledger:
         outcomes = ledger.execute([*commands, refused])
-    assert [outcome.status for outcome in outcomes] == ["ACCEPTED"] * 15 + ["REJECTED"]
+    assert [outcome.status for outcome in outcomes] == ["ACCEPTED"] * 17 + ["REJECTED"]
     with running(database_url, PROJECTIONS):
         caught_up(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -1,8 +1,8 @@
 """ledgerctl as a person runs it, beside the servers of a test.
 
 Each run is a process of its own, with its own directory, environment, files and exit code. It is
-forked from one that has imported ledgerctl before, so that hundreds of runs pay for a start of
-Python only once. (tests/cli/test_main.py starts it as a shell does.)
+forked from one that has imported ledgerctl and made its commands before, so that hundreds of runs
+pay for that only once. (tests/cli/test_main.py starts it as a shell does.)
 """
 
 import asyncio
@@ -28,6 +28,8 @@ _processes.set_forkserver_preload(
         "ledger.audit.export",
         "projections.cli",
         "projections.questions.commands",
+        "tests.cli.running",
+        "tests.cli.warmed",
     ]
 )
 

@@ -1,13 +1,15 @@
 """Whatever others wrote is shown as text: nothing commands the terminal, and a row is a line."""
 
+import asyncio
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from html.parser import HTMLParser
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from unicodedata import category
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -17,8 +19,11 @@ from ledger.cli.main import app
 from ledger.kernel.text import visible
 from ledger.operate.table import cell
 from projections.cli import app as projections_app
+from projections.questions.commands import app as questions_app
 from tests.cli.hostile import ACCOUNT, COMMAND, FAILED, LETTER, ORDER, ROW, TEXT, trade
 from tests.cli.running import Finished, run, run_on_terminal
+from tests.conftest import TEMPLATE
+from tests.databases import temporary_database
 from tests.programs.services import running_worker
 
 OF = f"--account {ACCOUNT}"
@@ -39,6 +44,8 @@ TABLES = (
     "query prices",
     "query alerts",
     "query breakers",
+    "query limits",
+    "query limit-history",
     "query risk-events",
     "query alert-suppressions",
     "query price-history BINANCE:BTCUSDT",
@@ -72,8 +79,6 @@ COMMANDS = (
     *("audit events --format csv", "audit events --format jsonl"),
     *("audit rotate-key new.key --lost --reason y", "bus url"),
     *("audit witness kept --once", "publisher followers", "recover"),
-    *("backup create", "backup list", "backup verify", "backup prune", "backup receive now"),
-    "restore --to yesterday",
     *("projections generations list", "projections generations settle balances"),
     "projections generations drop balances",
     *("audit seal", "audit verify", "audit verify --export exported", "audit prove nobody"),
@@ -108,7 +113,20 @@ COMMANDS = (
     *("projections pause balances", "projections resume balances"),
     *("projections rebuild balances", "projections rollback balances"),
 )
-"""Every command of ledgerctl, in the order in which they are run."""
+"""Every command of ledgerctl but those of backups, in the order in which they are run; those that
+only read are run before."""
+BACKUPS = (
+    *("backup create", "backup verify", "backup list", "backup list --json", "backup prune"),
+    *("backup receive now", "restore --to yesterday"),
+)
+"""They do not meet the others, and are run beside them."""
+READING = ("query", "audit explain", "audit events", "audit statement", "audit trace", "report")
+ONCE = {"backup verify --json"}
+"""It starts a server upon the backup, for seconds, as it did for people; what it would tell as JSON
+is what `backup list --json` tells behind that."""
+AT_ONCE = 4
+"""Runs beside each other, where none changes what another one shows: reading, and what is refused
+for the word that it is given."""
 
 
 def leaves(group: Any, before: tuple[str, ...] = ()) -> Iterator[str]:
@@ -124,9 +142,30 @@ def is_harmless(text: str) -> bool:
     return all(one == "\n" or category(one) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for one in text)
 
 
+@pytest.fixture(scope="module")
+def hostile_url(postgres_url: str) -> Iterator[str]:
+    """The ledger that each test gets a copy of."""
+    with temporary_database(postgres_url, template=TEMPLATE) as url:
+        trade(url)
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres_url: str, hostile_url: str) -> Iterator[str]:
+    name = urlsplit(hostile_url).path.removeprefix("/")
+    with temporary_database(postgres_url, template=name) as url:
+        yield url
+
+
 def test_every_command_is_tried() -> None:
-    every = [*leaves(get_command(app)), *leaves(get_command(projections_app), ("projections",))]
-    tried = {name for name in every for one in COMMANDS if f"{one} ".startswith(f"{name} ")}
+    every = [
+        *leaves(get_command(app)),
+        *leaves(get_command(projections_app), ("projections",)),
+        *leaves(get_command(questions_app), ("query",)),
+    ]
+    tried = {
+        name for name in every for one in (*COMMANDS, *BACKUPS) if f"{one} ".startswith(f"{name} ")
+    }
     assert sorted(tried) == sorted(every)
 
 
@@ -134,7 +173,6 @@ def test_every_command_is_tried() -> None:
 async def test_no_command_lets_a_text_of_others_command_the_terminal(
     tmp_path: Path, database_url: str, nats_url: str, more: list[str]
 ) -> None:
-    trade(database_url)
     hostile = orjson.dumps({"type": TEXT, "data": {"account_id": TEXT}})
     lines = (hostile, b'{"\x9b":1}', TEXT.encode(), b'{"\xe2\x80\xae":1,"\xe2\x80\xae":2}')
     (tmp_path / "lines.jsonl").write_bytes(b"\n".join(lines))
@@ -147,30 +185,41 @@ async def test_no_command_lets_a_text_of_others_command_the_terminal(
             LEDGER_NATS_URL=nats_url,
         )
 
+    async def is_tried(command: str) -> None:
+        words = shlex.split(command)
+        runs_on = words[0] in ("up", "demo", "serve")
+        if " ".join([*words, *more]) in ONCE:
+            return
+        finished = await ledgerctl(*words, *([TEXT] if runs_on else more))
+        assert is_harmless(finished.stdout), (command, finished.stdout)
+        assert is_harmless(finished.stderr), (command, finished.stderr)
+        assert "Traceback" not in finished.stderr
+
     async with running_worker(database_url, nats_url):
-        for command in COMMANDS:
-            words = shlex.split(command)
-            runs_on = words[0] in ("up", "demo", "serve")
-            finished = await ledgerctl(*words, *([TEXT] if runs_on else more))
-            assert is_harmless(finished.stdout), (command, finished.stdout)
-            assert is_harmless(finished.stderr), (command, finished.stderr)
-            assert "Traceback" not in finished.stderr
+        reading = [one for one in COMMANDS if one.startswith(READING)]
+        changing = [one for one in COMMANDS if one not in reading]
+        await side_by_side(is_tried, reading)
+        await asyncio.gather(
+            side_by_side(is_tried, BACKUPS, 1),
+            side_by_side(is_tried, changing, AT_ONCE if more == [TEXT] else 1),
+        )
 
 
 async def test_a_row_is_a_line_and_says_what_was_written(tmp_path: Path, database_url: str) -> None:
-    trade(database_url)
 
     async def ledgerctl(*arguments: str) -> str:
         finished = await run(*arguments, cwd=tmp_path, LEDGER_DATABASE_URL=database_url)
         assert finished.exit_code == 0, finished.stderr
         return finished.stdout
 
-    for table in TABLES:
+    async def holds_of(table: str) -> None:
         words = shlex.split(table)
         rows = orjson.loads(await ledgerctl(*words, "--json"))
         lines = (await ledgerctl(*words)).splitlines()
         assert len(lines) == 1 + len(rows), table
         assert not any(line.startswith(ROW) for line in lines), table
+
+    await side_by_side(holds_of, TABLES)
     shown = (await ledgerctl("query", "fills", "--account", str(ACCOUNT))).splitlines()
     assert cell(TEXT) in shown[1]
     rows = orjson.loads(await ledgerctl("query", "fills", "--account", str(ACCOUNT), "--json"))
@@ -182,7 +231,6 @@ async def test_a_row_is_a_line_and_says_what_was_written(tmp_path: Path, databas
 async def test_a_text_stays_a_text_in_a_spreadsheet_and_a_number_a_number(
     tmp_path: Path, database_url: str
 ) -> None:
-    trade(database_url)
     asked = shlex.split(f"audit statement {OF} {PERIOD} --format csv")
     finished = await run(*asked, cwd=tmp_path, LEDGER_DATABASE_URL=database_url)
     assert "'" + visible(TEXT) in finished.stdout.replace('""', '"')
@@ -191,8 +239,8 @@ async def test_a_text_stays_a_text_in_a_spreadsheet_and_a_number_a_number(
 
 
 async def test_tables_fit_a_terminal_of_eighty_columns(tmp_path: Path, database_url: str) -> None:
-    trade(database_url)
-    for table in (*TABLES, "projections status", "projections dead-letters list"):
+
+    async def fits(table: str) -> None:
         words = shlex.split(table)
         shown = await run_on_terminal(
             *words, cwd=tmp_path, columns=80, LEDGER_DATABASE_URL=database_url
@@ -207,6 +255,21 @@ async def test_tables_fit_a_terminal_of_eighty_columns(tmp_path: Path, database_
             assert part in cells or part.endswith("…"), (table, part)
         if table.startswith("query orders"):
             assert "no room here)" in " ".join(lines[-2:]), "it was shown on a terminal"
+
+    await side_by_side(fits, (*TABLES, "projections status", "projections dead-letters list"))
+
+
+async def side_by_side(
+    look: Callable[[str], Awaitable[None]], tables: Iterable[str], most: int = AT_ONCE
+) -> None:
+    """Looks at each, at most so many at once, begun in their order."""
+    room = asyncio.Semaphore(most)
+
+    async def looked(table: str) -> None:
+        async with room:
+            await look(table)
+
+    await asyncio.gather(*map(looked, tables))
 
 
 class _Texts(HTMLParser):

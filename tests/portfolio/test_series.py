@@ -29,6 +29,7 @@ from tests.roles.acting import acting_as
 NAME = "portfolio_snapshots"
 PROJECTION = find(NAME, ProjectionSettings(portfolio_snapshot_retention_days=60))
 CLOCK = clock_state.stream_id()
+MEASURED = ("the account", "its user", "the environment")
 LIMITS = Limits(batch_positions=7, rows_in_memory=100)
 
 
@@ -71,15 +72,19 @@ def partitions(database_url: str, table: str = NAME) -> dict[str, int]:
 @pytest.fixture
 def half_a_year(database_url: str) -> str:
     """A snapshot in each of six months, each ended."""
+    tell_half_a_year(database_url)
+    with running(database_url, [PROJECTION]):
+        caught_up(database_url, NAME)
+    return database_url
+
+
+def tell_half_a_year(database_url: str) -> None:
     with opened_log(database_url) as log:
         log.account(events.account_opened(), events.deposited("USDT", "5"))
         for number in range(1, 7):
             take(log, month_of(number))
             take(log, month_of(number) + timedelta(days=7))
             end(log, month_of(number + 1))
-    with running(database_url, [PROJECTION]):
-        caught_up(database_url, NAME)
-    return database_url
 
 
 def test_partitions_are_made_ahead_and_dropped_when_their_time_is_over(half_a_year: str) -> None:
@@ -95,6 +100,18 @@ def test_partitions_are_made_ahead_and_dropped_when_their_time_is_over(half_a_ye
     assert partitions(half_a_year, "portfolio_hourly").keys() >= {"202601", "202606"}
     kept = asked(half_a_year, "SELECT count(*), min(time) FROM portfolio_daily")
     assert kept == [(12, month_of(1))]
+
+
+def test_hours_and_what_was_risked_in_them_are_dropped_alike(database_url: str) -> None:
+    tell_half_a_year(database_url)
+    projection = find(NAME, ProjectionSettings(portfolio_hourly_retention_days=60))
+    with running(database_url, [projection]):
+        caught_up(database_url, NAME)
+    for table, rows in (("portfolio_hourly", 2), ("risk_metrics", 2 * len(MEASURED))):
+        found = partitions(database_url, table)
+        assert (found["202605"], found["202606"]) == (rows, rows)
+        assert "202604" not in found
+    assert rebuild(database_url, projection, LIMITS).equal
 
 
 def test_what_was_dropped_is_recorded(half_a_year: str) -> None:
