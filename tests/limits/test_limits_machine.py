@@ -9,6 +9,7 @@ what a cold reader of the log measures is what the one that decided measures
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -83,10 +84,11 @@ class Machine:
             assert list(differences(self.desk.event(_of_order(outcome)))) == []
         if outcome.accepted:
             for limit_id, now in self.used().items():
-                was = before[limit_id]
-                if now.measure not in EXACT or now.measured is None or was.measured is None:
+                was = before.get(limit_id)  # None: the account had nothing of this instrument
+                at = Decimal(0) if was is None else was.measured
+                if now.measure not in EXACT or now.measured is None or at is None:
                     continue
-                assert not now.exceeded or now.measured <= was.measured, (was, now)
+                assert not now.exceeded or now.measured <= at, (was, now)
         return outcome
 
     def forget_limits(self) -> None:

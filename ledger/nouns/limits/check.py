@@ -59,7 +59,8 @@ def check(order: OrderToCheck, without: Meter, limits: Sequence[LimitGroup]) -> 
     scene = without.scene
     book = scene.book
     known = book.orders.get(order.order_id)
-    before = _opened(without, order)
+    buys_more = _buys_more(order, known)
+    before = ZERO if buys_more else _opened(without, order)
     with book.as_if(order.resting(known)):
         meter = without.with_orders()
         opens = _opened(meter, order)
@@ -88,6 +89,13 @@ def _opened(meter: Meter, order: OrderToCheck) -> Decimal | None:
     except Missing:
         return None
     return worst.long if order.side is Side.BUY else worst.short
+
+
+def _buys_more(order: OrderToCheck, known: RestingOrder | None) -> bool:
+    """Of one that only adds to what may be bought, what was there before decides nothing: it raises
+    something if with it any may be long."""
+    alone = known is None and order.oco_group is None
+    return alone and order.side is Side.BUY and bool(order.quantity)
 
 
 def _raises(
@@ -140,14 +148,14 @@ def _noteworthy(
         except Missing as lacks:
             at = lacks
         for limit in limits:
-            judged = _judged(limit, at, meter)
-            if judged.fails or judged.warns:
-                found.append((limit, judged))
+            exactly = judged(limit, at, meter)
+            if exactly.fails or exactly.warns:
+                found.append((limit, exactly))
     return found
 
 
 def _measured(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Measured:
-    return _judged(limit, _at(limit, order, meter), meter)
+    return judged(limit, _at(limit, order, meter), meter)
 
 
 def _at(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal | Missing:
@@ -157,7 +165,7 @@ def _at(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decima
         return lacks
 
 
-def _judged(limit: LimitInForce, at: Decimal | Missing, meter: Meter) -> Measured:
+def judged(limit: LimitInForce, at: Decimal | Missing, meter: Meter) -> Measured:
     measure, value = limit.terms.measure, limit.value
     tripped_at = None
     if measure in TRIPS_AT:
