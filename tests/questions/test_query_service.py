@@ -38,6 +38,7 @@ from tests.programs.services import (
     running_worker,
 )
 from tests.projections.everything import append_everything
+from tests.projections.workers import wait_until
 
 SOMEBODY = UUID(int=1)
 
@@ -297,6 +298,10 @@ async def test_every_question_is_answered_over_the_bus_with_rows_that_fit_the_sc
 ) -> None:
     append_everything(database_url)
     head = rows(database_url, "SELECT max(position) FROM event_store")[0][0]
+    folded = "SELECT min(last_processed_position) FROM event_projections"
+    await asyncio.to_thread(
+        wait_until, lambda: rows(database_url, folded)[0][0] >= head, "all read models"
+    )
     for name, question in questions().items():
         (needed,) = some_value(database_url, question)
         headers, answer = await asked(ledger, name, {**needed, "min_position": head})
