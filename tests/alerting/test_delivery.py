@@ -13,7 +13,7 @@ from ledger.alerting.delivery import AlertMessage, send, together, without_secre
 from ledger.nouns.alerts.events import AlertSeverity
 from ledger.operate.settings import Settings
 from tests.alerting.receiving import SECRET, posted, webhook
-from tests.programs.test_process import free_port
+from tests.ports import free_port
 
 MESSAGE = AlertMessage("WARNING: a limit", "80 % of it", AlertSeverity.WARNING, "key-1")
 

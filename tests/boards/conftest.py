@@ -23,8 +23,8 @@ from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.conftest import TEMPLATE
 from tests.databases import temporary_database
+from tests.ports import free_port
 from tests.programs.services import answering, open_account
-from tests.programs.test_process import free_port
 from tests.projections.everything import append_everything
 from tests.projections.workers import caught_up, running
 

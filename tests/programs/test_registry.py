@@ -14,7 +14,7 @@ from ledger.operate import http
 from ledger.operate.embedded import programs as embedded_programs
 from ledger.operate.settings import Settings
 from ledger.programs.registry import UnknownProgram, find, names
-from tests.programs.test_process import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 OPERATORS_PAGE = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")

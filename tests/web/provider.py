@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from tests.programs.test_process import free_port
+from tests.ports import free_port
 from tests.projections.workers import wait_until
 
 

@@ -19,7 +19,7 @@ from ledger.web.program import WebService
 from ledger.web.settings import WebSettings
 from ledger.web.tokens import TokensFile
 from ledger.web.users import UsersFile, WebUser, web_user
-from tests.programs.test_process import free_port
+from tests.ports import free_port
 from tests.projections.everything import OTHER_USER
 from tests.projections.log import USER
 from tests.projections.workers import wait_until
