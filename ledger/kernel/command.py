@@ -52,7 +52,8 @@ class CommandData(BaseModel):
     occurred: ClassVar[str] = "occurred_at"
     """The field, if there is one of that name, that says when it happened."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when it is first read: who imports the client does not wait for commands he never sends.
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class AccountCommandData(CommandData):

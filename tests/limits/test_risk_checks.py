@@ -1,22 +1,21 @@
 """What an order would meet, asked over the bus and at the terminal: the same answer, no event."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 import pytest
-from typer.testing import CliRunner
 from uuid_utils.compat import uuid7
 
 from ledger.bus.queries import QueryRefused
-from ledger.cli.limits import app
 from ledger.client.client import LedgerClient
 from ledger.kernel.command import Outcome
 from ledger.nouns.limits.answers import RiskCheckAnswer
+from tests.cli.running import run
 from tests.programs.services import client, list_instrument, open_account, running_worker
 
 
@@ -26,6 +25,7 @@ class Served(NamedTuple):
     nats_url: str
     account: UUID
     instrument: str
+    directory: Path
 
     def order(self, quantity: str, **changes: Any) -> dict[str, Any]:
         data = {
@@ -50,16 +50,14 @@ class Served(NamedTuple):
         return int(found[0])
 
     async def ledgerctl(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and what was said, in a thread: it has an event loop of its own."""
-        result = await asyncio.to_thread(CliRunner().invoke, app, [*arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.exit_code, result.output
+        """Exit code and what was said, by a process of its own."""
+        done = await run("limits", *arguments, cwd=self.directory)
+        return done.exit_code, done.stdout + done.stderr
 
 
 @pytest.fixture
 async def served(
-    database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str, nats_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> AsyncIterator[Served]:
     monkeypatch.setenv("LEDGER_NATS_URL", nats_url)
     monkeypatch.setenv("LEDGER_DATABASE_URL", database_url)
@@ -68,7 +66,7 @@ async def served(
         instrument = await list_instrument(ledger)
         deposit = {"asset": "USDT", "amount": "10000"}
         (await ledger.submit("Deposit", deposit, account_id=account)).raise_for_rejection()
-        yield Served(ledger, database_url, nats_url, account, instrument)
+        yield Served(ledger, database_url, nats_url, account, instrument, tmp_path)
 
 
 async def test_what_is_answered_is_what_the_order_then_gets(served: Served) -> None:

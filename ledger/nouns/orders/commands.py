@@ -193,7 +193,7 @@ class RejectOrder(OrderFactData):
 class FeeData(BaseModel):
     """A part of what was charged. Below zero it is a rebate."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     asset: Asset
     amount: ToldAmount
