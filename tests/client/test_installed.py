@@ -13,8 +13,8 @@ from tests.questions.test_query_service import running_queries
 
 MAX_BYTES = 40_000_000
 MAX_IMPORT_SECONDS = 0.3
-"""Of the processor: what others do on this machine is not the client's. It was 0.25 with nine nouns; there
-are sixteen, and each has its commands in the client."""
+"""Of the processor: what others do on this machine is not the client's. 0.25 with nine nouns;
+there are sixteen now, and each has its commands in the client."""
 
 SERVICE = """
 import asyncio, sys
