@@ -100,11 +100,6 @@ class Decision:
     snapshots: list[AggregateSnapshot]
     """Due once it is committed."""
 
-    @property
-    def read(self) -> set[UUID]:
-        """All that it was decided on."""
-        return set().union(*self.reads.values())
-
     def reading(self, streams: set[UUID]) -> set[int]:
         """The places of the commands that read one of them."""
         places = {place for place, read in self.reads.items() if not read.isdisjoint(streams)}
