@@ -112,7 +112,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
     }
     return Projection(
         name="portfolio_snapshots",
-        version=5,
+        version=6,
         tables=(
             *series.TABLES,
             *(PORTFOLIOS, POSITIONS, MARKETS, ASSET_MARKETS),
@@ -171,13 +171,12 @@ def _move(
         )
         _came(recorded, rows, before, came)
         flows = found.totals.flows
-        changes = account.moved(recorded, event, found, rows, max_age)
+        changes, at = account.moved(recorded, event, found, rows, max_age)
         measures.flowed(recorded, rows, before, found.totals.flows - flows)
     else:
-        changes = account.moved(recorded, event, found, rows, max_age)
+        changes, at = account.moved(recorded, event, found, rows, max_age)
     if changes or isinstance(event, TradeSettled):
-        prices = MomentPrices(rows, recorded.occurred_at, max_age)
-        measures.made(recorded, rows, event, changes, account.valued_at(found, prices))
+        measures.made(found, rows, event, changes, at)
 
 
 def _came(recorded: Recorded, rows: RowSet, now: Worth, came: Decimal) -> None:

@@ -176,6 +176,7 @@ CREATE TABLE portfolio_accounts (
     totals        jsonb       NOT NULL,
     newest        timestamptz NOT NULL,
     shows         boolean     NOT NULL,
+    unseen        jsonb       NOT NULL,
     CONSTRAINT portfolio_accounts_pkey PRIMARY KEY (account_id)
 ) WITH (fillfactor = 70);
 
