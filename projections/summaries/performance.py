@@ -1,7 +1,7 @@
 """`performance` and `risk`: the rows of performance_metrics and risk_metrics. `equity`: what an
 account was worth at the end of each hour or day, with what came from outside and what was made:
-the same rows, so that the two never differ. (`portfolio_daily` is brought up to date with each
-snapshot, and counts one at midnight to the day that begins.)"""
+the same rows, so that the two never differ. (`portfolio_daily` tells the same of the days of UTC,
+and is brought up to date with each snapshot.)"""
 
 from datetime import datetime
 from decimal import Decimal
