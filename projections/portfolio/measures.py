@@ -42,6 +42,7 @@ from projections.portfolio.performance import (
     Traded,
 )
 from projections.portfolio.performance_rows import (
+    HISTORY,
     PERFORMANCE,
     RETURNS,
     SERIES,
@@ -94,7 +95,7 @@ TERMS = Table("measuring_terms", AccountTerms, key=("account_id",), private=True
 CLOSES = Table(
     "holding_closes", HoldingCloses, key=("name", "currency"), private=True, resident=True
 )
-TABLES: tuple[Table[Any], ...] = (PERFORMANCE, RISK, SERIES, RETURNS, TERMS, CLOSES)
+TABLES: tuple[Table[Any], ...] = (PERFORMANCE, HISTORY, RISK, SERIES, RETURNS, TERMS, CLOSES)
 
 
 # --- what happens -------------------------------------------------------------------------
@@ -498,17 +499,17 @@ def _write(
         wanted.add(PeriodType.DAILY)
     if PeriodType.DAILY in ended:
         wanted.update(_LONG)
-    for period in wanted:
-        rows[PERFORMANCE].put(
-            performance_rows.row_of(
-                recorded,
-                series,
-                series.state.periods[period],
-                series.state.reached,
-                _returns(rows, series),
-                is_closed=False,
-            )
+    for period in sorted(wanted):
+        row = performance_rows.row_of(
+            recorded,
+            series,
+            series.state.periods[period],
+            series.state.reached,
+            _returns(rows, series),
+            is_closed=False,
         )
+        rows[PERFORMANCE].put(row)
+        rows[HISTORY].insert(row)
     return bool(wanted)
 
 
@@ -635,7 +636,7 @@ def _risk(recorded: Recorded, rows: RowSet, series: MeasuredSeries, held: Held) 
         drawdown=series.state.reached.down,
         correlations=correlations,
     )
-    rows[RISK].put(
+    rows[RISK].insert(
         risk_rows.row_of(recorded, series, held, found, correlations, returns=len(returns))
     )
 

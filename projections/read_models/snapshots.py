@@ -43,6 +43,7 @@ from projections.engine.live.rows import RowSet
 from projections.engine.projection import Fold, Projection, Recorded
 from projections.portfolio import account, books, measures, quotes, series
 from projections.portfolio.books import PORTFOLIOS, POSITIONS, Portfolio
+from projections.portfolio.performance_rows import HISTORY
 from projections.portfolio.quotes import ASSET_MARKETS, MARKETS, MomentPrices
 from projections.portfolio.risk_rows import RISK
 from projections.portfolio.series import (
@@ -99,6 +100,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
         rows[HOURLY].cut(for_hours)
         rows[ASSET_VALUES].cut(for_hours)
         rows[RISK].cut(for_hours)
+        rows[HISTORY].cut(for_hours)
 
     folds: dict[type[Event], Fold] = {
         AccountOpened: _opened,
