@@ -10,6 +10,7 @@ to an earlier moment, when a position alone does not say which event is meant
 (`ledger/kernel/incarnation.py`).
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -124,6 +125,13 @@ def published(
     if len(lineage) > 1:
         headers[LINEAGE] = lineage.text
     return Published(subject, orjson.dumps(body), headers)
+
+
+def told_incarnation(content: Mapping[str, Any]) -> UUID:
+    """Of which life of the log a published event is. Where it does not say so, because a version
+    before published it, its own id stands for it: ids of events and of incarnations rise alike, so
+    it is later than the incarnation that it was made in and before the next."""
+    return UUID(content.get("incarnation") or content["id"])
 
 
 def received(body: bytes, *, decoded: bool = True) -> LedgerEvent:
