@@ -26,7 +26,7 @@ from ledger.kernel.event import Event
 from ledger.kernel.incarnation import UNKNOWN, Lineage
 from ledger.kernel.time import time_text
 from ledger.nouns import EVENTS, FAMILIES, NOUN_OF_STREAM
-from ledger.nouns.accounts.invariants import ACCOUNT
+from ledger.nouns.accounts.noun import NOUN as ACCOUNTS
 
 if TYPE_CHECKING:
     from ledger.eventstore.reader import RecordedEvent
@@ -191,7 +191,7 @@ def _newest(event: "RecordedEvent") -> tuple[bytes, int]:
 
 def _account_token(event: "RecordedEvent", data: bytes) -> str:
     noun = NOUN_OF_STREAM.get(event.stream_type)
-    if event.stream_type == ACCOUNT.stream_type:
+    if noun is ACCOUNTS:
         return str(event.stream_id)
     if noun is not None and noun.family is not None:
         return noun.family

@@ -27,7 +27,6 @@ from ledger.kernel.event import Event
 from ledger.kernel.money import exact
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
-from ledger.nouns import COMMANDS
 from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.equity.commands import MarkEquity
 from ledger.nouns.equity.state import EQUITY
@@ -39,6 +38,7 @@ from ledger.nouns.limits.state import scope_key
 from ledger.nouns.orders.commands import RequestReplace, SubmitOrder
 from ledger.operate.database import connect
 from ledger.write.aggregates import Aggregates
+from ledger.write.deciders import COMMANDS
 from ledger.write.risk_books import RiskBooks
 from ledger.write.scope_sums import ScopeSums
 from ledger.write.unit_of_work import CommandWork, Surroundings

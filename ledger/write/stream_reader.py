@@ -30,8 +30,8 @@ from ledger.eventstore.store import load_streams
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.unit_of_work import PastEvent
-from ledger.nouns import AGGREGATES
 from ledger.operate.database import OF_WHAT_IS_ASKED
+from ledger.write.deciders import AGGREGATES
 
 MAX_REASON = 500
 """Characters of a reason that are kept: an error may quote what it could not read."""
