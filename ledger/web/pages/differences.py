@@ -31,7 +31,7 @@ from ledger.kernel.money import ZERO, exact
 from ledger.kernel.read_side import InvalidQuestion
 from ledger.nouns.accounts.events import AccountEvent
 from ledger.web.answers import LogStanding, Reading
-from ledger.web.pages import tables
+from ledger.web.pages import shown, tables
 from ledger.web.pages.accounts_of import choose
 from ledger.web.pages.files import csv_file
 from ledger.web.pages.frame import show
@@ -54,6 +54,8 @@ WRITTEN = ("updated_at", "last_position", "position")
 """What a row says of its own writing, which differs with everything else."""
 TAKEN_BACK = ("voided", "void_reported", "conflicted", "corrected", "adjusted", "rebalanced")
 """How the types of events end that change what was told before."""
+NO_BUSINESS = ("reference",)
+"""Kinds of streams that keep what the ledger finds things by, and say nothing of an account."""
 COLUMNS = ("row", "column", "before", "after", "change", "events")
 
 router = APIRouter()
@@ -139,6 +141,8 @@ def differences(
                         _as_rows(found), later.standing)  # fmt: skip
     values |= {"differences": found, "question": question, "effective_at": effective_at or ""}
     values |= {"questions": _offered(), "label": tables.label, "moment": moment}
+    numbers = [value for one in found for value in (one.before, one.after)]
+    values |= {"places": shown.places_of(numbers)}
     values |= {"causes_shown": SHOWN_CAUSES, "most_events": MOST_EVENTS, "most_rows": MOST_ROWS}
     return _page(request, viewer, values, standing)
 
@@ -226,6 +230,8 @@ def _event(recorded: RecordedEvent, told_by: datetime | None) -> BetweenEvent:
 
 def restates(recorded: RecordedEvent, told_by: datetime | None) -> str:
     """How an event changes what had been told by a time, in words; nothing if it only goes on."""
+    if recorded.stream_type in NO_BUSINESS:
+        return ""
     if recorded.event_type.endswith(TAKEN_BACK):
         return recorded.event_type.rpartition(".")[2].replace("_", " ")
     if told_by is not None and recorded.occurred_at <= told_by:
@@ -257,12 +263,12 @@ def compared(
     found: list[ValueDifference] = []
     for key in [*of_after, *(one for one in of_before if one not in of_after)]:
         old, new = of_before.get(key), of_after.get(key)
-        shown = new if new is not None else old
-        assert shown is not None
-        causes = [one for one in events if _is_about(one, shown)]
+        row = new if new is not None else old
+        assert row is not None
+        causes = [one for one in events if _is_about(one, row)]
         for name in _columns(question, old, new):
             one = ValueDifference(
-                _label(shown),
+                _label(row),
                 name,
                 None if old is None else old[name],
                 None if new is None else new[name],
@@ -273,7 +279,7 @@ def compared(
                 causes=causes,
             )
             if name == "total" and known is not None and whole:
-                one.adds_up = _adds_up(one, causes, shown)
+                one.adds_up = _adds_up(one, causes, row)
             found.append(one)
     return found
 

@@ -44,7 +44,7 @@ function offerPicture(place, drawn) {
   button.textContent = "PNG";
   button.title = "The drawing as a picture, with what it is of and as of when";
   button.addEventListener("click", () => savePicture(figure));
-  figure.querySelector("figcaption").append(button);
+  figure.querySelector("figcaption .files").append(button);
 }
 
 function savePicture(figure) {
