@@ -34,7 +34,9 @@ def set_breaker(
         str,
         typer.Argument(help="DRAWDOWN, LOSS_STREAK, VOLATILITY_SPIKE or REPEATED_EXECUTION."),
     ],
-    threshold: Annotated[str, typer.Argument(help="A share (10 % is 0.1), or how many: losses, trades.")],
+    threshold: Annotated[
+        str, typer.Argument(help="A share (10 % is 0.1), or how many: losses, trades.")
+    ],
     scope: Annotated[
         str, typer.Option("--scope", metavar="SCOPE[:ID]", help="SYSTEM, ACCOUNT:…, STRATEGY:…")
     ],

@@ -39,10 +39,10 @@ from ledger.eventstore.store import NewEvent, load_backwards
 from ledger.kernel.event import Event
 from ledger.kernel.money import plain
 from ledger.kernel.unit_of_work import PastEvent
-from ledger.nouns import AGGREGATES
 from ledger.nouns.streams.events import repairs_of
 from ledger.operate import metrics
 from ledger.write import stream_reader
+from ledger.write.deciders import AGGREGATES
 from ledger.write.stream_reader import Gap, HeldStream, Stream, StreamHeld
 
 _JSON_NATIVE = (Decimal,)

@@ -29,7 +29,6 @@ from ledger.kernel.event import Event
 from ledger.kernel.money import exact
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
-from ledger.nouns import COMMANDS
 from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.equity.commands import MarkEquity
 from ledger.nouns.equity.state import EQUITY
@@ -43,6 +42,7 @@ from ledger.nouns.orders.events import OrderEvent
 from ledger.nouns.orders.state import ORDER
 from ledger.operate.database import connect
 from ledger.write.aggregates import Aggregates
+from ledger.write.deciders import COMMANDS
 from ledger.write.risk_books import RiskBooks
 from ledger.write.scope_sums import ScopeSums
 from ledger.write.unit_of_work import CommandWork, Surroundings
@@ -272,9 +272,7 @@ class Preview:
             if event is None:
                 lost.add(recorded.stream_id)
             elif isinstance(event, OrderEvent):
-                self._books.told(
-                    event.account_id, recorded.stream_id, event, recorded.recorded_at
-                )
+                self._books.told(event.account_id, recorded.stream_id, event, recorded.recorded_at)
                 self._sums.changed((event.account_id,))
             else:
                 self._sums.changed((recorded.stream_id,))

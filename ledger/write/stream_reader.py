@@ -31,8 +31,8 @@ from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.unit_of_work import PastEvent
-from ledger.nouns import AGGREGATES
 from ledger.operate.database import OF_WHAT_IS_ASKED
+from ledger.write.deciders import AGGREGATES
 
 MAX_REASON = 500
 """Characters of a reason that are kept: an error may quote what it could not read."""

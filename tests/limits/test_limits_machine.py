@@ -54,9 +54,7 @@ STEPS = st.one_of(
 
 
 def previewing(url: str) -> Preview:
-    return Preview(
-        url, clock_tolerance=timedelta(minutes=5), price_max_age=timedelta(minutes=5)
-    )
+    return Preview(url, clock_tolerance=timedelta(minutes=5), price_max_age=timedelta(minutes=5))
 
 
 class Machine:
