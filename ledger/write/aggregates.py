@@ -213,9 +213,9 @@ class Aggregates:
         return {i for i in changed if self._streams.pop(i, None) is not None}
 
     def follow(self, recorded: RecordedEvent, *, begin: bool = False) -> Event | None:
-        """The event, once it has led on the state of its stream; `begin`: of a stream that it begins
-        also if nobody has asked for it. None: the stream is not here, or is not any more, and is
-        read when it is needed. For who records nothing itself."""
+        """The event, once it has led on the state of its stream; with `begin` also of a stream that
+        it begins, though nobody has asked for it. None: the stream is not here, or is not any more,
+        and is read when it is needed. For who records nothing itself."""
         stream = self._streams.get(recorded.stream_id)
         if stream is None and begin and recorded.event_version == 1:
             stream = self._streams[recorded.stream_id] = Stream()

@@ -3,7 +3,8 @@
 no accepted request leaves an exact limit exceeded that it has brought nearer to
 no request that only reduces is refused
 every refusal comes out again from its own event
-what a cold reader of the log measures is what the one that decided measures, and one that follows it
+what a cold reader of the log measures is what the one that decided measures, and what one that
+follows it measures
 """
 
 import os
