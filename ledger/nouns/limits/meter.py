@@ -461,12 +461,7 @@ class Meter:
     def _reckon_equity(self, strategy: str | None) -> Decimal:
         account = self.scene.account
         venue = account.exchange
-        balances = dict[str, Decimal]()
-        for sub_account, assets in account.balances.items():
-            if strategy is None or sub_account == strategy:
-                for asset, balance in assets.items():
-                    there = balances.get(asset)
-                    balances[asset] = balance.total if there is None else there + balance.total
+        balances = _totals(account, strategy)
         total, missing = balances.get(self.currency, ZERO), list[str]()
         for asset, amount in balances.items():
             if not amount or asset == self.currency:
@@ -562,6 +557,17 @@ class Meter:
             flows=flows,
             flows_of=tuple(UsedBalance(asset=a, total=t) for a, t in changed.items() if t),
         )
+
+
+def _totals(account: AccountState, strategy: str | None) -> dict[str, Decimal]:
+    """By asset, what there is of it in all sub-accounts, or in a strategy's."""
+    totals = dict[str, Decimal]()
+    for sub_account, assets in account.balances.items():
+        if strategy is None or sub_account == strategy:
+            for asset, balance in assets.items():
+                there = totals.get(asset)
+                totals[asset] = balance.total if there is None else there + balance.total
+    return totals
 
 
 def _above(amount: Decimal) -> Decimal:
