@@ -34,7 +34,8 @@ class BreakerCommandData(CommandData, abstract=True):
 
 class SetBreaker(BreakerCommandData):
     """DRAWDOWN and VOLATILITY_SPIKE have a share as their threshold (10 % is 0.1), a LOSS_STREAK a
-    number of positions. It trips where the threshold is reached."""
+    number of positions, a REPEATED_EXECUTION one of trades. It trips where the threshold is
+    reached."""
 
     kind: Choice[BreakerKind]
     scope: Choice[LimitScope]
