@@ -20,8 +20,10 @@ from fastapi.responses import HTMLResponse
 from ledger.web.answers import LogStanding
 from ledger.web.page import environment, page
 from ledger.web.pages.shown import FILTERS, age
+from ledger.web.problems import Problem
 from ledger.web.viewer import SignedIn
 
+NOT_SHARED = "the page is of one person, and has nothing that follows the log"
 THEMES = ("auto", "light", "dark")
 TONES = ("green", "red", "blue")
 """Of gain: green, red as in East Asia, or blue and orange for who does not tell red from green."""
@@ -89,6 +91,16 @@ NAVIGATION: tuple[tuple[str, tuple[NavigationLink, ...]], ...] = (
 """What there is, in its groups."""
 
 
+POSITION, BEHIND = "Ledger-Position", "Ledger-Behind"
+"""Headers of the parts of a page that follow the log (pages/live.py)."""
+
+
+def follows_the_log(path: str) -> bool:
+    """Whether a path is that of a page in the navigation, or of something in one."""
+    of_pages = [link.path for _, links in NAVIGATION for link in links]
+    return path in of_pages or path.startswith(tuple(f"{one}/" for one in of_pages if one != "/"))
+
+
 class PageLook(NamedTuple):
     """How a person wants pages."""
 
@@ -142,8 +154,33 @@ def show(
         "seal": None if standing is None else _seal(standing),
         "late_seconds": LATE_SECONDS,
         "altered": getattr(request.app.state, "altered", None),
+        "live": getattr(request.state, "live", False),
     }
-    return page(request, viewer, template, {**found, **values}, standing=standing, status=status)
+    if not found["live"]:
+        found |= values
+        return page(request, viewer, template, found, standing=standing, status=status)
+    answer = page(request, _Onlooker(viewer), template, {**found, **values}, standing=standing)
+    if standing is not None:
+        answer.headers[POSITION] = str(standing.position)
+        if 0 < standing.lag_seconds < LATE_SECONDS:
+            answer.headers[BEHIND] = "1"
+    return answer
+
+
+class _Onlooker(SignedIn):
+    """Who looks on, among others with the same rights: what they are shared has nothing in it that
+    is of one person."""
+
+    def __init__(self, viewer: SignedIn) -> None:
+        super().__init__(viewer.web, viewer.person)
+
+    @property
+    def name(self) -> str:
+        raise Problem("NOT_FOUND", NOT_SHARED)
+
+    @property
+    def csrf(self) -> str:
+        raise Problem("NOT_FOUND", NOT_SHARED)
 
 
 def _offered(viewer: SignedIn) -> list[tuple[str, list[NavigationLink]]]:
