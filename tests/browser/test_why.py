@@ -55,13 +55,15 @@ def test_every_number_adds_up_and_ends_in_events(desk: Served) -> None:
             pending.extend(found if ROUNDS else found[:: max(len(found) // 6, 1)])
     opened: set[str] = set()
     events: set[str] = set()
+    wrong: list[object] = []
     while pending and (ROUNDS or len(opened) < OPENED):
         href = pending.popleft()
         if href in opened:
             continue
         opened.add(href)
         why = _told(client, href)
-        assert why["holds"], (href, why)
+        if not why["holds"]:
+            wrong.append((href, why))
         for term in why["terms"]:
             if term["why"] is not None and term["why"].startswith("/why/"):
                 pending.append(term["why"])
@@ -69,8 +71,12 @@ def test_every_number_adds_up_and_ends_in_events(desk: Served) -> None:
                 events.add(term["event_id"])
             else:
                 # A list with its own numbers, or what is nothing and came from nowhere.
-                assert term["why"] or term["value"] in (None, "0") or term["note"], (href, term)
+                if not (term["why"] or term["value"] in (None, "0") or term["note"]):
+                    wrong.append((href, term))
+    assert wrong == []
     assert len(opened) >= OPENED
+    if ROUNDS:
+        print(f"{len(opened)} numbers were opened, down to {len(events)} events")
     for event_id in sorted(events)[:: 1 if ROUNDS else max(len(events) // 8, 1)]:
         assert client.get(f"/events/{event_id}").status_code == 200
 
