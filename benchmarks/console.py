@@ -106,11 +106,11 @@ def main() -> None:
             mix = EventMix(accounts=1)
             with psycopg.connect(here.database_url, autocommit=True) as connection:
                 append_mix(connection, mix, options.shown)
-            with here.serving("projections"), here.serving("web"):
+            with here.serving("projections"), here.serving("web") as web:
                 here.caught_up()
                 figures["shown_events"] = options.shown
                 if "paint" in wanted:
-                    figures |= painted(here, browser)
+                    figures |= painted(here, browser, web)
                 if "update" in wanted:
                     figures |= updated(here, browser, mix)
     if "commands" in wanted:
@@ -405,8 +405,8 @@ _WATCH_ROWS = """() => {
 }"""
 
 
-def painted(here: Scene, browser: Browser) -> dict[str, Any]:
-    """First contentful paint in milliseconds, of a new browser each time."""
+def painted(here: Scene, browser: Browser, web: psutil.Process) -> dict[str, Any]:
+    """First contentful paint in milliseconds, of a new browser each time; and a page's work."""
     taken: dict[str, list[float]] = {}
     for _ in range(PAINTED):
         for path in PAGES:
@@ -422,7 +422,26 @@ def painted(here: Scene, browser: Browser) -> dict[str, Any]:
         "paint_p50_ms_of_each": {
             path: round(statistics.median(times)) for path, times in taken.items()
         },
+        "processor_ms_of_each": {path: round(worked_for(here, web, path)) for path in PAGES},
     }
+
+
+def worked_for(here: Scene, web: psutil.Process, path: str, times: int = 10) -> float:
+    """Milliseconds of the processor for a page: of the server's and of PostgreSQL's for it. What a
+    busy machine disturbs least."""
+    with (
+        httpx2.Client(base_url=here.url, headers=here.headers, timeout=60) as client,
+        psycopg.connect(here.database_url, autocommit=True) as connection,
+    ):
+        client.get(path)
+        backends = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE '%web%'"
+        ).fetchall()
+        processes = [web, *(psutil.Process(pid) for (pid,) in backends)]
+        before = _worked(processes)
+        for _ in range(times):
+            client.get(path)
+        return (_worked(processes) - before) / times * 1_000
 
 
 def updated(here: Scene, browser: Browser, mix: EventMix) -> dict[str, Any]:
