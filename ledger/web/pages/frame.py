@@ -7,11 +7,12 @@ in the past the frame is amber and nothing that acts is offered. How it looks (t
 and loss, time zone) is in cookies that say nothing of anybody.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 from zoneinfo import ZoneInfo, available_timezones
 
 from fastapi import Request
@@ -23,6 +24,7 @@ from ledger.web.pages.shown import FILTERS, age
 from ledger.web.problems import Problem
 from ledger.web.viewer import SignedIn
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 NOT_SHARED = "the page is of one person, and has nothing that follows the log"
 THEMES = ("auto", "light", "dark")
 TONES = ("green", "red", "blue")
@@ -238,5 +240,10 @@ class _Links:
 
 def url(path: str, **given: object) -> str:
     """The path with these parameters, but for those that are None."""
-    query = urlencode({name: str(value) for name, value in given.items() if value is not None})
-    return f"{path}?{query}" if query else path
+    pairs = [f"{name}={_quoted(str(value))}" for name, value in given.items() if value is not None]
+    return f"{path}?{'&'.join(pairs)}" if pairs else path
+
+
+def _quoted(text: str) -> str:
+    """As `urlencode` has it; most values are ids and amounts, in which nothing is quoted."""
+    return text if _PLAIN.fullmatch(text) else quote_plus(text)
