@@ -161,8 +161,8 @@ async def test_a_sender_sends_for_every_account_asks_for_outcomes_and_hears_noth
             suspended = await ledger.submit("SuspendAccount", {}, account_id=account)
             assert suspended.status == "ACCEPTED"
             assert (await ledger.outcome(suspended.command_id or uuid7())).status == "ACCEPTED"
+        deposit = {"asset": "USDT", "amount": "1"}
         with pytest.raises(NotPermitted, match=r"\.money\.web"):
-            deposit = {"asset": "USDT", "amount": "1"}
             await ledger.submit("Deposit", deposit, account_id=secured.my_account)
         with pytest.raises(NotPermitted, match=r"ledger\.query"):
             await ledger.queries.balances(secured.my_account)
