@@ -22,7 +22,7 @@ from ledger.web.person import Person
 from ledger.web.problems import Problem, retry_after
 from ledger.web.sessions import Sessions
 from ledger.web.settings import WebSettings
-from ledger.web.tokens import TokensFile
+from ledger.web.tokens import TokensFile, TokenUses
 from ledger.web.users import UsersFile
 from ledger.write.preview import Preview
 
@@ -44,6 +44,7 @@ class Web:
     database: WebDatabase
     users: UsersFile
     tokens: TokensFile
+    token_uses: TokenUses
     sessions: Sessions
     rate: RequestRate
     attempts: FailedAttempts
@@ -70,6 +71,7 @@ class Web:
             database=database,
             users=users,
             tokens=TokensFile(settings.directory),
+            token_uses=TokenUses(database),
             sessions=Sessions(database, users, settings),
             rate=RequestRate(settings.web_requests_per_second),
             attempts=FailedAttempts(

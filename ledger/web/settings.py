@@ -38,6 +38,12 @@ class WebSettings(Settings):
         description="Directory of the users file and the API tokens (`ledgerctl web`), readable by "
         "its owner only. Unset: `web` in the data directory.",
     )
+    web_bus_users_file: Path | None = Field(
+        default=None,
+        description="The file of the bus's users (`ledgerctl bus user`), so that the console shows "
+        "who may send what there. It has public keys only. Unset: not shown, as the file usually "
+        "lies where NATS is, and not here.",
+    )
     web_environment: str = Field(
         default="",
         max_length=40,

@@ -13,13 +13,16 @@ from tests.web.serving import NAMES, Served
 PAGES = (
     *("/", "/positions", "/positions?status=ALL", "/orders", "/orders?view=all", "/questions"),
     *("/explain", "/statement", "/chart", "/performance", "/risk", "/kill", "/alerts"),
-    *("/approvals", "/preferences", "/notices", "/proof-page"),
+    *("/calendar", "/differences", "/differences?question=positions"),
+    *("/differences?question=snapshots", "/approvals", "/preferences", "/notices", "/proof-page"),
 )
 OF_THE_LOG = (
     *("/overview", "/log", "/log?order=oldest&after=0", "/log?stream_type=order", "/projections"),
     *("/dead-letters", "/commands", "/integrity", "/search?q=x", "/search"),
+    *("/controls", "/controls?known_at=200", "/users", "/log?actor=olga"),
+    *("/who", "/who?first=1&person=olga", "/settings", "/settings?view=all"),
 )
-ACTING = ("/", "/kill", "/risk", "/alerts", "/projections", "/dead-letters")
+ACTING = ("/", "/kill", "/risk", "/alerts", "/projections", "/dead-letters", "/users")
 """Pages with buttons."""
 
 

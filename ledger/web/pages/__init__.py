@@ -14,11 +14,15 @@ and a page of what people do: home, positions, orders, log, projections …
 from fastapi import APIRouter
 
 from ledger.web.pages import (
+    access,
     act,
     alerts,
     audit,
+    calendar,
     chart,
     commands,
+    controls,
+    differences,
     home,
     integrity,
     live,
@@ -33,6 +37,8 @@ from ledger.web.pages import (
     questions,
     risk,
     search,
+    settings,
+    users,
     why_pages,
 )
 
@@ -43,6 +49,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     orders.router,
     chart.router,
     performance.router,
+    calendar.router,
     risk.router,
     alerts.router,
     act.router,
@@ -52,6 +59,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     commands.router,
     integrity.router,
     audit.router,
+    differences.router,
+    controls.router,
+    access.router,
+    users.router,
+    settings.router,
     search.router,
     questions.router,
     why_pages.router,

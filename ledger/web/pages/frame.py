@@ -58,6 +58,7 @@ NAVIGATION: tuple[tuple[str, tuple[NavigationLink, ...]], ...] = (
             NavigationLink("Fills", "/questions/fills"),
             NavigationLink("Chart", "/chart"),
             NavigationLink("Performance", "/performance"),
+            NavigationLink("Calendar", "/calendar"),
         ),
     ),
     (
@@ -85,8 +86,18 @@ NAVIGATION: tuple[tuple[str, tuple[NavigationLink, ...]], ...] = (
         (
             NavigationLink("Explain", "/explain"),
             NavigationLink("Statement", "/statement"),
+            NavigationLink("Differences", "/differences"),
+            NavigationLink("Who could, who did", "/who", "read_log"),
+            NavigationLink("Controls", "/controls", "read_log"),
             NavigationLink("Integrity", "/integrity", "read_log"),
             NavigationLink("Check a proof", "/proof-page"),
+        ),
+    ),
+    (
+        "System",
+        (
+            NavigationLink("Users and keys", "/users", "read_log"),
+            NavigationLink("Settings", "/settings", "read_log"),
         ),
     ),
 )

@@ -9,19 +9,20 @@ shown.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from markupsafe import Markup
 
 from ledger.kernel import read_side
 from ledger.web.answers import Reading
 from ledger.web.pages import shown, tables, why_worth
 from ledger.web.pages.accounts_of import choose
+from ledger.web.pages.files import csv_file
 from ledger.web.pages.frame import look_of, show, url
 from ledger.web.pages.why_links import why_link
 from ledger.web.viewer import PageViewer
@@ -172,11 +173,21 @@ def data(
     days: int = 31,
     of: str = "equity",
     known_at: str | None = None,
-) -> JSONResponse:
-    """What is drawn. Raises NotVisible, InvalidMoment."""
+    format: str = "json",  # noqa: A002
+) -> Response:
+    """What is drawn; as CSV with exact numbers. Raises NotVisible, InvalidMoment."""
     with viewer.reading() as reading:
         newest = why_worth.newest(reading, account_id, known_at)
         points = [] if newest is None else _points(reading, account_id, newest, days, known_at)
+        standing = reading.standing(reading.position_of(known_at) if known_at else None)
+    if format == "csv":
+        columns = ("time", "equity", "flow", "growth", "drawdown")
+        told = zip(points, fall(points), strict=True)
+        rows = [
+            (datetime.fromtimestamp(one.time, UTC), one.equity, one.flow, one.growth, depth)
+            for one, depth in told
+        ]
+        return csv_file(f"equity-{account_id}", columns, rows, standing)
     times = [one.time for one in points]
     if of == "drawdown":
         curves = [{"label": "Drawdown, %", "values": [float(one * 100) for one in fall(points)]}]
