@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from uuid import uuid4
 
 import httpx2
@@ -118,13 +119,13 @@ async def test_what_was_made_is_never_older_than_what_was_told() -> None:
         return LiveParts(200, b"", position, behind, time.monotonic())
 
     for told, now in ((1, 1), (1, 2), (2, 3), (2, 4)):
-        assert (await live.parts("page", told, lambda now=now: make(now))).position >= told
+        assert (await live.parts("page", told, partial(make, now))).position >= told
     assert made == [1, 3]
     # Read models that were a moment behind: the same position shows more a moment later.
-    await live.parts("other", 5, lambda: make(5, behind=True))
-    await live.parts("other", 5, lambda: make(6, behind=True))
+    await live.parts("other", 5, partial(make, 5, behind=True))
+    await live.parts("other", 5, partial(make, 6, behind=True))
     await asyncio.sleep(LEAST_SECONDS)
-    await live.parts("other", 5, lambda: make(7))
+    await live.parts("other", 5, partial(make, 7))
     assert made == [1, 3, 5, 7]
 
 
