@@ -3,7 +3,7 @@
     append    groups of events as the command worker writes them, to the log in partitions and to
               one in a single table that is as long as one partition, in turns, each time that a
               partition is all but full: where its indexes are as large as they get
-    archive   the oldest partition, sealed, into files
+    archive   the oldest partition, sealed, into files (three partitions are needed at least)
     halves    another log, in SIXTEEN partitions: all of it verified, and every read model made
               anew, while all of it is in the database and again when half of it is archived
 
@@ -13,8 +13,8 @@ machine does meanwhile. Both for the processor time of the server's process, and
 """
 
 import argparse
-import os
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,7 +36,6 @@ from ledger.eventstore import reader, store
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.schema import migrate
 from ledger.operate.settings import Settings
-from projections.engine.builds.generations import schema_of
 from projections.install import install
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
@@ -134,8 +133,6 @@ def _appends(single: Log, parts: Log, events: int, turns: int) -> list[dict[str,
     found = []
     for end in range(parts.partition, events + 1, parts.partition):
         parts.grow(end - turns * TURN_EVENTS)
-        for log in (single, parts):
-            log.connection.execute("CHECKPOINT")
         costs = [(single.append(), parts.append()) for _ in range(turns)]
         processor = [(one.processor, other.processor) for one, other in costs]
         elapsed = [(one.elapsed, other.elapsed) for one, other in costs]
@@ -148,7 +145,9 @@ def _appends(single: Log, parts: Log, events: int, turns: int) -> list[dict[str,
                 "elapsed": _median(other / one for one, other in elapsed),
             }
         )
-        print(found[-1], flush=True)
+        print(found[-1], file=sys.stderr, flush=True)
+        if end == 2 * parts.partition:
+            parts.seal()  # the first is to be archived; what is behind the second need not be
     return found
 
 
@@ -198,6 +197,7 @@ def main() -> None:
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--events", type=int, default=1_000_000)
     arguments.add_argument("--partition", type=int, help="events in one; a tenth without it")
+    arguments.add_argument("--halves", type=int, help="events of the other log; a 25th without it")
     arguments.add_argument("--turns", type=int, default=5)
     options = arguments.parse_args()
     partition: int = options.partition or options.events // 10
@@ -210,12 +210,9 @@ def main() -> None:
 
         single, parts = log("single", ENDLESS, 1), log("parts", partition, 2)
         points = _appends(single, parts, options.events, options.turns)
-        parts.grow(options.events + 1)  # the last one is full, and another is begun
-        parts.seal()
         archived = parts.archive(path / "archive")
-        halves = _halves(
-            log("halves", partition // SIXTEEN, 3), path / "halves", partition // SIXTEEN * SIXTEEN
-        )
+        size = (options.halves or options.events // 25) // SIXTEEN
+        halves = _halves(log("halves", size, 3), path / "halves", size * SIXTEEN)
     first, last = points[0], points[-1]
     report(
         "partitions",

@@ -96,9 +96,7 @@ class Explanation:
     def lines(self, connection: psycopg.Connection[Any]) -> Iterator[Line]:
         """Every posting, in position order. Raises NoBalance at the end if there was none."""
         events = EventCriteria(stream_id=self.account_id, before=self.position + 1)
-        for recorded in repairs.counted(
-            connection, [self.account_id], find(connection, events)
-        ):
+        for recorded in repairs.counted(connection, [self.account_id], find(connection, events)):
             event = recorded.decoded()
             if isinstance(event, AccountEvent):
                 with exact():

@@ -95,9 +95,7 @@ class Statement:
         for book in self.books:
             self.reached[book] = self.opening.get(book, ZERO)
         events = EventCriteria(stream_id=self.account_id, after=self.after, before=self.up_to + 1)
-        for recorded in repairs.counted(
-            connection, [self.account_id], find(connection, events)
-        ):
+        for recorded in repairs.counted(connection, [self.account_id], find(connection, events)):
             event = recorded.decoded()
             if isinstance(event, AccountEvent):
                 yield from self._moved(recorded, event)
