@@ -3,21 +3,25 @@
     append    groups of events as the command worker writes them, to the log in partitions and to
               one in a single table that is as long as one partition, in turns, each time that a
               partition is all but full: where its indexes are as large as they get
-    archive   the oldest partition, sealed, into files (three partitions are needed at least)
+    archive   the oldest partition, sealed, into files
     halves    another log, in SIXTEEN partitions: all of it verified, and every read model made
               anew, while all of it is in the database and again when half of it is archived
 
 `to_single` is the log in partitions to the single table, at the first partition's end; `flat` the
 same at the last one's end, to that: what becomes of an append as the log grows, whatever else the
 machine does meanwhile. Both for the processor time of the server's process, and for time.
+
+What is measured is the mix. What only fills the log are copies of its first events under other ids,
+made by the server: ten million events of the mix take as long to invent as to append. The servers
+do not wait for the disk, which is the same for both.
 """
 
 import argparse
 import statistics
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
@@ -33,6 +37,7 @@ from ledger.audit import archive
 from ledger.audit.prove.sealer import SealerOptions, seal_all
 from ledger.audit.prove.verify import verify_database
 from ledger.eventstore import reader, store
+from ledger.eventstore.store import NewEvent
 from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.schema import migrate
 from ledger.operate.settings import Settings
@@ -46,6 +51,21 @@ SIXTEEN = 16
 ACCOUNTS = 200
 ENDLESS = 10**12
 """Positions of the single table."""
+COPIED_EVENTS = 50_000
+"""At once."""
+MOST_COPIES = 1_000
+COPIES_APART_MS = 10 * 86_400_000
+"""Of ids, which are ordered by time: those of each copy lie together, and before all others."""
+_COPY = """
+    INSERT INTO public.event_store (position, id, stream_id, stream_type, event_type, event_version,
+        event_data, metadata, correlation_id, causation_id, user_id, occurred_at, recorded_at)
+    SELECT position + %(shift)s, (lpad(to_hex(('x' || substr(replace(id::text, '-', ''), 1, 12)
+            )::bit(48)::bigint - %(earlier)s), 12, '0') || substr(replace(id::text, '-', ''), 13)
+            )::uuid,
+        md5(stream_id::text || %(number)s)::uuid, stream_type, event_type, event_version,
+        event_data, metadata, correlation_id, causation_id, user_id, occurred_at, %(recorded_at)s
+    FROM public.event_store WHERE position > %(after)s AND position <= %(until)s
+    ORDER BY position"""
 
 
 class Cost(NamedTuple):
@@ -56,41 +76,72 @@ class Cost(NamedTuple):
 
 
 class Log:
-    """A log that grows by events of the mix."""
+    """A log in partitions of a size that grows by events of the mix; `copies`: so many of its first
+    events fill the partitions after the first."""
 
-    def __init__(self, url: str, *, partition: int, seed: int) -> None:
-        migrate(url)
+    def __init__(self, url: str, mix: EventMix, *, partition: int, copies: int = 0) -> None:
         self.url = url
         self.partition = partition
         self.connection = psycopg.connect(url, autocommit=True)
-        self._mix = EventMix(accounts=ACCOUNTS, seed=seed)
+        self._mix = mix
+        self._copies = copies
         self._process = self.connection.info.backend_pid
         with self.connection.transaction():
             self.connection.execute("ALTER TABLE event_store DETACH PARTITION event_store_1")
+            for name in self.connection.execute(
+                "SELECT inhrelid::regclass::text FROM pg_inherits "
+                "WHERE inhparent = 'event_store'::regclass"
+            ).fetchall():
+                self.connection.execute(f"DROP TABLE {name[0]}".encode())
             self.connection.execute(
                 "ALTER TABLE event_store ATTACH PARTITION event_store_1 "
                 f"FOR VALUES FROM (MINVALUE) TO ({partition + 1})".encode()
             )
+            self.connection.execute("DELETE FROM event_partitions WHERE first_position > 1")
             self.connection.execute("UPDATE event_partitions SET last_position = %s", (partition,))
 
     def grow(self, to: int) -> None:
         """To that many events, with what the service of commands does about partitions."""
-        while (missing := to - reader.head(self.connection)) > 0:
-            append_mix(self.connection, self._mix, min(missing, self.partition // 2))
+        while (head := reader.head(self.connection)) < to:
+            most = min(to - head, self.partition // 2, COPIED_EVENTS)
+            if head < self.partition or not self._copies:
+                append_mix(self.connection, self._mix, most)
+            else:
+                self._copy(head, most)
             self.connection.execute("SELECT public.make_event_partition(%s)", [self.partition])
             while self.connection.execute("SELECT public.register_streams()").fetchone() != (None,):
                 pass
 
-    def append(self) -> Cost:
-        """TURN_EVENTS more."""
-        events = self._mix.take(TURN_EVENTS)
+    def _copy(self, head: int, most: int) -> None:
+        """As many events at most, from where the same place of a partition was filled last time."""
+        after = head % self.partition
+        until = min(after + most, self._copies)
+        if until <= after:
+            append_mix(self.connection, self._mix, most)
+            return
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            appended = store.begin_append(cursor, until - after)
+            cursor.execute(
+                _COPY,
+                {
+                    "shift": head - after,
+                    "number": head // self.partition,
+                    "earlier": (MOST_COPIES - head // self.partition) * COPIES_APART_MS,
+                    "recorded_at": appended.recorded_at,
+                    "after": after,
+                    "until": until,
+                },
+            )
+
+    def append(self, events: Sequence[NewEvent]) -> Cost:
+        """As the command worker does."""
         worked, began = _worked(self._process), time.perf_counter()
-        for start in range(0, TURN_EVENTS, GROUP):
+        for start in range(0, len(events), GROUP):
             group = events[start : start + GROUP]
             with self.connection.transaction(), self.connection.cursor() as cursor:
                 store.copy_events(cursor, group, store.begin_append(cursor, len(group)))
         elapsed, worked = time.perf_counter() - began, _worked(self._process) - worked
-        return Cost(worked / TURN_EVENTS * 1e6, elapsed / TURN_EVENTS * 1e6)
+        return Cost(worked / len(events) * 1e6, elapsed / len(events) * 1e6)
 
     def seal(self) -> None:
         settings = Settings()
@@ -117,41 +168,53 @@ def _worked(process: int) -> float:
 
 @contextmanager
 def _server() -> Iterator[tuple[Path, str]]:
-    with directory() as path, EmbeddedPostgres(path) as server:
+    with directory() as path, EmbeddedPostgres(path, fast=True) as server:
         yield path, server.url
 
 
-def _database(server_url: str, name: str) -> str:
+def _database(server_url: str, name: str, template: str = "template0") -> str:
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
     return urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
 
 
-def _appends(single: Log, parts: Log, events: int, turns: int) -> list[dict[str, float]]:
-    """At the end of each partition, in turns."""
-    single.grow(parts.partition - turns * TURN_EVENTS)
+def _appends(
+    server_url: str, partition: int, events: int, turns: int
+) -> tuple[Log, list[dict[str, float]]]:
+    """The log, and what was measured at the end of each of its partitions. Both logs have the same
+    events of the mix, and are given the same."""
+    mix = EventMix(accounts=ACCOUNTS)
+    url = _database(server_url, "parts")
+    migrate(url)
+    filled = partition - turns * TURN_EVENTS
+    with Log(url, mix, partition=partition).connection as connection:
+        append_mix(connection, mix, filled)
+    single = Log(_database(server_url, "single", "parts"), mix, partition=ENDLESS)
+    parts = Log(url, mix, partition=partition, copies=filled)
     found = []
-    for end in range(parts.partition, events + 1, parts.partition):
+    for end in range(partition, events + 1, partition):
         parts.grow(end - turns * TURN_EVENTS)
-        costs = [(single.append(), parts.append()) for _ in range(turns)]
-        processor = [(one.processor, other.processor) for one, other in costs]
-        elapsed = [(one.elapsed, other.elapsed) for one, other in costs]
+        costs = []
+        for _ in range(turns):
+            new = mix.take(TURN_EVENTS)
+            costs.append((single.append(new), parts.append(new)))
         found.append(
             {
                 "events": end,
-                "single_us": _median(one for one, _ in processor),
-                "parts_us": _median(other for _, other in processor),
-                "processor": _median(other / one for one, other in processor),
-                "elapsed": _median(other / one for one, other in elapsed),
+                "single_us": _median(one.processor for one, _ in costs),
+                "parts_us": _median(other.processor for _, other in costs),
+                "processor": _median(other.processor / one.processor for one, other in costs),
+                "elapsed": _median(other.elapsed / one.elapsed for one, other in costs),
             }
         )
         print(found[-1], file=sys.stderr, flush=True)
-        if end == 2 * parts.partition:
-            parts.seal()  # the first is to be archived; what is behind the second need not be
-    return found
+        if end == partition:
+            parts.seal()  # the first is to be archived; what is behind it need not be sealed
+    single.connection.close()
+    return parts, found
 
 
-def _median(values: Iterator[float]) -> float:
+def _median(values: Iterable[float]) -> float:
     return round(statistics.median(values), 3)
 
 
@@ -201,18 +264,16 @@ def main() -> None:
     arguments.add_argument("--turns", type=int, default=5)
     options = arguments.parse_args()
     partition: int = options.partition or options.events // 10
-    with _server() as (path, url), ExitStack() as stack:
-
-        def log(name: str, size: int, seed: int) -> Log:
-            made = Log(_database(url, name), partition=size, seed=seed)
-            stack.callback(made.connection.close)
-            return made
-
-        single, parts = log("single", ENDLESS, 1), log("parts", partition, 2)
-        points = _appends(single, parts, options.events, options.turns)
+    with _server() as (path, url):
+        parts, points = _appends(url, partition, options.events, options.turns)
         archived = parts.archive(path / "archive")
+        parts.connection.close()
         size = (options.halves or options.events // 25) // SIXTEEN
-        halves = _halves(log("halves", size, 3), path / "halves", size * SIXTEEN)
+        halves_url = _database(url, "halves")
+        migrate(halves_url)
+        log = Log(halves_url, EventMix(accounts=ACCOUNTS), partition=size)
+        halves = _halves(log, path / "halves", size * SIXTEEN)
+        log.connection.close()
     first, last = points[0], points[-1]
     report(
         "partitions",

@@ -1,7 +1,7 @@
 """What operators did to streams that could not be read, as the log tells of it.
 
-Decisions ask for the repairs only of a stream that cannot be read without, so that nobody else pays.
-Questions about the past ask for those of the streams that they read.
+Decisions ask for the repairs only of a stream that cannot be read without, so that nobody else
+pays. Questions about the past ask for those of the streams that they read.
 """
 
 from collections.abc import Collection, Iterable, Iterator

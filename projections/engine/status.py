@@ -140,7 +140,8 @@ _STATUS = """
         coalesce(changes, 0) AS lease_changes, epoch, generation, projection.code_version,
         parked.keys AS parked_keys, parked.events AS parked_events,
         parked.skipped AS skipped_events, parked.unwanted AS unwanted_events, error_count,
-        error_message, paused_by, pause_reason, paused_at, coalesce(blocked.pids, '{}') AS blocked_by,
+        error_message, paused_by, pause_reason, paused_at,
+        coalesce(blocked.pids, '{}') AS blocked_by,
         extract(epoch FROM clock_timestamp() - CASE WHEN projection.owner IS NULL
             THEN projection.updated_at ELSE coalesce(leased_until, projection.updated_at) END
             )::float8 AS unowned_seconds,

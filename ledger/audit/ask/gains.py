@@ -16,8 +16,7 @@ from uuid import UUID
 import psycopg
 
 from ledger.audit.ask.events import EventCriteria, find
-from ledger.eventstore import reader
-from ledger.eventstore import repairs
+from ledger.eventstore import reader, repairs
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, exact
