@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
@@ -29,8 +30,8 @@ MAX_BOOKS = 20_000
 """Accounts with limits that are in use: about 4 KiB each with some orders."""
 MOST_CHANGED = 100
 """Orders of an account that wait to be added up: of one that nobody orders for, facts go on."""
-PAGE = 1_000
-"""Events that are read at a time, going back."""
+FIRST_PAGE, PAGE = 50, 1_000
+"""Events that are read at a time, going back: few at first, since most windows are of a second."""
 
 _LATELY: LiteralString = f"""
     SELECT {COLUMNS} FROM public.event_store
@@ -38,6 +39,11 @@ _LATELY: LiteralString = f"""
                 ELSE event_data->>'account_id' END) = %(account)s
       AND position < %(below)s AND position >= public.log_kept_from()
     ORDER BY position DESC LIMIT %(page)s"""
+
+
+class _OfAccount(msgspec.Struct):
+    account_id: UUID | None = None
+
 
 Load = Callable[[Collection[UUID]], None]
 Peek = Callable[[UUID], Any]
@@ -64,7 +70,7 @@ class RiskBooks:
             self._books.move_to_end(account_id)
             if book.changed:
                 self._catch_up(book)
-        if since is not None and (book.lately is None or since < book.lately.since):
+        if since is not None and not book.knows_since(since):
             book.lately = Lately(since, _lately(connection, account_id, since))
         return book
 
@@ -97,6 +103,12 @@ class RiskBooks:
         book.note(event, at)
         if len(book.changed) >= MOST_CHANGED:
             self._catch_up(book)
+
+    def know_account_of(self, recorded: RecordedEvent) -> bool:
+        """Whether there is a book of the account that an order's event is about."""
+        if not self._books or recorded.event_version != 1:
+            return False
+        return msgspec.json.decode(recorded.data, type=_OfAccount).account_id in self._books
 
     def _catch_up(self, book: RiskBook) -> None:
         for order_id in book.catch_up():
@@ -131,10 +143,10 @@ def _lately(
 ) -> list[Request]:
     """What the log tells of what was asked for since, oldest first."""
     found: list[Request] = []
-    below = 2**63 - 1
+    below, wanted = 2**63 - 1, FIRST_PAGE
     while True:
         with connection.cursor(binary=True) as cursor:
-            cursor.execute(_LATELY, {"account": str(account_id), "below": below, "page": PAGE})
+            cursor.execute(_LATELY, {"account": str(account_id), "below": below, "page": wanted})
             page = [RecordedEvent(*row) for row in cursor]
         for recorded in page:
             if recorded.recorded_at <= since:
@@ -143,6 +155,6 @@ def _lately(
                 request = request_in(recorded.decoded(), recorded.recorded_at)
                 if request is not None:
                     found.append(request)
-        if len(page) < PAGE:
+        if len(page) < wanted:
             return found[::-1]
-        below = page[-1].position
+        below, wanted = page[-1].position, PAGE

@@ -103,12 +103,13 @@ class CommandWork:
         return state
 
     def look(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
-        if stream_id not in self.looked:
-            if self._aggregates.has(stream_id):
-                self.looked.add(stream_id)
-            else:
-                self.look_all((stream_id,))
-        return self.state(aggregate, stream_id)
+        stream = self._aggregates.used(stream_id)
+        if stream is None:
+            self.look_all((stream_id,))
+            return self.state(aggregate, stream_id)
+        self.looked.add(stream_id)
+        state: State | None = stream.state_as(aggregate.stream_type, stream_id)
+        return state
 
     def look_all(self, stream_ids: Collection[UUID]) -> None:
         """Raises StreamHeld."""

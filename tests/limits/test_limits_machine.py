@@ -3,7 +3,8 @@
 no accepted request leaves an exact limit exceeded that it has brought nearer to
 no request that only reduces is refused
 every refusal comes out again from its own event
-what a cold reader of the log measures is what the one that decided measures
+what a cold reader of the log measures is what the one that decided measures, and what one that
+follows it measures
 """
 
 import os
@@ -53,6 +54,10 @@ STEPS = st.one_of(
 )
 
 
+def previewing(url: str) -> Preview:
+    return Preview(url, clock_tolerance=timedelta(minutes=5), price_max_age=timedelta(minutes=5))
+
+
 class Machine:
     """One account, at work."""
 
@@ -61,19 +66,17 @@ class Machine:
         self.desk.deposit("1000")
         self.open: list[UUID] = []
         self.limits: list[UUID] = []
+        self.following = previewing(url)
         for instrument in (INSTRUMENT, PERPETUAL):
             self.desk.price("100", instrument)
 
     def used(self) -> dict[UUID, LimitUse]:
         """What limits are at, by a reader that has just come."""
-        preview = Preview(
-            self.desk.url,
-            clock_tolerance=timedelta(minutes=5),
-            price_max_age=timedelta(minutes=5),
-        )
+        preview = previewing(self.desk.url)
         answer = preview.use(self.desk.account, self.desk.now)
         preview.close()
         assert answer is not None
+        assert self.following.use(self.desk.account, self.desk.now) == answer
         return {one.limit_id: one for one in answer.rows}
 
     def asked(self, sent: Any) -> Outcome:
@@ -188,4 +191,5 @@ def test_nothing_gets_past_a_limit_and_nothing_is_kept_from_getting_out(
             step(*given_)
         machine.forget_limits()
     finally:
+        machine.following.close()
         machine.desk.ledger.close()

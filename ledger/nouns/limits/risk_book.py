@@ -13,8 +13,7 @@ a cache: it can be made again at any time, and is then the same.
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -339,6 +338,10 @@ class RiskBook:
         self.lately: Lately | None = None
         """None: nobody has asked, and nobody counts."""
 
+    def knows_since(self, since: datetime | None) -> bool:
+        """Whether what was asked for since then is known."""
+        return since is None or (self.lately is not None and self.lately.since <= since)
+
     def tell(self, state: OrderState) -> None:
         """An order is now so."""
         before, now = self.orders.get(state.order_id), resting(state)
@@ -358,22 +361,27 @@ class RiskBook:
             self.tell(state)
         return [one for one in changed if one not in self.orders]
 
-    @contextmanager
-    def as_if(self, order: RestingOrder) -> Iterator[None]:
+    def as_if(self, order: RestingOrder) -> "AsIf":
         """Inside the block the order rests, in the place of one with its id if there is one."""
+        return AsIf(self, order)
+
+    def put(self, order: RestingOrder) -> RestingOrder | None:
+        """It rests, in the place of the one that is returned."""
         before = self.orders.get(order.order_id)
         if before is not None:
             self._remove(before)
         self.orders[order.order_id] = order
         self._add(order)
-        try:
-            yield
-        finally:
-            self._remove(order)
+        return before
+
+    def put_back(self, order: RestingOrder, before: RestingOrder | None) -> None:
+        """The opposite."""
+        self._remove(order)
+        if before is None:
             del self.orders[order.order_id]
-            if before is not None:
-                self.orders[order.order_id] = before
-                self._add(before)
+        else:
+            self.orders[order.order_id] = before
+            self._add(before)
 
     def _add(self, order: RestingOrder) -> None:
         key = self.keys.get(order.key)
@@ -417,6 +425,23 @@ class RiskBook:
             request = request_in(event, at)
             if request is not None:
                 self.lately.note(request)
+
+
+class AsIf:
+    """See `RiskBook.as_if`."""
+
+    __slots__ = ("_before", "_book", "_order")
+
+    def __init__(self, book: RiskBook, order: RestingOrder) -> None:
+        self._book = book
+        self._order = order
+        self._before: RestingOrder | None = None
+
+    def __enter__(self) -> None:
+        self._before = self._book.put(self._order)
+
+    def __exit__(self, *_: object) -> None:
+        self._book.put_back(self._order, self._before)
 
 
 def request_in(event: Event, at: datetime) -> Request | None:
