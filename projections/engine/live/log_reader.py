@@ -32,7 +32,7 @@ class SharedEvent(LogEvent, frozen=True, gc=False):
         return event
 
 
-class Reading(NamedTuple):
+class EventsRead(NamedTuple):
     """`up_to`: how far it goes, to where it was if nothing is new. `events`: those up to there that
     concern the projection: of the types that it folds, or of types that this code does not know in
     streams of which it folds something. `repairs`: what tells that events are passed over."""
@@ -55,11 +55,11 @@ class LogReader:
         self._connection = connection
         self._server = server_of(connection)
 
-    def read(self, projection: Projection, *, after: int, most: int) -> Reading:
+    def read(self, projection: Projection, *, after: int, most: int) -> EventsRead:
         """What is new."""
         events = self._shared.read(self._connection, self._server, after=after, most=most)
         if not events:
-            return Reading(after, [], [])
+            return EventsRead(after, [], [])
         known, stream_types = projection.fold_of, projection.stream_types
         concerned, repairs = list[LogEvent](), list[LogEvent]()
         for event in events:
@@ -69,7 +69,7 @@ class LogReader:
                 concerned.append(event)
             elif event.event_type == StreamEventPassedOver.type:
                 repairs.append(event)
-        return Reading(events[-1].position, concerned, repairs)
+        return EventsRead(events[-1].position, concerned, repairs)
 
 
 def _read(connection: psycopg.Connection[Any], after: int, most: int) -> list[SharedEvent]:
