@@ -104,6 +104,8 @@ def test_compressed_months_have_the_same_rows(url: str) -> None:
     before = rows(url)
     compress(url)
     assert stored(url)[:3] == (True, 5, 5)
+    parts = f"SELECT parts FROM table_statistics WHERE table_name = '{NAME}'"
+    assert asked(url, parts) == [(6,)]  # itself among them
     assert rows(url) == before
     assert rebuild(url, PROJECTION, LIMITS).equal
     assert rows(url) == before
