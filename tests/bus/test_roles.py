@@ -59,6 +59,7 @@ async def scene(server_directory: Path) -> AsyncIterator[Scene]:
         "victim": secured.add_user("service", VICTIM, accounts=[victims_account]),
         "auditor": secured.add_user("auditor", "auditor"),
         "operator": secured.add_user("operator", "olga"),
+        "sender": secured.add_user("sender", "web"),
         "administrator": secured.add_user("administrator", "root"),
     }
     overheard: list[str] = []
@@ -119,7 +120,7 @@ async def _attack(scene: Scene, connection: Client, own: str) -> int:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("role", ["service", "auditor", "operator"])
+@pytest.mark.parametrize("role", ["service", "auditor", "operator", "sender"])
 async def test_whatever_a_role_sends_only_what_it_is_granted_happens(
     scene: Scene, role: str
 ) -> None:
@@ -146,6 +147,7 @@ async def test_whatever_a_role_sends_only_what_it_is_granted_happens(
         "service": [(scene.account, "trade"), (scene.account, "report")],
         "auditor": [],
         "operator": [(about, "admin") for about in everybody],
+        "sender": [(about, c) for about in everybody for c in ("trade", "admin")],
     }
     allowed = {command_subject(str(about), c, security.user) for about, c in may_send[role]}
     assert await _subjects(scene, bus.COMMANDS_STREAM, f"{COMMANDS_PREFIX}>") == allowed

@@ -139,6 +139,8 @@ def arguments_of(event_id: UUID, account_id: UUID) -> dict[str, list[str]]:
         "audit trace": [str(event_id)],
         "audit explain position": [*account, "--instrument", "BINANCE:BTCUSDT"],
         "audit statement": [*account, "--from", day[0], "--to", day[1]],
+        "web session list": [],
+        "web session end": ["--user", "nobody", "--by", "ada"],
         "audit seal": [],
         "audit verify": [],
         "audit witness": ["kept", "--source", "database", "--once"],
