@@ -264,7 +264,7 @@ WalkKey = tuple[str | None, str, Side]
 """Of one strategy, or of the account; an instrument and a side."""
 
 
-class Walk(msgspec.Struct, gc=False):
+class PriceWalk(msgspec.Struct, gc=False):
     """The limits that were asked for on one side, in their order: when, which, and how far they had
     moved against the market with each, from the first that is remembered on."""
 
@@ -337,7 +337,7 @@ class Lately:
         self._ordered: dict[Group, Ordered] = {}
         self._messages: list[datetime] = []
         self._same: dict[Hashable, list[datetime]] = {}
-        self._walks: dict[WalkKey, Walk] = {}
+        self._walks: dict[WalkKey, PriceWalk] = {}
         for request in requests:
             self.note(request)
 
@@ -367,11 +367,11 @@ class Lately:
             key = (strategy, instrument, side)
             known = self._walks.get(key)
             if known is None:
-                known = self._walks[key] = Walk()
+                known = self._walks[key] = PriceWalk()
             known.note(request.at, side, limit)
 
     def walked(self, key: WalkKey, begin: datetime) -> tuple[Decimal, Decimal | None]:
-        """See `Walk.since`."""
+        """See `PriceWalk.since`."""
         known = self._walks.get(key)
         return (ZERO, None) if known is None else known.since(begin)
 
