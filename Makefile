@@ -14,7 +14,8 @@ INSTALLED := $(VENV)/.installed
 # Some systems split pip from venv: then the system's pip installs into .venv.
 PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check
 # Each process has servers of its own; more than four of them would only wait for each other's disk.
-IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+# One that dies is not replaced: its successor would wait for ever for what it was to do (xdist issue 1378).
+IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile --max-worker-restart 0
 BENCHMARKS := append commands rebuild
 ARGUMENTS ?=
 ROUNDS ?= 50

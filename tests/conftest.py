@@ -17,6 +17,7 @@ import pytest
 from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from tests.databases import create_database, drop_database, temporary_database, url_of
+from tests.logs import logs_to_stderr
 
 TEMPLATE = "ledger_template"
 MEMORY_BYTES = 4 * 2**30
@@ -29,6 +30,7 @@ POSTGRES15_PROGRAMS = (
 
 
 def pytest_configure() -> None:
+    logs_to_stderr()
     # A person's settings must not decide what is tested.
     for name in list(os.environ):
         if name.startswith("LEDGER_") and not name.startswith("LEDGER_TEST_"):

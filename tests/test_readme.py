@@ -19,6 +19,7 @@ import pytest
 
 from ledger.operate.embedded import programs
 from ledger.operate.embedded.directory import running_services
+from tests.cli.shell import ledgerctl_in
 from tests.docs.pages import DOCS, README, ROOT, Step, is_as_told, steps
 
 PAGES = ("auditors.md", "backups.md", "operators.md", "rebuilding.md", "services.md")
@@ -40,6 +41,7 @@ class Shown:
 
     def __init__(self, directory: Path, said: str) -> None:
         self._directory = directory
+        self._programs = directory / "bin"
         self.said = said
         urls = dict(line.split(maxsplit=1) for line in said.splitlines()[:2])
         self._database_url = urls["PostgreSQL"]
@@ -69,7 +71,8 @@ class Shown:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MAKE")
         }
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        places = (self._programs, Path(sys.executable).parent, os.environ["PATH"])
+        environment["PATH"] = os.pathsep.join(map(str, places))
         if nats_url is not None:
             environment["LEDGER_NATS_URL"] = nats_url
         return subprocess.run(
@@ -122,7 +125,9 @@ def shown(session_directory: Path) -> Iterator[Shown]:
                 break
         else:
             pytest.fail((directory / "up.log").read_text())
-        yield Shown(directory, "".join(lines))
+        (directory / "bin").mkdir()
+        with ledgerctl_in(directory / "bin"):
+            yield Shown(directory, "".join(lines))
     finally:
         process.terminate()
         process.wait(STEP_SECONDS)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ledger.kernel.text import csv_cell, html, json_of, json_text, original, quoted, visible
 from ledger.operate import table
 from ledger.operate.logging import configure
+from tests.logs import logs_to_stderr
 
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 HOSTILE = st.text(
@@ -134,7 +135,7 @@ def test_a_log_line_commands_nothing(capsys: pytest.CaptureFixture[str]) -> None
         except ValueError:
             structlog.get_logger().error(said, reason=said, exc_info=True)
     finally:
-        structlog.reset_defaults()
+        logs_to_stderr()
     (line,) = capsys.readouterr().err.splitlines()
     assert is_safe(line)
     assert orjson.loads(line)["reason"] == said
@@ -151,7 +152,7 @@ def test_a_thread_that_ends_with_an_error_is_a_log_line(
         thread.start()
         thread.join()
     finally:
-        structlog.reset_defaults()
+        logs_to_stderr()
     (line,) = capsys.readouterr().err.splitlines()
     assert is_safe(line)
     assert orjson.loads(line)["thread"] == "one"

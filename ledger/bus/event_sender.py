@@ -35,7 +35,7 @@ from ledger.bus.atomic_batch import (
 from ledger.bus.events import MESSAGE_ID, published
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.errors import LedgerError
-from ledger.kernel.incarnation import UNKNOWN, Lineage
+from ledger.kernel.incarnation import Lineage
 
 FOLLOWS = "Nats-Expected-Last-Sequence"
 
@@ -67,7 +67,7 @@ class Sender:
                 await self._subscription.unsubscribe()
 
     async def send(
-        self, events: Sequence[RecordedEvent], *, follows: int, lineage: Lineage = UNKNOWN
+        self, events: Sequence[RecordedEvent], *, follows: int, lineage: Lineage
     ) -> asyncio.Task[None]:
         """Sends the events of a log with this lineage, which go directly behind the message with
         the sequence number `follows`. The task that is returned ends when they are stored, or

@@ -10,6 +10,7 @@ to an earlier moment, when a position alone does not say which event is meant
 (`ledger/kernel/incarnation.py`).
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -25,7 +26,7 @@ from ledger.kernel.event import Event
 from ledger.kernel.incarnation import UNKNOWN, Lineage
 from ledger.kernel.time import time_text
 from ledger.nouns import EVENTS, FAMILIES, NOUN_OF_STREAM
-from ledger.nouns.accounts.invariants import ACCOUNT
+from ledger.nouns.accounts.noun import NOUN as ACCOUNTS
 
 if TYPE_CHECKING:
     from ledger.eventstore.reader import RecordedEvent
@@ -126,6 +127,13 @@ def published(
     return Published(subject, orjson.dumps(body), headers)
 
 
+def told_incarnation(content: Mapping[str, Any]) -> UUID:
+    """Of which life of the log a published event is. Where it does not say so, because a version
+    before published it, its own id stands for it: ids of events and of incarnations rise alike, so
+    it is later than the incarnation that it was made in and before the next."""
+    return UUID(content.get("incarnation") or content["id"])
+
+
 def received(body: bytes, *, decoded: bool = True) -> LedgerEvent:
     """The event of a message; with its data as it is, where that is not to be `decoded`. Raises
     UnreadableEvent."""
@@ -183,7 +191,7 @@ def _newest(event: "RecordedEvent") -> tuple[bytes, int]:
 
 def _account_token(event: "RecordedEvent", data: bytes) -> str:
     noun = NOUN_OF_STREAM.get(event.stream_type)
-    if event.stream_type == ACCOUNT.stream_type:
+    if noun is ACCOUNTS:
         return str(event.stream_id)
     if noun is not None and noun.family is not None:
         return noun.family

@@ -16,6 +16,8 @@ QUERY_PREFIX = "ledger.query"
 POSITION_OF = "position-of"
 RISK_CHECK, LIMIT_USE = "risk-check", "limit-use"
 
+ERROR_HEADER, ERROR_CODE_HEADER = "Nats-Service-Error", "Nats-Service-Error-Code"
+"""In the headers of a refusal: its message and its code, by the rules of NATS services (ADR 32)."""
 INVALID_QUERY, NOT_REACHED = "INVALID_QUERY", "POSITION_NOT_REACHED"
 UNAVAILABLE, BUSY, TOO_LARGE = "READ_MODELS_UNAVAILABLE", "BUSY", "ANSWER_TOO_LARGE"
 

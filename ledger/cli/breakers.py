@@ -30,8 +30,13 @@ def breakers() -> None:
 
 @app.command("set")
 def set_breaker(
-    kind: Annotated[str, typer.Argument(help="DRAWDOWN, LOSS_STREAK or VOLATILITY_SPIKE.")],
-    threshold: Annotated[str, typer.Argument(help="A share (10 % is 0.1), or how many losses.")],
+    kind: Annotated[
+        str,
+        typer.Argument(help="DRAWDOWN, LOSS_STREAK, VOLATILITY_SPIKE or REPEATED_EXECUTION."),
+    ],
+    threshold: Annotated[
+        str, typer.Argument(help="A share (10 % is 0.1), or how many: losses, trades.")
+    ],
     scope: Annotated[
         str, typer.Option("--scope", metavar="SCOPE[:ID]", help="SYSTEM, ACCOUNT:…, STRATEGY:…")
     ],

@@ -6,17 +6,21 @@ from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
 from ledger.cli.output import Format, write
 from ledger.kernel.text import plain
-from ledger.nouns.positions.lots import CostBasis
 from ledger.operate import terminal
 from ledger.operate.table import Columns, Wide
 
+if TYPE_CHECKING:
+    from ledger.nouns.positions.lots import CostBasis
+
+METHODS = ("AVERAGE", "FIFO", "LIFO", "HIFO")
+"""Those of CostBasis, named without it: nouns are not loaded for `ledgerctl --help`."""
 _SHOWN = ("disposed_at", "asset", "quantity", "proceeds", "cost", "gain", "acquired_at")
 
 
@@ -52,8 +56,11 @@ def report() -> None:
 def gains(
     account: Annotated[UUID, typer.Option("--account", help="The account's id.")],
     method: Annotated[
-        CostBasis | None,
-        typer.Option(help="Which lots a disposal takes; else as the account's cost basis says."),
+        str | None,
+        typer.Option(
+            metavar=f"[{'|'.join(METHODS)}]",
+            help="Which lots a disposal takes; else as the account's cost basis says.",
+        ),
     ] = None,
     begin: Annotated[
         str | None, typer.Option("--from", help="Disposals from this day or moment on, UTC.")
@@ -90,7 +97,7 @@ def gains(
         found = find_gains(
             connection,
             account,
-            method=method,
+            method=_cost_basis(method),
             begin=since,
             end=until,
             max_age=timedelta(seconds=settings.price_max_age_seconds),
@@ -109,6 +116,16 @@ def gains(
         "because cost or proceeds are not known or not in one asset",
         error=True,
     )
+
+
+def _cost_basis(method: str | None) -> "CostBasis | None":
+    from ledger.nouns.positions.lots import CostBasis
+
+    if method is None:
+        return None
+    if method not in METHODS:
+        raise typer.BadParameter(f"--method {method!r} is not one of {', '.join(METHODS)}")
+    return CostBasis(method)
 
 
 @app.command()

@@ -19,11 +19,12 @@ import msgspec
 import nats.errors
 import orjson
 from nats.aio.client import Client
-from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER
 
 from ledger.bus import envelope
 from ledger.bus.permission_errors import Denials
 from ledger.bus.queries import (
+    ERROR_CODE_HEADER,
+    ERROR_HEADER,
     INVALID_QUERY,
     LIMIT_USE,
     POSITION_OF,

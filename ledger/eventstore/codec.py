@@ -29,7 +29,8 @@ class UndecodableEvent(LedgerError, ValueError):
     """A stored payload does not have the shape that its type and schema version demand."""
 
 
-_DECODERS = {name: msgspec.json.Decoder(cls) for name, cls in EVENTS.items()}
+_DECODERS: dict[str, msgspec.json.Decoder[Event]] = {}
+"""Made when a type is first read: who imports the client does not wait for events he never gets."""
 
 
 def _json_default(value: object) -> str:
@@ -56,11 +57,7 @@ def decode(event_type: str, payload: bytes | str, schema: int = 1) -> Event:
 
     Raises UnknownEventType, or UndecodableEvent when the payload does not fit.
     """
-    decoder = _DECODERS.get(event_type)
-    if decoder is None:
-        raise UnknownEventType(
-            f"event type {event_type!r} is unknown: was it written by a newer version?"
-        )
+    decoder = _DECODERS.get(event_type) or _decoder(event_type)
     current = EVENTS[event_type].schema
     try:
         if schema == current:
@@ -68,6 +65,16 @@ def decode(event_type: str, payload: bytes | str, schema: int = 1) -> Event:
         return msgspec.convert(_upcast(event_type, payload, schema, current), decoder.type)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, ValueError) as error:
         raise UndecodableEvent(f"{event_type} (schema {schema}): {error}") from error
+
+
+def _decoder(event_type: str) -> msgspec.json.Decoder[Event]:
+    event = EVENTS.get(event_type)
+    if event is None:
+        raise UnknownEventType(
+            f"event type {event_type!r} is unknown: was it written by a newer version?"
+        )
+    _DECODERS[event_type] = decoder = msgspec.json.Decoder(event)
+    return decoder
 
 
 def _upcast(event_type: str, payload: bytes | str, schema: int, current: int) -> dict[str, Any]:

@@ -54,6 +54,14 @@ ACCOUNT = (
 )
 """The account that an event is about, as index event_store_account has it."""
 
+PERSON = """(CASE WHEN metadata->>'source' LIKE 'web:%%'
+            AND coalesce(metadata->>'sender', 'anonymous') IN ('anonymous', 'web')
+        THEN substr(metadata->>'source', 5)
+        ELSE coalesce(event_data->>'actor', event_data->>'by') END)"""
+OF_PEOPLE = "(event_data ?| ARRAY['actor', 'by'] OR metadata->>'source' LIKE 'web:%%')"
+"""Who did what an event says, and which events say so, as index event_store_person has them: who
+signed in at the console, for whom alone it speaks, or whom the event names. With parameters."""
+
 
 def where_kept(archived: str) -> str:
     """A condition that holds for all events that are not archived and for those whose positions a

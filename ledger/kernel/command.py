@@ -6,7 +6,7 @@ must look like to become a command is in `ledger/write/parser.py`.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -41,8 +41,11 @@ COMMAND_CLASSES: tuple[CommandClass, ...] = get_args(CommandClass)
 
 class CommandData(BaseModel):
     """Base of all command data. Unknown fields are errors, because a misspelt field on an order is
-    money lost."""
+    money lost. What several commands have in common is declared once, `abstract=True`, and is no
+    command itself."""
 
+    is_abstract: ClassVar[bool] = True
+    """Whether it is what commands have in common, and none itself."""
     schema_version: ClassVar[int] = 1
     """Of the published schema: a new number where a field goes or takes less than before."""
     command_class: ClassVar[CommandClass]
@@ -55,8 +58,12 @@ class CommandData(BaseModel):
     # Built when it is first read: who imports the client does not wait for commands he never sends.
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
+    def __init_subclass__(cls, *, abstract: bool = False, **config: Any) -> None:
+        super().__init_subclass__(**config)
+        cls.is_abstract = abstract
 
-class AccountCommandData(CommandData):
+
+class AccountCommandData(CommandData, abstract=True):
     """Data of a command about an account; the message's subject is that account."""
 
     account_id: IdOrNone = default(None)

@@ -7,12 +7,14 @@
         rejections.py  why they are refused: a closed set of codes, each with its remedy
         commands.py    the data of each command, as it is sent
         handlers.py    what each command means: @handles(Command, reads=which streams)
-        noun.py        NOUN = Noun(…)
+        noun.py        NOUN = Noun(…): its words, which everybody knows
+        decider.py     DECIDER = Decider(…): how it is decided, which the write side alone loads
 
-Whatever needs a list of events, commands, states or codes derives it from the registrations
-(`ledger/nouns/__init__.py`): adding a noun is one folder, and one line in `ledger/__init__.py` by
-which type checkers know its commands (docs/nouns.md). All of a noun is pure; it imports the kernel
-and, where its rules need them, other nouns.
+Whatever needs a list of events, commands or codes derives it from the nouns
+(`ledger/nouns/__init__.py`), of handlers or states from the deciders (`ledger/write/deciders.py`):
+adding a noun is one folder, and one line in `ledger/__init__.py` by which type checkers know its
+commands (docs/nouns.md). All of a noun is pure; it imports the kernel and, where its rules need
+them, other nouns.
 """
 
 from __future__ import annotations
@@ -78,18 +80,26 @@ class HandledCommand:
 
 @dataclass(frozen=True)
 class Noun:
-    """`family` is the subject of the commands and events of a noun of no account; one of an account
-    has None, and its commands and events go under the account's id. `stream_type` is None where all
-    that can happen happens on streams of others."""
+    """The words of a noun. `family` is the subject of the commands and events of a noun of no
+    account; one of an account has None, and its commands and events go under the account's id.
+    `stream_type` is None where all that can happen happens on streams of others."""
 
     name: str
     stream_type: str | None
     events: Mapping[str, type[Event]]
     upcasters: Mapping[tuple[str, int], Upcaster] = field(default_factory=dict)
     family: str | None = None
+    commands: tuple[type[CommandData], ...] = ()
+    rejections: type[RejectionCode] | None = None
+
+
+@dataclass(frozen=True)
+class Decider:
+    """How a noun is decided: what its streams come to, None where all that happens happens on
+    streams of others, and what each of its commands means."""
+
     aggregate: Aggregate[Any] | None = None
     commands: tuple[HandledCommand, ...] = ()
-    rejections: type[RejectionCode] | None = None
 
 
 _HANDLED = "handled_command"
@@ -107,12 +117,26 @@ def handles(
     return marked
 
 
-def commands_in(handlers: ModuleType) -> tuple[HandledCommand, ...]:
+def handled_in(handlers: ModuleType) -> tuple[HandledCommand, ...]:
     """The commands whose handlers a module has, in its order."""
     return tuple(
         getattr(member, _HANDLED)
         for member in vars(handlers).values()
         if hasattr(member, _HANDLED) and member.__module__ == handlers.__name__
+    )
+
+
+def commands_in(commands: ModuleType) -> tuple[type[CommandData], ...]:
+    """The commands that a module defines, in its order."""
+    from ledger.kernel.command import CommandData
+
+    return tuple(
+        member
+        for member in vars(commands).values()
+        if isinstance(member, type)
+        and issubclass(member, CommandData)
+        and not member.is_abstract
+        and member.__module__ == commands.__name__
     )
 
 

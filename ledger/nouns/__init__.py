@@ -1,7 +1,8 @@
 """The business: one folder per noun, each with the same files (`ledger/kernel/noun.py`).
 
-Whatever lies here is registered, and all lists are derived from the registrations. Everything below
-is pure: no I/O, no clock, no randomness, no float.
+Whatever lies here is registered, and all lists are derived from the registrations: here those of
+the words, which services load too; how it is decided is in `ledger/write/deciders.py`. Everything
+below is pure: no I/O, no clock, no randomness, no float.
 """
 
 from importlib import import_module
@@ -9,12 +10,10 @@ from pkgutil import iter_modules
 
 from ledger.kernel.command import CommandData
 from ledger.kernel.event import Event
-from ledger.kernel.noun import Aggregate, HandledCommand, Noun, Upcaster
+from ledger.kernel.noun import Noun, Upcaster
 from ledger.kernel.rejection import GeneralRejection, RejectionCode, Undecided
 
 __all__ = [
-    "AGGREGATES",
-    "COMMANDS",
     "COMMAND_DATA",
     "EVENTS",
     "FAMILIES",
@@ -41,25 +40,19 @@ NOUNS: tuple[Noun, ...] = tuple(
 NOUN_OF_STREAM: dict[str, Noun] = {
     noun.stream_type: noun for noun in NOUNS if noun.stream_type is not None
 }
-COMMANDS: dict[str, HandledCommand] = {
-    command.name: command for noun in NOUNS for command in noun.commands
+COMMAND_DATA: dict[str, type[CommandData]] = {
+    data.__name__: data for noun in NOUNS for data in noun.commands
 }
 """Every command type, in the order of the contract."""
-COMMAND_DATA: dict[str, type[CommandData]] = {
-    name: command.data for name, command in COMMANDS.items()
-}
 TIMED: dict[type[CommandData], str] = {
     data: data.occurred for data in COMMAND_DATA.values() if data.occurred in data.model_fields
 }
 """The commands that may say when it happened, and the field that says it."""
 FAMILY_OF_COMMAND: dict[str, str | None] = {
-    command.name: noun.family for noun in NOUNS for command in noun.commands
+    data.__name__: noun.family for noun in NOUNS for data in noun.commands
 }
 """The subject of a command type; None where it is the account's id."""
 FAMILIES: frozenset[str] = frozenset(noun.family for noun in NOUNS if noun.family is not None)
-AGGREGATES: dict[str, Aggregate[object]] = {
-    noun.aggregate.stream_type: noun.aggregate for noun in NOUNS if noun.aggregate is not None
-}
 EVENTS: dict[str, type[Event]] = {
     name: event for noun in NOUNS for name, event in noun.events.items()
 }

@@ -5,6 +5,7 @@ ledger.programs     PROGRAM, which `ledgerctl serve` runs (programs/registry.py)
 ledger.cli          a typer app, mounted as `ledgerctl <name>` (cli/main.py)
 ledger.questions    questions(): what may be asked, by name (kernel/read_side.py)
 ledger.reports      by name, what a report is made by: (connection, account_id, begin, end)
+ledger.settings     by part, the class of its settings (operate/told_settings.py)
 ledger.claims       claims(): what must hold of the read models, with the queries that find faults
 """
 

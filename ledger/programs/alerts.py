@@ -7,12 +7,10 @@ One owner at a time (ledger/subscriptions); whoever runs beside it stands by.
     meanwhile   the vitals by the rules; what is due by the clock; the messages that are due: begun
                 in the log, sent in threads, ended in the log
 
-Every command's id is made of what it follows from, so it may be sent any number of times. A
-command that cannot be sent leaves the place where it is, and the subscription says what is in the
-way. Where nothing can be recorded at all, ledger/alerting/outage.py tells it all the same.
+What it says and remembers, it does as log_service.py tells. Where nothing can be recorded at all,
+ledger/alerting/outage.py tells it all the same.
 """
 
-import copy
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,21 +31,17 @@ from ledger.alerting.rule_match import said_of
 from ledger.alerting.rules import rules_of
 from ledger.alerting.sender import MessageSender
 from ledger.alerting.watch import Attempt, Retries, Watched
-from ledger.eventstore import reader
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.command import Outcome
 from ledger.kernel.consequence import Said
 from ledger.kernel.noun import events_in
 from ledger.nouns.alerts import events as alert_events
 from ledger.nouns.alerts.commands import RaiseAlert
-from ledger.operate.database import connect
 from ledger.operate.roles import PROJECTOR
-from ledger.programs.log_commands import LogCommands
+from ledger.programs.log_service import LogService
 from ledger.programs.readiness import followed
 from ledger.programs.registry import Places, Program
-from ledger.subscriptions import memory
 from ledger.subscriptions.lease import owner_name
-from ledger.subscriptions.subscription import Subscription
 from ledger.vitals.examination import examine
 
 NAME = "alerting"
@@ -61,14 +55,20 @@ _DELIVERIES = Counter(
 _log = structlog.get_logger(__name__)
 
 
-class AlertService:
+class AlertService(LogService[Watched]):
     """Until `stop`. Raises InvalidRules, UnusableChannels, AppriseMissing."""
 
     def __init__(self, places: Places, stop: threading.Event) -> None:
         settings = places.settings
-        self._stop = stop
-        self._places = places
         self._rules = rules_of(settings.alert_rules)
+        super().__init__(
+            places,
+            stop,
+            name=NAME,
+            source=SOURCE,
+            event_types=sorted({*_OF_ALERTS, *self._rules.event_types}),
+            memory=Watched,
+        )
         channels = channels_of(settings)
         if channels:
             delivery.check_installed()
@@ -76,7 +76,6 @@ class AlertService:
             _log.warning("alerts.no_channels", remedy="name some in LEDGER_ALERT_CHANNELS_FILE")
         self._retries = Retries(settings.alert_max_deliver, settings.alert_retry_wait_seconds)
         self._owner = owner_name()
-        self._commands = LogCommands(places, SOURCE)
         self._sender = MessageSender(channels, self._wake)
         self._watchman = Watchman(
             partial(
@@ -92,32 +91,20 @@ class AlertService:
             settings.alert_look_seconds,
             self._wake,
         )
-        self._watched = Watched()
         self._holding = ConditionWatch(self._rules)
         self._looked_at: datetime | None = None
         self._said: set[UUID] = set()
         """Ids of what was said and decided while we are the owner."""
-        self._subscription = Subscription(
-            NAME,
-            self._handle,
-            database_url=places.database_url,
-            stop=stop,
-            event_types=sorted({*_OF_ALERTS, *self._rules.event_types}),
-            begin_after=_head(places.database_url),
-            claimed=self._claimed,
-            meanwhile=self._meanwhile,
-        )
 
     def run(self) -> None:
         looking = threading.Thread(target=self._watchman.watch, args=(self._stop,), name="vitals")
         looking.start()
         try:
-            self._subscription.run()
+            super().run()
         finally:
             self._stop.set()
             looking.join()
             self._sender.close()
-            self._commands.close()
 
     def _wake(self) -> None:
         self._subscription.wake()
@@ -125,19 +112,16 @@ class AlertService:
     # --- as the owner -----------------------------------------------------------------------
 
     def _claimed(self, connection: psycopg.Connection[Any]) -> None:
-        self._watched = memory.read(connection, NAME, Watched)
+        super()._claimed(connection)
         self._holding = ConditionWatch(self._rules)
         self._said = set()
 
-    def _handle(self, connection: psycopg.Connection[Any], events: Sequence[RecordedEvent]) -> None:
-        watched = copy.deepcopy(self._watched)
+    def _fold(self, memory: Watched, events: Sequence[RecordedEvent]) -> None:
         for event in events:
             if event.event_type in _OF_ALERTS:
-                watch.fold(watched, event.decoded(), event.recorded_at)
+                watch.fold(memory, event.decoded(), event.recorded_at)
             said = said_of((event,), self._rules, self._sender.channels)
-            self._say(_not_open(watched, said, event.recorded_at))
-        memory.write(connection, NAME, watched)
-        self._watched = watched
+            self._say(_not_open(memory, said, event.recorded_at))
 
     def _meanwhile(self, _: psycopg.Connection[Any]) -> None:
         self._watchman.is_owner()
@@ -151,25 +135,17 @@ class AlertService:
             every = tuple(self._sender.channels)
             self._say(
                 said_of_vitals(
-                    self._holding, vitals, self._watched, self._rules, self._looked_at, every
+                    self._holding, vitals, self._memory, self._rules, self._looked_at, every
                 )
             )
-        self._say(watch.said_at(self._watched, now, self._rules))
+        self._say(watch.said_at(self._memory, now, self._rules))
         self._begin_deliveries(now)
 
     def _say(self, said: Iterable[Said]) -> list[Outcome]:
-        """Has it decided. Raises LedgerUnavailable, OutcomeTimeout."""
+        """All but what was said before. Raises LedgerUnavailable, OutcomeTimeout."""
         new = [one for one in said if one.command_id not in self._said]
-        outcomes = self._commands.decided(new)
+        outcomes = super()._say(new)
         self._said |= {one.command_id for one in new}
-        for one, outcome in zip(new, outcomes, strict=True):
-            if not outcome.accepted:
-                _log.info(
-                    "alerts.not_said",
-                    command_id=str(one.command_id),
-                    command=type(one.data).__name__,
-                    code=outcome.code,
-                )
         return outcomes
 
     # --- messages ---------------------------------------------------------------------------
@@ -177,7 +153,7 @@ class AlertService:
     def _begin_deliveries(self, now: datetime) -> None:
         """What the log says is begun, and by us, is sent."""
         of_message: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
-        for attempt in watch.attempts(self._watched, now, self._retries):
+        for attempt in watch.attempts(self._memory, now, self._retries):
             was_begun = attempt.begin(self._owner).command_id in self._said
             if not was_begun and attempt.key not in self._sender.under_way:
                 of_message[attempt.channel, attempt.opening.raised.rule].append(attempt)
@@ -201,7 +177,7 @@ class AlertService:
                 )
 
     def _record_outages(self) -> None:
-        for outage, said in list(self._watchman.to_record(self._watched)):
+        for outage, said in list(self._watchman.to_record(self._memory)):
             for one in said:
                 self._say([one])
             self._watchman.recorded(outage)
@@ -215,12 +191,6 @@ def _not_open(watched: Watched, said: Iterable[Said], at: datetime) -> Iterator[
             yield one
         else:
             opening.last_cause_at = at
-
-
-def _head(database_url: str) -> int:
-    """Where one that is new begins: what happened before is nobody's alert."""
-    with connect(database_url, NAME) as connection:
-        return reader.head(connection)
 
 
 def _serve(places: Places, stop: threading.Event) -> None:

@@ -22,7 +22,7 @@ import psycopg
 import structlog
 
 from ledger.kernel.errors import LedgerError
-from ledger.operate import http
+from ledger.operate import http, told_settings
 from ledger.operate.roles import as_role
 from ledger.operate.schema import check_schema
 from ledger.operate.servers import NotRunning
@@ -73,6 +73,7 @@ def serve(program: Program, settings: Settings) -> None:
     http.BUILD_INFO.labels(program.name, version).set(1)
     _log.info("program_started", version=version, host=socket.gethostname(), process=os.getpid())
     with (
+        told_settings.telling(program.name, settings.data_dir),
         http.served(settings, lambda: works.is_set() and program.ready(places), port=program.port),
         told(lambda: examine(settings, *_servers(places), as_program=True)),
     ):

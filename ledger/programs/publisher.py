@@ -68,6 +68,10 @@ _log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 
+def _begins_another(events: Sequence[RecordedEvent]) -> bool:
+    return any(event.event_type == LogRecovered.type for event in events)
+
+
 class _InFlight(NamedTuple):
     """A batch under way, and what tells that it is stored."""
 
@@ -248,8 +252,9 @@ class Publisher:
                     events = await self._read_after(last.position)
                     if not events:
                         break
-                    if any(event.event_type == LogRecovered.type for event in events):
+                    if self._lineage.newest is None or _begins_another(events):
                         await self._read_lineage(connection)
+                    assert self._lineage.newest is not None  # each says which life it is of
                     stored = await sender.send(events, follows=last.sequence, lineage=self._lineage)
                     last = event_stream.Last(last.sequence + len(events), events[-1].position)
                     in_flight.append(_InFlight(events, stored))

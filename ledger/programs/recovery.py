@@ -36,7 +36,7 @@ from ledger.bus.command_stream import Acknowledged, acknowledged, request, rewin
 from ledger.bus.connection import COMMANDS_STREAM, JETSTREAM_TIMEOUT_SECONDS, Connection
 from ledger.bus.delivery import sequence
 from ledger.bus.event_stream import NotOurStream
-from ledger.bus.events import EVENTS_STREAM, MESSAGE_ID, POSITION
+from ledger.bus.events import EVENTS_STREAM, MESSAGE_ID, POSITION, told_incarnation
 from ledger.bus.seal_stream import newest_kept, seals_of, set_aside
 from ledger.bus.wire import Message
 from ledger.eventstore import incarnations, reader, store
@@ -180,7 +180,7 @@ class Recovery:
         events = await self._lost_events(connection, whole)
         lost_head = await self._lost_head(connection)
         common = min([head, *(event.position - 1 for event in events[:1])])
-        of_ours = any(_incarnation(event) in (None, str(lineage.newest)) for event in events)
+        of_ours = any(_is_of(event, lineage.newest) for event in events)
         # (Of a log of which nothing is left, all are.)
         of_ours = of_ours or not lineage
         begun = before is not None and not of_ours and lost_head is None and done.any <= up_to
@@ -341,13 +341,12 @@ def _published(messages: Sequence[Message]) -> list[LostEvent]:
 
 def _incarnation_of(events: Sequence[LostEvent]) -> UUID | None:
     """What the bus says that a log of which nothing is left was."""
-    said = next((said for event in reversed(events) if (said := _incarnation(event))), None)
-    return UUID(said) if said else None
+    return max((told_incarnation(event.content) for event in events), default=None)
 
 
-def _incarnation(event: LostEvent) -> str | None:
-    found: str | None = event.content.get("incarnation")
-    return found
+def _is_of(event: LostEvent, newest: UUID | None) -> bool:
+    """Whether the event was made in this incarnation, so after it had begun."""
+    return newest is not None and told_incarnation(event.content) >= newest
 
 
 async def _acknowledged(connection: Connection) -> Acknowledged:
@@ -436,8 +435,8 @@ def begin(plan: Plan, by: str, reason: str, connection: psycopg.Connection[Any])
 
 def _before(plan: Plan) -> list[UUID]:
     """The incarnations that are known, by the log or by the bus."""
-    told = {said for event in plan.lost_events if (said := _incarnation(event))}
-    return [*map(UUID, told), *([plan.incarnation] if plan.incarnation else [])]
+    told = {told_incarnation(event.content) for event in plan.lost_events}
+    return [*told, *([plan.incarnation] if plan.incarnation else [])]
 
 
 @asynccontextmanager

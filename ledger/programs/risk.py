@@ -5,11 +5,10 @@
                 moves on
     meanwhile   what tripped breakers have to do still: halts, cancels, exits, one after the other
 
-Two of these have one effect, and so has one that is killed: whatever it says has an id made of the
-event that it follows from, and a breaker's action is to be done until the log says that it was.
+Two of these have one effect, and so has one that is killed: what it says has an id of its own
+(log_service.py), and a breaker's action is to be done until the log says that it was.
 """
 
-import copy
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -19,9 +18,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from ledger.eventstore import reader
 from ledger.eventstore.reader import RecordedEvent
-from ledger.kernel.command import Outcome
 from ledger.kernel.consequence import Said
 from ledger.kernel.event import Event
 from ledger.nouns import EVENTS
@@ -30,9 +27,8 @@ from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.breakers.events import BreakerAction
 from ledger.nouns.limits.terms import LimitScope
 from ledger.nouns.orders.events import OrderEvent, OrderFillConflicted
-from ledger.operate.database import connect
 from ledger.operate.roles import PROJECTOR
-from ledger.programs.log_commands import LogCommands
+from ledger.programs.log_service import LogService
 from ledger.programs.readiness import followed
 from ledger.programs.registry import Places, Program
 from ledger.risk import actions, look
@@ -40,8 +36,6 @@ from ledger.risk.flags import FLAGS
 from ledger.risk.fold import WATCHED, fold
 from ledger.risk.judgement import judged, peaks_of
 from ledger.risk.memory import RESUME, Holder, RiskMemory, Task
-from ledger.subscriptions import memory as memories
-from ledger.subscriptions.subscription import Subscription
 
 NAME = "risk"
 """Of its subscription."""
@@ -68,52 +62,38 @@ def _is_watched(event: type[Event]) -> bool:
 EVENT_TYPES = sorted(name for name, event in EVENTS.items() if _is_watched(event))
 
 
-class RiskService:
+class RiskService(LogService[RiskMemory]):
     """Until `stop`."""
 
     def __init__(self, places: Places, stop: threading.Event) -> None:
-        self._places = places
-        self._memory = RiskMemory()
-        self._commands = LogCommands(places, SOURCE)
+        super().__init__(
+            places, stop, name=NAME, source=SOURCE, event_types=EVENT_TYPES, memory=RiskMemory
+        )
         self._look = look.opened(
             places.database_url, price_max_age_seconds=places.settings.price_max_age_seconds
-        )
-        self._subscription = Subscription(
-            NAME,
-            self._handle,
-            database_url=places.database_url,
-            stop=stop,
-            event_types=EVENT_TYPES,
-            begin_after=_head(places.database_url),
-            claimed=self._claimed,
-            meanwhile=self._meanwhile,
         )
 
     def run(self) -> None:
         try:
-            self._subscription.run()
+            super().run()
         finally:
-            self._commands.close()
             self._look.close()
 
+    # --- as the owner -----------------------------------------------------------------------
+
     def _claimed(self, connection: psycopg.Connection[Any]) -> None:
-        self._memory = memories.read(connection, NAME, RiskMemory)
+        super()._claimed(connection)
         if not self._memory.holders:  # it begins: what is there already is looked at, too
             for account_id, event_id, user_id in connection.execute(_ACCOUNTS):
                 self._memory.holders[account_id] = Holder(UUID(user_id))
                 self._memory.dirty[account_id] = event_id
 
-    # --- as the owner -----------------------------------------------------------------------
-
-    def _handle(self, connection: psycopg.Connection[Any], events: Sequence[RecordedEvent]) -> None:
-        memory = copy.deepcopy(self._memory)
+    def _fold(self, memory: RiskMemory, events: Sequence[RecordedEvent]) -> None:
         for recorded in events:
-            self._say(list(fold(memory, recorded, recorded.decoded())))
+            self._say(fold(memory, recorded, recorded.decoded()))
         for account_id, cause in list(memory.dirty.items())[:MOST_LOOKS]:
-            self._say(list(self._judged(memory, account_id, cause)))
+            self._say(self._judged(memory, account_id, cause))
             memory.dirty.pop(account_id)
-        memories.write(connection, NAME, memory)
-        self._memory = memory
 
     def _judged(self, memory: RiskMemory, account_id: UUID, cause: UUID) -> Iterator[Said]:
         found = self._look.at(account_id, peaks_of(memory, account_id))
@@ -122,18 +102,6 @@ class RiskService:
         holder = memory.holders.setdefault(account_id, Holder(found.account.user_id))
         holder.instruments, holder.looked = found.of_open(), True
         yield from judged(memory, account_id, found, cause)
-
-    def _say(self, said: Sequence[Said]) -> list[Outcome]:
-        outcomes = self._commands.decided(said)
-        for one, outcome in zip(said, outcomes, strict=True):
-            if not outcome.accepted:
-                _log.info(
-                    "risk.not_said",
-                    command_id=str(one.command_id),
-                    command=type(one.data).__name__,
-                    code=outcome.code,
-                )
-        return outcomes
 
     # --- what breakers do -------------------------------------------------------------------
 
@@ -211,12 +179,6 @@ class RiskService:
 
 def _short(error: str | None) -> str | None:
     return None if error is None else error[:500]
-
-
-def _head(database_url: str) -> int:
-    """Where one that is new begins: what is there by then it looks at as it is."""
-    with connect(database_url, NAME) as connection:
-        return reader.head(connection)
 
 
 def _serve(places: Places, stop: threading.Event) -> None:

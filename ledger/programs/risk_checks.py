@@ -86,6 +86,7 @@ async def answering(
         description="What orders would meet, and what limits are at",
         queue_group=QUEUE_GROUP,
     )
+    reading_ahead = asyncio.create_task(asyncio.to_thread(_read_ahead, preview))
     try:
         async with service:
             group = service.add_group(name=QUERY_PREFIX)
@@ -97,7 +98,16 @@ async def answering(
             yield
     finally:
         await asyncio.gather(*waiting, return_exceptions=True)
-        preview.close()
+        await asyncio.to_thread(preview.close)
+        await reading_ahead
+
+
+def _read_ahead(preview: Preview) -> None:
+    """What cannot be read now is read when it is asked for."""
+    try:
+        preview.read_ahead()
+    except psycopg.Error as error:
+        _log.warning("risk_checks_not_read_ahead", error=str(error).strip())
 
 
 async def _answered(request: Request, answers: dict[str, Answering]) -> None:

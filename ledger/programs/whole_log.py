@@ -28,7 +28,7 @@ from ledger.bus import command_subjects, event_stream, stream_range
 from ledger.bus.command_stream import Acknowledged, acknowledged
 from ledger.bus.connection import COMMANDS_STREAM, JETSTREAM_TIMEOUT_SECONDS, Connection
 from ledger.bus.delivery import sequence
-from ledger.bus.events import EVENTS_STREAM, POSITION
+from ledger.bus.events import EVENTS_STREAM, POSITION, told_incarnation
 from ledger.bus.wire import Message
 from ledger.eventstore import incarnations, reader
 from ledger.eventstore.connection import OneConnection
@@ -142,9 +142,9 @@ def _check_has(published: dict[str, Any], connection: psycopg.Connection[Any]) -
     if connection.execute(_EVENT_AT, [position]).fetchone() == (event_id,):
         return
     lineage = incarnations.lineage(connection)
-    incarnation = published.get("incarnation")
-    if incarnation is not None and str(lineage.newest) != incarnation:
-        common = lineage.common_with(UUID(incarnation))
+    incarnation = told_incarnation(published)
+    if lineage.newest != incarnation:
+        common = lineage.common_with(incarnation)
         if len(lineage) > 1 and common is not None and common < position:
             return  # it is being recovered
     raise LogBehind(

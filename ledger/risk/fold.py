@@ -18,8 +18,10 @@ from ledger.nouns.breakers.events import (
     BreakerRemoved,
     BreakerResumed,
     BreakerSet,
+    BreakerTerms,
     BreakerTripped,
 )
+from ledger.nouns.breakers.rules import MOST_EXECUTIONS
 from ledger.nouns.breakers.state import subject_of
 from ledger.nouns.clock.events import SnapshotsTaken
 from ledger.nouns.equity.events import LimitTripped
@@ -117,7 +119,61 @@ def _account(memory: RiskMemory, recorded: RecordedEvent, event: AccountEvent) -
         elif not position.is_open and name in holder.instruments:
             holder.instruments.remove(name)
     if isinstance(event, TradeSettled):
+        yield from _executed(memory, recorded, event)
         yield from _closed(memory, recorded, event)
+
+
+def _subjects(recorded: RecordedEvent, sub_account: str) -> list[str]:
+    """What breakers are tripped for: the account, and the strategy that has the sub-account."""
+    subjects = [account_subject(recorded.stream_id)]
+    if sub_account != MAIN:
+        subjects.append(subject_of(LimitScope.STRATEGY, sub_account))
+    return subjects
+
+
+def _sub_account(event: TradeSettled) -> str:
+    """Whose position it is; in a log from before them nobody says, and it is the account's."""
+    return event.positions[-1].sub_account if event.positions else MAIN
+
+
+def _concerns(memory: RiskMemory, terms: BreakerTerms, subject: str, account_id: UUID) -> bool:
+    scope, _, reference = subject.partition(":")
+    if scope == LimitScope.STRATEGY:
+        return terms.scope is LimitScope.STRATEGY and terms.reference == reference
+    return covers(terms, account_id, memory.holders.get(account_id))
+
+
+def _executed(memory: RiskMemory, recorded: RecordedEvent, event: TradeSettled) -> Iterator[Said]:
+    """Counted in the ledger's own time: who dates trades back gains nothing."""
+    for breaker_id, armed in memory.breakers.items():
+        terms = armed.terms
+        if terms.kind is not BreakerKind.REPEATED_EXECUTION:
+            continue
+        assert terms.window_seconds is not None
+        since = recorded.recorded_at - timedelta(seconds=terms.window_seconds)
+        for subject in _subjects(recorded, _sub_account(event)):
+            if subject in armed.tripped:
+                continue
+            if not _concerns(memory, terms, subject, recorded.stream_id):
+                continue
+            times = memory.executions.setdefault(f"{breaker_id} {subject}", [])
+            times[:] = [one for one in times if one > since][-MOST_EXECUTIONS:]
+            times.append(recorded.recorded_at)
+            if len(times) >= terms.threshold:
+                yield trip(
+                    breaker_id,
+                    recorded.id,
+                    recorded.correlation_id,
+                    subject,
+                    measured=Decimal(len(times)),
+                    account_id=recorded.stream_id,
+                    inputs={
+                        "trades": len(times),
+                        "first at": times[0].isoformat(),
+                        "last at": times[-1].isoformat(),
+                        "window_seconds": terms.window_seconds,
+                    },
+                )
 
 
 def _closed(memory: RiskMemory, recorded: RecordedEvent, event: TradeSettled) -> Iterator[Said]:
@@ -125,10 +181,7 @@ def _closed(memory: RiskMemory, recorded: RecordedEvent, event: TradeSettled) ->
     for position in event.positions:
         if position.is_open or position.withdrawn:
             continue
-        subjects = [account_subject(recorded.stream_id)]
-        if position.sub_account != MAIN:
-            subjects.append(subject_of(LimitScope.STRATEGY, position.sub_account))
-        for subject in subjects:
+        for subject in _subjects(recorded, position.sub_account):
             if position.net_pnl > 0:
                 memory.streaks.pop(subject, None)
             elif position.net_pnl < 0:
@@ -141,16 +194,11 @@ def _closed(memory: RiskMemory, recorded: RecordedEvent, event: TradeSettled) ->
 def _streaks(
     memory: RiskMemory, recorded: RecordedEvent, subject: str, losses: list[Loss]
 ) -> Iterator[Said]:
-    scope, _, reference = subject.partition(":")
-    holder = memory.holders.get(recorded.stream_id)
     for breaker_id, armed in memory.breakers.items():
         terms = armed.terms
         if terms.kind is not BreakerKind.LOSS_STREAK or subject in armed.tripped:
             continue
-        if scope == LimitScope.STRATEGY:
-            concerned = terms.scope is LimitScope.STRATEGY and terms.reference == reference
-        else:
-            concerned = covers(terms, recorded.stream_id, holder)
+        concerned = _concerns(memory, terms, subject, recorded.stream_id)
         window = terms.window_seconds
         since = None if window is None else losses[-1].at - timedelta(seconds=window)
         counted = [one for one in losses if since is None or one.at > since]
@@ -267,11 +315,14 @@ def _breaker(memory: RiskMemory, recorded: RecordedEvent, event: Event) -> None:
     match event:
         case BreakerSet():
             armed = memory.breakers.get(event.breaker_id)
+            if armed is not None and armed.terms.window_seconds != event.terms.window_seconds:
+                _count_anew(memory, event.breaker_id)
             tripped = {} if armed is None else armed.tripped
             memory.breakers[event.breaker_id] = Armed(event.terms, tripped)
             _forget(memory, event.breaker_id)
         case BreakerRemoved():
             memory.breakers.pop(event.breaker_id, None)
+            _count_anew(memory, event.breaker_id)
             _forget(memory, event.breaker_id)
         case BreakerTripped():
             _tripped(memory, recorded, event)
@@ -311,6 +362,7 @@ def _resumed(memory: RiskMemory, recorded: RecordedEvent, event: BreakerResumed)
     if armed is not None:
         armed.tripped.pop(subject, None)
     memory.streaks.pop(subject, None)
+    memory.executions.pop(f"{event.breaker_id} {subject}", None)
     _forget(memory, event.breaker_id)
     if not any(subject in other.tripped for other in memory.breakers.values()):
         key = task_key(event.breaker_id, event.number, RESUME)
@@ -331,6 +383,11 @@ def _forget(memory: RiskMemory, breaker_id: UUID) -> None:
     for kept in (memory.peaks, memory.prices):
         for key in [one for one in kept if one.startswith(f"{breaker_id} ")]:
             del kept[key]
+
+
+def _count_anew(memory: RiskMemory, breaker_id: UUID) -> None:
+    for key in [one for one in memory.executions if one.startswith(f"{breaker_id} ")]:
+        del memory.executions[key]
 
 
 RISKS_THAT_CLEAR = frozenset({

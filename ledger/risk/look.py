@@ -114,7 +114,9 @@ def _looked(
     position: int,
     peaks: Mapping[str, EquityMark | None],
 ) -> AccountLook:
-    limits = in_force_of(work, account, books_of(work, account), lambda: None)
+    limits = in_force_of(
+        work, work.risk_book(account.account_id), books_of(work, account), lambda: None
+    )
     scene = scene_of(work, account, limits)
     meter = Meter(scene)
     marked, unmarked = _marked(work, account, meter)

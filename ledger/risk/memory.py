@@ -77,6 +77,8 @@ class RiskMemory(msgspec.Struct):
     """By breaker and account."""
     prices: dict[str, list[tuple[datetime, Decimal]]] = msgspec.field(default_factory=dict)
     """Of instruments with a breaker, by instrument and kind."""
+    executions: dict[str, list[datetime]] = msgspec.field(default_factory=dict)
+    """By breaker and subject, when the newest trades were recorded."""
     tasks: dict[str, Task] = msgspec.field(default_factory=dict)
 
     def holds(self, instrument: str) -> list[UUID]:

@@ -46,8 +46,9 @@ _log = structlog.get_logger(__name__)
 
 class Subscription:
     """Handles every event once, in order, as long as nobody else does. With `event_types` only
-    those; a new one begins behind position `begin_after`. `claimed` is called when this one has
-    become the owner, `meanwhile` after each batch and while it waits."""
+    those; a new one begins behind position `begin_after`, or, if that is None, behind all that is
+    there by then. `claimed` is called when this one has become the owner, `meanwhile` after each
+    batch and while it waits."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Subscription:
         database_url: str,
         stop: threading.Event,
         event_types: Sequence[str] | None = None,
-        begin_after: int = 0,
+        begin_after: int | None = 0,
         lease: LeaseOptions | None = None,
         claimed: Work | None = None,
         meanwhile: Work | None = None,
@@ -95,7 +96,8 @@ class Subscription:
             )
 
     def _serve(self, keeper: LeaseKeeper, connection: psycopg.Connection[Any]) -> None:
-        checkpoint.install(connection, self.name, self._begin_after)
+        begins = reader.head(connection) if self._begin_after is None else self._begin_after
+        checkpoint.install(connection, self.name, begins)
         while_owner(
             connection,
             self.name,

@@ -16,12 +16,13 @@ from ledger.web.answers import Reading
 from ledger.web.command_sender import CommandSender
 from ledger.web.database import WebDatabase
 from ledger.web.limits import FailedAttempts, RequestRate
+from ledger.web.live import LivePages
 from ledger.web.log_follower import LogFollower
 from ledger.web.person import Person
 from ledger.web.problems import Problem, retry_after
 from ledger.web.sessions import Sessions
 from ledger.web.settings import WebSettings
-from ledger.web.tokens import TokensFile
+from ledger.web.tokens import TokensFile, TokenUses
 from ledger.web.users import UsersFile
 from ledger.write.preview import Preview
 
@@ -43,11 +44,13 @@ class Web:
     database: WebDatabase
     users: UsersFile
     tokens: TokensFile
+    token_uses: TokenUses
     sessions: Sessions
     rate: RequestRate
     attempts: FailedAttempts
     commands: CommandSender
     follower: LogFollower
+    live: LivePages
     positions: "AsyncConnectionPool[psycopg.AsyncConnection[Any]]"
     reached: Reached
     limit_use: Preview
@@ -62,18 +65,21 @@ class Web:
         )
         users = UsersFile(settings.directory)
         positions = pool(database_url, "web positions", size=1)
+        follower = LogFollower(database_url, settings.web_stream_buffer_events)
         return cls(
             settings=settings,
             database=database,
             users=users,
             tokens=TokensFile(settings.directory),
+            token_uses=TokenUses(database),
             sessions=Sessions(database, users, settings),
             rate=RequestRate(settings.web_requests_per_second),
             attempts=FailedAttempts(
                 settings.web_sign_in_attempts, settings.web_sign_in_window_seconds
             ),
             commands=CommandSender(settings),
-            follower=LogFollower(database_url, settings.web_stream_buffer_events),
+            follower=follower,
+            live=LivePages(follower, settings.web_live_share),
             positions=positions,
             reached=Reached(positions),
             limit_use=Preview(

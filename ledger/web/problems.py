@@ -35,6 +35,7 @@ from ledger.operate.servers import NotRunning
 from ledger.web.answers import InvalidCursor, NotVisible
 from ledger.web.limits import TooManyRequests
 from ledger.web.sessions import NoSession
+from ledger.web.tokens import UnknownToken
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
@@ -99,7 +100,10 @@ _Told = tuple[tuple[type[Exception], ...], str, str | None, bool]
 _KNOWN: tuple[_Told, ...] = (
     ((CannotProve,), "NOT_PROVABLE", None, True),
     (
-        (NotVisible, NoSession, UnknownQuestion, UnknownId, UnknownAccount, NoBalance, NoPosition),
+        (
+            *(NotVisible, NoSession, UnknownToken, UnknownQuestion, UnknownId, UnknownAccount),
+            *(NoBalance, NoPosition),
+        ),
         "NOT_FOUND",
         None,
         False,

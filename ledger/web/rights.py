@@ -33,6 +33,7 @@ RIGHTS: dict[str, Right] = {
     "send_money": Right(_ADMINS, Scope.ADMIN),
     "send_admin": Right(_ADMINS, Scope.ADMIN),
     "end_session": Right(_ADMINS, Scope.ADMIN),
+    "revoke_token": Right(_ADMINS, Scope.ADMIN),
     # What is previewed first (`ledger/web/actions`).
     "approve": Right(_OPERATORS, Scope.RISK),
     "cancel_order": Right(_DESK, Scope.TRADE),

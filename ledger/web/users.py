@@ -23,6 +23,8 @@ SHORTEST_PASSWORD = 12
 """Characters: what is shorter is guessed by who has stolen the file."""
 LONGEST_PASSWORD = 256
 """Characters: hashing more would be work for who sends it."""
+MOST_CHANGES = 10_000
+"""Kept of who was what: of a hundred people, some years of changes every few days."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 
 
@@ -41,10 +43,20 @@ class WebUser(msgspec.Struct, frozen=True):
     """Sessions from before are over."""
 
 
+class WebUserChange(msgspec.Struct, frozen=True):
+    """What somebody was from a moment on; without a role, nobody any more."""
+
+    name: str
+    at: datetime
+    role: Role | None = None
+    user_id: UUID | None = None
+
+
 class WebUsers(msgspec.Struct):
-    """What is in the file."""
+    """What is in the file. `changes`, the oldest first, say who was what before."""
 
     users: dict[str, WebUser] = msgspec.field(default_factory=dict)
+    changes: list[WebUserChange] = msgspec.field(default_factory=list)
 
 
 class UsersFile:
@@ -63,12 +75,33 @@ class UsersFile:
         """Adds the user, or replaces who has the name."""
         with self._file.changed() as kept:
             kept.users[user.name] = user
+            at = user.changed_at or datetime.now(UTC)
+            kept.changes.append(WebUserChange(user.name, at, user.role, user.user_id))
+            del kept.changes[:-MOST_CHANGES]
 
     def remove(self, name: str) -> None:
         """Raises UnusableWebUser."""
         with self._file.changed() as kept:
             if kept.users.pop(name, None) is None:
                 raise UnusableWebUser(f"{self._file.path} has no user {name!r}")
+            kept.changes.append(WebUserChange(name, datetime.now(UTC)))
+            del kept.changes[:-MOST_CHANGES]
+
+    def at(self, moment: datetime) -> dict[str, WebUserChange]:
+        """Who was what at a moment, by name, as far as changes were kept: who is in the file with
+        none, from the last one on."""
+        kept = self._file.read()
+        known = {one.name for one in kept.changes}
+        changes = [
+            WebUserChange(one.name, one.changed_at or moment, one.role, one.user_id)
+            for one in kept.users.values()
+            if one.name not in known
+        ]
+        found: dict[str, WebUserChange] = {}
+        for one in [*changes, *kept.changes]:
+            if one.at <= moment:
+                found[one.name] = one
+        return {name: one for name, one in found.items() if one.role is not None}
 
     def verified(self, name: str, password: str) -> WebUser | None:
         """The user, if this is the password. It takes as long for a name that there is not."""

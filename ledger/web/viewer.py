@@ -94,7 +94,10 @@ async def _person(web: Web, request: Request) -> Person | None:
     given = request.headers.get("authorization")
     if given is not None:
         kind, _, text = given.partition(" ")
-        return web.person_of_token(text.strip()) if kind.lower() == "bearer" else None
+        person = web.person_of_token(text.strip()) if kind.lower() == "bearer" else None
+        if person is not None and web.token_uses.is_due(person.key):
+            await run_in_threadpool(web.token_uses.write, person.key.removeprefix("token "))
+        return person
     session = request.cookies.get(cookie_name(web.settings))
     if session is None:
         return None

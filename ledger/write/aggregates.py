@@ -12,6 +12,7 @@
     committed() tells which records are in the log
     abandon()   drops the states that records not kept have made
     forget()    drops streams that another writer has changed
+    follow()    takes in what another writer has appended, for who only reads
 
 States are kept from batch to batch, at most `capacity` streams, least recently used dropped
 first. What is here is never trusted beyond the log: the commit checks that nobody else appended
@@ -32,16 +33,17 @@ import psycopg
 import structlog
 
 from ledger.eventstore import repairs
+from ledger.eventstore.reader import RecordedEvent
 from ledger.eventstore.snapshots import AggregateSnapshot
 from ledger.eventstore.store import NewEvent, load_backwards
+from ledger.kernel.event import Event
 from ledger.kernel.money import plain
-from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.unit_of_work import PastEvent
-from ledger.nouns import AGGREGATES
 from ledger.nouns.streams.events import repairs_of
 from ledger.operate import metrics
 from ledger.write import stream_reader
-from ledger.write.stream_reader import HeldStream, Stream, StreamHeld
+from ledger.write.deciders import AGGREGATES
+from ledger.write.stream_reader import Gap, HeldStream, Stream, StreamHeld
 
 _JSON_NATIVE = (Decimal,)
 
@@ -81,6 +83,8 @@ class Aggregates:
         self._held: dict[UUID, _Held] = {}
         self._due: list[AggregateSnapshot] = []
         """Snapshots of states that events of this batch have left."""
+        self._hits = 0
+        """Streams that were in memory when a decision looked, and are not counted yet."""
 
     def load(self, connection: psycopg.Connection[Any], stream_ids: Collection[UUID]) -> None:
         now = monotonic()
@@ -90,7 +94,8 @@ class Aggregates:
                 self._streams.move_to_end(stream_id)
             elif stream_id not in self._held or self._held[stream_id].until <= now:
                 missing.append(stream_id)
-        metrics.CACHE_HITS.inc(len(stream_ids) - len(missing))
+        metrics.CACHE_HITS.inc(len(stream_ids) - len(missing) + self._hits)
+        self._hits = 0
         if not missing:
             return
         metrics.CACHE_MISSES.inc(len(missing))
@@ -101,13 +106,14 @@ class Aggregates:
                 self._held.pop(stream_id, None)
                 self._streams[stream_id] = stream
 
-    def has(self, stream_id: UUID) -> bool:
-        """Whether it is in memory and can be read; it is then used."""
-        if stream_id not in self._streams or stream_id in self._held:
-            return False
+    def used(self, stream_id: UUID) -> Stream | None:
+        """The stream, which is then used, if it is in memory and can be read."""
+        stream = self._streams.get(stream_id)
+        if stream is None or (self._held and stream_id in self._held):
+            return None
         self._streams.move_to_end(stream_id)
-        metrics.CACHE_HITS.inc()
-        return True
+        self._hits += 1
+        return stream
 
     def _hold(self, stream: HeldStream, now: float) -> None:
         if stream.stream_id not in self._held:
@@ -126,6 +132,11 @@ class Aggregates:
         """The state of a loaded stream, of whichever kind it is."""
         return self._streams[stream_id].state
 
+    @property
+    def count(self) -> int:
+        """Streams that are in memory."""
+        return len(self._streams)
+
     def is_pending(self, stream_id: UUID) -> bool:
         """Whether events of the stream were recorded that are not known to be committed."""
         stream = self._streams.get(stream_id)
@@ -133,13 +144,7 @@ class Aggregates:
 
     def get(self, stream_type: str, stream_id: UUID) -> Any:
         """Raises Rejection when the id is that of another kind of aggregate."""
-        stream = self._streams[stream_id]
-        if stream.stream_type not in {None, stream_type}:
-            raise Rejection(
-                GeneralRejection.ID_TAKEN,
-                f"{stream_id} is the id of an {stream.stream_type}, not of an {stream_type}",
-            )
-        return stream.state
+        return self._streams[stream_id].state_as(stream_type, stream_id)
 
     def past(
         self, connection: psycopg.Connection[Any], stream_id: UUID, instruments: Collection[str]
@@ -206,6 +211,25 @@ class Aggregates:
         for one in [one for one in self._held if one in changed or repairs_of(one) in changed]:
             del self._held[one]
         return {i for i in changed if self._streams.pop(i, None) is not None}
+
+    def follow(self, recorded: RecordedEvent, *, begin: bool = False) -> Event | None:
+        """The event, once it has led on the state of its stream; with `begin` also of a stream that
+        it begins, though nobody has asked for it. None: the stream is not here, or is not any more,
+        and is read when it is needed. For who records nothing itself."""
+        stream = self._streams.get(recorded.stream_id)
+        if stream is None and begin and recorded.event_version == 1:
+            stream = self._streams[recorded.stream_id] = Stream()
+        if stream is None:
+            return None
+        try:
+            if recorded.event_version != stream.version + 1:
+                raise Gap(f"it follows version {stream.version}")
+            event = recorded.decoded()
+            stream.evolve(recorded.stream_id, event, recorded.stream_type)
+        except Exception:  # noqa: BLE001 - whoever needs it reads it anew, and is told what is wrong
+            del self._streams[recorded.stream_id]
+            return None
+        return event
 
     def abandon(self) -> None:
         """Drops the states that have events which may never be in the log."""

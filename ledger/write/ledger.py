@@ -45,7 +45,6 @@ from ledger.eventstore.store import VersionConflict
 from ledger.kernel.command import ACCEPTED, FAILED, REJECTED, Command, InvalidCommand, Outcome
 from ledger.kernel.money import exact
 from ledger.kernel.rejection import GeneralRejection, Rejection
-from ledger.nouns import COMMANDS
 from ledger.nouns.limits.risk_book import RiskBook
 from ledger.nouns.streams.events import repairs_of
 from ledger.operate import metrics
@@ -54,6 +53,7 @@ from ledger.write import held_streams
 from ledger.write.aggregates import Aggregates
 from ledger.write.batch import Batch, Decided
 from ledger.write.blockers import LOCK_SECONDS, MOST_WAITS, Blockers
+from ledger.write.deciders import COMMANDS
 from ledger.write.risk_books import RiskBooks
 from ledger.write.scope_sums import ScopeSums
 from ledger.write.stream_reader import HeldStream

@@ -1,6 +1,7 @@
 """What a command would meet, without deciding it: the same handlers on the same states.
 
-    refresh    forget the streams that were appended to since the last question
+    refresh    lead states on by what was appended since the last question; after much of it,
+               forget those of the streams that were appended to
     look       in one snapshot of the database: what is answered was true at one position
     decide     by the command's own handler, on a unit of work that records nothing
     answer     allowed or refused, with the limits and their numbers
@@ -12,7 +13,7 @@ laid over the states for the time of the question.
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -21,13 +22,13 @@ from psycopg import IsolationLevel
 from uuid_utils.compat import uuid7
 
 from ledger.eventstore import reader, store
+from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.command import Command
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.money import exact
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
-from ledger.nouns import COMMANDS
 from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.equity.commands import MarkEquity
 from ledger.nouns.equity.state import EQUITY
@@ -35,10 +36,13 @@ from ledger.nouns.limits.answers import LimitUse, LimitUseAnswer, RiskCheckAnswe
 from ledger.nouns.limits.assess import books_of, in_force_of, scene_of
 from ledger.nouns.limits.check import Utilisation, utilisation
 from ledger.nouns.limits.decision import RiskDecision
-from ledger.nouns.limits.state import scope_key
+from ledger.nouns.limits.state import LIMITS, SYSTEM_STREAM, scope_key
 from ledger.nouns.orders.commands import RequestReplace, SubmitOrder
+from ledger.nouns.orders.events import OrderEvent
+from ledger.nouns.orders.state import ORDER
 from ledger.operate.database import connect
 from ledger.write.aggregates import Aggregates
+from ledger.write.deciders import COMMANDS
 from ledger.write.risk_books import RiskBooks
 from ledger.write.scope_sums import ScopeSums
 from ledger.write.unit_of_work import CommandWork, Surroundings
@@ -46,8 +50,21 @@ from ledger.write.unit_of_work import CommandWork, Surroundings
 MAX_CACHED_STREAMS = 20_000
 """Streams whose states are kept from question to question, some 40 MB."""
 SNAPSHOT_NEVER = 2**31
+MOST_TO_FOLLOW = 1_000
+"""Events since the last question that states are led on by: some ten milliseconds. After more of
+them, most of which would be of nobody who is asked about, states are forgotten."""
+LATELY = 10_000
+"""Events, the newest, whose accounts are read ahead: whoever is at work is asked about next."""
+MOST_READ_AHEAD = MAX_CACHED_STREAMS // 2
+"""Streams that are read ahead. The others are left to what is asked about."""
 MOST_TO_FORGET_ONE_BY_ONE = 20_000
 """Events since the last question; beyond them all states are read anew as they are needed."""
+
+_LATELY: LiteralString = """
+    SELECT stream_id FROM public.event_store WHERE stream_type = 'account' AND position >
+        (SELECT max(position) FROM public.event_store WHERE position >= public.log_kept_from())
+        - %(lately)s AND position >= public.log_kept_from()
+    GROUP BY stream_id ORDER BY max(position) DESC"""
 
 State = TypeVar("State")
 
@@ -69,6 +86,10 @@ class PreviewWork(CommandWork):
             state: State = self._laid_over[stream_id]
             return state
         return super().state(aggregate, stream_id)
+
+    def look(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
+        found = super().look(aggregate, stream_id)
+        return self._laid_over.get(stream_id, found)
 
     def record(
         self,
@@ -111,8 +132,10 @@ class Preview:
             lambda ids: self._aggregates.load(self._opened(), ids), self._aggregates.peek
         )
         self._sums = ScopeSums()
+        self._is_closing = False
 
     def close(self) -> None:
+        self._is_closing = True
         with self._one_asks:
             if self._connection is not None:
                 self._connection.close()
@@ -183,7 +206,7 @@ class Preview:
         if account is None:
             return None
         books = books_of(work, account)
-        limits = in_force_of(work, account, books, lambda: None)
+        limits = in_force_of(work, work.risk_book(account_id), books, lambda: None)
         scene = scene_of(work, account, limits)
         halts = {
             scope_key(book.scope, book.reference): book.halt.reason
@@ -191,6 +214,27 @@ class Preview:
             if book.halt is not None
         }
         return halts, utilisation(scene, limits.all)
+
+    def read_ahead(self) -> None:
+        """Reads what first questions will be about: the accounts that something happened to last,
+        with their open orders, of which there may be hundreds. One at a time: who asks meanwhile
+        waits for one. Raises psycopg.Error."""
+        with self._one_asks:
+            connection = self._opened()
+            with connection.transaction():
+                lately = list(connection.execute(_LATELY, {"lately": LATELY}))
+        for (account_id,) in lately:
+            if self._is_closing or self._aggregates.count >= MOST_READ_AHEAD:
+                break
+            with self._one_asks, exact():
+                connection = self._opened()
+                with connection.transaction():
+                    self._refresh(connection)
+                    work = PreviewWork(asking(account_id), self._around(connection))
+                    if work.look(LIMITS, SYSTEM_STREAM) is None:
+                        break  # nothing is said of anybody: who asks will read next to nothing
+                    if work.look(ACCOUNT, account_id) is not None:
+                        work.risk_book(account_id)
 
     # --- states -------------------------------------------------------------------------------
 
@@ -201,10 +245,12 @@ class Preview:
         )
 
     def _refresh(self, connection: psycopg.Connection[Any]) -> int:
-        """The position that is answered as of; what was appended to up to it is forgotten."""
+        """The position that is answered as of; no state is older."""
         head, known = reader.head(connection), self._known_head
         if known is None or not 0 <= head - known <= MOST_TO_FORGET_ONE_BY_ONE:
             self._forget_all()
+        elif 0 < head - known <= MOST_TO_FOLLOW:
+            self._follow(reader.read(connection, after=known, up_to=head))
         elif head != known:
             with connection.cursor() as cursor:
                 changed = store.streams_changed(cursor, after=known, up_to=head)
@@ -213,6 +259,26 @@ class Preview:
             self._aggregates.forget(changed)
         self._known_head = head
         return head
+
+    def _follow(self, events: Iterable[RecordedEvent]) -> None:
+        """What was asked for before is there again without being read again, and so are the new
+        orders of whom it was about."""
+        lost = set[UUID]()
+        for recorded in events:
+            of_order = recorded.stream_type == ORDER.stream_type
+            event = self._aggregates.follow(
+                recorded, begin=of_order and self._books.know_account_of(recorded)
+            )
+            if event is None:
+                lost.add(recorded.stream_id)
+            elif isinstance(event, OrderEvent):
+                self._books.told(event.account_id, recorded.stream_id, event, recorded.recorded_at)
+                self._sums.changed((event.account_id,))
+            else:
+                self._sums.changed((recorded.stream_id,))
+        self._sums.changed(self._books.accounts_of(lost))
+        self._books.forget(lost)
+        self._aggregates.forget(lost)
 
     def _forget_all(self) -> None:
         self._aggregates.clear()

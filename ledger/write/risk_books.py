@@ -10,11 +10,12 @@ on: so a restart forgets nothing. A book holds what its states hold, decided and
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
@@ -22,6 +23,7 @@ from ledger.kernel.event import Event
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.limits.market_graph import MarketGraph
 from ledger.nouns.limits.risk_book import Lately, Request, RiskBook, request_in
+from ledger.nouns.orders.events import OrderReplaceRequested
 from ledger.nouns.orders.state import OrderState
 from ledger.nouns.positions.position import margin_hold_id
 
@@ -29,8 +31,8 @@ MAX_BOOKS = 20_000
 """Accounts with limits that are in use: about 4 KiB each with some orders."""
 MOST_CHANGED = 100
 """Orders of an account that wait to be added up: of one that nobody orders for, facts go on."""
-PAGE = 1_000
-"""Events that are read at a time, going back."""
+FIRST_PAGE, PAGE = 50, 1_000
+"""Events that are read at a time, going back: few at first, since most windows are of a second."""
 
 _LATELY: LiteralString = f"""
     SELECT {COLUMNS} FROM public.event_store
@@ -38,6 +40,11 @@ _LATELY: LiteralString = f"""
                 ELSE event_data->>'account_id' END) = %(account)s
       AND position < %(below)s AND position >= public.log_kept_from()
     ORDER BY position DESC LIMIT %(page)s"""
+
+
+class _OfAccount(msgspec.Struct):
+    account_id: UUID | None = None
+
 
 Load = Callable[[Collection[UUID]], None]
 Peek = Callable[[UUID], Any]
@@ -64,8 +71,8 @@ class RiskBooks:
             self._books.move_to_end(account_id)
             if book.changed:
                 self._catch_up(book)
-        if since is not None and (book.lately is None or since < book.lately.since):
-            book.lately = Lately(since, _lately(connection, account_id, since))
+        if since is not None and not book.knows_since(since):
+            book.lately = Lately(since, self._lately(connection, account_id, since))
         return book
 
     def _made(self, account_id: UUID) -> RiskBook:
@@ -92,11 +99,31 @@ class RiskBooks:
         book = self._books.get(account_id)
         if book is None:
             return
-        book.changed[order_id] = self._peek(order_id)
+        state = book.changed[order_id] = self._peek(order_id)
         self._account_of[order_id] = account_id
-        book.note(event, at)
+        book.note(event, at, state)
         if len(book.changed) >= MOST_CHANGED:
             self._catch_up(book)
+
+    def _lately(
+        self, connection: psycopg.Connection[Any], account_id: UUID, since: datetime
+    ) -> Iterator[Request]:
+        """What the log tells of what was asked for since, oldest first."""
+        events = _asked_since(connection, account_id, since)
+        replaced = [one.stream_id for one in events if one.event_type == OrderReplaceRequested.type]
+        self._load(dict.fromkeys(replaced).keys())
+        for recorded in events:
+            state = self._peek(recorded.stream_id) if recorded.stream_id in replaced else None
+            of = state if isinstance(state, OrderState) else None
+            request = request_in(recorded.decoded(), recorded.recorded_at, of)
+            if request is not None:
+                yield request
+
+    def know_account_of(self, recorded: RecordedEvent) -> bool:
+        """Whether there is a book of the account that an order's event is about."""
+        if not self._books or recorded.event_version != 1:
+            return False
+        return msgspec.json.decode(recorded.data, type=_OfAccount).account_id in self._books
 
     def _catch_up(self, book: RiskBook) -> None:
         for order_id in book.catch_up():
@@ -126,23 +153,21 @@ class RiskBooks:
         self._limits.clear()
 
 
-def _lately(
+def _asked_since(
     connection: psycopg.Connection[Any], account_id: UUID, since: datetime
-) -> list[Request]:
-    """What the log tells of what was asked for since, oldest first."""
-    found: list[Request] = []
-    below = 2**63 - 1
+) -> list[RecordedEvent]:
+    """The events of an account's orders that were recorded since, oldest first."""
+    found: list[RecordedEvent] = []
+    below, wanted = 2**63 - 1, FIRST_PAGE
     while True:
         with connection.cursor(binary=True) as cursor:
-            cursor.execute(_LATELY, {"account": str(account_id), "below": below, "page": PAGE})
+            cursor.execute(_LATELY, {"account": str(account_id), "below": below, "page": wanted})
             page = [RecordedEvent(*row) for row in cursor]
         for recorded in page:
             if recorded.recorded_at <= since:
                 return found[::-1]
             if recorded.stream_type == "order":
-                request = request_in(recorded.decoded(), recorded.recorded_at)
-                if request is not None:
-                    found.append(request)
-        if len(page) < PAGE:
+                found.append(recorded)
+        if len(page) < wanted:
             return found[::-1]
-        below = page[-1].position
+        below, wanted = page[-1].position, PAGE

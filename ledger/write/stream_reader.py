@@ -29,9 +29,10 @@ from ledger.eventstore.snapshots import KeptSnapshot
 from ledger.eventstore.store import load_streams
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
+from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.unit_of_work import PastEvent
-from ledger.nouns import AGGREGATES
 from ledger.operate.database import OF_WHAT_IS_ASKED
+from ledger.write.deciders import AGGREGATES
 
 MAX_REASON = 500
 """Characters of a reason that are kept: an error may quote what it could not read."""
@@ -78,6 +79,15 @@ class Stream:
         self.version = 0
         self.snapshot_version = 0
         self.pending: deque[PastEvent] = deque()
+
+    def state_as(self, stream_type: str, stream_id: UUID) -> Any:
+        """Raises Rejection when the id is that of another kind of aggregate."""
+        if self.stream_type != stream_type and self.stream_type is not None:
+            raise Rejection(
+                GeneralRejection.ID_TAKEN,
+                f"{stream_id} is the id of an {self.stream_type}, not of an {stream_type}",
+            )
+        return self.state
 
     def evolve(self, stream_id: UUID, event: Event, stream_type: str) -> None:
         self.stream_type = stream_type

@@ -103,12 +103,13 @@ class CommandWork:
         return state
 
     def look(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
-        if stream_id not in self.looked:
-            if self._aggregates.has(stream_id):
-                self.looked.add(stream_id)
-            else:
-                self.look_all((stream_id,))
-        return self.state(aggregate, stream_id)
+        stream = self._aggregates.used(stream_id)
+        if stream is None:
+            self.look_all((stream_id,))
+            return self.state(aggregate, stream_id)
+        self.looked.add(stream_id)
+        state: State | None = stream.state_as(aggregate.stream_type, stream_id)
+        return state
 
     def look_all(self, stream_ids: Collection[UUID]) -> None:
         """Raises StreamHeld."""
@@ -140,6 +141,16 @@ class CommandWork:
             (own.account_id, share_of(self, own)),
             share_of_other,
         )
+
+    def books_beside(self, own: AccountState) -> Iterator[tuple[UUID, RiskBook]]:
+        user = str(own.user_id)
+        for account_id in self._around.sums.accounts_of(self._connection, user):
+            if account_id == own.account_id:
+                continue
+            beside = CommandWork(self.command, self._around)  # what it reads is not read by us
+            beside.now = self.now
+            if beside.look(ACCOUNT, account_id) is not None:
+                yield account_id, beside.risk_book(account_id)
 
     def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
         return self._aggregates.past(self._connection, stream_id, instruments)

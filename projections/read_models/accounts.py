@@ -18,6 +18,7 @@ from ledger.nouns.accounts.events import (
     PositionMode,
 )
 from ledger.nouns.accounts.state import STATUS_AFTER
+from projections.engine.live.row_change import changed
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, ascending, exactly
@@ -69,13 +70,9 @@ def _status_changed(
     event: AccountSuspended | AccountHalted | AccountReactivated | AccountClosed,
     rows: RowSet,
 ) -> None:
-    row = rows[ACCOUNTS].change(recorded.stream_id)
-    if row is None:
-        raise LookupError(f"account {recorded.stream_id} was never opened")
+    row = changed(recorded, ACCOUNTS, recorded.stream_id, rows)
     row.status = STATUS_AFTER[type(event)]
     row.status_reason = event.reason
-    row.updated_at = recorded.recorded_at
-    row.last_position = recorded.position
 
 
 def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:  # noqa: ARG001

@@ -21,6 +21,7 @@ from ledger.nouns.alerts.events import (
     DeliveryStatus,
 )
 from ledger.nouns.alerts.state import AlertStatus
+from projections.engine.live.row_change import changed
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, ascending, between, exactly, newest_first
@@ -156,12 +157,7 @@ def _due(
 
 
 def _opened(recorded: Recorded, event: AlertEvent, rows: RowSet) -> Alert:
-    row = rows[ALERTS].change((event.alert_id, event.number))
-    if row is None:
-        raise LookupError(f"alert {event.alert_id} was never raised for the {event.number}. time")
-    row.updated_at = recorded.recorded_at
-    row.last_position = recorded.position
-    return row
+    return changed(recorded, ALERTS, (event.alert_id, event.number), rows)
 
 
 def _released(recorded: Recorded, event: AlertReleased, rows: RowSet) -> None:
@@ -193,12 +189,7 @@ def _resolved(recorded: Recorded, event: AlertResolved, rows: RowSet) -> None:
 def _delivery(
     recorded: Recorded, event: AlertDeliveryBegun | AlertDeliveryEnded, rows: RowSet
 ) -> AlertDelivery:
-    row = rows[DELIVERIES].change((event.alert_id, event.number, event.channel))
-    if row is None:
-        raise LookupError(f"alert {event.alert_id} was never due on {event.channel}")
-    row.updated_at = recorded.recorded_at
-    row.last_position = recorded.position
-    return row
+    return changed(recorded, DELIVERIES, (event.alert_id, event.number, event.channel), rows)
 
 
 def _begun(recorded: Recorded, event: AlertDeliveryBegun, rows: RowSet) -> None:

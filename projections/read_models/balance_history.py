@@ -153,4 +153,13 @@ QUESTIONS = (
         filters=between("latest_occurred_at"),
         shown=("position", "event_version", "latest_occurred_at"),
     ),
+    Question(
+        name="late_movements",
+        table=LATE,
+        read_model="balance_history",
+        about="Movements that were recorded after one that happened later; the newest first.",
+        paths=(newest_first("account_id", "position"),),
+        filters=between("occurred_at"),
+        shown=("position", "event_version", "occurred_at"),
+    ),
 )

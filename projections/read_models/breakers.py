@@ -16,6 +16,7 @@ from ledger.nouns.breakers.events import (
     BreakerTripped,
 )
 from ledger.nouns.limits.terms import LimitScope
+from projections.engine.live.row_change import changed
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, ascending, between, exactly, newest_first
@@ -98,22 +99,13 @@ def _set(recorded: Recorded, event: BreakerSet, rows: RowSet) -> None:
     )
 
 
-def _breaker(recorded: Recorded, breaker_id: UUID, rows: RowSet) -> Breaker:
-    row = rows[BREAKERS].change(breaker_id)
-    if row is None:
-        raise LookupError(f"breaker {breaker_id} was never set")
-    row.updated_at = recorded.recorded_at
-    row.last_position = recorded.position
-    return row
-
-
 def _removed(recorded: Recorded, event: BreakerRemoved, rows: RowSet) -> None:
-    row = _breaker(recorded, event.breaker_id, rows)
+    row = changed(recorded, BREAKERS, event.breaker_id, rows)
     row.is_active, row.removed_at = False, recorded.occurred_at
 
 
 def _tripped(recorded: Recorded, event: BreakerTripped, rows: RowSet) -> None:
-    _breaker(recorded, event.breaker_id, rows).trips += 1
+    changed(recorded, BREAKERS, event.breaker_id, rows).trips += 1
     terms = event.terms
     rows[TRIPS].insert(
         BreakerTrip(
@@ -150,12 +142,7 @@ def _tripped(recorded: Recorded, event: BreakerTripped, rows: RowSet) -> None:
 
 
 def _trip(recorded: Recorded, event: BreakerActed | BreakerResumed, rows: RowSet) -> BreakerTrip:
-    row = rows[TRIPS].change((event.breaker_id, event.number))
-    if row is None:
-        raise LookupError(f"breaker {event.breaker_id} has no trip {event.number}")
-    row.updated_at = recorded.recorded_at
-    row.last_position = recorded.position
-    return row
+    return changed(recorded, TRIPS, (event.breaker_id, event.number), rows)
 
 
 def _acted(recorded: Recorded, event: BreakerActed, rows: RowSet) -> None:

@@ -168,6 +168,7 @@ QUESTIONS = (
             exactly("order_id"),
             exactly("instrument"),
             exactly("environment"),
+            exactly("voided"),
             *between("fill_timestamp"),
         ),
         shown=(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ledger.nouns.instruments.contract import InstrumentKind
 from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
+from projections.engine.live.row_change import changed
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, ascending, exactly
@@ -72,7 +73,7 @@ def _listed(recorded: Recorded, event: InstrumentListed, rows: RowSet) -> None:
 
 
 def _updated(recorded: Recorded, event: InstrumentUpdated, rows: RowSet) -> None:
-    row = _known(recorded, event.instrument, rows)
+    row = changed(recorded, SYMBOLS, event.instrument, rows)
     row.tick_size = event.tick_size
     row.step_size = event.step_size
     row.min_quantity = event.min_quantity
@@ -83,18 +84,9 @@ def _updated(recorded: Recorded, event: InstrumentUpdated, rows: RowSet) -> None
 
 
 def _delisted(recorded: Recorded, event: InstrumentDelisted, rows: RowSet) -> None:
-    row = _known(recorded, event.instrument, rows)
+    row = changed(recorded, SYMBOLS, event.instrument, rows)
     row.is_active = False
     row.delisted_at = recorded.occurred_at
-
-
-def _known(recorded: Recorded, name: str, rows: RowSet) -> Symbol:
-    row = rows[SYMBOLS].change(name)
-    if row is None:
-        raise LookupError(f"instrument {name} was never listed")
-    row.updated_at = recorded.recorded_at
-    row.last_position = recorded.position
-    return row
 
 
 def _keys(recorded: Recorded, event: Any) -> Iterable[tuple[Table[Any], Key]]:  # noqa: ARG001

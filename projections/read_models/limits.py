@@ -24,6 +24,7 @@ from ledger.nouns.limits.events import (
     Resumed,
 )
 from ledger.nouns.limits.terms import LimitMeasure, LimitScope, LimitTerms
+from projections.engine.live.row_change import changed
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Past, Question, ascending, exactly, newest_first
@@ -135,10 +136,10 @@ def _noted(recorded: Recorded, event: LimitsEvent, rows: RowSet) -> None:
 
 def _set(recorded: Recorded, event: LimitSet, rows: RowSet) -> None:
     _noted(recorded, event, rows)
-    row = rows[LIMITS].change(event.limit_id)
-    if row is None:
+    if rows[LIMITS].find(event.limit_id) is None:
         rows[LIMITS].insert(_begun(recorded, event))
         return
+    row = changed(recorded, LIMITS, event.limit_id, rows)
     terms = event.terms
     row.value, row.unit, row.time_window = terms.value, terms.unit, terms.window
     row.warning_threshold, row.description = terms.warning_threshold, terms.description
@@ -146,7 +147,6 @@ def _set(recorded: Recorded, event: LimitSet, rows: RowSet) -> None:
     row.status, row.set_by, row.approved_by = LimitStatus.ACTIVE, event.by, event.approved_by
     row.proposed_value = row.proposed_by = None
     row.set_at = recorded.occurred_at
-    _touch(row, recorded)
 
 
 def _begun(recorded: Recorded, event: LimitSet) -> LimitRow:
@@ -174,31 +174,21 @@ def _begun(recorded: Recorded, event: LimitSet) -> LimitRow:
     )
 
 
-def _touch(row: LimitRow, recorded: Recorded) -> None:
-    row.updated_at, row.last_position = recorded.recorded_at, recorded.position
-
-
 def _proposed(
     recorded: Recorded, event: LimitProposed | LimitRemovalProposed, rows: RowSet
 ) -> None:
     """What is in force stays; of a removal no value is proposed."""
     _noted(recorded, event, rows)
-    row = rows[LIMITS].change(event.limit_id)
-    if row is None:
-        raise LookupError(f"limit {event.limit_id} was never set")
+    row = changed(recorded, LIMITS, event.limit_id, rows)
     row.status, row.proposed_by = LimitStatus.PROPOSED, event.by
     row.proposed_value = event.terms.value if isinstance(event, LimitProposed) else None
-    _touch(row, recorded)
 
 
 def _removed(recorded: Recorded, event: LimitRemoved, rows: RowSet) -> None:
     _noted(recorded, event, rows)
-    row = rows[LIMITS].change(event.limit_id)
-    if row is None:
-        raise LookupError(f"limit {event.limit_id} was never set")
+    row = changed(recorded, LIMITS, event.limit_id, rows)
     row.status, row.approved_by = LimitStatus.REMOVED, event.approved_by
     row.proposed_value = row.proposed_by = None
-    _touch(row, recorded)
 
 
 def _keys(recorded: Recorded, event: LimitsEvent) -> Iterable[tuple[Table[Any], Key]]:  # noqa: ARG001

@@ -16,6 +16,7 @@ from ledger.nouns.risk.events import (
     RiskThreshold,
     RiskUpdated,
 )
+from projections.engine.live.row_change import changed
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Key, Projection, Recorded, Row, Table
 from projections.questions.question import Question, ascending, between, exactly, newest_first
@@ -99,11 +100,7 @@ def _opened(recorded: Recorded, event: RiskOpened, rows: RowSet) -> None:
 
 
 def _known(recorded: Recorded, event: RiskEvent, rows: RowSet) -> RiskEventRow:
-    row = rows[RISK_EVENTS].change((event.risk_id, event.number))
-    if row is None:
-        raise LookupError(f"risk event {event.risk_id} was not opened for the {event.number}. time")
-    row.updated_at = recorded.recorded_at
-    row.last_position = recorded.position
+    row = changed(recorded, RISK_EVENTS, (event.risk_id, event.number), rows)
     if event.value is not None:
         row.current_value = event.value
     return row

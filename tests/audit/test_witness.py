@@ -108,7 +108,7 @@ def test_a_head_that_contradicts_is_kept_beside_the_others_and_ends_the_witness(
         assert not keep(target, seen(forged, made[5]))
         assert not keep(target, seen(forged))
         assert list(target.heads()) == made[:5]
-    assert "witness.contradiction" in capsys.readouterr().out
+    assert "witness.contradiction" in capsys.readouterr().err
     if not place.startswith("nats:"):
         (line,) = (tmp_path / "kept" / CONTRADICTIONS_FILE).read_bytes().splitlines()
         told = orjson.loads(line)
@@ -196,16 +196,16 @@ def test_silence_is_said_once_and_so_is_its_end(
     def quiet() -> Iterator[Seen | None]:
         yield None
         deadline = time.monotonic() + 20
-        while "silence" not in (said := capsys.readouterr().out):
+        while "silence" not in (said := capsys.readouterr().err):
             assert time.monotonic() < deadline, said
             yield None
         yield None
-        assert "silence" not in capsys.readouterr().out
+        assert "silence" not in capsys.readouterr().err
         yield from seen(made[0])
 
     with opened(str(tmp_path / "kept")) as target:
         assert watch(quiet(), target, silence_seconds=0.05, stop=threading.Event())
-    assert "heard_again" in capsys.readouterr().out
+    assert "heard_again" in capsys.readouterr().err
 
 
 def test_a_witness_at_the_database_sees_what_is_between_two_heads(

@@ -18,8 +18,9 @@ from typing import NamedTuple
 PATIENCE_SECONDS = 110
 """Less than a test may take: what hangs is then told with its arguments."""
 
-_processes = get_context("forkserver")
-_processes.set_forkserver_preload(
+processes = get_context("forkserver")
+"""Forked from one that has imported what follows."""
+processes.set_forkserver_preload(
     [  # what most runs import
         "ledger.cli.main",
         "ledger.client.client",
@@ -85,7 +86,7 @@ def _run(
         files = [Path(name) / stream for stream in ("stdin", "stdout", "stderr")]
         files[0].write_bytes(stdin)
         files[1] = terminal or files[1]
-        process = _processes.Process(
+        process = processes.Process(
             target=_ledgerctl, args=(arguments, files, cwd, dict(environment))
         )
         process.start()
@@ -102,12 +103,17 @@ def _run(
 def _ledgerctl(
     arguments: Sequence[str], files: Sequence[Path], cwd: Path, environment: Mapping[str, str]
 ) -> None:
-    from ledger.cli.main import main
-
     for number, file in enumerate(files):
         opened = os.open(file, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT, 0o600)
         os.dup2(opened, number)
         os.close(opened)
+    run_ledgerctl(arguments, cwd, environment)
+
+
+def run_ledgerctl(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
+    """In a process of its own, with the files that it has by now."""
+    from ledger.cli.main import main
+
     sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)  # it was given an empty one
     os.chdir(cwd)
     os.environ.clear()

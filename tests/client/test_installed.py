@@ -12,10 +12,15 @@ from tests.programs.services import ANSWER_SECONDS, running_worker
 from tests.questions.test_query_service import running_queries
 
 MAX_BYTES = 40_000_000
-MAX_IMPORT_SECONDS = 0.3
-"""Of the processor: what others do on this machine is not the client's. 0.25 with nine nouns;
-there are sixteen now, and each has its commands in the client."""
+MAX_IMPORT_SECONDS = 0.25
+"""Of the processor: what others do on this machine is not the client's."""
+MOST_OF_ITS_PACKAGES = 2.3
+"""On a machine that is slower than that: so many times what the packages alone take."""
 
+PACKAGES = (
+    "import msgspec, nats.aio.client, orjson, uuid_utils; "
+    "from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema, model_validator"
+)
 SERVICE = """
 import asyncio, sys
 from uuid import uuid4
@@ -104,12 +109,17 @@ def test_it_takes_little_room(python: Path) -> None:
 
 
 def test_it_is_there_at_once(python: Path) -> None:
-    program = """
-import time
-begin = time.process_time()
-from ledger import Deposit, LedgerClient
-print(time.process_time() - begin)"""
-    assert min(float(run(python, "-c", program).stdout) for _ in range(8)) < MAX_IMPORT_SECONDS
+    def seconds(imports: str) -> float:
+        program = f"import time; begin = time.process_time(); {imports}"
+        return float(run(python, "-c", f"{program}; print(time.process_time() - begin)").stdout)
+
+    packages, client = [], []
+    for _ in range(8):  # in turns, so that both meet what the machine does beside
+        packages.append(
+            seconds("import msgspec, nats.aio.client, orjson, pydantic.main, uuid_utils")
+        )
+        client.append(seconds("from ledger import Deposit, LedgerClient"))
+    assert min(client) < max(MAX_IMPORT_SECONDS, MOST_OF_ITS_PACKAGES * min(packages))
 
 
 def test_the_terminal_names_the_extra_that_it_needs(python: Path) -> None:

@@ -1,11 +1,13 @@
 """The client for code without an event loop: the same methods, which wait."""
 
+import ast
 import asyncio
 import inspect
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -192,7 +194,7 @@ assert next(events).position == 1
 def test_both_clients_have_the_same_methods(waiting: type[Any], awaiting: type[Any]) -> None:
     def methods(of: type[Any]) -> dict[str, list[str]]:
         return {
-            name: [str(one.replace(annotation="")) for one in signature(getattr(of, name))]
+            name: list(map(str, signature(getattr(of, name))))
             for name in dir(of)
             if not name.startswith("_") or name == "__call__"
         }
@@ -203,3 +205,22 @@ def test_both_clients_have_the_same_methods(waiting: type[Any], awaiting: type[A
     expected = methods(awaiting)
     expected.pop("ask", None)  # beneath the questions
     assert methods(waiting) == expected
+
+
+def test_type_checkers_see_the_same_questions_of_both() -> None:
+    def rows_of(module: ModuleType, queries: type[Any]) -> dict[str, str]:
+        (found,) = [
+            one
+            for one in ast.parse(inspect.getsource(module)).body
+            if isinstance(one, ast.ClassDef) and one.name == queries.__name__
+        ]
+        (listed,) = [one.body for one in found.body if isinstance(one, ast.If)]
+        return {
+            ast.unparse(one.target): ast.unparse(one.annotation).partition("[")[2]
+            for one in listed
+            if isinstance(one, ast.AnnAssign)
+        }
+
+    seen = rows_of(sync, sync.BlockingQueries)
+    assert seen == rows_of(asynchronous_questions, asynchronous_questions.Queries)
+    assert len(seen) > 10

@@ -17,11 +17,11 @@ from ledger.audit.prove.verify import verify
 from ledger.eventstore import snapshots
 from ledger.eventstore.store import load_streams
 from ledger.kernel.command import Command, Outcome
-from ledger.nouns import AGGREGATES
 from ledger.operate.embedded import programs as embedded_programs
 from ledger.operate.embedded.programs import ProgramMissing
 from ledger.operate.plugins import migrate_all
 from ledger.write.aggregates import Aggregates
+from ledger.write.deciders import AGGREGATES
 from ledger.write.ledger import Ledger
 from ledger.write.parser import parse
 from projections.engine.builds.candidate import Limits, live

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.kernel.money import exact
 from ledger.nouns.limits.check import judged
-from ledger.nouns.limits.measures import Quotient, grouped, in_force, told
+from ledger.nouns.limits.measures import grouped, in_force, told
 from ledger.nouns.limits.state import Version
 from ledger.nouns.limits.terms import PERCENT, RATIO, LimitMeasure, LimitScope, LimitTerms
 
@@ -38,10 +38,10 @@ def test_what_is_passed_over_neither_fails_nor_warns(
     limit = in_force(UUID(int=1), LimitScope.ACCOUNT, "a", Version(terms, "ops"))
     (group,) = grouped([limit])
     with exact():
-        found = Quotient(part, whole, unit)
-        for measured in (found, told(found)):
+        exact_share = told((part, whole), unit)
+        for measured in ((part, whole), exact_share):
             if group.is_far_from(measured):
-                exactly = judged(limit, told(found), cast(Any, NoTrips()))
+                exactly = judged(limit, exact_share, cast(Any, NoTrips()))
                 assert not exactly.fails
                 assert not exactly.warns
 

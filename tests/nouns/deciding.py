@@ -13,9 +13,9 @@ from ledger.kernel.money import exact
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.unit_of_work import PastEvent
-from ledger.nouns import AGGREGATES, COMMANDS
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.orders.state import OrderState
+from ledger.write.deciders import AGGREGATES, COMMANDS
 from tests.commands import command, list_instrument, open_account, submit_order
 from tests.nouns.without_limits import WithoutLimits
 

@@ -12,7 +12,6 @@ from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.unit_of_work import PastEvent
-from ledger.nouns import AGGREGATES
 from ledger.nouns.accounts import rules as account_rules
 from ledger.nouns.accounts import settlement as account_settlement
 from ledger.nouns.accounts.events import AccountType, Environment
@@ -29,6 +28,7 @@ from ledger.nouns.orders import rules as order_rules
 from ledger.nouns.orders import state as order_state
 from ledger.nouns.orders.events import OrderFillConflicted, OrderType, SubmitTerms
 from ledger.nouns.orders.state import ORDER
+from ledger.write.deciders import AGGREGATES
 
 EVOLVE: dict[str, Callable[[Any, Event, UUID], Any]] = {
     name: aggregate.evolve for name, aggregate in AGGREGATES.items()

@@ -12,11 +12,11 @@ from ledger.kernel.event import Event
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.unit_of_work import PastEvent
-from ledger.nouns import AGGREGATES, COMMANDS
 from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.orders.events import PositionSide
 from ledger.nouns.positions.position import Position, PositionKey
+from ledger.write.deciders import AGGREGATES, COMMANDS
 from tests.commands import command, list_instrument, open_account
 from tests.nouns.without_limits import WithoutLimits
 

@@ -12,9 +12,10 @@ from ledger.kernel.money import exact
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
 from ledger.kernel.unit_of_work import PastEvent
-from ledger.nouns import AGGREGATES, COMMANDS, TIMED
+from ledger.nouns import TIMED
 from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import AccountEvent
+from ledger.write.deciders import AGGREGATES, COMMANDS
 from tests.commands import command, open_account
 from tests.nouns.without_limits import WithoutLimits
 

@@ -6,16 +6,19 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psycopg
 import pytest
 from nats.js import api
 
+from ledger.bus.event_stream import Last
 from ledger.bus.events import EVENTS_STREAM, published, received
 from ledger.eventstore.codec import decode
 from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
+from ledger.programs.publisher import Publisher
 from tests.programs.publishing import (
     LOOK_SECONDS,
     Log,
@@ -51,6 +54,25 @@ async def test_every_event_is_published_in_position_order_under_its_own_id(
     row = progress(log.database_url)
     assert row["total_events_processed"] == head
     assert (row["status"], row["owner"]) == ("STOPPED", None)
+
+
+async def test_who_begins_with_an_empty_log_says_which_life_the_events_are_of(
+    log: Log, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+    find_place = Publisher._find_place
+
+    async def found(*arguments: Any) -> Last:
+        place = await find_place(*arguments)
+        begun.set()
+        return place
+
+    monkeypatch.setattr(Publisher, "_find_place", found)
+    async with running_publisher(log.database_url, nats_url):
+        await asyncio.wait_for(begun.wait(), ANSWER_SECONDS)
+        await published_up_to(log.database_url, log.grow(5))
+    told = {orjson.loads(message.data)["incarnation"] for message in await in_stream(nats_url)}
+    assert told == {log.ids()[0]}
 
 
 async def test_an_event_says_on_its_subject_and_in_its_body_what_the_store_has(

@@ -13,6 +13,7 @@ from ledger.bus.connection import Connection
 from ledger.client.client import LedgerClient
 from ledger.client.event_feed import LogRestored
 from ledger.kernel.command import Outcome
+from ledger.kernel.incarnation import Lineage
 from ledger.operate.settings import Settings
 from ledger.programs.recovery import Plan, Recovered, Recovery
 from tests.conftest import TEMPLATE
@@ -199,6 +200,27 @@ async def test_of_an_empty_database_everything_is_recovered_and_followers_are_to
             with pytest.raises(LogRestored) as told:
                 await anext(ledger.events(name="risk"))
             assert told.value.position == 0
+
+
+@pytest.mark.parametrize("left", ["a moment before", "nothing"])
+async def test_events_that_do_not_say_which_life_they_are_of_are_recovered_too(
+    postgres_url: str,
+    database_url: str,
+    nats_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    left: str,
+) -> None:
+    with monkeypatch.context() as before:  # a publisher of a version before
+        before.setattr(Lineage, "at", lambda *_: None)
+        restored, _ = await lived_and_restored(postgres_url, database_url, nats_url)
+    with temporary_database(postgres_url, template=TEMPLATE) as empty:
+        url = restored if left == "a moment before" else empty
+        async with asyncio.timeout(60):
+            plan, done, after = await recovered(url, nats_url, tmp_path / "lost.jsonl")
+        assert plan.lost_events
+        assert (done.after, done.differing, after.needed) == (plan.head, (), False)
+        assert len(rows(url, "SELECT FROM log_incarnations")) == 2
 
 
 async def test_a_ledger_that_lost_nothing_needs_no_recovery(

@@ -4,13 +4,10 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import psycopg
 import pytest
-from typer.testing import CliRunner
 
 from ledger.operate.plugins import migrate_all
-from projections.cli import app
 from projections.engine.builds import candidate, generations
 from projections.engine.builds.candidate import AlreadyRunning
 from projections.engine.builds.rebuild import RebuildDiffers, rebuild, verify
@@ -22,6 +19,7 @@ from projections.registry import all_projections
 from projections.settings import ProjectionSettings
 from tests.databases import temporary_database
 from tests.projections import log as events
+from tests.projections.commands import run_command
 from tests.projections.everything import append_everything
 from tests.projections.log import opened_log
 from tests.projections.workers import caught_up, running, statuses
@@ -175,14 +173,8 @@ def test_a_view_that_cannot_take_the_new_shape_says_what_to_do(live_url: str) ->
 # --- commands -------------------------------------------------------------------------
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, database_url: str, *arguments: str) -> tuple[int, Any]:
-    monkeypatch.setenv("LEDGER_DATABASE_URL", database_url)
-    result = CliRunner().invoke(app, [*arguments, "--json"])
-    return result.exit_code, orjson.loads(result.stdout) if result.stdout else None
-
-
 def test_status_tells_position_head_and_lag(live_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, rows = _run(monkeypatch, live_url, "status")
+    code, rows = run_command(monkeypatch, live_url, "status")
     by_name = {row["projection_name"]: row for row in rows}
     assert code == 1  # no worker runs
     assert by_name["balances"]["position"] == by_name["balances"]["head"] == 4
@@ -194,10 +186,10 @@ def test_status_tells_position_head_and_lag(live_url: str, monkeypatch: pytest.M
 def test_verify_exits_1_on_a_difference_and_names_it(
     live_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, report = _run(monkeypatch, live_url, "verify")
+    code, report = run_command(monkeypatch, live_url, "verify")
     assert (code, report["equal"]) == (0, True)
     _execute(live_url, DAMAGES["a changed value"][0])
-    code, report = _run(monkeypatch, live_url, "verify", "balances")
+    code, report = run_command(monkeypatch, live_url, "verify", "balances")
     (difference,) = report["projections"][0]["differences"]
     assert code == 1
     assert difference["columns"]["total"] == {"live": "6", "rebuilt": "5"}
@@ -208,14 +200,14 @@ def test_rebuild_exits_1_on_a_difference_until_it_is_accepted(
     live_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _execute(live_url, DAMAGES["a changed value"][0])
-    assert _run(monkeypatch, live_url, "rebuild", "balances")[0] == 1
-    assert _run(monkeypatch, live_url, "rebuild", "balances", "--accept-differences")[0] == 0
-    assert _run(monkeypatch, live_url, "verify", "balances")[0] == 0
-    code, report = _run(monkeypatch, live_url, "rebuild", "--all")
+    assert run_command(monkeypatch, live_url, "rebuild", "balances")[0] == 1
+    assert run_command(monkeypatch, live_url, "rebuild", "balances", "--accept-differences")[0] == 0
+    assert run_command(monkeypatch, live_url, "verify", "balances")[0] == 0
+    code, report = run_command(monkeypatch, live_url, "rebuild", "--all")
     assert code == 0
     assert len(report["projections"]) == len(statuses(live_url))
 
 
 def test_rebuild_needs_a_name_or_all(live_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _run(monkeypatch, live_url, "rebuild")[0] == 2
-    assert _run(monkeypatch, live_url, "rebuild", "orders", "--all")[0] == 2
+    assert run_command(monkeypatch, live_url, "rebuild")[0] == 2
+    assert run_command(monkeypatch, live_url, "rebuild", "orders", "--all")[0] == 2

@@ -51,6 +51,10 @@ RECOVERY_WORDS = ("begun", "deciding", "the ")
 WAYS = ("dump", "backup", "position")
 
 
+class BrokenOff(BaseException):
+    """As by kill -9: nobody heeds it."""
+
+
 class Round:
     """One ledger, its books, and what was kept outside."""
 
@@ -170,7 +174,7 @@ class Round:
             for word in broken_off:
                 if text.startswith(word):
                     broken_off.remove(word)
-                    raise asyncio.CancelledError
+                    raise BrokenOff
 
         async with connected(self.nats_url) as connection:
             assert isinstance(connection, Connection)
@@ -184,7 +188,7 @@ class Round:
                     done = await recovery.run(
                         connection, plan, by="ada", reason="a round", lost_file=lost, tell=tell
                     )
-                except asyncio.CancelledError:
+                except BrokenOff:
                     self.told["recoveries broken off"] += 1
                     continue
                 assert done.differing == (), done.differing[:3]

@@ -218,6 +218,7 @@ def test_who_serves_by_http_has_nobodys_rights_until_it_works_as_somebody(
         "public.schema_migrations": {"SELECT"},
         "public.web_sessions": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "public.web_approvals": {"SELECT", "INSERT", "UPDATE"},
+        "public.web_token_uses": {"SELECT", "INSERT", "UPDATE"},
     }
     with psycopg.connect(database_url) as connection:
         becomes = connection.execute(

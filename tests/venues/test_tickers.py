@@ -49,7 +49,7 @@ async def test_what_the_venue_does_not_have_is_named_and_not_guessed(
     wanted = [Traded("KRAKEN:DOGEUSD", "DOGEUSD", "DOGE", "USD")]
     async with standing_exchange("kraken", KRAKEN) as exchange:
         assert await TickerFeed(exchange).prices(wanted) == {}
-    assert "KRAKEN:DOGEUSD" in capfd.readouterr().out
+    assert "KRAKEN:DOGEUSD" in capfd.readouterr().err
 
 
 def test_venues_have_the_names_of_ccxt_unless_told_others() -> None:

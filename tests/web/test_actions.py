@@ -138,6 +138,46 @@ def test_an_adjustment_is_booked_when_another_person_has_approved_it(
     assert row == ("olga", "a test (approved by ada)", "-0.5", "web:olga", str(key))
 
 
+def test_what_was_approved_and_not_done_is_offered_again_and_has_one_effect(
+    at_work: tuple[Served, str],  # noqa: F811
+) -> None:
+    """As a server leaves it that ends between the word and the result."""
+    server, database_url = at_work
+    account, key, other = opened(server), uuid4(), uuid4()
+    olga, ada = server.client("olga"), server.client("ada")
+    word, given = {"decision": "APPROVED"}, {"account_id": account, "asset": "USDT"}
+    for one, amount in ((key, "-0.5"), (other, "-0.25")):
+        assert act(olga, "adjust", {**given, "amount": amount}, one).json()["status"] == "WAITING"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def ended(minutes: int) -> None:
+            connection.execute(
+                """UPDATE web_approvals SET decision = 'APPROVED', decided_by = 'ada',
+                       result = NULL, decided_at = now(),
+                       attempted_at = now() - %s * interval '1 minute'""",
+                [minutes],
+            )
+
+        ended(0)
+        assert ada.post(f"/api/v1/approvals/{key}", json=word).status_code == 409  # in work
+        ended(2)
+        rows = ada.get("/api/v1/approvals").json()["rows"]
+        assert {row["id"] for row in rows if row["unfinished"]} == {str(key), str(other)}
+        assert olga.post(f"/api/v1/approvals/{key}", json=word).status_code == 409  # her own
+        done = ada.post(f"/api/v1/approvals/{key}", json=word).json()
+        assert done["status"] == "ACCEPTED", done
+        left = ada.post(f"/api/v1/approvals/{other}", json={"decision": "REJECTED"}).json()
+        assert left["status"] == "LEFT"
+        assert not any(row["unfinished"] for row in ada.get("/api/v1/approvals").json()["rows"])
+        ended(2)
+        again = ada.post(f"/api/v1/approvals/{key}", json=word).json()
+        assert (again["status"], again["position"]) == ("ACCEPTED", done["position"])
+        row = connection.execute(
+            "SELECT count(*) FROM event_store WHERE event_type = 'account.adjusted'"
+        ).fetchone()
+    assert row == (1,)
+
+
 def test_a_limit_that_allows_more_needs_another_person(
     at_work: tuple[Served, str],  # noqa: F811
 ) -> None:

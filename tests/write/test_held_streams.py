@@ -14,11 +14,11 @@ from ledger.audit.prove.verify import verify
 from ledger.eventstore import snapshots
 from ledger.kernel.command import Outcome
 from ledger.kernel.rejection import GeneralRejection
-from ledger.nouns import AGGREGATES
 from ledger.nouns.accounts.invariants import ACCOUNT
 from ledger.vitals import database
 from ledger.vitals.examination import Vitals
 from ledger.write import aggregates, held_streams, stream_reader
+from ledger.write.deciders import AGGREGATES
 from ledger.write.held_streams import CannotRepair
 from ledger.write.ledger import Ledger
 from tests.commands import command, open_account

@@ -32,7 +32,15 @@ from psycopg import sql
 
 from ledger.audit.ask import payload
 from ledger.audit.ask.payload import Condition
-from ledger.eventstore.reader import ACCOUNT, COLUMNS, RecordedEvent, where_kept, where_streams_are
+from ledger.eventstore.reader import (
+    ACCOUNT,
+    COLUMNS,
+    OF_PEOPLE,
+    PERSON,
+    RecordedEvent,
+    where_kept,
+    where_streams_are,
+)
 from ledger.eventstore.session import FETCH_ROWS
 from ledger.nouns import EVENTS
 
@@ -62,13 +70,15 @@ _cursor_numbers = count(1)
 @dataclass(frozen=True, kw_only=True)
 class EventCriteria:
     """Which events; all that is given must hold. Ranges include their beginning and exclude
-    their end; positions are those of the caller's last page and excluded."""
+    their end; positions are those of the caller's last page and excluded. `person` is who did it,
+    at the console or as the event names them."""
 
     stream_id: UUID | None = None
     stream_type: str | None = None
     event_types: tuple[str, ...] = ()
     account_id: UUID | None = None
     user_id: UUID | None = None
+    person: str | None = None
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
     event_id: UUID | None = None
@@ -242,6 +252,8 @@ def _of_whom(connection: psycopg.Connection[Any], events: EventCriteria, query: 
             query.add(f"{ACCOUNT} = %(of_user)s", of_user=found[0][0])
         else:
             query.add(f"{ACCOUNT} = ANY(%(of_user)s)", of_user=[row[0] for row in found])
+    if events.person is not None:
+        query.add(f"{PERSON} = %(person)s AND {OF_PEOPLE}", person=events.person)
     if events.correlation_id is not None:
         query.add("correlation_id = %(correlation)s", correlation=events.correlation_id)
     if events.causation_id is not None:

@@ -16,8 +16,8 @@ from ledger.eventstore import repairs, snapshots
 from ledger.eventstore.reader import COLUMNS, RecordedEvent, where_streams_are
 from ledger.eventstore.snapshots import AggregateSnapshot, KeptSnapshot
 from ledger.kernel.money import exact
-from ledger.nouns import AGGREGATES
 from ledger.write.aggregates import state_text
+from ledger.write.deciders import AGGREGATES
 
 FETCH_EVENTS = 2_000
 """Events of a stream fetched at once: a few megabytes."""

@@ -67,7 +67,7 @@ class OpenAccount(AccountCommandData):
     max_total_drawdown: LossShareOrNone = default(None)
 
 
-class OuterMovementData(AccountCommandData):
+class OuterMovementData(AccountCommandData, abstract=True):
     """What is told of money that comes in or goes out. `amount` is what the account gets or gives,
     a `fee` in the same asset included. `cost` is in the base currency of the account."""
 

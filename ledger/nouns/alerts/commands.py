@@ -23,11 +23,11 @@ EntityType = Annotated[str, Field(strict=True, pattern=r"^[A-Z_]{1,32}$")]
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 
 
-class AlertCommandData(CommandData):
+class AlertCommandData(CommandData, abstract=True):
     command_class = "admin"
 
 
-class AboutEntity(AlertCommandData):
+class AboutEntity(AlertCommandData, abstract=True):
     """What a rule says of an entity."""
 
     rule: Rule
@@ -71,7 +71,7 @@ class RaiseAlert(AboutEntity):
         return value
 
 
-class OneAlert(AlertCommandData):
+class OneAlert(AlertCommandData, abstract=True):
     """`number` 0 means the opening that there is."""
 
     alert_id: Id
@@ -118,7 +118,7 @@ class EndAlertDelivery(OneAlert):
     final: StrictBool = False
 
 
-class _Silence(AboutEntity):
+class _Silence(AboutEntity, abstract=True):
     """Of one entity; without `entity_type` of all that the rule says."""
 
     entity_type: EntityType | None = None  # type: ignore[assignment]

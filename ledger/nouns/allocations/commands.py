@@ -18,7 +18,7 @@ from ledger.kernel.fields import (
 from ledger.nouns.allocations.terms import check_name
 
 
-class AllocationCommandData(AccountCommandData):
+class AllocationCommandData(AccountCommandData, abstract=True):
     command_class = "admin"
 
     strategy_id: StrategyId

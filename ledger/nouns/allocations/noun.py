@@ -1,15 +1,13 @@
 """Allocations: what they register."""
 
 from ledger.kernel.noun import Noun, commands_in, events_in
-from ledger.nouns.allocations import events, handlers
+from ledger.nouns.allocations import commands, events
 from ledger.nouns.allocations.rejections import AllocationRejection
-from ledger.nouns.allocations.state import ALLOCATION
 
 NOUN = Noun(
     name="allocations",
-    stream_type=ALLOCATION.stream_type,
-    aggregate=ALLOCATION,
+    stream_type="allocation",
     events=events_in(events),
-    commands=commands_in(handlers),
+    commands=commands_in(commands),
     rejections=AllocationRejection,
 )

@@ -25,7 +25,7 @@ MAX_WINDOW_SECONDS = 86_400
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 
 
-class BreakerCommandData(CommandData):
+class BreakerCommandData(CommandData, abstract=True):
     command_class = "admin"
 
     breaker_id: Id
@@ -34,7 +34,8 @@ class BreakerCommandData(CommandData):
 
 class SetBreaker(BreakerCommandData):
     """DRAWDOWN and VOLATILITY_SPIKE have a share as their threshold (10 % is 0.1), a LOSS_STREAK a
-    number of positions. It trips where the threshold is reached."""
+    number of positions, a REPEATED_EXECUTION one of trades. It trips where the threshold is
+    reached."""
 
     kind: Choice[BreakerKind]
     scope: Choice[LimitScope]
@@ -60,7 +61,7 @@ class RemoveBreaker(BreakerCommandData):
     reason: Text | None = None
 
 
-class _OfSubject(BreakerCommandData):
+class _OfSubject(BreakerCommandData, abstract=True):
     """What it is tripped for: an account, a strategy, an instrument."""
 
     scope: Choice[LimitScope]

@@ -24,6 +24,8 @@ class BreakerKind(StrEnum):
     """Positions in a row that were closed with a loss."""
     VOLATILITY_SPIKE = "VOLATILITY_SPIKE"
     """Highest price over lowest within the window, less one."""
+    REPEATED_EXECUTION = "REPEATED_EXECUTION"
+    """Trades within the window: a strategy that runs again and again."""
 
 
 class BreakerAction(StrEnum):

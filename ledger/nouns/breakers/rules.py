@@ -23,8 +23,13 @@ SCOPES = {
         *(LimitScope.SYSTEM, LimitScope.USER, LimitScope.ACCOUNT, LimitScope.STRATEGY),
     ),
     BreakerKind.VOLATILITY_SPIKE: (LimitScope.INSTRUMENT,),
+    BreakerKind.REPEATED_EXECUTION: (
+        *(LimitScope.SYSTEM, LimitScope.USER, LimitScope.ACCOUNT, LimitScope.STRATEGY),
+    ),
 }
 """Of what each can be measured. What is of SYSTEM or USER is measured of each account."""
+MOST_EXECUTIONS = 1_000
+"""That a breaker counts up to: whoever measures remembers the time of each, of every subject."""
 
 
 def set_breaker(state: BreakerState | None, given: BreakerSet) -> tuple[Event, ...]:
@@ -49,6 +54,13 @@ def _check(terms: BreakerTerms) -> None:
         wrong = "every scope but SYSTEM has a reference: which one"
     elif terms.kind is BreakerKind.LOSS_STREAK and terms.threshold % 1:
         wrong = f"a LOSS_STREAK counts positions: {shown(terms.threshold)} is no number of them"
+    elif terms.kind is BreakerKind.REPEATED_EXECUTION and (
+        terms.threshold % 1 or terms.threshold > MOST_EXECUTIONS
+    ):
+        most = f"1 to {MOST_EXECUTIONS}"
+        wrong = f"a REPEATED_EXECUTION counts {most} trades, not {shown(terms.threshold)}"
+    elif terms.kind is BreakerKind.REPEATED_EXECUTION and terms.window_seconds is None:
+        wrong = "a REPEATED_EXECUTION has a window_seconds"
     elif terms.kind is BreakerKind.DRAWDOWN and terms.threshold > 1:
         wrong = "a DRAWDOWN is a share: 10 % is 0.1"
     elif terms.kind is BreakerKind.VOLATILITY_SPIKE and terms.window_seconds is None:

@@ -17,7 +17,7 @@ from ledger.kernel.fields import (
 from ledger.nouns.clock.events import SnapshotKind
 
 
-class ClockCommandData(CommandData):
+class ClockCommandData(CommandData, abstract=True):
     command_class = "admin"
     occurred: ClassVar[str] = "time"
 

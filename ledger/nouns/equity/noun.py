@@ -1,13 +1,11 @@
 """Equity: what it registers."""
 
 from ledger.kernel.noun import Noun, commands_in, events_in
-from ledger.nouns.equity import events, handlers
-from ledger.nouns.equity.state import EQUITY
+from ledger.nouns.equity import commands, events
 
 NOUN = Noun(
     name="equity",
-    stream_type=EQUITY.stream_type,
-    aggregate=EQUITY,
+    stream_type="equity",
     events=events_in(events),
-    commands=commands_in(handlers),
+    commands=commands_in(commands),
 )

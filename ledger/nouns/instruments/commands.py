@@ -17,13 +17,13 @@ from ledger.nouns.instruments.contract import ONE, InstrumentKind
 from ledger.nouns.instruments.events import InstrumentLimits, InstrumentNature
 
 
-class InstrumentCommandData(CommandData):
+class InstrumentCommandData(CommandData, abstract=True):
     command_class = "admin"
 
     instrument: Instrument
 
 
-class InstrumentLimitsData(InstrumentCommandData):
+class InstrumentLimitsData(InstrumentCommandData, abstract=True):
     """`initial_margin_rate` and `maintenance_margin_rate` are fractions: 5 % is 0.05."""
 
     tick_size: PositiveAmountOrNone = default(None)

@@ -30,6 +30,7 @@ from ledger.nouns.limits.market_graph import Assets
 from ledger.nouns.limits.measures import OrderToCheck
 from ledger.nouns.limits.meter import Listed, Meter, Missing, Scene
 from ledger.nouns.limits.rejections import LimitRejection
+from ledger.nouns.limits.risk_book import RiskBook
 from ledger.nouns.limits.state import (
     LIMITS,
     MAX_REMEMBERED_IDS,
@@ -38,9 +39,7 @@ from ledger.nouns.limits.state import (
     scope_key,
     stream_id,
 )
-from ledger.nouns.limits.terms import (
-    LimitScope,
-)
+from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 from ledger.nouns.positions import exposure
 from ledger.nouns.prices.state import PRICES, VenuePrices
 from ledger.nouns.prices.state import stream_id as price_stream
@@ -52,7 +51,9 @@ class LimitExceeded(Rejection):
     that have reached theirs just now."""
 
     def __init__(self, decision: RiskDecision, tripped: Sequence[LimitTripped] = ()) -> None:
-        super().__init__(LimitRejection.RISK_LIMIT_EXCEEDED, message(decision.failed))
+        is_self_match = all(one.measure is LimitMeasure.SELF_MATCH for one in decision.failed)
+        code = LimitRejection.SELF_MATCH if is_self_match else LimitRejection.RISK_LIMIT_EXCEEDED
+        super().__init__(code, message(decision.failed))
         self.decision = decision
         self.tripped = tripped
 
@@ -67,10 +68,13 @@ def assess(
     """Whether an order may be placed, by all that is limited and halted in its scopes. `multiplier`
     gives that of the order's strategy on the account. Raises Rejection where trading is halted."""
     _check_halts(books, account, order)
-    if order.reduce_only or not any(book.limits for book in books):
+    if not any(book.limits for book in books):
         return ALLOWED
-    limits = in_force_of(work, account, books, multiplier)
-    meter = Meter(scene_of(work, account, limits))
+    book = work.risk_book(account.account_id)
+    limits = in_force_of(work, book, books, multiplier)
+    if order.reduce_only and not limits.of_every_order:
+        return ALLOWED
+    meter = Meter(scene_of(work, account, limits, book))
     mark_equity(work, meter, limits.baselines)
     return check(order, meter, limits.groups)
 
@@ -143,12 +147,12 @@ def _check_halts(books: Sequence[LimitBook], account: AccountState, order: Order
 
 def in_force_of(
     work: UnitOfWork,
-    account: AccountState,
+    account_book: RiskBook,
     books: Sequence[LimitBook],
     multiplier: Callable[[], Decimal | None],
 ) -> LimitsInForce:
     """All that are in force now."""
-    known: dict[str, LimitsInForce] = work.risk_book(account.account_id).limits
+    known: dict[str, LimitsInForce] = account_book.limits
     found = NONE_IN_FORCE
     for book in books:
         if not book.limits:
@@ -192,51 +196,66 @@ def limits_of(
     if system is None:
         return NONE_IN_FORCE
     books = list(_books(work, system, account, strategy_id, instrument))
-    return in_force_of(work, account, books, multiplier)
+    return in_force_of(work, work.risk_book(account.account_id), books, multiplier)
 
 
 # --- what there is to look at -------------------------------------------------------------
 
 
-def scene_of(
-    work: UnitOfWork, account: AccountState, limits: LimitsInForce = NONE_IN_FORCE
-) -> Scene:
-    """What these limits may look at."""
+class WorkScene:
+    """What a unit of work lets a decision about an account look at (`Scene`)."""
 
-    def equity() -> EquityState | None:
-        return work.look(EQUITY, equity_stream(account.account_id))
+    __slots__ = ("_work", "account", "book", "max_age", "now")
 
-    def prices(venue: str) -> VenuePrices | None:
-        return work.look(PRICES, price_stream(venue))
+    def __init__(self, work: UnitOfWork, account: AccountState, book: RiskBook) -> None:
+        self._work = work
+        self.now = work.now
+        self.account = account
+        self.book = book
+        self.max_age = work.price_max_age
 
-    def listing(instrument: str) -> InstrumentState | None:
-        return work.look(INSTRUMENT, instrument_stream(instrument))
+    def equity(self) -> EquityState | None:
+        return self._work.look(EQUITY, equity_stream(self.account.account_id))
 
-    def assets_of(kinds: Kinds, names: Collection[str]) -> Mapping[str, Assets]:
-        work.look_all([instrument_stream(name) for name in names])
-        found = {name: listing(name) for name in names}
+    def prices(self, venue: str) -> VenuePrices | None:
+        return self._work.look(PRICES, price_stream(venue))
+
+    def assets_of(self, kinds: Kinds, names: Collection[str]) -> Mapping[str, Assets]:
+        self._work.look_all([instrument_stream(name) for name in names])
+        found = {name: self._listing(name) for name in names}
         return {
             name: (one.base_asset, one.quote_asset)
             for name, one in found.items()
             if one is not None and one.terms.kind in kinds
         }
 
-    def listed(instrument: str) -> Listed | None:
-        one = listing(instrument)
+    def listed(self, instrument: str) -> Listed | None:
+        one = self._listing(instrument)
         return None if one is None else Listed(one.base_asset, one.quote_asset, one.contract)
 
-    longest = limits.longest
-    return Scene(
-        now=work.now,
-        account=account,
-        book=work.risk_book(account.account_id, work.now - longest if longest else None),
-        equity=equity,
-        prices=prices,
-        assets_of=assets_of,
-        listed=listed,
-        in_scope=lambda scope, reference: work.in_scope(scope, reference, account),
-        max_age=work.price_max_age,
-    )
+    def in_scope(self, scope: LimitScope, reference: str | None) -> Mapping[str, Decimal]:
+        return self._work.in_scope(scope, reference, self.account)
+
+    def books_of_owner(self) -> Iterator[tuple[UUID, RiskBook]]:
+        yield self.account.account_id, self.book
+        yield from self._work.books_beside(self.account)
+
+    def _listing(self, instrument: str) -> InstrumentState | None:
+        return self._work.look(INSTRUMENT, instrument_stream(instrument))
+
+
+def scene_of(
+    work: UnitOfWork,
+    account: AccountState,
+    limits: LimitsInForce = NONE_IN_FORCE,
+    book: RiskBook | None = None,
+) -> Scene:
+    """What these limits may look at. `book` is the account's, where it is at hand."""
+    since = None if limits.longest is None else work.now - limits.longest
+    if book is None or not book.knows_since(since):
+        book = work.risk_book(account.account_id, since)
+        assert book is not None
+    return WorkScene(work, account, book)
 
 
 def share_of(work: UnitOfWork, account: AccountState) -> dict[tuple[str, str], Decimal]:
@@ -261,9 +280,8 @@ def mark_equity(work: UnitOfWork, meter: Meter, wanted: Collection[Baseline]) ->
     if not wanted:
         return
     scene = meter.scene
-    known = meter.marked()
     try:
-        due = tuple(sorted(one for one in wanted if _is_due(one, known, meter)))
+        due = tuple(sorted([one for one in wanted if _is_due(one, meter)]))
     except Missing:
         return
     if not due:
@@ -274,7 +292,8 @@ def mark_equity(work: UnitOfWork, meter: Meter, wanted: Collection[Baseline]) ->
         equity = explaining.equity()
     except Missing:
         return
-    used = explaining.equities[None]
+    noted = explaining.noted
+    assert noted is not None
     marked = EquityMarked(
         account_id=account.account_id,
         at=scene.now,
@@ -282,17 +301,17 @@ def mark_equity(work: UnitOfWork, meter: Meter, wanted: Collection[Baseline]) ->
         equity=equity,
         baselines=due,
         flows=dict(account.flows),
-        reckoned=used,
-        prices=tuple(explaining.prices.values()),
-        rates=tuple(explaining.rates.values()),
+        reckoned=noted.equities[None],
+        prices=tuple(noted.prices.values()),
+        rates=tuple(noted.rates.values()),
     )
     work.record(EQUITY, equity_stream(account.account_id), (marked,))
     meter.mark_again()
 
 
-def _is_due(baseline: Baseline, known: EquityState | None, meter: Meter) -> bool:
+def _is_due(baseline: Baseline, meter: Meter) -> bool:
     """Raises Missing."""
-    mark = None if known is None else known.mark(baseline, meter.scene.now)
+    mark = meter.baseline(baseline)
     if mark is None:
         return True
     if baseline is not Baseline.PEAK:

@@ -8,21 +8,21 @@ give.
 
 An order is checked if it *raises* something: if, once it is there, more may be bought or sold than
 what is held the other way and what rests already would. What only reduces is allowed, always, also
-where limits are exceeded or prices are missing. All that apply must hold; each that does not is
+where limits are exceeded or prices are missing; but for one that would trade with an order of one's
+own (SELF_MATCH), and so close nothing. All that apply must hold; each that does not is
 told, and a limit whose measure needs a number that is missing or stale does not hold.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ledger.kernel.money import ZERO, average, shown
 from ledger.nouns.equity.events import Baseline, LimitTripped
 from ledger.nouns.equity.state import end_of
 from ledger.nouns.limits.decision import Inputs, LimitVerdict, RiskDecision
 from ledger.nouns.limits.measures import (
-    MEASURES,
     LimitGroup,
     LimitInForce,
     OrderToCheck,
@@ -50,36 +50,37 @@ class Assessment(NamedTuple):
 
 
 ALLOWED = Assessment(raises=False)
+PASSED = Assessment(raises=True)
 
 
-def check(order: OrderToCheck, without: Meter, limits: Sequence[LimitGroup]) -> Assessment:
-    """See the module's text. `without` measures how things are without the order."""
-    if order.reduce_only or not limits:
-        return ALLOWED
-    scene = without.scene
+def check(order: OrderToCheck, meter: Meter, limits: Sequence[LimitGroup]) -> Assessment:
+    """See the module's text."""
+    scene = meter.scene
     book = scene.book
     known = book.orders.get(order.order_id)
-    buys_more = _buys_more(order, known)
-    before = ZERO if buys_more else _opened(without, order)
+    before = ZERO if order.reduce_only or _buys_more(order, known) else _opened(meter, order)
     with book.as_if(order.resting(known)):
-        meter = without.with_orders()
-        opens = _opened(meter, order)
-        if not _raises(order, known, before, opens):
+        meter.orders_changed()
+        raises = not order.reduce_only and _raises(order, known, before, _opened(meter, order))
+        if not raises:
+            limits = [group for group in limits if group.of_every_order]
+        if not limits:
             return ALLOWED
-        measured = _noteworthy(limits, order, meter)
+        measured = _noteworthy(limits, order, meter, raises)
         failed = [one for one in measured if one[1].fails]
         inputs = _inputs([limit for limit, _ in failed], order, scene) if failed else None
+    if not measured:
+        return PASSED if raises else ALLOWED
     warned = [one for one in measured if one[1].warns]
-    if not failed and not warned:
-        return Assessment(raises=True)
+    meter.orders_changed()
     decision = RiskDecision(
         decided_at=scene.now,
         checked=sum(len(group.limits) for group in limits),
-        failed=tuple(_verdict(limit, one, without) for limit, one in failed),
-        warned=tuple(_verdict(limit, one, without) for limit, one in warned),
+        failed=tuple(_verdict(limit, one, meter) for limit, one in failed),
+        warned=tuple(_verdict(limit, one, meter) for limit, one in warned),
         inputs=inputs,
     )
-    return Assessment(True, decision, tuple(_trips(failed, scene)))
+    return Assessment(raises, decision, tuple(_trips(failed, scene)))
 
 
 def _opened(meter: Meter, order: OrderToCheck) -> Decimal | None:
@@ -133,21 +134,23 @@ class Measured(NamedTuple):
 
 
 def _noteworthy(
-    groups: Sequence[LimitGroup], order: OrderToCheck, meter: Meter
+    groups: Sequence[LimitGroup], order: OrderToCheck, meter: Meter, raises: bool
 ) -> list[tuple[LimitInForce, Measured]]:
-    """Those that fail or warn. Each measure once, however many limit it."""
+    """Those that fail or warn. Each measure once, however many limit it. What cannot be known keeps
+    nobody from getting out."""
     found = []
     for group in groups:
-        limits = group.limits
         at: Decimal | Missing
         try:
-            measured = group.measured_by(limits[0], order, meter)
+            measured = group.measured_by(order, meter)
             if group.is_far_from(measured) and not (group.trips and meter.has_trips):
                 continue  # nearly all of them, nearly always
-            at = told(measured)
+            at = told(measured, group.unit)
         except Missing as lacks:
+            if not raises:
+                continue
             at = lacks
-        for limit in limits:
+        for limit in group.limits:
             exactly = judged(limit, at, meter)
             if exactly.fails or exactly.warns:
                 found.append((limit, exactly))
@@ -160,7 +163,7 @@ def _measured(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> 
 
 def _at(limit: LimitInForce, order: OrderToCheck | None, meter: Meter) -> Decimal | Missing:
     try:
-        return told(MEASURES[limit.terms.measure](limit, order, meter))
+        return told(limit.measured_by(order, meter), limit.terms.unit)
     except Missing as lacks:
         return lacks
 
@@ -248,12 +251,14 @@ def _inputs(limits: Sequence[LimitInForce], order: OrderToCheck, scene: Scene) -
     meter = Meter(scene, explains=True)
     for limit in limits:
         _measured(limit, order, meter)
-    of_order = {"order_quantity": order.quantity}
+    of_order: dict[str, Any] = {"order_quantity": order.quantity}
     try:
         of_order["order_price"] = order_price(order, meter)
         of_order["order_value"] = order_value(order, meter)
     except Missing:
         pass  # no limit of these needed it, or it is told as missing
+    noted = meter.noted
+    assert noted is not None
     return Inputs(
         **of_order,
         instrument=order.key.instrument,
@@ -262,14 +267,7 @@ def _inputs(limits: Sequence[LimitInForce], order: OrderToCheck, scene: Scene) -
         contract_size=Decimal(1) if order.contract is None else order.contract.contract_size,
         inverse=order.contract is not None and order.contract.inverse,
         stop_loss=order.stop_loss,
-        prices=tuple(meter.prices.values()),
-        rates=tuple(meter.rates.values()),
-        exposures=tuple(meter.exposures.values()),
-        equities=tuple(meter.equities.values()),
-        baselines=tuple(meter.baselines.values()),
-        counts=tuple(meter.counts.values()),
-        scopes=tuple(meter.scopes.values()),
-        measures=tuple(meter.measures.values()),
+        **noted.sections(),
     )
 
 
@@ -291,7 +289,8 @@ class Utilisation(NamedTuple):
 
 OF_AN_ORDER = frozenset({
     LimitMeasure.MAX_ORDER_QUANTITY, LimitMeasure.MAX_ORDER_NOTIONAL, LimitMeasure.PRICE_BAND,
-    LimitMeasure.DUPLICATE_ORDER, LimitMeasure.RISK_PER_TRADE,
+    LimitMeasure.DUPLICATE_ORDER, LimitMeasure.RISK_PER_TRADE, LimitMeasure.SELF_MATCH,
+    LimitMeasure.PRICE_WALK,
 })  # fmt: skip
 """Measures that there is nothing of as long as nobody orders."""
 
@@ -302,17 +301,8 @@ def utilisation(scene: Scene, limits: Sequence[LimitInForce]) -> list[Utilisatio
     for limit in limits:
         meter = Meter(scene, explains=True)
         measured = _measured(limit, None, meter)
-        inputs = Inputs(
-            instrument=limit.instrument or "",
-            prices=tuple(meter.prices.values()),
-            rates=tuple(meter.rates.values()),
-            exposures=tuple(meter.exposures.values()),
-            equities=tuple(meter.equities.values()),
-            baselines=tuple(meter.baselines.values()),
-            counts=tuple(meter.counts.values()),
-            scopes=tuple(meter.scopes.values()),
-            measures=tuple(meter.measures.values()),
-        )
+        assert meter.noted is not None
+        inputs = Inputs(instrument=limit.instrument or "", **meter.noted.sections())
         of_order = limit.terms.measure in OF_AN_ORDER
         found.append(
             Utilisation(

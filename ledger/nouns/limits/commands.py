@@ -29,11 +29,11 @@ else:
     RateOrNone = Rate | None
 
 
-class LimitsCommandData(CommandData):
+class LimitsCommandData(CommandData, abstract=True):
     command_class: ClassVar[CommandClass] = "admin"
 
 
-class ScopedCommandData(LimitsCommandData):
+class ScopedCommandData(LimitsCommandData, abstract=True):
     """`reference` says which user, account, strategy or instrument; of the SYSTEM there is one."""
 
     scope: Choice[LimitScope]

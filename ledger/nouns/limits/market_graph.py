@@ -54,7 +54,7 @@ class MarketGraph:
         known = self._paths.get((asset, currency))
         if known is not None:
             path, unpriced = known
-            if all(has_price(way.instrument) for way in path) and not any(map(has_price, unpriced)):
+            if _holds(path, unpriced, has_price):
                 return path
         found = self._find(asset, currency, has_price)
         if found is None and self._learn(priced, assets_of, again=True):
@@ -103,6 +103,14 @@ class MarketGraph:
         if found is not None:
             self._paths[asset, currency] = found, unpriced
         return found
+
+
+def _holds(path: Path, unpriced: set[str], has_price: Callable[[str], bool]) -> bool:
+    """Whether a way would be found again."""
+    for way in path:
+        if not has_price(way.instrument):
+            return False
+    return not unpriced or not any(map(has_price, unpriced))
 
 
 def along(

@@ -5,11 +5,12 @@
 zero for what it does not know. What it used it can tell, so that an event can carry it.
 """
 
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, average, shown
@@ -24,18 +25,20 @@ from ledger.nouns.limits.decision import (
     UsedCount,
     UsedEquity,
     UsedExposure,
+    UsedMatch,
     UsedMeasure,
     UsedPrice,
     UsedRate,
     UsedScope,
+    UsedWalk,
 )
 from ledger.nouns.limits.market_graph import Assets, MarketGraph, Path, along
 from ledger.nouns.limits.risk_book import OrdersOfKey, RiskBook, SideOfKey, value_of
 from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 from ledger.nouns.positions.position import Position, PositionKey
-from ledger.nouns.prices.price import Price
+from ledger.nouns.prices.price import InstrumentPrices, Price
 from ledger.nouns.prices.state import VenuePrices, venue_of
-from ledger.nouns.prices.valuation import Kinds, first_of_kinds
+from ledger.nouns.prices.valuation import VALUING, Kinds
 
 
 class Missing(LedgerError):
@@ -59,21 +62,29 @@ class Listed(NamedTuple):
         return self.quote_asset if self.contract is None else self.contract.settlement_asset
 
 
-class Scene(NamedTuple):
+class Scene(Protocol):
     """What there is to look at. The functions read what is asked for, when it is."""
 
     now: datetime
     account: AccountState
     book: RiskBook
-    equity: Callable[[], EquityState | None]
-    prices: Callable[[str], VenuePrices | None]
-    """Of a venue."""
-    assets_of: Callable[[Kinds, Collection[str]], Mapping[str, Assets]]
-    """What instruments exchange, of those that are listed and of these kinds."""
-    listed: Callable[[str], Listed | None]
-    in_scope: Callable[[LimitScope, str | None], Mapping[str, Decimal]]
-    """By instrument, what all accounts of a scope have at worst."""
     max_age: timedelta
+    """Of a price that decides."""
+
+    def equity(self) -> EquityState | None: ...
+
+    def prices(self, venue: str) -> VenuePrices | None: ...
+
+    def assets_of(self, kinds: Kinds, names: Collection[str]) -> Mapping[str, Assets]:
+        """What instruments exchange, of those that are listed and of these kinds."""
+
+    def listed(self, instrument: str) -> Listed | None: ...
+
+    def in_scope(self, scope: LimitScope, reference: str | None) -> Mapping[str, Decimal]:
+        """By instrument, what all accounts of a scope have at worst."""
+
+    def books_of_owner(self) -> Iterable[tuple[UUID, RiskBook]]:
+        """Of the account, and of the others of its user, as they are known."""
 
 
 class Worst(NamedTuple):
@@ -93,15 +104,14 @@ class Worst(NamedTuple):
 
 
 _NO_ORDERS = SideOfKey()
+_NO_PRICES: Mapping[str, InstrumentPrices] = {}
 
 
-class Meter:
-    """See the module's text."""
+class Noted:
+    """What was used, as an event carries it: for a refusal, and not for the many orders that
+    pass."""
 
-    def __init__(self, scene: Scene, *, explains: bool = False) -> None:
-        self.scene = scene
-        self.explains = explains
-        """Whether it notes what it uses: for an event, and not for the many orders that pass."""
+    def __init__(self) -> None:
         self.prices: dict[str, UsedPrice] = {}
         self.rates: dict[tuple[str, str], UsedRate] = {}
         self.exposures: dict[PositionKey, UsedExposure] = {}
@@ -110,42 +120,66 @@ class Meter:
         self.scopes: dict[tuple[LimitScope, str | None, str], UsedScope] = {}
         self.counts: dict[Hashable, UsedCount] = {}
         self.measures: dict[LimitMeasure, UsedMeasure] = {}
+        self.matches: dict[UUID, UsedMatch] = {}
+        self.walks: dict[Hashable, UsedWalk] = {}
+
+    def sections(self) -> dict[str, Any]:
+        """Those of `Inputs`, by name."""
+        return {name: tuple(found.values()) for name, found in vars(self).items()}
+
+
+class Meter:
+    """See the module's text."""
+
+    def __init__(self, scene: Scene, *, explains: bool = False) -> None:
+        self.scene = scene
+        self.noted = Noted() if explains else None
+        self.currency = scene.account.base_currency
+        """What the account's worth is told in."""
+        self._venues: dict[str, VenuePrices | None] = {}
         self._marks: dict[str, Price | None] = {}
         self._equity: dict[str | None, Decimal] = {}
-        self._marked: list[EquityState | None] = []
-        self._open: list[PositionKey] | None = None
+        self._marked: tuple[EquityState | None] | None = None
+        self._baselines: dict[Baseline, EquityMark | None] = {}
         self._paths: dict[tuple[str, str, str], Path] = {}
+        self.orders_changed()
+
+    def orders_changed(self) -> None:
+        """What follows from open orders is reckoned anew."""
+        self._open: dict[tuple[str | None, str | None], list[PositionKey]] = {}
         self._worst: dict[PositionKey, Worst] = {}
         self._values: dict[PositionKey, tuple[Decimal, Decimal]] = {}
         self._totals: dict[tuple[str, str | None, str | None], Decimal] = {}
-
-    def with_orders(self) -> "Meter":
-        """One that reckons anew what follows from open orders, and shares all else."""
-        other = Meter(self.scene)  # nothing is noted while it is only asked whether
-        other._equity, other._marked = self._equity, self._marked
-        other._marks, other._paths = self._marks, self._paths
-        return other
+        self.order_value: Decimal | None = None
+        """Of the order that is asked about, once it is reckoned (`measures.py`)."""
 
     # --- prices -----------------------------------------------------------------------------
 
     def _price(self, instrument: str) -> Price | None:
         if instrument in self._marks:
             return self._marks[instrument]
-        venue = self.scene.prices(venue_of(instrument))
-        known = None if venue is None else venue.instruments.get(instrument)
+        known = self._priced(venue_of(instrument)).get(instrument)
         price = None
         if known is not None:
             price = known.at(instrument, self.scene.now, self.scene.max_age)
         self._marks[instrument] = price
         return price
 
+    def _priced(self, venue: str) -> Mapping[str, InstrumentPrices]:
+        """All that has a price there."""
+        if venue in self._venues:
+            state = self._venues[venue]
+        else:
+            state = self._venues[venue] = self.scene.prices(venue)
+        return _NO_PRICES if state is None else state.instruments
+
     def mark(self, instrument: str) -> Decimal:
         """What the instrument is at now. Raises Missing."""
         price = self._price(instrument)
         if price is None:
             raise Missing(f"a price of {instrument}")
-        if self.explains and instrument not in self.prices:
-            self.prices[instrument] = UsedPrice(
+        if self.noted is not None and instrument not in self.noted.prices:
+            self.noted.prices[instrument] = UsedPrice(
                 instrument=instrument,
                 price=price.price,
                 kind="TRADE" if price.kind is None else price.kind.value,
@@ -174,22 +208,23 @@ class Meter:
         known = self._paths.get((asset, currency, venue))
         if known is not None:
             return known
-        state = self.scene.prices(venue)
-        priced = {} if state is None else state.instruments
-
-        def path_by(kinds: Kinds) -> Path | None:
-            graph = self.scene.book.graphs.get((venue, kinds))
+        scene = self.scene
+        priced = self._priced(venue)
+        graphs = scene.book.graphs
+        path = None
+        for kinds in VALUING:
+            graph = graphs.get((venue, kinds))
             if graph is None:
-                graph = self.scene.book.graphs[venue, kinds] = MarketGraph()
-            assets_of = partial(self.scene.assets_of, kinds)
-            return graph.path(asset, currency, priced, assets_of, self._has_price)
-
-        path = first_of_kinds(path_by)
+                graph = graphs[venue, kinds] = MarketGraph()
+            assets_of = partial(scene.assets_of, kinds)
+            path = graph.path(asset, currency, priced, assets_of, self._has_price)
+            if path is not None:
+                break
         if path is None:
             raise Missing(f"what {asset} is worth in {currency}: no prices of {venue} lead there")
         self._paths[asset, currency, venue] = path
-        if self.explains:
-            self.rates[asset, currency] = UsedRate(
+        if self.noted is not None:
+            self.noted.rates[asset, currency] = UsedRate(
                 asset=asset, currency=currency, path=tuple(way.text for way in path)
             )
         return path
@@ -204,21 +239,23 @@ class Meter:
         self, *, instrument: str | None = None, strategy: str | None = None
     ) -> list[PositionKey]:
         """Those with something open, of an instrument or of a strategy's sub-account."""
-        found = self._open
+        found = self._open.get((instrument, strategy))
         if found is None:
-            keys = dict.fromkeys(self.scene.book.keys)
-            for position in self.scene.account.positions.values():
-                if position.quantity:
-                    keys[position.key] = None
-            found = self._open = list(keys)
-        if instrument is None and strategy is None:
-            return found
-        return [
-            key
-            for key in found
-            if (instrument is None or key.instrument == instrument)
-            and (strategy is None or key.sub_account == strategy)
-        ]
+            if instrument is None and strategy is None:
+                keys = dict.fromkeys(self.scene.book.keys)
+                for position in self.scene.account.positions.values():
+                    if position.quantity:
+                        keys[position.key] = None
+                found = list(keys)
+            else:
+                found = [
+                    key
+                    for key in self.open_keys()
+                    if (instrument is None or key.instrument == instrument)
+                    and (strategy is None or key.sub_account == strategy)
+                ]
+            self._open[instrument, strategy] = found
+        return found
 
     def worst(self, key: PositionKey) -> Worst:
         """Raises Missing."""
@@ -239,8 +276,8 @@ class Meter:
 
     def use(self, worst: Worst) -> None:
         """It decides by its quantity, whatever that is worth."""
-        if self.explains and worst.key not in self.exposures:
-            self.exposures[worst.key] = _used(worst, None)
+        if self.noted is not None and worst.key not in self.noted.exposures:
+            self.noted.exposures[worst.key] = _used(worst, None)
 
     def _reckon_worst(
         self, key: PositionKey, nature: tuple[Contract | None, str, str | None] | None = None
@@ -254,18 +291,19 @@ class Meter:
         buys = self._quantity(key, _NO_ORDERS if orders is None else orders.buys, contract)
         sells = self._quantity(key, _NO_ORDERS if orders is None else orders.sells, contract)
         if base is None:
-            long, short = max(quantity + buys, ZERO), max(sells - quantity, ZERO)
+            long, short = _above(quantity + buys), _above(sells - quantity)
             return Worst(key, position, orders, asset, contract, quantity, None, ZERO, long, short)
         # What is there of a coin can be sold, however it came: only what is not there is short.
         held = account.balance(key.sub_account, base).total
-        quantity = (
-            max(min(quantity, held), ZERO) if quantity > 0 else min(max(quantity, held), ZERO)
-        )
+        if quantity > ZERO:
+            quantity = _above(min(quantity, held))
+        elif quantity:
+            quantity = -_above(-max(quantity, held))
         elsewhere = book.spot_sells.get((key.sub_account, base), ZERO)
-        elsewhere -= ZERO if orders is None else orders.sells.quantity
-        free = max(held - elsewhere, ZERO)
-        long = max(quantity + buys, ZERO)
-        short = max(sells - free, ZERO) + max(-quantity, ZERO)
+        if orders is not None:
+            elsewhere -= orders.sells.quantity
+        free = _above(held - elsewhere)
+        long, short = _above(quantity + buys), _above(sells - free) + _above(-quantity)
         return Worst(key, position, orders, asset, contract, quantity, held, elsewhere, long, short)
 
     def _nature(
@@ -296,22 +334,24 @@ class Meter:
         if known is None:
             worst = self.worst(key)
             known = self._values[key] = (self._long_value(worst), self._short_value(worst))
-            if self.explains:
-                self.exposures[key] = _used(worst, max(known))
+            if self.noted is not None:
+                self.noted.exposures[key] = _used(worst, max(known))
         return known
 
     def value(self, key: PositionKey, currency: str) -> Decimal:
         """The worst case of a position in a currency."""
-        worst = max(self.values(key))
-        return self.worth(worst, self.worst(key).asset, currency, venue_of(key.instrument))
+        long, short = self.values(key)
+        asset = self.worst(key).asset
+        value = long if long > short else short
+        return value if asset == currency else self.worth(value, asset, currency, key.venue)
 
     def _long_value(self, worst: Worst) -> Decimal:
         if not worst.long:
             return ZERO
         side = _NO_ORDERS if worst.orders is None else worst.orders.buys
         inverse = worst.contract is not None and worst.contract.inverse
-        closes = max(-worst.quantity, ZERO)
-        own = max(worst.quantity, ZERO)
+        closes = _above(-worst.quantity)
+        own = _above(worst.quantity)
         return self._side_value(worst, side, own, closes, at_least_mark=inverse)
 
     def _short_value(self, worst: Worst) -> Decimal:
@@ -374,9 +414,9 @@ class Meter:
             except Missing as lacks:
                 missing += lacks.what
                 continue
-            if not self.explains:
+            if self.noted is None:
                 continue
-            self.scopes[scope, reference, instrument] = UsedScope(
+            self.noted.scopes[scope, reference, instrument] = UsedScope(
                 scope=scope,
                 reference=reference,
                 instrument=instrument,
@@ -393,11 +433,6 @@ class Meter:
 
     # --- equity -------------------------------------------------------------------------------
 
-    @property
-    def currency(self) -> str:
-        """What the account's worth is told in."""
-        return self.scene.account.base_currency
-
     def equity(self, strategy: str | None = None) -> Decimal:
         """What the account, or a strategy's part of it, is worth. Raises Missing."""
         known = self._equity.get(strategy)
@@ -407,9 +442,18 @@ class Meter:
 
     def marked(self) -> EquityState | None:
         """What is known of what the account was worth."""
-        if not self._marked:
-            self._marked.append(self.scene.equity())
+        if self._marked is None:
+            self._marked = (self.scene.equity(),)
         return self._marked[0]
+
+    def baseline(self, baseline: Baseline) -> EquityMark | None:
+        """What is compared with now; None where nobody has marked it."""
+        if baseline in self._baselines:
+            return self._baselines[baseline]
+        known = self.marked()
+        mark = None if known is None else known.mark(baseline, self.scene.now)
+        self._baselines[baseline] = mark
+        return mark
 
     @property
     def has_trips(self) -> bool:
@@ -419,18 +463,17 @@ class Meter:
 
     def mark_again(self) -> None:
         """Something was marked just now."""
-        self._marked.clear()
+        self._marked = None
+        self._baselines.clear()
 
     def _reckon_equity(self, strategy: str | None) -> Decimal:
         account = self.scene.account
         venue = account.exchange
-        balances = dict[str, Decimal]()
-        for sub_account, assets in account.balances.items():
-            if strategy is None or sub_account == strategy:
-                for asset, balance in assets.items():
-                    balances[asset] = balances.get(asset, ZERO) + balance.total
-        total, missing = ZERO, list[str]()
+        balances = _totals(account, strategy)
+        total, missing = balances.get(self.currency, ZERO), list[str]()
         for asset, amount in balances.items():
+            if not amount or asset == self.currency:
+                continue
             try:
                 total += self.worth(amount, asset, self.currency, venue)
             except Missing as lacks:
@@ -449,8 +492,8 @@ class Meter:
                 missing += lacks.what
         if missing:
             raise Missing(*dict.fromkeys(missing))
-        if self.explains:
-            self.equities[strategy] = UsedEquity(
+        if self.noted is not None:
+            self.noted.equities[strategy] = UsedEquity(
                 sub_account=strategy,
                 currency=self.currency,
                 equity=total,
@@ -500,13 +543,12 @@ class Meter:
     def loss(self, baseline: Baseline) -> tuple[Decimal, Decimal]:
         """What was lost since the baseline, and the equity that it is a share of. Below zero it is
         a profit. Raises Missing."""
-        known = self.marked()
-        mark = None if known is None else known.mark(baseline, self.scene.now)
+        mark = self.baseline(baseline)
         if mark is None:
             raise Missing(f"the equity to compare with ({baseline})")
         flows = self.flows(mark)
-        if self.explains and baseline not in self.baselines:
-            self.baselines[baseline] = self._used_baseline(baseline, mark, flows)
+        if self.noted is not None and baseline not in self.noted.baselines:
+            self.noted.baselines[baseline] = self._used_baseline(baseline, mark, flows)
         lost = mark.equity + flows - self.equity()
         return lost, base_of_loss(mark.equity, flows)
 
@@ -523,6 +565,22 @@ class Meter:
             flows=flows,
             flows_of=tuple(UsedBalance(asset=a, total=t) for a, t in changed.items() if t),
         )
+
+
+def _totals(account: AccountState, strategy: str | None) -> dict[str, Decimal]:
+    """By asset, what there is of it in all sub-accounts, or in a strategy's."""
+    totals = dict[str, Decimal]()
+    for sub_account, assets in account.balances.items():
+        if strategy is None or sub_account == strategy:
+            for asset, balance in assets.items():
+                there = totals.get(asset)
+                totals[asset] = balance.total if there is None else there + balance.total
+    return totals
+
+
+def _above(amount: Decimal) -> Decimal:
+    """The amount, or zero where it is below."""
+    return amount if amount > ZERO else ZERO
 
 
 def _seconds(time: timedelta) -> Decimal:

@@ -1,16 +1,14 @@
 """Limits: what they register."""
 
 from ledger.kernel.noun import Noun, commands_in, events_in
-from ledger.nouns.limits import events, handlers
+from ledger.nouns.limits import commands, events
 from ledger.nouns.limits.rejections import LimitRejection
-from ledger.nouns.limits.state import LIMITS
 
 NOUN = Noun(
     name="limits",
     family="limits",
-    stream_type=LIMITS.stream_type,
-    aggregate=LIMITS,
+    stream_type="limits",
     events=events_in(events),
-    commands=commands_in(handlers),
+    commands=commands_in(commands),
     rejections=LimitRejection,
 )

@@ -44,6 +44,7 @@ def stream_id(scope: LimitScope, reference: str | None) -> UUID:
     return uuid5(_NAMESPACE, scope_key(scope, reference))
 
 
+@lru_cache(MAX_REMEMBERED_IDS)
 def scope_key(scope: LimitScope, reference: str | None) -> str:
     return scope.value if reference is None else f"{scope.value} {reference}"
 

@@ -59,7 +59,7 @@ MAX_FEES = 20
 """Assets that one trade is charged in: venues charge in one to three."""
 
 
-class OrderCommandData(AccountCommandData):
+class OrderCommandData(AccountCommandData, abstract=True):
     command_class: ClassVar[CommandClass] = "trade"
 
     order_id: Id
@@ -160,7 +160,7 @@ class RequestReplace(OrderCommandData):
         return self
 
 
-class OrderFactData(OrderCommandData):
+class OrderFactData(OrderCommandData, abstract=True):
     """A fact about an order. `instrument` and `side` let the ledger record an order that it never
     saw submitted, with what else is told of its terms; for one that it knows they are not its
     terms' affair."""
@@ -199,7 +199,7 @@ class FeeData(BaseModel):
     amount: ToldAmount
 
 
-class TradeFactData(OrderFactData):
+class TradeFactData(OrderFactData, abstract=True):
     """A fact about a trade. `commission` in `commission_asset` is what it was charged, or `fees`
     where that was several assets."""
 

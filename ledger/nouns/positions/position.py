@@ -27,6 +27,10 @@ class PositionKey(NamedTuple):
     position_side: PositionSide = PositionSide.BOTH
 
     @property
+    def venue(self) -> str:
+        return self.instrument.partition(":")[0]
+
+    @property
     def text(self) -> str:
         """As states have it: none of the three has a space."""
         return " ".join(self)

@@ -1,14 +1,12 @@
 """Prices: what they register."""
 
 from ledger.kernel.noun import Noun, commands_in, events_in
-from ledger.nouns.prices import events, handlers
-from ledger.nouns.prices.state import PRICES
+from ledger.nouns.prices import commands, events
 
 NOUN = Noun(
     name="prices",
     family="prices",
-    stream_type=PRICES.stream_type,
-    aggregate=PRICES,
+    stream_type="prices",
     events=events_in(events),
-    commands=commands_in(handlers),
+    commands=commands_in(commands),
 )

@@ -2,11 +2,9 @@
 
 from ledger.kernel.noun import Noun, events_in
 from ledger.nouns.references import events
-from ledger.nouns.references.state import REFERENCE
 
 NOUN = Noun(
     name="references",
-    stream_type=REFERENCE.stream_type,
-    aggregate=REFERENCE,
+    stream_type="reference",
     events=events_in(events),
 )

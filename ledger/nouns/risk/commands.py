@@ -29,11 +29,11 @@ MAX_WHAT = 200
 What = Annotated[str, Field(strict=True, max_length=MAX_WHAT, pattern=r"^[^\x00]*$")]
 
 
-class RiskCommandData(CommandData):
+class RiskCommandData(CommandData, abstract=True):
     command_class = "admin"
 
 
-class AboutRisk(RiskCommandData):
+class AboutRisk(RiskCommandData, abstract=True):
     """Facts about what is watched; `what` tells two of a type and scope apart."""
 
     command_kind: ClassVar[CommandKind] = CommandKind.FACT

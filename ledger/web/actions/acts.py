@@ -11,13 +11,12 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-import orjson
-from psycopg.rows import dict_row
 from starlette.concurrency import run_in_threadpool
 
 from ledger.kernel.text import plain
 from ledger.web import rights
-from ledger.web.actions import commands, deeds
+from ledger.web.actions import access, commands, deeds
+from ledger.web.actions import approvals as kept
 from ledger.web.actions.action import (
     Action,
     ActionArgument,
@@ -26,41 +25,23 @@ from ledger.web.actions.action import (
     ActionResult,
     ArgumentKind,
 )
+from ledger.web.actions.approvals import Granted
 from ledger.web.answers import NotVisible
 from ledger.web.api.parameters import LARGEST_POSITION
 from ledger.web.person import Person
 from ledger.web.problems import Problem
 from ledger.web.viewer import SignedIn
 
-APPROVAL_MINUTES = 15
-"""After which a request for approval is void: what was previewed may be something else by then."""
 LONGEST_REASON = 500
 LONGEST_ARGUMENT = 200
 WAITING = "WAITING"
 _AMOUNT = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?")
 
-_ASK = """
-    INSERT INTO public.web_approvals (id, action, arguments, effect, reason, requested_by,
-        requested_at, expires_at)
-    VALUES (%(id)s, %(action)s, %(arguments)s, %(effect)s, %(reason)s, %(by)s, now(),
-        now() + %(minutes)s * interval '1 minute')
-    ON CONFLICT (id) DO NOTHING"""
-_LIST = """
-    SELECT id, action, arguments, effect, reason, requested_by, requested_at, expires_at, decision,
-        decided_by, decided_at, result, decision IS NULL AND expires_at > now() AS waits
-    FROM public.web_approvals ORDER BY requested_at DESC LIMIT 200"""
-_DECIDE = """
-    UPDATE public.web_approvals
-    SET decision = %(decision)s, decided_by = %(by)s, decided_at = now()
-    WHERE id = %(id)s AND decision IS NULL AND expires_at > now() AND requested_by <> %(by)s
-    RETURNING action, arguments, reason, requested_by"""
-_RESULT = "UPDATE public.web_approvals SET result = %(result)s WHERE id = %(id)s"
-
 
 @cache
 def actions() -> dict[str, Action]:
     """All there are, by name."""
-    return {one.name: one for one in (*commands.actions(), *deeds.actions())}
+    return {one.name: one for one in (*commands.actions(), *deeds.actions(), *access.actions())}
 
 
 def offered(viewer: SignedIn) -> list[Action]:
@@ -101,14 +82,13 @@ async def act(
         asked = {
             "id": command_id,
             "action": name,
-            "arguments": orjson.dumps(plain(arguments)).decode(),
+            "arguments": plain(arguments),
             "effect": "\n".join(foreseen.effect),
             "reason": why,
             "by": viewer.name,
-            "minutes": APPROVAL_MINUTES,
         }
-        await run_in_threadpool(_ask, viewer, asked)
-        message = f"another person has to approve it within {APPROVAL_MINUTES} minutes"
+        await run_in_threadpool(kept.ask, viewer.web.database, asked)
+        message = f"another person has to approve it within {kept.APPROVAL_MINUTES} minutes"
         return ActionResult(WAITING, command_id, message=message)
     return await action.does(viewer.web, ActionRequest(viewer.person, arguments, why, command_id))
 
@@ -120,59 +100,73 @@ def approvals(viewer: SignedIn) -> list[dict[str, Any]]:
     """What waits and what was decided, the newest first: all for who may approve, else one's
     own."""
     viewer.require("read")
-    with (
-        viewer.web.database.keeping() as connection,
-        connection.cursor(row_factory=dict_row) as cursor,
-    ):
-        rows = cursor.execute(_LIST).fetchall()
+    rows = kept.newest(viewer.web.database)
     return [one for one in rows if viewer.may("approve") or one["requested_by"] == viewer.name]
 
 
 async def decide(viewer: SignedIn, approval_id: UUID, *, approved: bool) -> ActionResult:
-    """Another person's word. Raises Problem."""
+    """Another person's word, on what waits for it or on what was approved and never done. Raises
+    Problem."""
     viewer.require("approve")
-    row = await run_in_threadpool(_decided, viewer, approval_id, approved)
-    if row is None:
+    database = viewer.web.database
+
+    def word() -> tuple[Granted | None, bool]:
+        found = kept.decide(database, approval_id, by=viewer.name, approved=approved)
+        if found is not None:
+            return found, False
+        return kept.attempt(database, approval_id, by=viewer.name), True
+
+    granted, begun_before = await run_in_threadpool(word)
+    if granted is None:
         raise Problem(
             "CONFLICT",
             f"{approval_id} does not wait for you: it is decided, its time is over, or you asked "
             "for it yourself",
         )
-    name, arguments, reason, requested_by = row
-    if not approved:
+    if begun_before:
+        result = await _finished(viewer, approval_id, granted, approved=approved)
+    elif approved:
+        result = await _done(viewer, approval_id, granted)
+    else:
         return ActionResult("REJECTED", approval_id, message=f"refused by {viewer.name}")
-    action = _action(viewer, name)
-    user = viewer.web.users.find(requested_by)
-    asker = viewer.person if user is None else Person(
-        user.name, user.role, viewer.person.key, user.user_id
-    )  # fmt: skip
-    if user is not None and not rights.may(asker, name):
-        raise Problem("FORBIDDEN", f"{requested_by}, who asked for it, may not do it any more")
-    person = Person(requested_by, asker.role, viewer.person.key, asker.user_id)
-    request = ActionRequest(
-        person, read(action, arguments), reason, approval_id, approved_by=viewer.name
-    )
-    result = await action.does(viewer.web, request)
-    await run_in_threadpool(_keep, viewer, approval_id, result)
+    await run_in_threadpool(kept.keep, database, approval_id, document(result))
     return result
 
 
-def _ask(viewer: SignedIn, asked: Mapping[str, Any]) -> None:
-    with viewer.web.database.keeping() as connection:
-        connection.execute(_ASK, asked)
+async def _finished(
+    viewer: SignedIn, approval_id: UUID, granted: Granted, *, approved: bool
+) -> ActionResult:
+    """What came of it after all; else it is done now, or left."""
+    decided = await viewer.web.read_as(
+        viewer.person, lambda reading: kept.outcome(reading, approval_id)
+    )
+    if decided is not None:
+        return commands.result_of(decided, approval_id)
+    if not approved:
+        return ActionResult(kept.LEFT, approval_id, message=f"left undone by {viewer.name}")
+    return await _done(viewer, approval_id, granted)
 
 
-def _decided(viewer: SignedIn, approval_id: UUID, approved: bool) -> tuple[Any, ...] | None:
-    decision = "APPROVED" if approved else "REJECTED"
-    with viewer.web.database.keeping() as connection:
-        given = {"id": approval_id, "decision": decision, "by": viewer.name}
-        return connection.execute(_DECIDE, given).fetchone()
-
-
-def _keep(viewer: SignedIn, approval_id: UUID, result: ActionResult) -> None:
-    told = orjson.dumps(document(result), default=str).decode()
-    with viewer.web.database.keeping() as connection:
-        connection.execute(_RESULT, {"id": approval_id, "result": told})
+async def _done(viewer: SignedIn, approval_id: UUID, granted: Granted) -> ActionResult:
+    """Does it for who asked, if they still may. Raises Problem."""
+    action = _action(viewer, granted.action)
+    user = viewer.web.users.find(granted.requested_by)
+    asker = viewer.person if user is None else Person(
+        user.name, user.role, viewer.person.key, user.user_id
+    )  # fmt: skip
+    if user is not None and not rights.may(asker, granted.action):
+        raise Problem(
+            "FORBIDDEN", f"{granted.requested_by}, who asked for it, may not do it any more"
+        )
+    person = Person(granted.requested_by, asker.role, viewer.person.key, asker.user_id)
+    request = ActionRequest(
+        person,
+        read(action, granted.arguments),
+        granted.reason,
+        approval_id,
+        approved_by=granted.decided_by,
+    )
+    return await action.does(viewer.web, request)
 
 
 def document(result: ActionResult) -> dict[str, Any]:

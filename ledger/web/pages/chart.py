@@ -7,18 +7,19 @@ wrong. The numbers of the drawing are rounded by the browser; those of the table
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from ledger.kernel import money, read_side
 from ledger.web.answers import Reading
 from ledger.web.pages import tables
 from ledger.web.pages.accounts_of import choose
+from ledger.web.pages.files import csv_file
 from ledger.web.pages.frame import look_of, show, url
 from ledger.web.viewer import PageViewer
 
@@ -106,11 +107,13 @@ def data(
     account_id: UUID | None = None,
     interval: str = "4h",
     known_at: str | None = None,
-) -> JSONResponse:
-    """What is drawn. Raises NotVisible, InvalidMoment."""
+    format: str = "json",  # noqa: A002
+) -> Response:
+    """What is drawn; the candles as CSV with exact numbers. Raises NotVisible, InvalidMoment."""
     seconds = INTERVALS.get(interval, INTERVALS["4h"])
     with viewer.reading() as reading:
-        until = reading.standing(reading.position_of(known_at)).known_at_time if known_at else None
+        standing = reading.standing(reading.position_of(known_at) if known_at else None)
+        until = standing.known_at_time
         prices = _prices(reading, instrument, until)
         fills: Sequence[Any] = ()
         lines: list[dict[str, Any]] = []
@@ -120,6 +123,13 @@ def data(
             fills = [row for row in answer.rows if not row["voided"]]
             lines = _lines(reading, asked, known_at or None)
     candles = _candles(prices, seconds)
+    if format == "csv":
+        columns = ("time", "open", "high", "low", "close")
+        rows = [
+            (datetime.fromtimestamp(one.begin, UTC), one.open, one.high, one.low, one.close)
+            for one in candles
+        ]
+        return csv_file(f"candles-{instrument}-{interval}", columns, rows, standing)
     return JSONResponse(
         {
             "candles": [_of_candle(one) for one in candles],

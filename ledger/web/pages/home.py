@@ -1,5 +1,6 @@
 """Home: what an account is worth, what it holds and what works for it, each number with its why."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
+from ledger.nouns.limits.answers import LimitUse
 from ledger.web.answers import Reading
 from ledger.web.pages import tables, why_worth
 from ledger.web.pages.accounts_of import choose
@@ -23,6 +25,8 @@ BALANCE_COLUMNS = ("asset", "sub_account", "total", "locked")
 SHOWN_ROWS = 8
 MOST_POSITIONS = 500
 CURVE_POINTS = 400
+USED_LIMITS = 3
+"""In the tile, the most used first; all of them are a page of their own."""
 
 router = APIRouter()
 
@@ -44,6 +48,7 @@ def home(
         if accounts.account_id is not None:
             values |= _of_account(reading, accounts.account_id, known_at, zone)
         standing = reading.standing(reading.position_of(known_at) if known_at else None)
+    values["used"] = [] if known_at else _most_used(viewer, accounts.account_id)
     return show(request, viewer, "home.html", values, standing=standing)
 
 
@@ -84,6 +89,16 @@ def _of_account(
         "fills": table("fills", fills, FILL_COLUMNS),
         "balances": table("balances", balances, BALANCE_COLUMNS),
     }
+
+
+def _most_used(viewer: PageViewer, account_id: UUID | None) -> Sequence[LimitUse]:
+    """The limits that are used most; those that nothing is measured of without an order are not
+    told. They are reckoned of the state that decides, and so only as it is now."""
+    found = None if account_id is None else viewer.web.limit_use.use(account_id)
+    if found is None:
+        return []
+    measured = [one for one in found.rows if one.percent is not None]
+    return sorted(measured, key=lambda one: one.percent or ZERO, reverse=True)[:USED_LIMITS]
 
 
 def _alerts(reading: Reading) -> int:

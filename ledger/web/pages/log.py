@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, Response
 from ledger.audit.ask.events import EventCriteria, find
 from ledger.audit.ask.trace import effects, trace
 from ledger.eventstore.reader import RecordedEvent
+from ledger.kernel.command import SPEAKING_FOR_OTHERS
 from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.time import read_time
 from ledger.nouns import EVENTS
@@ -57,7 +58,7 @@ class LogFilter(NamedTuple):
             event_types=types,
             account_id=self.account_id,
             correlation_id=self.correlation_id,
-            contains={"actor": self.actor} if self.actor else None,
+            person=self.actor or None,
             recorded_from=_time(self.begin),
             recorded_to=_time(self.end),
             after=after,
@@ -124,12 +125,17 @@ def log(
 
 
 def _row(event: RecordedEvent, check: SealCheck) -> LogRow:
-    metadata = orjson.loads(event.metadata)
     data = event.data if len(event.data) <= SHOWN_DATA else f"{event.data[:SHOWN_DATA]}…"
-    actor = (
-        orjson.loads(event.data).get("actor") or metadata.get("sender") or metadata.get("source")
-    )
-    return LogRow(event, check, data, str(actor or ""))
+    return LogRow(event, check, data, who_did(event))
+
+
+def who_did(event: RecordedEvent) -> str:
+    """The person who did it (as index event_store_person has it), else the service that sent it."""
+    metadata, data = orjson.loads(event.metadata), orjson.loads(event.data)
+    source, sender = str(metadata.get("source") or ""), metadata.get("sender")
+    if source.startswith("web:") and (sender is None or sender in SPEAKING_FOR_OTHERS):
+        return source.removeprefix("web:")
+    return str(data.get("actor") or data.get("by") or sender or source)
 
 
 def _older(

@@ -1,6 +1,8 @@
 """Why: an explanation as a page, in the drawer of another page, or as JSON for scripts."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -30,17 +32,15 @@ def of_balance(
     known_at: str | None = None,
 ) -> Response:
     """Raises NotVisible, NoBalance."""
-    with viewer.reading() as reading:
-        found = why.of_balance(
-            reading,
-            account_id=account_id,
-            asset=asset,
-            sub_account=sub_account,
-            part=part,
-            reason=reason,
-            known_at=_position(reading, known_at),
-        )
-        return _answer(request, viewer, reading, found)
+    explain = partial(
+        why.of_balance,
+        account_id=account_id,
+        asset=asset,
+        sub_account=sub_account,
+        part=part,
+        reason=reason,
+    )
+    return _told_at(request, viewer, known_at, explain)
 
 
 @router.get("/position")
@@ -53,15 +53,8 @@ def of_position(
     known_at: str | None = None,
 ) -> Response:
     """Raises NotVisible, NoPosition."""
-    with viewer.reading() as reading:
-        found = why.of_position(
-            reading,
-            account_id=account_id,
-            position_id=position_id,
-            part=part,
-            known_at=_position(reading, known_at),
-        )
-        return _answer(request, viewer, reading, found)
+    explain = partial(why.of_position, account_id=account_id, position_id=position_id, part=part)
+    return _told_at(request, viewer, known_at, explain)
 
 
 @router.get("/positions")
@@ -74,15 +67,8 @@ def of_positions(
     known_at: str | None = None,
 ) -> Response:
     """Raises NotVisible."""
-    with viewer.reading() as reading:
-        found = why.of_positions(
-            reading,
-            account_id=account_id,
-            asset=asset,
-            part=part,
-            known_at=_position(reading, known_at),
-        )
-        return _answer(request, viewer, reading, found)
+    explain = partial(why.of_positions, account_id=account_id, asset=asset, part=part)
+    return _told_at(request, viewer, known_at, explain)
 
 
 @router.get("/order")
@@ -94,11 +80,8 @@ def of_order(
     known_at: str | None = None,
 ) -> Response:
     """Raises NotVisible."""
-    with viewer.reading() as reading:
-        found = why.of_order(
-            reading, order_id=order_id, part=part, known_at=_position(reading, known_at)
-        )
-        return _answer(request, viewer, reading, found)
+    explain = partial(why.of_order, order_id=order_id, part=part)
+    return _told_at(request, viewer, known_at, explain)
 
 
 @router.get("/worth")
@@ -112,11 +95,13 @@ def of_worth(
     known_at: str | None = None,
 ) -> Response:
     """Raises NotVisible."""
-    with viewer.reading() as reading:
-        found = why_worth.of_worth(
+
+    def explain(reading: Reading) -> Why:
+        return why_worth.of_worth(
             reading, account_id=account_id, time=time, at=at, part=part, known_at=known_at or None
         )
-        return _answer(request, viewer, reading, found)
+
+    return _told(request, viewer, explain)
 
 
 @router.get("/row/{question}")
@@ -128,7 +113,8 @@ def of_row(
     at: Annotated[int, Query(ge=1)],
 ) -> Response:
     """What a row says that nothing is reckoned for: the event that wrote it last."""
-    with viewer.reading() as reading:
+
+    def explain(reading: Reading) -> Why:
         event = why.event_at(reading, at)
         told = Term(
             event.event_type,
@@ -138,7 +124,7 @@ def of_row(
             position=event.position,
             time=event.occurred_at,
         )
-        found = Why(
+        return Why(
             f"{column.replace('_', ' ')} of {question.replace('_', ' ')}",
             None,
             "",
@@ -147,21 +133,34 @@ def of_row(
             [told],
             position=at,
         )
-        return _answer(request, viewer, reading, found)
+
+    return _told(request, viewer, explain)
+
+
+def _told_at(
+    request: Request, viewer: SignedIn, known_at: str | None, explain: Callable[..., Why]
+) -> Response:
+    """What is explained as of what was known at a position."""
+
+    def explained(reading: Reading) -> Why:
+        return explain(reading, known_at=_position(reading, known_at))
+
+    return _told(request, viewer, explained)
+
+
+def _told(request: Request, viewer: SignedIn, explain: Callable[[Reading], Why]) -> Response:
+    with viewer.reading() as reading:
+        found = explain(reading)
+        if request.query_params.get("format") == "json":
+            return JSONResponse(as_json(found))
+        standing = reading.standing(_position(reading, request.query_params.get("known_at")))
+    drawer = request.headers.get("hx-request") == "true"
+    template = "why_drawer.html" if drawer else "why.html"
+    return show(request, viewer, template, {"why": found, "url": url}, standing=standing)
 
 
 def _position(reading: Reading, known_at: str | None) -> int | None:
     return reading.position_of(known_at) if known_at else None
-
-
-def _answer(request: Request, viewer: SignedIn, reading: Reading, found: Why) -> Response:
-    if request.query_params.get("format") == "json":
-        return JSONResponse(as_json(found))
-    known_at = request.query_params.get("known_at") or None
-    standing = reading.standing(_position(reading, known_at))
-    drawer = request.headers.get("hx-request") == "true"
-    template = "why_drawer.html" if drawer else "why.html"
-    return show(request, viewer, template, {"why": found, "url": url}, standing=standing)
 
 
 def as_json(found: Why) -> dict[str, Any]:

@@ -28,6 +28,53 @@ function failed(place, error) {
   place.classList.add("empty");
 }
 
+// --- pictures ------------------------------------------------------------------------------------
+
+const TITLE = 34;
+const FOOT = 26;
+
+/** Offers what is drawn in the figure as one PNG, with its title and its footer. */
+function offerPicture(place, drawn) {
+  const figure = place.closest("figure");
+  figure.drawn = [...(figure.drawn ?? []), drawn];
+  if (figure.drawn.length > 1) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "plain small";
+  button.textContent = "PNG";
+  button.title = "The drawing as a picture, with what it is of and as of when";
+  button.addEventListener("click", () => savePicture(figure));
+  figure.querySelector("figcaption .files").append(button);
+}
+
+function savePicture(figure) {
+  const parts = figure.drawn.map((one) => one());
+  const [ratio, width] = [devicePixelRatio, Math.max(...parts.map((one) => one.width))];
+  const whole = document.createElement("canvas");
+  whole.width = width;
+  whole.height = parts.reduce((sum, one) => sum + one.height, 0) + (TITLE + FOOT) * ratio;
+  const ink = whole.getContext("2d");
+  ink.fillStyle = tone("surface");
+  ink.fillRect(0, 0, whole.width, whole.height);
+  const title = figure.closest(".panel").querySelector("h2").textContent;
+  const foot = [...figure.querySelectorAll("figcaption span:not(.files)")].map((one) => one.textContent).join(" · ");
+  ink.fillStyle = tone("text");
+  ink.font = `600 ${14 * ratio}px ${FONT}`;
+  ink.fillText(title, 10 * ratio, 22 * ratio);
+  let y = TITLE * ratio;
+  for (const one of parts) { ink.drawImage(one, 0, y); y += one.height; }
+  ink.fillStyle = tone("quiet");
+  ink.font = `${11 * ratio}px ${FONT}`;
+  ink.fillText(foot, 10 * ratio, y + 17 * ratio);
+  whole.toBlob((blob) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${title.replace(/[^\w.-]+/g, "-")}-${document.body.dataset.position ?? "past"}.png`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+}
+
 // --- candles -------------------------------------------------------------------------------------
 
 function decimalsOf(candles) {
@@ -71,6 +118,7 @@ async function drawCandles(place) {
     if (typeof click.hoveredObjectId === "string") location.href = click.hoveredObjectId;
   });
   chart.timeScale().fitContent();
+  offerPicture(place, () => chart.takeScreenshot());
 }
 
 // --- curves --------------------------------------------------------------------------------------
@@ -133,6 +181,7 @@ async function drawCurves(place) {
     hooks: { draw: [(plot) => drawFlows(plot, flows ?? [], tone("series-2"))] },
   };
   const plot = new uPlot(options, columns, place);
+  offerPicture(place, () => plot.ctx.canvas);
   new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: place.clientHeight - 34 })).observe(place);
 }
 
