@@ -46,6 +46,9 @@ before its first row, and attached when nobody waits for it."""
 
 _ADD_PARTITIONS = "SELECT public.add_series_partitions(%s, %s, %s, %s, %s)"
 _CUT = "SELECT public.cut_series(%s, %s, %s)"
+_DECOMPRESS = "SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0"
+"""What comes late for a month that TimescaleDB has compressed unpacks the rows beside it: as many
+as there are, where it would stop at a number of its own. Without it a name that nobody reads."""
 _ENCODER = msgspec.json.Encoder()
 _ESCAPE = re.compile(rb"\\(u[0-9a-f]{4}|[^\"])")
 """All but the escaped quote, which texts of JSON inside JSON are full of, and which is the same."""
@@ -329,6 +332,8 @@ class Writer:
         self, connection: psycopg.Connection[Any], schema: str, tables: Iterable[Table[Any]]
     ) -> None:
         tables = tuple(tables)
+        if any(table.series for table in tables):
+            connection.execute(_DECOMPRESS)
         found = _columns_of(connection, schema, tables)
         self._tables = {
             table: TableWriter(connection, schema, table, found.get(table.name)) for table in tables
