@@ -1,8 +1,10 @@
 """The console: `python -m benchmarks.console [--json] [--parts log,paint,update,commands]`.
 
-    log        the log browser over `--events` events, by its pages of 50 and by each filter, at
-               chances from all over it; milliseconds until the whole page is here. Of more than a
-               million events, all beyond the first repeat it, with later times and other ids
+    log        the log browser over `--events` events, by its pages of 50 and by each filter,
+               `--asked` times, at chances from all over it; milliseconds until the whole page is
+               here, and of the processor, of the server and PostgreSQL, which a busy machine
+               disturbs less. Of more than a million events, all beyond the first repeat it, with
+               later times and other ids
     paint      first contentful paint of each page in Chromium that has nothing in its cache, on
                `--shown` events with all read models folded
     update     from the commit of an event to the page that shows it in Chromium, at 100 updates a
@@ -60,8 +62,6 @@ REPEATED_AT_ONCE = 50_000
 DEEDS_PER_MILLION = 500
 """Events with an actor, which operators' deeds are: few among what is traded."""
 ACTORS = ("olga", "ada")
-ASKED = 40
-"""Times each question is asked of the log browser."""
 PAINTED = 5
 UPDATES_PER_SECOND = 100
 UPDATE_SECONDS = 12.0
@@ -90,6 +90,7 @@ def main() -> None:
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--parts", default=",".join(PARTS))
     arguments.add_argument("--events", type=int, default=MILLION)
+    arguments.add_argument("--asked", type=int, default=40)
     arguments.add_argument("--shown", type=int, default=100_000)
     arguments.add_argument("--browsers", type=int, default=50)
     arguments.add_argument("--orders", type=int, default=3_000)
@@ -100,8 +101,8 @@ def main() -> None:
     if "log" in wanted:
         with scene() as here:
             fill(here.database_url, options.events)
-            with here.serving("web"):
-                figures |= log_browser(here)
+            with here.serving("web") as web:
+                figures |= log_browser(here, web, options.asked)
     if set(wanted) & {"paint", "update"}:
         with scene() as here, chromium() as browser:
             mix = EventMix(accounts=1)
@@ -311,7 +312,7 @@ def _head(connection: psycopg.Connection[Any]) -> int:
     return int(row[0])
 
 
-def log_browser(here: Scene) -> dict[str, Any]:
+def log_browser(here: Scene, web: psutil.Process, asked: int) -> dict[str, Any]:
     """p50 and p95 in milliseconds, of all that is asked and of each question."""
     random = Random(3)
     columns = "position, stream_id, correlation_id, recorded_at, event_data->>'account_id'"
@@ -322,7 +323,7 @@ def log_browser(here: Scene) -> dict[str, Any]:
         ).fetchone()
         assert row is not None
         chances = []
-        for _ in range(ASKED):
+        for _ in range(asked):
             found = connection.execute(
                 f"SELECT {columns} FROM event_store WHERE position >= %s "
                 "AND stream_type = 'order' ORDER BY position LIMIT 1".encode(),
@@ -356,10 +357,13 @@ def log_browser(here: Scene) -> dict[str, Any]:
         "type_in_account": lambda e: {"account_id": e[4], "type": "account.trade_settled"},
     }
     taken: dict[str, list[float]] = {}
+    worked: dict[str, float] = {}
     failed: dict[str, int] = {}
     with httpx2.Client(base_url=here.url, headers=here.headers, timeout=60) as client:
         for name, question in questions.items():
             client.get("/log", params=question(chances[0]))
+            processes = [web, *_backends(here)]
+            before = _worked(processes)
             for event in chances:
                 started = time.perf_counter()
                 answer = client.get("/log", params=question(event))
@@ -368,6 +372,7 @@ def log_browser(here: Scene) -> dict[str, Any]:
                     failed[name] = failed.get(name, 0) + 1
                     if failed[name] > 3:  # too slow each time
                         break
+            worked[name] = (_worked(processes) - before) / len(taken[name]) * 1_000
     every = [one for times in taken.values() for one in times]
     return {
         "log_events": head,
@@ -377,6 +382,7 @@ def log_browser(here: Scene) -> dict[str, Any]:
         "log_p50_ms_of_each": {
             name: round(statistics.median(times), 1) for name, times in taken.items()
         },
+        "log_processor_ms_of_each": {name: round(one, 1) for name, one in worked.items()},
         "log_not_answered": failed,
     }
 
@@ -430,19 +436,22 @@ def painted(here: Scene, browser: Browser, web: psutil.Process) -> dict[str, Any
 def worked_for(here: Scene, web: psutil.Process, path: str, times: int = 10) -> float:
     """Milliseconds of the processor for a page: of the server's and of PostgreSQL's for it. What a
     busy machine disturbs least."""
-    with (
-        httpx2.Client(base_url=here.url, headers=here.headers, timeout=60) as client,
-        psycopg.connect(here.database_url, autocommit=True) as connection,
-    ):
+    with httpx2.Client(base_url=here.url, headers=here.headers, timeout=60) as client:
         client.get(path)
-        backends = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE '%web%'"
-        ).fetchall()
-        processes = [web, *(psutil.Process(pid) for (pid,) in backends)]
+        processes = [web, *_backends(here)]
         before = _worked(processes)
         for _ in range(times):
             client.get(path)
         return (_worked(processes) - before) / times * 1_000
+
+
+def _backends(here: Scene) -> list[psutil.Process]:
+    """The processes of PostgreSQL that work for the console."""
+    with psycopg.connect(here.database_url, autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'ledger web%'"
+        ).fetchall()
+    return [psutil.Process(pid) for (pid,) in found]
 
 
 def updated(here: Scene, browser: Browser, mix: EventMix) -> dict[str, Any]:
