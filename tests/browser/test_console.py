@@ -21,7 +21,17 @@ GRAVE = ("serious", "critical")
 PAGES = (
     *("/", "/positions?status=ALL", "/orders?view=all", "/chart", "/log", "/projections"),
     *("/overview", "/commands", "/integrity", "/explain", "/statement", "/questions/fills"),
-    *("/performance", "/risk", "/kill", "/alerts", "/dead-letters", "/preferences", "/notices"),
+    *("/calendar", "/differences?first=60&second=300", "/controls", "/who?first=1", "/users"),
+    *(
+        "/settings?view=all",
+        "/performance",
+        "/risk",
+        "/kill",
+        "/alerts",
+        "/dead-letters",
+        "/preferences",
+        "/notices",
+    ),
 )
 WIDTHS, THEMES = (1280, 1920, 390), ("light", "dark")
 

@@ -128,8 +128,19 @@ async def test_whatever_a_role_sends_only_what_it_is_granted_happens(
     assert security.user is not None
     before = await _state(scene)
     connection = await nats.connect(scene.bus.url, error_cb=_ignore, **security.options())
+    everybody = (scene.account, scene.victims_account, "instruments")
+    may_send: dict[str, list[tuple[object, str]]] = {
+        "service": [(scene.account, "trade"), (scene.account, "report")],
+        "auditor": [],
+        "operator": [(about, "admin") for about in everybody],
+        "sender": [(about, c) for about in everybody for c in ("trade", "admin")],
+    }
+    allowed = {command_subject(str(about), c, security.user) for about, c in may_send[role]}
     sent = await _attack(scene, connection, security.user)
     assert sent > 10_000
+    # Once more with an answer: of a flood a stream that lags behind drops what it has no room for.
+    for subject in allowed:
+        await connection.request(subject, b"{}", timeout=SECONDS)
     await _answered(scene.ledger)
     await connection.close()
 
@@ -142,14 +153,6 @@ async def test_whatever_a_role_sends_only_what_it_is_granted_happens(
     assert after.victims_consumer == before.victims_consumer
     own = {security.user, f"{security.user}-{scene.account}"}
     assert after.consumers <= before.consumers | own
-    everybody = (scene.account, scene.victims_account, "instruments")
-    may_send: dict[str, list[tuple[object, str]]] = {
-        "service": [(scene.account, "trade"), (scene.account, "report")],
-        "auditor": [],
-        "operator": [(about, "admin") for about in everybody],
-        "sender": [(about, c) for about in everybody for c in ("trade", "admin")],
-    }
-    allowed = {command_subject(str(about), c, security.user) for about, c in may_send[role]}
     assert await _subjects(scene, bus.COMMANDS_STREAM, f"{COMMANDS_PREFIX}>") == allowed
     places = await _subjects(scene, FOLLOWERS_STREAM, "ledger.followers.>")
     assert places <= {f"ledger.followers.{security.user}.{security.user}"}

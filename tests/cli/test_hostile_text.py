@@ -62,6 +62,7 @@ COMMANDS = (
     *("database performance", "database statements", "database indexes"),
     *("database tables", "database maintenance"),
     *(f"query allocations {OF}", f"query checkpoints {OF}", f"query snapshots {OF}"),
+    f"query late-movements {OF}",
     *(f"query portfolio-hourly {OF}", f"query portfolio-daily {OF}"),
     *(f"query asset-values {OF}", f"query strategy-equity {OF}"),
     *(f"query positions {OF}", f"query round-trips {OF}", f"query lots {OF}", f"query gains {OF}"),

@@ -16,6 +16,7 @@ OF_AN_ACCOUNT = (
     "query accounts",
     "query allocations",
     "query checkpoints",
+    "query late-movements",
     "query contra-balances",
     "query cash-flows",
     "query transfers",

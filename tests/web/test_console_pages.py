@@ -7,6 +7,7 @@ import socket
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -69,6 +70,17 @@ def test_what_differs_between_two_moments_is_what_was_recorded_between(
                 assert change == 0 or one["events"], one
     same = client.get(f"/differences?account_id={account}&first={last}&second={last}").text
     assert "The first moment is not before the second." in same
+
+
+def test_each_side_of_a_difference_opens_to_why_it_was_so(web: Served) -> None:
+    client = looking(web, "aurel")
+    text = client.get(f"/differences?account_id={ACCOUNT}&first=20").text
+    sides = re.findall(r'href="(/why/balance[^"]+)"><data class="n" value="([^"]+)"', text)
+    assert sides
+    for href, value in sides[:: max(len(sides) // 6, 1)]:
+        why = client.get(f"{unescape(href)}&format=json").json()
+        assert why["holds"], why
+        assert Decimal(why["value"]) == Decimal(value)
 
 
 def test_a_late_fact_is_a_restatement_and_leads_to_its_event(
