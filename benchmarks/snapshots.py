@@ -83,8 +83,8 @@ def measure(database_url: str) -> dict[str, Any]:
 
 def _size(connection: psycopg.Connection[Any], table: str) -> tuple[int, int]:
     row = connection.execute(
-        f"""SELECT sum(pg_total_relation_size(relid)), (SELECT count(*) FROM {_NAME}_2.{table})
-            FROM pg_partition_tree('{_NAME}_2.{table}')""".encode()
+        f"""SELECT sum(bytes), (SELECT count(*) FROM {_NAME}_2.{table})
+            FROM public.series_parts('{_NAME}_2', '{table}')""".encode()
     ).fetchone()
     assert row is not None
     return int(row[0]), int(row[1])

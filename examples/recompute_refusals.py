@@ -195,6 +195,26 @@ class Decision:
         more = ZERO if self.is_change else self.max_order_notional(verdict)
         return self.count(verdict) + more
 
+    def self_match(self, _: dict[str, Any]) -> Decimal:
+        total = ZERO
+        for one in self.inputs["matches"]:
+            best, at = Decimal(one["best"]), Decimal(one["at"])
+            reaches = best <= at if one["side"] == "SELL" else best >= at
+            assert reaches, "an order is counted that is out of reach"
+            total += Decimal(one["orders"])
+        return total
+
+    def price_walk(self, verdict: dict[str, Any]) -> Decimal:
+        wanted = (strategy_of(verdict), verdict.get("window", "1s"))
+        for one in self.inputs["walks"]:
+            if (one.get("reference"), one["window"]) != wanted:
+                continue
+            at, last = Decimal(one["at"]), Decimal(one.get("last", one["at"]))
+            more = max(at - last if one["side"] == "BUY" else last - at, ZERO)
+            walked = Decimal(one["walked"]) + more
+            return in_unit(quotient(walked, self.prices[one["instrument"]]), verdict["unit"])
+        raise LookupError(f"no walk of {wanted}")
+
     @property
     def is_change(self) -> bool:
         return "side" not in self.data

@@ -25,8 +25,10 @@ from projections.registry import all_projections
 _LOCK = "LOCK TABLE public.read_model_definitions IN SHARE UPDATE EXCLUSIVE MODE"
 """The owner's alone: it needs the right to change the table."""
 _OPEN_TABLES = """
-    SELECT 1 FROM pg_class
-    WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p') AND NOT relrowsecurity"""
+    SELECT 1 FROM pg_class AS c
+    WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p') AND NOT relrowsecurity
+        AND relname = ANY (%s)
+        AND to_regclass(relnamespace::regnamespace || '.visible_' || relname) IS NULL"""
 LOCK_TIMEOUT_SECONDS = 60
 """Another's installation takes a second or two."""
 
@@ -68,6 +70,7 @@ def _close(connection: psycopg.Connection[Any], projection: Projection) -> None:
     """A read model that an older version made without row-level security, or whose views belong to
     somebody else."""
     schema = schema_of(projection.name, candidate.live(connection, projection).generation)
-    if connection.execute(_OPEN_TABLES, [f'"{schema}"']).fetchone() is not None:
+    names = [table.name for table in projection.tables]
+    if connection.execute(_OPEN_TABLES, [f'"{schema}"', names]).fetchone() is not None:
         generations.grant(connection, projection, schema)
     takeover.take_over_views(connection, projection, schema)

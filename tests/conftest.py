@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from ledger.operate.embedded.servers import EmbeddedNats, EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
-from tests.databases import create_database, temporary_database
+from tests.databases import create_database, drop_database, temporary_database, url_of
 from tests.logs import logs_to_stderr
 
 TEMPLATE = "ledger_template"
@@ -124,6 +125,53 @@ def postgres15_url(memory_directory: Path) -> Iterator[str]:
         )
     with EmbeddedPostgres(memory_directory / "fifteen", fast=True, programs=programs) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def timescale_url(memory_directory: Path) -> Iterator[str]:
+    """The superuser's URL of a PostgreSQL that has TimescaleDB; its template database, migrated, is
+    with it. No background workers: they would be in the way of copies, and tests run jobs
+    themselves."""
+    given = os.environ.get("LEDGER_TEST_TIMESCALE_URL")
+    if given:
+        _make_timescale_template(given)
+        yield given
+        return
+    programs = next((path for path in POSTGRES15_PROGRAMS if (path / "initdb").exists()), None)
+    missing = (
+        "no TimescaleDB here: install it beside PostgreSQL 15, or set LEDGER_TEST_TIMESCALE_URL to "
+        "a superuser's URL of a server that has it (shared_preload_libraries)"
+    )
+    if programs is None:
+        pytest.skip(missing)
+    with EmbeddedPostgres(memory_directory / "timescale", fast=True, programs=programs) as server:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            if not connection.execute(
+                "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
+            ).rowcount:
+                pytest.skip(missing)
+            connection.execute("ALTER SYSTEM SET shared_preload_libraries = 'timescaledb'")
+            connection.execute("ALTER SYSTEM SET max_worker_processes = 0")
+        server.stop()
+        server.start()
+        _make_timescale_template(server.url)
+        yield server.url
+
+
+def _make_timescale_template(server_url: str) -> None:
+    drop_database(server_url, url_of(server_url, TEMPLATE))
+    url = create_database(server_url, name=TEMPLATE)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION timescaledb")
+        connection.execute("SELECT _timescaledb_functions.stop_background_workers()")
+    migrate_all(url)
+
+
+@pytest.fixture
+def timescale_database_url(timescale_url: str) -> Iterator[str]:
+    """A fresh migrated database that has TimescaleDB: its time series are hypertables."""
+    with temporary_database(timescale_url, template=TEMPLATE) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

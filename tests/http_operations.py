@@ -6,6 +6,7 @@ What is listed there stays as long as /api/v1 does: a test refuses a line that i
 """
 
 import sys
+from functools import cache
 from pathlib import Path
 
 from ledger.web.app import application
@@ -15,6 +16,7 @@ from ledger.web.settings import WebSettings
 FILE = Path(__file__).parent.parent / "docs" / "http-v1.txt"
 
 
+@cache
 def operations() -> list[str]:
     """Each operation with each parameter, and whether it must be given."""
     app = application(Web.of(WebSettings(), "postgresql://nowhere/nothing"))

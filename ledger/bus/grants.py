@@ -5,6 +5,8 @@
                     one could do what any other user of the bus can
     operator        looks at everything, asks everything, sends commands of its classes for every
                     account, replays events; changes no stream
+    sender          sends commands of its classes for every account, and asks for their outcomes:
+                    the HTTP server and the clock, which read the database
     auditor         reads events, outcomes, read models and the heads of the seals; sends nothing
     service         sends commands of its classes, asks and follows events, for what it is granted
 
@@ -35,13 +37,14 @@ from ledger.bus.seal_stream import SEALS_STREAM, SEALS_SUBJECT
 from ledger.bus.security import inbox_prefix
 from ledger.kernel.command import CommandClass
 
-Role = Literal["ledger", "administrator", "operator", "auditor", "service"]
+Role = Literal["ledger", "administrator", "operator", "sender", "auditor", "service"]
 ROLES: tuple[Role, ...] = get_args(Role)
 OF_THE_LEDGER: tuple[Role, ...] = ("ledger", "administrator")
 """Roles whose users are in the ledger's own account."""
 USUAL_CLASSES: dict[Role, tuple[CommandClass, ...]] = {
     "service": ("trade", "report"),
     "operator": ("admin",),
+    "sender": ("trade", "admin"),
 }
 """What a user of the role may send when nothing is said: none that moves money by itself."""
 LEDGER, WITNESS = "LEDGER", "WITNESS"
@@ -106,6 +109,11 @@ def of_operator(name: str, may: Sequence[CommandClass]) -> Grant:
     asks += [one for one in _following(name, name, [ALL_EVENTS]) if one not in asks]
     asks += [_witness_api(what) for what in _OF_SEALS]
     return Grant(asks, [ALL_EVENTS, SEALS_SUBJECT, f"{REPLAY_PREFIX}.>"])
+
+
+def of_sender(name: str, may: Sequence[CommandClass]) -> Grant:
+    asks = [_ledger(command_subject("*", command_class, name)) for command_class in may]
+    return Grant([_ledger(OUTCOMES_SUBJECT), *asks], [])
 
 
 def _following(name: str, consumer: str, which: Sequence[str]) -> Iterator[Asked]:

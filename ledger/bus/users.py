@@ -60,6 +60,8 @@ class BusUser(msgspec.Struct, frozen=True):
             return grants.of_service(self.name, self.accounts, self.families, self.may)
         if self.role == "operator":
             return grants.of_operator(self.name, self.may)
+        if self.role == "sender":
+            return grants.of_sender(self.name, self.may)
         return grants.of_auditor(self.name)
 
 
@@ -78,10 +80,10 @@ def user(
             f"{name!r} cannot be a user's name: 1 to 64 letters, digits, - and _, not "
             f"{ANONYMOUS!r}, and not ending in an account's id"
         )
-    if name in SPEAKING_FOR_OTHERS and role != "operator":
+    if name in SPEAKING_FOR_OTHERS and role != "sender":
         raise UnusableUser(
             f"{name!r} is the HTTP server, whose word is taken for who is signed in there: give it "
-            "the role operator, and a service another name"
+            "the role sender, and others another name"
         )
     if (role == "service") != bool(accounts or families):
         needs = "needs" if role == "service" else "takes no"

@@ -42,7 +42,8 @@ def user(
     role: Annotated[
         str | None,
         typer.Option(
-            "--role", help="ledger, administrator, operator, auditor or service (the default)."
+            "--role",
+            help="ledger, administrator, operator, sender, auditor or service (the default).",
         ),
     ] = None,
     account: Annotated[
@@ -58,7 +59,7 @@ def user(
             "--may",
             metavar="CLASS,…",
             help="Classes of commands that it may send: trade, report, money, admin. By default "
-            "trade,report for a service and admin for an operator.",
+            "trade,report for a service, trade,admin for a sender and admin for an operator.",
         ),
     ] = None,
     revoke: Annotated[

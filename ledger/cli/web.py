@@ -1,6 +1,9 @@
-"""ledgerctl web: who may sign in by HTTP, tokens for programs, and the way in for who runs it."""
+"""ledgerctl web: who may sign in by HTTP, who is signed in, tokens for programs, and the way in for
+who runs it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -8,15 +11,21 @@ from uuid import UUID
 import typer
 
 from ledger.operate import terminal
+from ledger.operate.table import Columns, Wide
 
 if TYPE_CHECKING:
     from ledger.web.person import Role, Scope
+    from ledger.web.sessions import Sessions
     from ledger.web.settings import WebSettings
 
-app = typer.Typer(no_args_is_help=True, help="The HTTP API and the console: users and tokens.")
+app = typer.Typer(
+    no_args_is_help=True, help="The HTTP API and the console: users, sessions, tokens."
+)
 user_app = typer.Typer(no_args_is_help=True, help="Who may sign in, and as what.")
 token_app = typer.Typer(no_args_is_help=True, help="Tokens for programs that use the HTTP API.")
+session_app = typer.Typer(no_args_is_help=True, help="Who is signed in now.")
 app.add_typer(user_app, name="user")
+app.add_typer(session_app, name="session")
 app.add_typer(token_app, name="token")
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
@@ -134,6 +143,82 @@ def _of_user(user: object) -> dict[str, object]:
         "signs_in_by": "OpenID Connect" if user.password_hash is None else "password",
         "changed_at": plain(user.changed_at),
     }
+
+
+# --- sessions ---------------------------------------------------------------------------
+
+
+@session_app.command("list")
+def list_sessions(columns: Columns = None, wide: Wide = False, json: Json = False) -> None:
+    """Who is signed in, the newest first."""
+    from ledger.kernel.text import plain
+
+    with _sessions() as sessions:
+        found = [
+            {
+                "id": one.id,
+                "name": one.name,
+                "last_seen_at": plain(one.last_seen_at),
+                "expires_at": plain(one.expires_at),
+                "address": one.address,
+                "method": one.method,
+                "created_at": plain(one.created_at),
+                "agent": one.agent,
+            }
+            for one in sessions.all()
+        ]
+    if json:
+        terminal.say_json(found, pretty=True)
+    elif not found:
+        terminal.say("nobody is signed in")
+    else:
+        names = [name.replace("_", " ") for name in found[0]]
+        rows = ([str(value) for value in one.values()] for one in found)
+        terminal.say_table(names, rows, columns=columns, wide=wide)
+
+
+@session_app.command("end")
+def end_session(
+    by: Annotated[str, typer.Option("--by", help="Who ends it; kept.")],
+    identifier: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The session's id, as `list` has it.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", help="End all that somebody of this name has.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """End a session, or all of a user: with the next request the browser is signed out."""
+    if (identifier is None) == (user is None):
+        raise typer.BadParameter("give the ID of a session, or --user", param_hint="ID")
+    with _sessions() as sessions:
+        if user is not None:
+            sessions.end_all_of(user, by=by)
+        else:
+            sessions.end_named(identifier or "", by=by)
+    if json:
+        terminal.say_json({"id": identifier, "name": user, "ended": True})
+    elif user is not None:
+        terminal.say(f"all sessions of {user} are over")
+    else:
+        terminal.say(f"session {identifier} is over")
+
+
+@contextmanager
+def _sessions() -> "Iterator[Sessions]":
+    """Those of the database, as the HTTP server keeps them, if the login can have its role."""
+    from ledger.operate.servers import database
+    from ledger.web.database import HTTP, WebDatabase
+    from ledger.web.sessions import Sessions
+    from ledger.web.users import UsersFile
+
+    settings = _settings()
+    with database(settings, role=HTTP) as url:
+        kept = WebDatabase(url, size=1, statement_seconds=settings.web_statement_seconds).open()
+        try:
+            yield Sessions(kept, UsersFile(settings.directory), settings)
+        finally:
+            kept.close()
 
 
 # --- tokens -----------------------------------------------------------------------------

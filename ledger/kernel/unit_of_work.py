@@ -62,6 +62,10 @@ class UnitOfWork(Protocol):
         """By instrument, what all accounts of a scope have at worst together: `own`, the state of
         the account that is decided about, and all others as they are known."""
 
+    def books_beside(self, own: Any) -> Iterable[tuple[UUID, Any]]:
+        """The risk books of the other accounts of a user, `own` being the state of one of them: as
+        they are known, and not among what the decision is made on."""
+
     def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
         """The events of a stream about these instruments that led to its state, newest first. For
         the rare command that needs more than the state knows; what is not iterated is not read."""

@@ -179,6 +179,7 @@ def _database(url: str, settings: Settings, for_production: bool) -> Iterator[Ch
         yield records_examination.cached_states(connection)
         yield _durable(connection)
         yield _closed(connection)
+        yield _series(connection)
         yield seals_examination.of_database(connection, settings)
         if for_production:
             yield from production.of_database(connection)
@@ -281,6 +282,30 @@ def _closed(connection: psycopg.Connection[Any]) -> CheckResult:
         f"open to others than the ledger's roles: {', '.join(strangers)}",
         "Run `ledgerctl migrate` as the owner of the database, which takes it away.",
     )
+
+
+def _series(connection: psycopg.Connection[Any]) -> CheckResult:
+    """How the time series of the live read models are stored."""
+    (tables, hypertables, parts, compressed, size, failures) = connection.execute(
+        """SELECT count(*), count(*) FILTER (WHERE is_hypertable), coalesce(sum(parts), 0),
+               coalesce(sum(compressed), 0), pg_size_pretty(coalesce(sum(bytes), 0)),
+               array_remove(array_agg(table_name || ': ' || failure), NULL)
+           FROM public.series_stored()"""
+    ).fetchone() or (0, 0, 0, 0, "", [])
+    if failures:
+        return CheckResult(
+            "series",
+            "warn",
+            f"old months are not compressed: {'; '.join(failures)}",
+            "Look into timescaledb_information.job_errors (docs/projections.md).",
+        )
+    could = _value(connection, "SELECT public.series_storage()") == "HYPERTABLES"
+    message = f"{tables} time series in {parts} parts, {size}"
+    if hypertables:
+        message += f"; {hypertables} are hypertables of TimescaleDB, {compressed} parts compressed"
+    elif could:
+        message += ", not compressed: a rebuild makes them hypertables of TimescaleDB"
+    return CheckResult("series", "ok", message)
 
 
 async def _nats(url: str, settings: Settings, for_production: bool) -> list[CheckResult]:

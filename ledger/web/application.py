@@ -16,6 +16,7 @@ from ledger.web.answers import Reading
 from ledger.web.command_sender import CommandSender
 from ledger.web.database import WebDatabase
 from ledger.web.limits import FailedAttempts, RequestRate
+from ledger.web.live import LivePages
 from ledger.web.log_follower import LogFollower
 from ledger.web.person import Person
 from ledger.web.problems import Problem, retry_after
@@ -49,6 +50,7 @@ class Web:
     attempts: FailedAttempts
     commands: CommandSender
     follower: LogFollower
+    live: LivePages
     positions: "AsyncConnectionPool[psycopg.AsyncConnection[Any]]"
     reached: Reached
     limit_use: Preview
@@ -63,6 +65,7 @@ class Web:
         )
         users = UsersFile(settings.directory)
         positions = pool(database_url, "web positions", size=1)
+        follower = LogFollower(database_url, settings.web_stream_buffer_events)
         return cls(
             settings=settings,
             database=database,
@@ -75,7 +78,8 @@ class Web:
                 settings.web_sign_in_attempts, settings.web_sign_in_window_seconds
             ),
             commands=CommandSender(settings),
-            follower=LogFollower(database_url, settings.web_stream_buffer_events),
+            follower=follower,
+            live=LivePages(follower, settings.web_live_share),
             positions=positions,
             reached=Reached(positions),
             limit_use=Preview(

@@ -37,8 +37,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-_QUIET = ("/static/", READY)
-"""Not told in the log: nobody's deed."""
+_QUIET = ("/static/", READY, "/live", "/moved")
+"""Not told in the log: nobody's deed. (Each page that is made for `/live` is.)"""
 
 _log = structlog.get_logger(__name__)
 

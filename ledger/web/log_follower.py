@@ -3,8 +3,10 @@
     events     those that were recorded last, up to `web_stream_buffer_events`
     after      those behind a position, as soon as there are some; None where they are not in
                memory any more: who is that far behind asks the log itself
+    moved      how far the log is, as soon as it is beyond a position
 
-Reads while anybody follows, when the log says that something was recorded, and once a second.
+Reads while anybody follows, when the log says that something was recorded, and once a second. Who
+only wants to know how far it is has no events read.
 """
 
 import asyncio
@@ -43,6 +45,7 @@ class LogFollower:
         self._head = 0
         self._moved = asyncio.Event()
         self._following = 0
+        self._of_events = 0
         self._reading: _LogReading | None = None
 
     @property
@@ -50,10 +53,17 @@ class LogFollower:
         """How many look on."""
         return self._following
 
+    @property
+    def head(self) -> int:
+        """The last position that was read, 0 while nobody follows."""
+        return self._head
+
     @contextlib.asynccontextmanager
-    async def followed(self) -> AsyncIterator[None]:
-        """The end of the log is read for as long as the block lasts."""
+    async def followed(self, *, events: bool = True) -> AsyncIterator[None]:
+        """The end of the log is read for as long as the block lasts; without `events`, only how far
+        it is."""
         self._following += 1
+        self._of_events += events
         if self._reading is None:
             loop = asyncio.get_running_loop()
 
@@ -62,12 +72,17 @@ class LogFollower:
                     loop.call_soon_threadsafe(self._take, *found)
 
             self._reading = _LogReading(self._database_url, self._size, tell)
+        self._reading.read_events(self._of_events > 0)
         try:
             yield
         finally:
             self._following -= 1
+            self._of_events -= events
             if not self._following:
                 self.close()
+            elif not self._of_events:
+                self._reading.read_events(False)
+                self._events.clear()
 
     def close(self) -> None:
         if self._reading is not None:
@@ -79,15 +94,20 @@ class LogFollower:
     async def after(self, position: int, timeout: float) -> list[RecordedEvent] | None:
         """What was recorded behind a position, empty if that is nothing for so long; None if it is
         not in memory."""
+        if await self.moved(position, timeout) <= position:
+            return []
+        events = self._events
+        if not events or events[0].position > position + 1 or events[-1].position < self._head:
+            return None
+        return [event for event in events if event.position > position]
+
+    async def moved(self, position: int, timeout: float) -> int:
+        """How far the log is, as soon as that is beyond a position, or after so long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while self._head <= position:
                     await self._moved.wait()
-        if self._head <= position:
-            return []
-        if not self._events or self._events[0].position > position + 1:
-            return None
-        return [event for event in self._events if event.position > position]
+        return self._head
 
     def _take(self, reading: "_LogReading", head: int, events: list[RecordedEvent]) -> None:
         if reading is not self._reading:
@@ -112,12 +132,20 @@ class _LogReading:
         self._tell = tell
         self._stop = threading.Event()
         self._bell = Bell()
-        self._head: int | None = None
+        self._head = -1
+        self._read_to: int | None = None
+        self._with_events = False
         threading.Thread(target=self._run, name="web follower", daemon=True).start()
 
     def stop(self) -> None:
         self._stop.set()
         self._bell.ring()
+
+    def read_events(self, wanted: bool) -> None:
+        """Whether events are read, or only how far the log is."""
+        if wanted != self._with_events:
+            self._with_events = wanted
+            self._bell.ring()  # from here on, and not from the next event on
 
     def _run(self) -> None:
         listener = Listener(self._database_url, self._stop, bell=self._bell, control=Bell())
@@ -134,10 +162,15 @@ class _LogReading:
         seen = self._bell.rings
         while not self._stop.is_set():
             head = reader.head(connection)
-            after = head if self._head is None else max(self._head, head - self._size)
-            events = reader.read(connection, after=after, up_to=head) if head > after else []
-            if events or self._head is None:
+            with_events = self._with_events
+            events = self._events(connection, head) if with_events else []
+            self._read_to = head if with_events else None
+            if head > self._head:
                 self._tell(self, head, events)
             self._head = head
             self._stop.wait(PAUSE_SECONDS)
             seen = self._bell.wait(seen, POLL_SECONDS)
+
+    def _events(self, connection: psycopg.Connection[Any], head: int) -> list[RecordedEvent]:
+        after = head if self._read_to is None else max(self._read_to, head - self._size)
+        return list(reader.read(connection, after=after, up_to=head)) if head > after else []

@@ -85,8 +85,8 @@ class WebSettings(Settings):
     web_streams_limit: int = Field(
         default=200,
         ge=1,
-        description="Streams of events (SSE) that are open at the same time. They share one "
-        "reading of the log; each costs its buffer.",
+        description="Streams (SSE) that are open at the same time, of events or of a page that "
+        "follows the log. They share one reading of it; each costs its buffer.",
     )
     web_stream_buffer_events: int = Field(
         default=1_000,
@@ -99,6 +99,14 @@ class WebSettings(Settings):
         gt=0,
         description="Silence after which a stream says that it is alive: below the minute after "
         "which proxies give up.",
+    )
+    web_live_share: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="Part of the time of one core that goes at most into making pages again for "
+        "who looks on while the log moves. Few see a change within half a second; with many, or on "
+        "a busy machine, it is a little later, and those who trade do not pay for it.",
     )
     web_command_wait_seconds: float = Field(
         default=2.0,

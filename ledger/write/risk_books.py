@@ -10,7 +10,7 @@ on: so a restart forgets nothing. A book holds what its states hold, decided and
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
@@ -23,6 +23,7 @@ from ledger.kernel.event import Event
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.limits.market_graph import MarketGraph
 from ledger.nouns.limits.risk_book import Lately, Request, RiskBook, request_in
+from ledger.nouns.orders.events import OrderReplaceRequested
 from ledger.nouns.orders.state import OrderState
 from ledger.nouns.positions.position import margin_hold_id
 
@@ -71,7 +72,7 @@ class RiskBooks:
             if book.changed:
                 self._catch_up(book)
         if since is not None and not book.knows_since(since):
-            book.lately = Lately(since, _lately(connection, account_id, since))
+            book.lately = Lately(since, self._lately(connection, account_id, since))
         return book
 
     def _made(self, account_id: UUID) -> RiskBook:
@@ -98,11 +99,25 @@ class RiskBooks:
         book = self._books.get(account_id)
         if book is None:
             return
-        book.changed[order_id] = self._peek(order_id)
+        state = book.changed[order_id] = self._peek(order_id)
         self._account_of[order_id] = account_id
-        book.note(event, at)
+        book.note(event, at, state)
         if len(book.changed) >= MOST_CHANGED:
             self._catch_up(book)
+
+    def _lately(
+        self, connection: psycopg.Connection[Any], account_id: UUID, since: datetime
+    ) -> Iterator[Request]:
+        """What the log tells of what was asked for since, oldest first."""
+        events = _asked_since(connection, account_id, since)
+        replaced = [one.stream_id for one in events if one.event_type == OrderReplaceRequested.type]
+        self._load(dict.fromkeys(replaced).keys())
+        for recorded in events:
+            state = self._peek(recorded.stream_id) if recorded.stream_id in replaced else None
+            of = state if isinstance(state, OrderState) else None
+            request = request_in(recorded.decoded(), recorded.recorded_at, of)
+            if request is not None:
+                yield request
 
     def know_account_of(self, recorded: RecordedEvent) -> bool:
         """Whether there is a book of the account that an order's event is about."""
@@ -138,11 +153,11 @@ class RiskBooks:
         self._limits.clear()
 
 
-def _lately(
+def _asked_since(
     connection: psycopg.Connection[Any], account_id: UUID, since: datetime
-) -> list[Request]:
-    """What the log tells of what was asked for since, oldest first."""
-    found: list[Request] = []
+) -> list[RecordedEvent]:
+    """The events of an account's orders that were recorded since, oldest first."""
+    found: list[RecordedEvent] = []
     below, wanted = 2**63 - 1, FIRST_PAGE
     while True:
         with connection.cursor(binary=True) as cursor:
@@ -152,9 +167,7 @@ def _lately(
             if recorded.recorded_at <= since:
                 return found[::-1]
             if recorded.stream_type == "order":
-                request = request_in(recorded.decoded(), recorded.recorded_at)
-                if request is not None:
-                    found.append(request)
+                found.append(recorded)
         if len(page) < wanted:
             return found[::-1]
         below, wanted = page[-1].position, PAGE

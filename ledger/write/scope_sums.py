@@ -36,6 +36,7 @@ class ScopeSums:
 
     def __init__(self) -> None:
         self._users: dict[UUID, str] = {}
+        self._accounts: dict[str, list[UUID]] = {}
         self._listed_up_to = 0
         self._shares: dict[UUID, Share] = {}
         self._dirty: set[UUID] = set()
@@ -54,6 +55,11 @@ class ScopeSums:
     def all_changed(self) -> None:
         self._dirty.update(self._users)
 
+    def accounts_of(self, connection: psycopg.Connection[Any], user: str) -> list[UUID]:
+        """Those of a user."""
+        self._list(connection)
+        return self._accounts.get(user, [])
+
     def of(
         self,
         connection: psycopg.Connection[Any],
@@ -64,9 +70,7 @@ class ScopeSums:
     ) -> dict[str, Decimal]:
         """By instrument. `own` is the account that something is decided of, with its share as it
         would be; `share_of` makes that of another one."""
-        if not self._is_listed:
-            self._list(connection)
-            self._is_listed = True
+        self._list(connection)
         account_id, share = own
         for one in tuple(self._dirty):
             if one != account_id:
@@ -78,11 +82,15 @@ class ScopeSums:
         return {instrument: amount for instrument, amount in total.items() if amount}
 
     def _list(self, connection: psycopg.Connection[Any]) -> None:
-        """Accounts that were opened since."""
+        """Accounts that were opened since, once in a batch."""
+        if self._is_listed:
+            return
+        self._is_listed = True
         for position, account_id, user_id in connection.execute(_OPENED, [self._listed_up_to]):
             self._listed_up_to = position
             if account_id not in self._users:
                 self._users[account_id] = user_id
+                self._accounts.setdefault(user_id, []).append(account_id)
                 self._dirty.add(account_id)
 
     def _set(self, account_id: UUID, share: Share) -> None:

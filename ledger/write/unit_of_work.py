@@ -142,6 +142,16 @@ class CommandWork:
             share_of_other,
         )
 
+    def books_beside(self, own: AccountState) -> Iterator[tuple[UUID, RiskBook]]:
+        user = str(own.user_id)
+        for account_id in self._around.sums.accounts_of(self._connection, user):
+            if account_id == own.account_id:
+                continue
+            beside = CommandWork(self.command, self._around)  # what it reads is not read by us
+            beside.now = self.now
+            if beside.look(ACCOUNT, account_id) is not None:
+                yield account_id, beside.risk_book(account_id)
+
     def past(self, stream_id: UUID, instruments: Collection[str]) -> Iterator[PastEvent]:
         return self._aggregates.past(self._connection, stream_id, instruments)
 

@@ -51,7 +51,7 @@ _MADE = f"""
                    unrealized_pnl_usd, position_count, risk_score
             FROM public.portfolio_snapshots AS one
             WHERE one.account_id = account.account_id
-              AND (%(at)s::timestamptz IS NULL OR one."time" <= %(at)s::timestamptz)
+              AND one."time" <= coalesce(%(at)s::timestamptz, 'infinity')
             ORDER BY one."time" DESC LIMIT 1
         ) AS newest ON true
         CROSS JOIN LATERAL (

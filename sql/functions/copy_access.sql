@@ -3,6 +3,10 @@
 -- only the build has, or has of the same name, come with its code and stay, unless `replace_all`: then
 -- those of the live tables are all there are.
 --
+-- Who may read a time series that is a hypertable is who may read the view beside it, in one build or in
+-- both; it has no policies, so none is copied to it or from it, and one of somebody's own that would be
+-- lost is refused.
+--
 -- With the rights of its owner, who owns both: nobody else can put a policy on either.
 CREATE OR REPLACE FUNCTION public.copy_access(
     projection text, live_schema text, schema_name text, replace_all boolean)
@@ -10,17 +14,31 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     statement text;
+    lost      text;
     -- A policy may name other tables of its own generation: it is made to name the build's.
     own_names text := format('(?<![\w"$])(%1$s|"%1$s")\.', live_schema);
 BEGIN
     PERFORM public.check_generation(projection, live_schema);
     PERFORM public.check_generation(projection, schema_name);
+    SELECT string_agg(format('%I on %s', p.polname, live.relation), ', ') INTO lost
+        FROM public.relations_of_generation(live_schema) AS live
+        JOIN public.relations_of_generation(schema_name) AS ours USING (name)
+        JOIN pg_policy AS p ON p.polrelid = live.relation
+        WHERE ours.is_view AND p.polname NOT IN ('written_rows', 'all_rows', 'own_rows');
+    IF lost IS NOT NULL THEN
+        RAISE EXCEPTION 'a hypertable can have no policies, and there are: %', lost
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                HINT = 'Drop them, or ALTER DATABASE … SET ledger.series_storage = ''partitions'' and '
+                    'rebuild.';
+    END IF;
     FOR statement IN
         WITH relations AS (
-            SELECT n.nspname, c.* FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-            WHERE n.nspname IN (live_schema, schema_name) AND c.relkind IN ('r', 'p')
+            SELECT s.nspname, r.name AS relname, r.is_view, c.oid, c.relacl, c.relowner
+            FROM (VALUES (live_schema), (schema_name)) AS s (nspname)
+            CROSS JOIN public.relations_of_generation(s.nspname) AS r
+            JOIN pg_class AS c ON c.oid = r.relation
         ), granted AS (
-            SELECT n.nspname, NULL::name AS relname, NULL::name AS attname, a.*
+            SELECT n.nspname::text, NULL::name AS relname, NULL::name AS attname, a.*
             FROM pg_namespace AS n,
                 aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
             WHERE n.nspname IN (live_schema, schema_name) AND a.grantee <> n.nspowner
@@ -49,13 +67,15 @@ BEGIN
             privilege_type,
             ' (' || quote_ident(attname) || ')',
             CASE WHEN relname IS NULL THEN format('SCHEMA %I', schema_name)
-                ELSE format('TABLE %I.%I', schema_name, relname) END,
+                ELSE format('TABLE %s', (SELECT r.oid::regclass FROM relations AS r
+                    WHERE r.nspname = schema_name AND r.relname = c.relname)) END,
             CASE WHEN live IS NULL OR ours AND NOT live THEN 'FROM' ELSE 'TO' END,
             grantee,
             CASE WHEN live THEN ' WITH GRANT OPTION' END)
         FROM compared AS c
         WHERE live IS DISTINCT FROM ours AND (relname IS NULL OR (
-            SELECT count(*) = 2 FROM relations AS r WHERE r.relname = c.relname
+            SELECT count(*) = 2 AND (privilege_type = 'SELECT' OR NOT bool_or(r.is_view))
+            FROM relations AS r WHERE r.relname = c.relname
                 AND (r.nspname = live_schema OR attname IS NULL OR EXISTS (
                     SELECT FROM pg_attribute AS t WHERE t.attrelid = r.oid
                         AND t.attname = c.attname AND t.attnum > 0 AND NOT t.attisdropped))))
@@ -63,16 +83,17 @@ BEGIN
         EXECUTE statement;
     END LOOP;
     FOR statement IN
-        SELECT format('DROP POLICY %I ON %I.%I', p.polname, schema_name, ours.relname)
-        FROM pg_policy AS p JOIN pg_class AS ours ON ours.oid = p.polrelid
-        WHERE replace_all AND ours.relnamespace = to_regnamespace(quote_ident(schema_name))
-            AND to_regclass(format('%I.%I', live_schema, ours.relname)) IS NOT NULL
+        SELECT format('DROP POLICY %I ON %s', p.polname, ours.relation)
+        FROM public.relations_of_generation(schema_name) AS ours
+        JOIN public.relations_of_generation(live_schema) AS live USING (name)
+        JOIN pg_policy AS p ON p.polrelid = ours.relation
+        WHERE replace_all AND NOT live.is_view
     LOOP
         EXECUTE statement;
     END LOOP;
     FOR statement IN
-        SELECT format('CREATE POLICY %I ON %I.%I AS %s FOR %s TO %s%s%s',
-            p.polname, schema_name, live.relname,
+        SELECT format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s',
+            p.polname, ours.relation,
             CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
             CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
                 WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
@@ -82,26 +103,28 @@ BEGIN
                 schema_name || '.', 'g') || ')',
             ' WITH CHECK (' || regexp_replace(pg_get_expr(p.polwithcheck, p.polrelid), own_names,
                 schema_name || '.', 'g') || ')')
-        FROM pg_policy AS p JOIN pg_class AS live ON live.oid = p.polrelid
-        WHERE live.relnamespace = to_regnamespace(quote_ident(live_schema))
-            AND to_regclass(format('%I.%I', schema_name, live.relname)) IS NOT NULL
-            AND NOT EXISTS (SELECT FROM pg_policy AS there WHERE there.polname = p.polname
-                AND there.polrelid = to_regclass(format('%I.%I', schema_name, live.relname)))
+        FROM public.relations_of_generation(live_schema) AS live
+        JOIN public.relations_of_generation(schema_name) AS ours USING (name)
+        JOIN pg_policy AS p ON p.polrelid = live.relation
+        WHERE NOT ours.is_view AND NOT EXISTS (SELECT FROM pg_policy AS there
+            WHERE there.polname = p.polname AND there.polrelid = ours.relation)
     LOOP
         EXECUTE statement;
     END LOOP;
     FOR statement IN
-        SELECT format('ALTER TABLE %I.%I %s ROW LEVEL SECURITY', schema_name, ours.relname, s.word)
-        FROM pg_class AS ours JOIN pg_class AS live USING (relname), LATERAL (VALUES
+        SELECT format('ALTER TABLE %s %s ROW LEVEL SECURITY', pair.ours, s.word)
+        FROM (SELECT ours.relation AS ours, live.relation AS live
+              FROM public.relations_of_generation(schema_name) AS ours
+              JOIN public.relations_of_generation(live_schema) AS live USING (name)
+              WHERE NOT ours.is_view AND NOT live.is_view) AS pair
+        JOIN pg_class AS ours ON ours.oid = pair.ours
+        JOIN pg_class AS live ON live.oid = pair.live, LATERAL (VALUES
             (live.relrowsecurity, ours.relrowsecurity,
                 CASE WHEN live.relrowsecurity THEN 'ENABLE' ELSE 'DISABLE' END),
             (live.relforcerowsecurity, ours.relforcerowsecurity,
                 CASE WHEN live.relforcerowsecurity THEN 'FORCE' ELSE 'NO FORCE' END)
         ) AS s (wanted, has, word)
-        WHERE ours.relnamespace = to_regnamespace(quote_ident(schema_name)) AND ours.relkind IN ('r', 'p')
-            AND live.relnamespace = to_regnamespace(quote_ident(live_schema))
-            AND live.relkind IN ('r', 'p')
-            AND s.wanted <> s.has AND (s.wanted OR replace_all)
+        WHERE s.wanted <> s.has AND (s.wanted OR replace_all)
     LOOP
         EXECUTE statement;
     END LOOP;

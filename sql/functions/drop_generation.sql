@@ -17,7 +17,7 @@ BEGIN
     SELECT min(v.relname) INTO table_name FROM pg_depend AS d
         JOIN pg_class AS t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
         JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-        JOIN pg_class AS v ON v.oid = r.ev_class AND v.relname = t.relname
+        JOIN pg_class AS v ON v.oid = r.ev_class AND t.relname IN (v.relname, 'visible_' || v.relname)
         WHERE t.relnamespace = to_regnamespace(quote_ident(schema_name))
             AND v.relnamespace = 'public'::regnamespace;
     IF table_name IS NOT NULL THEN
@@ -39,6 +39,12 @@ BEGIN
             RETURN;
         END IF;
     END IF;
+    -- First by themselves: with the schema what TimescaleDB keeps of them elsewhere would stay.
+    FOR table_name IN
+        SELECT r.name FROM public.relations_of_generation(schema_name) AS r WHERE r.is_view
+    LOOP
+        EXECUTE format('DROP TABLE %I.%I CASCADE', schema_name, table_name);
+    END LOOP;
     EXECUTE format('DROP SCHEMA IF EXISTS %I CASCADE', schema_name);
 END;
 $$;

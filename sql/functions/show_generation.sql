@@ -33,11 +33,11 @@ BEGIN
         PERFORM public.check_generation(projection, projection || '_' || before);
     END IF;
     FOREACH view_name IN ARRAY names LOOP
-        fresh := to_regclass(format('%I.%I', schema_name, view_name));
+        fresh := public.shown_relation(schema_name, view_name);
         CONTINUE WHEN back AND fresh IS NULL;
         shown := to_regclass(format('public.%I', view_name));
         older := CASE WHEN before IS NOT NULL
-            THEN to_regclass(format('%I.%I', projection || '_' || before, view_name)) END;
+            THEN public.shown_relation(projection || '_' || before, view_name) END;
         -- The columns that the view shall have: of the new tables, or `back` those that it has.
         SELECT array_agg(format('SELECT %s FROM %s%s', parts.columns, parts.place,
                 CASE WHEN before IS NOT NULL THEN format(

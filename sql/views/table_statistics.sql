@@ -1,4 +1,4 @@
--- Each table, partitions counted into their whole: how large it is, how it is read and written, and
+-- Each table, partitions and chunks of a hypertable counted into their whole: how large it is, how it is read and written, and
 -- when autovacuum or somebody was there last.
 CREATE OR REPLACE VIEW public.table_statistics WITH (security_invoker = true) AS
 SELECT n.nspname AS schema_name, c.relname AS table_name, count(*) AS parts,
@@ -13,7 +13,8 @@ SELECT n.nspname AS schema_name, c.relname AS table_name, count(*) AS parts,
     max(greatest(s.last_analyze, s.last_autoanalyze)) AS analyzed_at
 FROM pg_catalog.pg_stat_user_tables AS s
 JOIN pg_catalog.pg_class AS c
-    ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid, s.relid)
+    ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid,
+        (SELECT i.inhparent FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = s.relid), s.relid)
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname <> 'generation_marks'
 GROUP BY n.nspname, c.relname;

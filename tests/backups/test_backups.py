@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
+from ledger.audit import archive
 from ledger.audit.prove import seals
 from ledger.eventstore import reader
 from ledger.operate.backups import creation, expiry, verification
@@ -35,6 +36,8 @@ from ledger.vitals.examination import examine
 from ledger.write.ledger import Ledger
 from tests.audit import history
 from tests.commands import command
+from tests.eventstore.partitions import EVENTS as PARTITION
+from tests.eventstore.partitions import begin_small
 
 PATIENCE_SECONDS = 20.0
 
@@ -159,6 +162,30 @@ def test_any_position_time_and_end_can_be_restored(
         )
     with pytest.raises(CannotRestore, match="is there already"):
         restore(Settings(), catalogue, RecoveryTarget(), server_directory / "restored-0")
+
+
+def test_a_position_that_is_archived_since_can_be_restored(
+    server: EmbeddedPostgres, catalogue: Catalogue, account: str, server_directory: Path
+) -> None:
+    """Also one that was taken in again, by a transaction that wrote all of its partition."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        full = begin_small(connection, reader.head(connection) + PARTITION)
+        with Receiving(server, catalogue) as receiving:
+            creation.create(Settings(), catalogue, server.url)
+            wanted = deposit(server, account, at_once=5)
+            deposit(server, account)
+            history.append(connection, full + 1 - reader.head(connection))
+            history.seal(connection, block_events=1_000)
+            places = server_directory / "first", server_directory / "second"
+            for place in places:
+                archive.create(connection, place, "tests", lambda *_: None)
+                if place == places[0]:
+                    archive.restore(connection, server.url, "tests", lambda *_: None)
+            receiving.until_all_is_here()
+        target = RecoveryTarget(position=wanted - 3)
+        done = restore(Settings(), catalogue, target, server_directory / "archived")
+        assert done.position == wanted
+        archive.restore(connection, server.url, "tests", lambda *_: None)
 
 
 def test_a_backup_is_verified_by_restoring_it(

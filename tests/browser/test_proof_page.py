@@ -27,11 +27,16 @@ from tests.databases import temporary_database
 MUTATIONS = int(os.environ.get("LEDGER_TEST_ROUNDS", "60"))
 """Changed proofs that must be refused; 1,000 take a quarter of a minute."""
 KEY = history.PUBLIC_KEY.hex()
+JUDGED_AT_ONCE = 20
 LARGEST_BYTES = 300_000
-JUDGE = """async ([files, keys, heads]) => {
-    const given = files.map(([name, bytes]) => new File([Uint8Array.from(bytes)], name));
-    const {verdict, reason, findings} = await judge(given, keys, heads.map(readJson));
-    return {verdict, reason: reason ?? null, findings: findings.map((one) => one.what)};
+JUDGE = """async (asked) => {
+    const found = [];
+    for (const [files, keys, heads] of asked) {
+        const given = files.map(([name, bytes]) => new File([Uint8Array.from(bytes)], name));
+        const {verdict, reason, findings} = await judge(given, keys, heads.map(readJson));
+        found.push({verdict, reason: reason ?? null, findings: findings.map((one) => one.what)});
+    }
+    return found;
 }"""
 
 
@@ -82,9 +87,20 @@ def verdict(page: Page) -> str:
 
 
 def judged(page: Page, text: bytes, keys: list[str], heads: list[bytes]) -> dict[str, Any]:
-    files = [["one.proof.json", list(text)]]
-    found = page.evaluate(JUDGE, [files, keys, [head.decode() for head in heads]])
-    assert isinstance(found, dict)
+    (found,) = judged_each(page, [(text, heads)], keys)
+    return found
+
+
+def judged_each(
+    page: Page, proofs: list[tuple[bytes, list[bytes]]], keys: list[str]
+) -> list[dict[str, Any]]:
+    """What the page says of each proof, asked all at once."""
+    given = [
+        [[["one.proof.json", list(text)]], keys, [head.decode() for head in heads]]
+        for text, heads in proofs
+    ]
+    found = page.evaluate(JUDGE, given)
+    assert isinstance(found, list)
     return found
 
 
@@ -164,21 +180,24 @@ def test_it_says_of_proofs_what_the_ledger_says(checker: Page, sealed: Sealed) -
     """The true ones hold, and each changed one is refused, by both for the same reason."""
     chance = random.Random(7)
     later = sealed.head
-    for index in range(0, 45, 6):
-        proof = sealed.proof(index)
-        assert judged(checker, proof, [KEY], [])["verdict"] == "held"
+    proofs = [sealed.proof(index) for index in range(45)]
+    true = list(proofs)
+    for proof in proofs[::6]:
         older = {**json.loads(proof), "format": "ledger-proof/1"}
         del older["leads_to"]
-        assert judged(checker, json.dumps(older).encode(), [KEY], [])["verdict"] == "held"
+        true.append(json.dumps(older).encode())
+    found_true = judged_each(checker, [(proof, []) for proof in true], [KEY])
+    assert {one["verdict"] for one in found_true} == {"held"}
     refused = 0
     while refused < MUTATIONS:
-        proof = sealed.proof(chance.randrange(45))
-        changed = _mutated(chance, proof)
-        heads = [later] if chance.random() < 0.3 else []
-        said = _said(partial(check, changed, history.PUBLIC_KEY, *heads))
-        found = judged(checker, changed, [KEY], heads)
-        assert (found["verdict"], changed) == (said[0], changed), (found, said)
-        refused += said[0] != "held"
+        asked = []
+        for _ in range(JUDGED_AT_ONCE):
+            changed = _mutated(chance, proofs[chance.randrange(45)])
+            asked.append((changed, [later] if chance.random() < 0.3 else []))
+        for (changed, heads), found in zip(asked, judged_each(checker, asked, [KEY]), strict=True):
+            said = _said(partial(check, changed, history.PUBLIC_KEY, *heads))
+            assert (found["verdict"], changed) == (said[0], changed), (found, said)
+            refused += said[0] != "held"
 
 
 def _said(check_it: Callable[[], object]) -> tuple[str, str]:
@@ -292,11 +311,12 @@ def test_an_export_whose_seals_were_changed_is_refused(
         change(changed)
         text = list(json.dumps(changed).encode())
         files = [["manifest.json", text], ["events.jsonl", events]]
-        found = checker.evaluate(JUDGE, [files, [KEY], []])
+        (found,) = checker.evaluate(JUDGE, [[files, [KEY], []]])
         assert found["verdict"] == ("held" if number == 0 else "altered"), (number, found)
     seal = seals.numbered(sealed.connection, 2)
     assert seal is not None
     head = json.dumps(seal.document())
     files = [["manifest.json", list(json.dumps(manifest).encode())], ["events.jsonl", events]]
-    assert checker.evaluate(JUDGE, [files, [], [head]])["verdict"] == "held"
-    assert checker.evaluate(JUDGE, [files, [], [sealed.head.decode()]])["verdict"] == "unjudged"
+    asked = [[files, [], [head]], [files, [], [sealed.head.decode()]]]
+    found = checker.evaluate(JUDGE, asked)
+    assert [one["verdict"] for one in found] == ["held", "unjudged"]

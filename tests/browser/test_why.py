@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections import deque
 from html import unescape
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx2
 import psycopg
 from uuid_utils.compat import uuid7
 
+from ledger.kernel import read_side
 from ledger.write.ledger import Ledger
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
@@ -29,7 +31,22 @@ NUMBERED = (
     *("/", "/positions?status=ALL", "/orders?view=all", "/performance", "/explain"),
     *("/questions/fills", "/questions/lots", "/questions/snapshots", "/questions/transactions"),
 )
-REMEMBERED = ("/", "/positions?status=ALL", "/orders?view=all")
+REMEMBERED = (
+    *("/", "/positions?status=ALL", "/orders?view=all"),
+    *(
+        *("/performance", "/explain", "/log", "/risk", "/questions/fills", "/questions/lots"),
+        *("/questions/snapshots", "/questions/transactions", "/questions/balances"),
+        *("/questions/positions", "/questions/gains"),
+    )
+    * bool(ROUNDS),
+)
+
+TILES = r"<(?:div|a) class=\"tile\".*?</(?:div|a)>"
+USUALLY = rf"<tbody>.*?</tbody>|{TILES}"
+OF_THE_MOMENT = {"/performance": TILES, "/risk": r"<table><thead>.*?</table>"}
+"""What is told of past moments, too: days, measures, and what is used of limits are not."""
+ACTS_AND_COUNTS = r"<a class=\"button.*?</a>|chained over \d+"
+"""Nothing is done in the past; and its curve is of snapshots, where that of now is of hours."""
 
 
 def asking(server: Served, name: str = "ada") -> httpx2.Client:
@@ -45,23 +62,27 @@ def whys_on(text: str) -> list[str]:
 def test_every_number_adds_up_and_ends_in_events(desk: Served) -> None:
     client = asking(desk)
     pending: deque[str] = deque()
-    for path in NUMBERED:
+    for path in (*NUMBERED, *(_of_questions() if ROUNDS else ())):
         for account in (DESK, RESERVE):
             mark = "&" if "?" in path else "?"
             answer = client.get(f"{path}{mark}account_id={account}")
+            if path not in NUMBERED and answer.status_code == 400:
+                continue  # a question about something else than an account
             assert answer.status_code == 200, answer.text
             found = whys_on(answer.text)
-            assert found, path
+            assert found or path not in NUMBERED, path
             pending.extend(found if ROUNDS else found[:: max(len(found) // 6, 1)])
     opened: set[str] = set()
     events: set[str] = set()
+    wrong: list[object] = []
     while pending and (ROUNDS or len(opened) < OPENED):
         href = pending.popleft()
         if href in opened:
             continue
         opened.add(href)
         why = _told(client, href)
-        assert why["holds"], (href, why)
+        if not why["holds"]:
+            wrong.append((href, why))
         for term in why["terms"]:
             if term["why"] is not None and term["why"].startswith("/why/"):
                 pending.append(term["why"])
@@ -69,10 +90,18 @@ def test_every_number_adds_up_and_ends_in_events(desk: Served) -> None:
                 events.add(term["event_id"])
             else:
                 # A list with its own numbers, or what is nothing and came from nowhere.
-                assert term["why"] or term["value"] in (None, "0") or term["note"], (href, term)
+                if not (term["why"] or term["value"] in (None, "0") or term["note"]):
+                    wrong.append((href, term))
+    assert wrong == []
     assert len(opened) >= OPENED
+    sys.stdout.write(f"{len(opened)} numbers were opened, down to {len(events)} events\n")
     for event_id in sorted(events)[:: 1 if ROUNDS else max(len(events) // 8, 1)]:
         assert client.get(f"/events/{event_id}").status_code == 200
+
+
+def _of_questions() -> list[str]:
+    """Every question is a page."""
+    return [f"/questions/{name}" for name in read_side.questions()]
 
 
 def _told(client: httpx2.Client, href: str) -> dict[str, Any]:
@@ -113,10 +142,22 @@ def test_a_page_of_a_past_moment_is_what_it_was_when_it_was_now(
             if number in at:
                 caught_up(database_url, *names)
                 remembered[_head(database_url)] = _pages(client, "")
+        wrong: list[object] = []
         for position, pages in remembered.items():
             then = _pages(client, f"&known_at={position}")
-            for path, text in pages.items():
-                assert then[path] == text, (position, path)
+            wrong += [
+                (position, path, *_apart(text, then[path]))
+                for path, text in pages.items()
+                if then[path] != text
+            ]
+        assert not wrong, "\n".join(map(str, wrong))
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    """From a little before the place where they begin to differ."""
+    at = next((n for n, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1), 0)
+    begin = max(at - 30, 0)
+    return one[begin : at + 50], other[begin : at + 50]
 
 
 def _head(database_url: str) -> int:
@@ -133,9 +174,8 @@ def _pages(client: httpx2.Client, moment: str) -> dict[str, str]:
         mark = "&" if "?" in path else "?"
         answer = client.get(f"{path}{mark}account_id={DESK}{moment}")
         assert answer.status_code == 200, answer.text
-        parts = re.findall(
-            r"<tbody>.*?</tbody>|<(?:div|a) class=\"tile\".*?</(?:div|a)>", answer.text, re.S
-        )
+        parts = re.findall(OF_THE_MOMENT.get(path, USUALLY), answer.text, re.S)
+        parts = [re.sub(ACTS_AND_COUNTS, "", part, flags=re.S) for part in parts]
         cells = [re.sub(r"<[^>]+>", " ", part) for part in parts if "Active alerts" not in part]
         found[path] = " ".join(" ".join(cells).split())
     return found

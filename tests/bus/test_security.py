@@ -41,6 +41,7 @@ class Secured(NamedTuple):
     theirs: BusSecurity
     my_account: UUID
     their_account: UUID
+    sender: BusSecurity
 
     async def client(self, security: BusSecurity, **options: UUID) -> LedgerClient:
         source = security.user or "nobody"
@@ -68,6 +69,7 @@ async def secured(server_directory: Path, database_url: str) -> AsyncIterator[Se
         ),
         server.add_user("service", "strategy-8", accounts=[accounts[1]]),
         *accounts,
+        server.add_user("sender", "web"),
     )
     settings: dict[str, Any] = {
         "nats_user": ours.user,
@@ -147,6 +149,25 @@ async def test_a_service_sends_the_classes_it_is_granted_in_its_own_name(
                 await ledger.submit("RequestCancel", {"order_id": uuid7()}, account_id=account)
     senders = "SELECT DISTINCT sender FROM command_inbox WHERE command_type = 'RequestCancel'"
     assert rows(database_url, senders) == [("strategy-8",)]
+
+
+async def test_a_sender_sends_for_every_account_asks_for_outcomes_and_hears_nothing_else(
+    secured: Secured,
+) -> None:
+    """What the console and the clock have: they read the database."""
+    await_answer = asyncio.timeout(ANSWER_SECONDS)
+    async with await secured.client(secured.sender) as ledger, await_answer:
+        for account in (secured.my_account, secured.their_account):
+            suspended = await ledger.submit("SuspendAccount", {}, account_id=account)
+            assert suspended.status == "ACCEPTED"
+            assert (await ledger.outcome(suspended.command_id or uuid7())).status == "ACCEPTED"
+        deposit = {"asset": "USDT", "amount": "1"}
+        with pytest.raises(NotPermitted, match=r"\.money\.web"):
+            await ledger.submit("Deposit", deposit, account_id=secured.my_account)
+        with pytest.raises(NotPermitted, match=r"ledger\.query"):
+            await ledger.queries.balances(secured.my_account)
+        with pytest.raises(NotPermitted):
+            await anext(ledger.events(name="web"))
 
 
 async def test_an_outcome_goes_to_an_inbox_of_its_sender_and_nowhere_else(
@@ -274,6 +295,8 @@ def test_a_user_without_sense_is_refused(tmp_path: Path) -> None:
         ("s", "service", {"families": ["everything"]}),
         ("a", "auditor", {"accounts": [account]}),
         ("a", "auditor", {"may": ["money"]}),
+        ("web", "operator", {}),  # its word is taken for others
+        ("web", "service", {"accounts": [account]}),
     ):
         with pytest.raises(UnusableUser):
             bus_users.user(name, role, "U", **granted)  # type: ignore[arg-type]

@@ -67,6 +67,7 @@ def test_doctor_finds_a_whole_ledger_well(
         "states": "ok",
         "durability": "ok",
         "access": "ok",
+        "series": "ok",
         "seals": "warn",
         "nats": "ok",
         "jetstream": "ok",

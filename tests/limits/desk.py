@@ -183,7 +183,7 @@ class Desk:
 
     def failed(self, outcome: Outcome) -> list[str]:
         """The measures that refused."""
-        assert outcome.code == "RISK_LIMIT_EXCEEDED", outcome
+        assert outcome.code in {"RISK_LIMIT_EXCEEDED", "SELF_MATCH"}, outcome
         return [one["measure"] for one in self.risk_of(outcome)["failed"]]
 
     def risk_of(self, outcome: Outcome) -> dict[str, Any]:

@@ -280,3 +280,66 @@ def test_another_workers_orders_count_once_they_are_committed(desk: Desk) -> Non
     assert desk.buy("1").accepted, "it is known with the commit of this one"
     assert desk.failed(desk.buy("2")) == ["MAX_EXPOSURE"]
     beside.ledger.close()
+
+
+def test_an_order_that_would_trade_with_ones_own_is_refused(desk: Desk) -> None:
+    desk.deposit("10000")
+    desk.price("100")
+    desk.limit("SELF_MATCH", "0", "ORDERS")
+    resting = order_id(desk.sell("1", "101"))
+    assert desk.sell("1", "103").accepted
+    assert desk.sell("1", "102", order_type="STOP_LIMIT", stop_price="99").accepted
+    assert desk.buy("1", "100.99").accepted, "it does not reach"
+    refused = desk.buy("1", "102")
+    assert (refused.code, refused.events[0].type) == ("SELF_MATCH", "order.denied")
+    risk = desk.risk_of(refused)
+    assert [(one["measure"], one["after"]) for one in risk["failed"]] == [("SELF_MATCH", "1")]
+    (match,) = risk["inputs"]["matches"]
+    assert (match["side"], match["best"], match["at"]) == ("SELL", "101", "102")
+    assert desk.buy("1", "102", order_type="STOP_LIMIT", stop_price="104").accepted
+    cancelled(desk, resting)
+    assert desk.buy("1", "102").accepted
+
+
+def test_changes_exits_and_other_accounts_of_the_user_do_not_trade_with_oneself_either(
+    desk: Desk,
+) -> None:
+    other = uuid7()
+    desk.accepted(desk.opened(other))
+    for account in (desk.account, other):
+        desk.deposit("10000", account=account)
+    desk.price("100", PERPETUAL)
+    desk.limit("SELF_MATCH", "0", "ORDERS", scope="USER", reference=str(USER))
+    desk.traded("BUY", "2", instrument=PERPETUAL)
+    order = order_id(desk.buy("1", "99", instrument=PERPETUAL, account=other))
+    exit_order = {"instrument": PERPETUAL, "reduce_only": True}
+    assert desk.sell("1", "99", **exit_order).code == "SELF_MATCH"
+    change = command("RequestReplace", other, order_id=order, price="105")
+    desk.accepted(command("AcceptOrder", other, order_id=order))
+    assert desk.sell("1", "100", **exit_order).accepted
+    assert desk.one(change).code == "SELF_MATCH"
+    desk.restart()
+    assert desk.one(change).code == "SELF_MATCH"
+    assert desk.sell("1", None, **exit_order).accepted, "at the market nothing of one's own lies"
+
+
+def test_a_ladder_of_orders_walks_no_farther_than_the_collar(desk: Desk) -> None:
+    desk.deposit("100000")
+    desk.price("100")
+    desk.limit("PRICE_WALK", "3", "%", window="10s")
+    assert all(desk.buy("1", str(price)).accepted for price in (100, 101, 99, 101))
+    refused = desk.buy("1", "101.01")
+    assert desk.failed(refused) == ["PRICE_WALK"]
+    assert desk.risk_of(refused)["failed"][0]["after"] == "3.01"
+    assert desk.sell("1", "90").accepted, "the other side has not moved"
+    order = order_id(desk.buy("1", "101"))
+    desk.accepted(command("AcceptOrder", desk.account, order_id=order))
+    change = command("RequestReplace", desk.account, order_id=order, price="102")
+    assert desk.failed(desk.one(change)) == ["PRICE_WALK"]
+    desk.later(seconds=10)
+    desk.accepted(command("RequestReplace", desk.account, order_id=order, price="103"))
+    desk.accepted(command("ReplaceOrder", desk.account, order_id=order))
+    assert desk.buy("1", "106").accepted
+    assert desk.failed(desk.buy("1", "106.01")) == ["PRICE_WALK"], "a change is a step of it, too"
+    desk.restart()
+    assert desk.failed(desk.buy("1", "106.01")) == ["PRICE_WALK"]

@@ -72,6 +72,8 @@ LIMITS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("MAX_DRAWDOWN", "0.001", "USDT", {}),
     ("MIN_EQUITY", "1000000", "USDT", {}),
     ("RISK_PER_TRADE", "0.01", "%", {}),
+    ("SELF_MATCH", "0", "ORDERS", {}),
+    ("PRICE_WALK", "0.01", "%", {"window": "1h"}),
 ]
 
 

@@ -25,3 +25,6 @@ class WithoutLimits:
 
     def in_scope(self, scope: Any, reference: str | None, own: Any) -> NoReturn:
         raise AssertionError(f"who adds up what {scope} {reference} has beside {own}?")
+
+    def books_beside(self, own: Any) -> NoReturn:
+        raise AssertionError(f"who looks for the orders of the user's other accounts beside {own}?")

@@ -115,10 +115,11 @@ def test_the_auditor_can_make_nothing_and_call_nothing_that_writes(database_url:
                AND pg_has_role('ledger_auditor', oid, 'MEMBER')"""
         ).fetchall()
     # They tell numbers: what everybody's queries of the read models depend on, how the ledger is,
-    # how far it is, who is in the way of appends, which statements and transactions take long.
+    # how far it is, who is in the way of appends, which statements and transactions take long, what
+    # read models take.
     told = [
-        *(("append_blockers",), ("live_generation",), ("log_standing",), ("long_transactions",)),
-        *(("statement_statistics",), ("vitals",)),
+        *(("append_blockers",), ("generation_bytes",), ("live_generation",), ("log_standing",)),
+        *(("long_transactions",), ("series_stored",), ("statement_statistics",), ("vitals",)),
     ]
     assert (places, sequences, sorted(functions), member_of) == ([], [], told, [])
 
@@ -289,6 +290,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "end_append_blocker",
             "forget_outcomes",
             "forget_unreadable_messages",
+            "generation_bytes",
             "give_generation",
             "guard_appended_events",
             "guard_records",
@@ -304,6 +306,7 @@ def test_nothing_runs_with_the_rights_of_its_owner_but_what_is_granted_alone(
             "record_operation",
             "register_streams",
             "repair_stream",
+            "series_stored",
             "settle_failed_command",
             "show_generation",
             "statement_statistics",

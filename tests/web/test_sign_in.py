@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import orjson
 import psycopg
 import pytest
 
@@ -9,6 +10,7 @@ from ledger.web import first_token
 from ledger.web.person import Role
 from ledger.web.private_file import PrivateFileUnusable
 from ledger.web.users import UnusableWebUser, UsersFile, web_user
+from tests.cli.running import Finished, run
 from tests.web.serving import PASSWORD, Served, served
 
 
@@ -87,6 +89,31 @@ def test_a_session_ends_for_whoever_has_its_cookie(own_web: Served) -> None:
     ended = browser.post("/sign-out", data={"csrf": person.csrf})
     assert (ended.status_code, ended.headers["location"]) == (303, "/sign-in")
     assert own_web.web.sessions.person(session) is None
+
+
+async def test_who_is_signed_in_is_listed_and_sent_out_at_the_terminal(
+    own_web: Served, everything_url: str, tmp_path: Path
+) -> None:
+    sessions = own_web.web.sessions
+    first, second = (own_web.browser().cookies["ledger"] for _ in range(2))
+
+    async def at_terminal(*arguments: str) -> Finished:
+        return await run(
+            *("web", "session", *arguments), cwd=tmp_path, LEDGER_DATABASE_URL=everything_url
+        )
+
+    listed = orjson.loads((await at_terminal("list", "--json")).stdout)
+    assert first not in str(listed)
+    of_ada = [one["id"] for one in listed if one["name"] == "ada"]
+    newest, before = of_ada[:2]
+    assert (await at_terminal("end", newest, "--by", "olga")).exit_code == 0
+    assert sessions.person(second) is None
+    assert sessions.person(first) is not None
+    assert (await at_terminal("end", newest, "--by", "olga")).exit_code == 1
+    assert (await at_terminal("end", "--user", "ada", "--by", "olga")).exit_code == 0
+    assert sessions.person(first) is None
+    assert before not in (await at_terminal("list")).stdout
+    assert (await at_terminal("end", "--by", "olga")).exit_code == 2
 
 
 def test_a_user_who_is_removed_or_changed_is_out_at_once(own_web: Served) -> None:

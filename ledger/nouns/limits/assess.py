@@ -39,9 +39,7 @@ from ledger.nouns.limits.state import (
     scope_key,
     stream_id,
 )
-from ledger.nouns.limits.terms import (
-    LimitScope,
-)
+from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 from ledger.nouns.positions import exposure
 from ledger.nouns.prices.state import PRICES, VenuePrices
 from ledger.nouns.prices.state import stream_id as price_stream
@@ -53,7 +51,9 @@ class LimitExceeded(Rejection):
     that have reached theirs just now."""
 
     def __init__(self, decision: RiskDecision, tripped: Sequence[LimitTripped] = ()) -> None:
-        super().__init__(LimitRejection.RISK_LIMIT_EXCEEDED, message(decision.failed))
+        is_self_match = all(one.measure is LimitMeasure.SELF_MATCH for one in decision.failed)
+        code = LimitRejection.SELF_MATCH if is_self_match else LimitRejection.RISK_LIMIT_EXCEEDED
+        super().__init__(code, message(decision.failed))
         self.decision = decision
         self.tripped = tripped
 
@@ -68,10 +68,12 @@ def assess(
     """Whether an order may be placed, by all that is limited and halted in its scopes. `multiplier`
     gives that of the order's strategy on the account. Raises Rejection where trading is halted."""
     _check_halts(books, account, order)
-    if order.reduce_only or not any(book.limits for book in books):
+    if not any(book.limits for book in books):
         return ALLOWED
     book = work.risk_book(account.account_id)
     limits = in_force_of(work, book, books, multiplier)
+    if order.reduce_only and not limits.of_every_order:
+        return ALLOWED
     meter = Meter(scene_of(work, account, limits, book))
     mark_equity(work, meter, limits.baselines)
     return check(order, meter, limits.groups)
@@ -233,6 +235,10 @@ class WorkScene:
 
     def in_scope(self, scope: LimitScope, reference: str | None) -> Mapping[str, Decimal]:
         return self._work.in_scope(scope, reference, self.account)
+
+    def books_of_owner(self) -> Iterator[tuple[UUID, RiskBook]]:
+        yield self.account.account_id, self.book
+        yield from self._work.books_beside(self.account)
 
     def _listing(self, instrument: str) -> InstrumentState | None:
         return self._work.look(INSTRUMENT, instrument_stream(instrument))

@@ -8,7 +8,8 @@ give.
 
 An order is checked if it *raises* something: if, once it is there, more may be bought or sold than
 what is held the other way and what rests already would. What only reduces is allowed, always, also
-where limits are exceeded or prices are missing. All that apply must hold; each that does not is
+where limits are exceeded or prices are missing; but for one that would trade with an order of one's
+own (SELF_MATCH), and so close nothing. All that apply must hold; each that does not is
 told, and a limit whose measure needs a number that is missing or stale does not hold.
 """
 
@@ -54,22 +55,22 @@ PASSED = Assessment(raises=True)
 
 def check(order: OrderToCheck, meter: Meter, limits: Sequence[LimitGroup]) -> Assessment:
     """See the module's text."""
-    if order.reduce_only or not limits:
-        return ALLOWED
     scene = meter.scene
     book = scene.book
     known = book.orders.get(order.order_id)
-    before = ZERO if _buys_more(order, known) else _opened(meter, order)
+    before = ZERO if order.reduce_only or _buys_more(order, known) else _opened(meter, order)
     with book.as_if(order.resting(known)):
         meter.orders_changed()
-        opens = _opened(meter, order)
-        if not _raises(order, known, before, opens):
+        raises = not order.reduce_only and _raises(order, known, before, _opened(meter, order))
+        if not raises:
+            limits = [group for group in limits if group.of_every_order]
+        if not limits:
             return ALLOWED
-        measured = _noteworthy(limits, order, meter)
+        measured = _noteworthy(limits, order, meter, raises)
         failed = [one for one in measured if one[1].fails]
         inputs = _inputs([limit for limit, _ in failed], order, scene) if failed else None
     if not measured:
-        return PASSED
+        return PASSED if raises else ALLOWED
     warned = [one for one in measured if one[1].warns]
     meter.orders_changed()
     decision = RiskDecision(
@@ -79,7 +80,7 @@ def check(order: OrderToCheck, meter: Meter, limits: Sequence[LimitGroup]) -> As
         warned=tuple(_verdict(limit, one, meter) for limit, one in warned),
         inputs=inputs,
     )
-    return Assessment(True, decision, tuple(_trips(failed, scene)))
+    return Assessment(raises, decision, tuple(_trips(failed, scene)))
 
 
 def _opened(meter: Meter, order: OrderToCheck) -> Decimal | None:
@@ -133,9 +134,10 @@ class Measured(NamedTuple):
 
 
 def _noteworthy(
-    groups: Sequence[LimitGroup], order: OrderToCheck, meter: Meter
+    groups: Sequence[LimitGroup], order: OrderToCheck, meter: Meter, raises: bool
 ) -> list[tuple[LimitInForce, Measured]]:
-    """Those that fail or warn. Each measure once, however many limit it."""
+    """Those that fail or warn. Each measure once, however many limit it. What cannot be known keeps
+    nobody from getting out."""
     found = []
     for group in groups:
         at: Decimal | Missing
@@ -145,6 +147,8 @@ def _noteworthy(
                 continue  # nearly all of them, nearly always
             at = told(measured, group.unit)
         except Missing as lacks:
+            if not raises:
+                continue
             at = lacks
         for limit in group.limits:
             exactly = judged(limit, at, meter)
@@ -285,7 +289,8 @@ class Utilisation(NamedTuple):
 
 OF_AN_ORDER = frozenset({
     LimitMeasure.MAX_ORDER_QUANTITY, LimitMeasure.MAX_ORDER_NOTIONAL, LimitMeasure.PRICE_BAND,
-    LimitMeasure.DUPLICATE_ORDER, LimitMeasure.RISK_PER_TRADE,
+    LimitMeasure.DUPLICATE_ORDER, LimitMeasure.RISK_PER_TRADE, LimitMeasure.SELF_MATCH,
+    LimitMeasure.PRICE_WALK,
 })  # fmt: skip
 """Measures that there is nothing of as long as nobody orders."""
 

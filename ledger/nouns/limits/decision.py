@@ -125,6 +125,33 @@ class UsedScope(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaul
     asset: str
 
 
+class UsedMatch(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Orders of one's own that lie on the other side within reach: how many of an account, on which
+    `side`, and the `best` of their limits; `at` is what the order that was decided may trade at."""
+
+    account_id: UUID
+    instrument: str
+    side: str
+    orders: Decimal
+    best: Decimal
+    at: Decimal
+
+
+class UsedWalk(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """How far one's own orders have moved their price against the market within a window before
+    this: Σ of what each asked for more than the one before (sold for less), and the `last` price;
+    `at` is that of the order that was decided."""
+
+    reference: str | None = None
+    instrument: str
+    side: str
+    window: str
+    since: datetime
+    walked: Decimal
+    last: Decimal | None = None
+    at: Decimal
+
+
 class UsedMeasure(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What somebody reckoned and recorded."""
 
@@ -158,6 +185,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
     baselines: tuple[UsedBaseline, ...] = ()
     counts: tuple[UsedCount, ...] = ()
     scopes: tuple[UsedScope, ...] = ()
+    matches: tuple[UsedMatch, ...] = ()
+    walks: tuple[UsedWalk, ...] = ()
     measures: tuple[UsedMeasure, ...] = ()
 
 

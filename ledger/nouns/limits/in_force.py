@@ -16,6 +16,7 @@ from ledger.nouns.limits.terms import (
     COUNTED,
     DAILY,
     DEFAULT_WINDOW,
+    OF_EVERY_ORDER,
     LimitMeasure,
     LimitTerms,
     length_of,
@@ -24,12 +25,14 @@ from ledger.nouns.limits.terms import (
 
 class LimitsInForce(NamedTuple):
     """`longest` is the longest window of what is counted, `baselines` are what losses are compared
-    with. Made of `changes` to `book`, and good from `made_at` until `until`."""
+    with, `of_every_order` says that one is asked of those that only reduce too. Made of `changes`
+    to `book`, and good from `made_at` until `until`."""
 
     all: tuple[LimitInForce, ...]
     groups: tuple[LimitGroup, ...] = ()
     longest: timedelta | None = None
     baselines: frozenset[Baseline] = frozenset()
+    of_every_order: bool = False
     book: LimitBook | None = None
     changes: int = 0
     made_at: datetime | None = None
@@ -54,6 +57,7 @@ class LimitsInForce(NamedTuple):
             groups=grouped(limits),
             longest=max(windows, default=None),
             baselines=frozenset(one for one in baselines if one is not None),
+            of_every_order=any(one.terms.measure in OF_EVERY_ORDER for one in limits),
             book=book,
             changes=book.changes,
             made_at=now,
@@ -80,6 +84,7 @@ class LimitsInForce(NamedTuple):
             groups=self.groups + other.groups,
             longest=max(windows, default=None),
             baselines=self.baselines | other.baselines,
+            of_every_order=self.of_every_order or other.of_every_order,
         )
 
 

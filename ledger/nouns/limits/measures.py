@@ -16,14 +16,22 @@ import msgspec
 from ledger.kernel.money import AVERAGE_PLACES, ZERO, average, is_within, shown
 from ledger.nouns.equity.events import Baseline
 from ledger.nouns.instruments.contract import Contract
-from ledger.nouns.limits.decision import UsedCount, UsedMeasure
+from ledger.nouns.limits.decision import UsedCount, UsedMatch, UsedMeasure, UsedWalk
 from ledger.nouns.limits.meter import Meter, Missing
-from ledger.nouns.limits.risk_book import Lately, RestingOrder, value_of, worse_price
+from ledger.nouns.limits.risk_book import (
+    Lately,
+    RestingOrder,
+    limit_of,
+    moved,
+    value_of,
+    worse_price,
+)
 from ledger.nouns.limits.state import Version
 from ledger.nouns.limits.terms import (
     DAILY,
     DEFAULT_WINDOW,
     MONEY,
+    OF_EVERY_ORDER,
     RELATIVE,
     SCALED,
     TRIPS_AT,
@@ -79,6 +87,12 @@ class OrderToCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.key.venue
 
     @property
+    def lies_at(self) -> Decimal | None:
+        """The limit at which it would lie in the market, or trade at once; None of one that waits
+        for a price, and of a MARKET order."""
+        return limit_of(self.order_type, self.price, self.stop_price)
+
+    @property
     def own_price(self) -> Decimal | None:
         """Its limit, or what sets it off. What a MARKET order names is an estimate."""
         if self.order_type is OrderType.MARKET:
@@ -107,6 +121,7 @@ class OrderToCheck(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             contract=self.contract,
             oco_group=self.oco_group,
             reduce_only=self.reduce_only,
+            lies_at=self.lies_at,
         )
 
 
@@ -195,6 +210,7 @@ class LimitGroup(NamedTuple):
     share: Decimal
     """The same of a share: it is less than the tightest also once it is rounded."""
     is_floor: bool
+    of_every_order: bool
     trips: bool
     """Whether one of them may have been reached before, and stay so."""
 
@@ -216,8 +232,9 @@ def _group(limits: Sequence[LimitInForce]) -> LimitGroup:
     tightest = max(ends) if is_floor else min(ends)
     share = in_ratio(tightest, terms.unit) - _LAST_PLACE
     by = limits[0].measured_by
-    trips = terms.measure in TRIPS_AT
-    return LimitGroup(tuple(limits), by, terms.unit, tightest, share, is_floor, trips)
+    measure = terms.measure
+    of_every, trips = measure in OF_EVERY_ORDER, measure in TRIPS_AT
+    return LimitGroup(tuple(limits), by, terms.unit, tightest, share, is_floor, of_every, trips)
 
 
 def grouped(limits: Iterable[LimitInForce]) -> tuple[LimitGroup, ...]:
@@ -577,6 +594,64 @@ def _value_of_request(order: RestingOrder, meter: Meter) -> Decimal:
     return value_of(order.contract, order.quantity or ZERO, price)
 
 
+def _price_walk(asks: Asks) -> "MeasuredBy":
+    """How far one's own prices have moved against the market, order by order, with this one."""
+    length, strategy = _length(asks), asks.strategy
+
+    def walk(order: OrderToCheck | None, meter: Meter) -> Found:
+        price = None if order is None else order.lies_at
+        if order is None or price is None:
+            return ZERO
+        begin, instrument = meter.scene.now - length, order.key.instrument
+        walked, last = _lately(meter).walked((strategy, instrument, order.side), begin)
+        if meter.noted is not None:
+            meter.noted.walks[asks] = UsedWalk(
+                reference=asks.strategy,
+                instrument=instrument,
+                side=order.side.value,
+                window=asks.window or DEFAULT_WINDOW,
+                since=begin,
+                walked=walked,
+                last=last,
+                at=price,
+            )
+        return walked + moved(order.side, last, price), _above_zero(instrument, meter)
+
+    return walk
+
+
+# --- one's own orders on the other side -------------------------------------------------------
+
+
+def _self_match(_: Asks) -> "MeasuredBy":
+    """Orders of the same user, in all accounts, that it would trade with."""
+
+    def matching(order: OrderToCheck | None, meter: Meter) -> Decimal:
+        if order is None:
+            return ZERO
+        instrument, side, price = order.key.instrument, order.side, order.lies_at
+        if price is None and order.order_type is not OrderType.MARKET:
+            return ZERO
+        if price is None:
+            price = meter.mark(instrument)
+        total = 0
+        for account_id, book in meter.scene.books_of_owner():
+            orders, best = book.within_reach(instrument, side, price)
+            total += orders
+            if best is not None and meter.noted is not None:
+                meter.noted.matches[account_id] = UsedMatch(
+                    account_id=account_id,
+                    instrument=instrument,
+                    side=side.opposite.value,
+                    orders=Decimal(orders),
+                    best=best,
+                    at=price,
+                )
+        return Decimal(total)
+
+    return matching
+
+
 MeasuredBy = Callable[[OrderToCheck | None, Meter], Found]
 """What a limit is at in its unit: with the order, which the risk book has already; or, without one,
 as things are. Raises Missing."""
@@ -590,6 +665,8 @@ MEASURES: dict[LimitMeasure, Callable[[Asks], MeasuredBy]] = {
     LimitMeasure.NOTIONAL_RATE: _notional_rate,
     LimitMeasure.MESSAGE_RATE: _message_rate,
     LimitMeasure.DUPLICATE_ORDER: _duplicates,
+    LimitMeasure.SELF_MATCH: _self_match,
+    LimitMeasure.PRICE_WALK: _price_walk,
     LimitMeasure.MAX_POSITION: _position,
     LimitMeasure.MAX_EXPOSURE: _exposure,
     LimitMeasure.MAX_LEVERAGE: _exposure,

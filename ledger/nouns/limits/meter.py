@@ -5,11 +5,12 @@
 zero for what it does not know. What it used it can tell, so that an event can carry it.
 """
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.money import ZERO, average, shown
@@ -24,10 +25,12 @@ from ledger.nouns.limits.decision import (
     UsedCount,
     UsedEquity,
     UsedExposure,
+    UsedMatch,
     UsedMeasure,
     UsedPrice,
     UsedRate,
     UsedScope,
+    UsedWalk,
 )
 from ledger.nouns.limits.market_graph import Assets, MarketGraph, Path, along
 from ledger.nouns.limits.risk_book import OrdersOfKey, RiskBook, SideOfKey, value_of
@@ -80,6 +83,9 @@ class Scene(Protocol):
     def in_scope(self, scope: LimitScope, reference: str | None) -> Mapping[str, Decimal]:
         """By instrument, what all accounts of a scope have at worst."""
 
+    def books_of_owner(self) -> Iterable[tuple[UUID, RiskBook]]:
+        """Of the account, and of the others of its user, as they are known."""
+
 
 class Worst(NamedTuple):
     """The most that may come of one position: how much long, how much short."""
@@ -114,6 +120,8 @@ class Noted:
         self.scopes: dict[tuple[LimitScope, str | None, str], UsedScope] = {}
         self.counts: dict[Hashable, UsedCount] = {}
         self.measures: dict[LimitMeasure, UsedMeasure] = {}
+        self.matches: dict[UUID, UsedMatch] = {}
+        self.walks: dict[Hashable, UsedWalk] = {}
 
     def sections(self) -> dict[str, Any]:
         """Those of `Inputs`, by name."""

@@ -8,6 +8,10 @@ class LimitRejection(RejectionCode):
         "RISK_LIMIT_EXCEEDED",
         "ask for less, close something first, or have the limit changed",
     )
+    SELF_MATCH = (
+        "SELF_MATCH",
+        "cancel your own order on the other side first, or ask for a price that does not reach it",
+    )
     TRADING_HALTED = "TRADING_HALTED", "close what is open, or wait until a person resumes"
     UNKNOWN_LIMIT = "UNKNOWN_LIMIT", "set it first (SetLimit)"
     LIMIT_ID_TAKEN = (

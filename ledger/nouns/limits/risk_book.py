@@ -11,7 +11,7 @@ a cache: it can be made again at any time, and is then the same.
                 nothing, and counts as an order and not as a quantity
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime
@@ -64,6 +64,9 @@ class RestingOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     contract: Contract | None = None
     oco_group: UUID | None = None
     reduce_only: bool = False
+    lies_at: Decimal | None = None
+    """Its limit, the farthest of those that it has and that were asked for. None of one that waits
+    for a price, or takes any."""
 
     @property
     def value(self) -> Decimal:
@@ -118,7 +121,31 @@ def resting(state: OrderState) -> RestingOrder | None:
         contract=state.contract,
         oco_group=state.oco_group,
         reduce_only=state.reduce_only,
+        lies_at=_lies_at(state),
     )
+
+
+def _lies_at(state: OrderState) -> Decimal | None:
+    limit = limit_of(state.order_type, state.price, state.stop_price)
+    asked = state.replace_pending
+    if limit is None or asked is None or asked.price is None:
+        return limit
+    return max(limit, asked.price) if state.side is Side.BUY else min(limit, asked.price)
+
+
+def limit_of(
+    order_type: OrderType | None, price: Decimal | None, stop_price: Decimal | None
+) -> Decimal | None:
+    """The limit of an order that is not set off by a price. What a MARKET order names is none."""
+    return None if stop_price is not None or order_type is OrderType.MARKET else price
+
+
+def moved(side: Side, last: Decimal | None, price: Decimal) -> Decimal:
+    """How much more is offered than last time; or asked for, how much less."""
+    if last is None:
+        return ZERO
+    more = price - last if side is Side.BUY else last - price
+    return more if more > ZERO else ZERO
 
 
 def worse_price(contract: Contract | None, one: Decimal, other: Decimal) -> Decimal:
@@ -208,6 +235,8 @@ class OrdersOfKey(msgspec.Struct, gc=False):
     sells: SideOfKey = msgspec.field(default_factory=SideOfKey)
     count: int = 0
     unknown: int = 0
+    lying: dict[Side, list[Decimal]] | None = None
+    """The limits of the orders of each side, sorted. None: nobody has asked."""
 
     def side(self, side: Side) -> SideOfKey:
         return self.buys if side is Side.BUY else self.sells
@@ -222,11 +251,41 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     order: RestingOrder | None = None
     accepted: bool = True
     signature: Hashable = None
+    limit: tuple[str, Side, Decimal] | None = None
+    """The instrument, the side and the limit that were asked for, of a change as well."""
 
 
 Group = tuple[str | None, str | None]
 """Of orders: those of one strategy, or of one instrument, or all."""
 ALL: Group = (None, None)
+
+
+WalkKey = tuple[str | None, str, Side]
+"""Of one strategy, or of the account; an instrument and a side."""
+
+
+class PriceWalk(msgspec.Struct, gc=False):
+    """The limits that were asked for on one side, in their order: when, which, and how far they had
+    moved against the market with each, from the first that is remembered on."""
+
+    times: list[datetime] = msgspec.field(default_factory=list)
+    limits: list[Decimal] = msgspec.field(default_factory=list)
+    moves: list[Decimal] = msgspec.field(default_factory=list)
+
+    def note(self, at: datetime, side: Side, limit: Decimal) -> None:
+        last = self.limits[-1] if self.limits else None
+        self.moves.append((self.moves[-1] if self.moves else ZERO) + moved(side, last, limit))
+        self.times.append(at)
+        self.limits.append(limit)
+        for one in (self.times, self.limits, self.moves):
+            _halve(one)
+
+    def since(self, begin: datetime) -> tuple[Decimal, Decimal | None]:
+        """How far after a moment, and the last limit after it."""
+        first = bisect_right(self.times, begin)
+        if first == len(self.times):
+            return ZERO, None
+        return self.moves[-1] - self.moves[first], self.limits[-1]
 
 
 class Ordered(msgspec.Struct, gc=False):
@@ -278,12 +337,15 @@ class Lately:
         self._ordered: dict[Group, Ordered] = {}
         self._messages: list[datetime] = []
         self._same: dict[Hashable, list[datetime]] = {}
+        self._walks: dict[WalkKey, PriceWalk] = {}
         for request in requests:
             self.note(request)
 
     def note(self, request: Request) -> None:
         self._messages.append(request.at)
         _halve(self._messages)
+        if request.limit is not None and request.accepted:
+            self._walk(request, *request.limit)
         order = request.order
         if order is None:
             return
@@ -299,6 +361,19 @@ class Lately:
             same.append(request.at)
             if len(same) > 2 * MOST_SAME:
                 del same[:MOST_SAME]
+
+    def _walk(self, request: Request, instrument: str, side: Side, limit: Decimal) -> None:
+        for strategy in dict.fromkeys((None, request.strategy_id)):
+            key = (strategy, instrument, side)
+            known = self._walks.get(key)
+            if known is None:
+                known = self._walks[key] = PriceWalk()
+            known.note(request.at, side, limit)
+
+    def walked(self, key: WalkKey, begin: datetime) -> tuple[Decimal, Decimal | None]:
+        """See `PriceWalk.since`."""
+        known = self._walks.get(key)
+        return (ZERO, None) if known is None else known.since(begin)
 
     def _count(self, group: Group, request: Request, order: RestingOrder, value: Decimal) -> None:
         known = self._ordered.get(group)
@@ -389,6 +464,8 @@ class RiskBook:
             key = self.keys[order.key] = OrdersOfKey(order.base_asset, order.asset, order.contract)
         key.count += 1
         key.unknown += order.is_unknown
+        if key.lying is not None and order.lies_at is not None:
+            insort(key.lying[order.side], order.lies_at)
         if not order.reduce_only:
             sold = key.sells.quantity
             key.side(order.side).add(order)
@@ -398,6 +475,9 @@ class RiskBook:
         key = self.keys[order.key]
         key.count -= 1
         key.unknown -= order.is_unknown
+        if key.lying is not None and order.lies_at is not None:
+            limits = key.lying[order.side]
+            del limits[bisect_left(limits, order.lies_at)]
         if not order.reduce_only:
             sold = key.sells.quantity
             key.side(order.side).remove(order)
@@ -415,14 +495,45 @@ class RiskBook:
         else:
             self.spot_sells.pop(of, None)
 
+    def within_reach(
+        self, instrument: str, side: Side, price: Decimal
+    ) -> tuple[int, Decimal | None]:
+        """How many orders on the other side would trade with one at this price, and the best of
+        their limits."""
+        orders, best = 0, None
+        for key, of_key in self.keys.items():
+            if key.instrument != instrument:
+                continue
+            limits = self._lying(key, of_key)[side.opposite]
+            if side is Side.BUY:
+                found = bisect_right(limits, price)
+                nearest = limits[0] if found else None
+            else:
+                found = len(limits) - bisect_left(limits, price)
+                nearest = limits[-1] if found else None
+            orders += found
+            if nearest is not None and (best is None or moved(side, nearest, best)):
+                best = nearest
+        return orders, best
+
+    def _lying(self, key: PositionKey, of_key: OrdersOfKey) -> dict[Side, list[Decimal]]:
+        if of_key.lying is None:
+            of_key.lying = {side: [] for side in Side}
+            for order in self.orders.values():
+                if order.key == key and order.lies_at is not None:
+                    of_key.lying[order.side].append(order.lies_at)
+            for limits in of_key.lying.values():
+                limits.sort()
+        return of_key.lying
+
     def has_any(self, streams: Iterable[UUID]) -> bool:
         """Whether one of them is an open order, or was when it was last added up."""
         return any(one in self.orders or one in self.changed for one in streams)
 
-    def note(self, event: Event, at: datetime) -> None:
-        """What an event tells of what was asked for."""
+    def note(self, event: Event, at: datetime, order: OrderState | None) -> None:
+        """What an event of an order tells of what was asked for."""
         if self.lately is not None:
-            request = request_in(event, at)
+            request = request_in(event, at, order)
             if request is not None:
                 self.lately.note(request)
 
@@ -444,8 +555,9 @@ class AsIf:
         self._book.put_back(self._order, self._before)
 
 
-def request_in(event: Event, at: datetime) -> Request | None:
-    """What was asked for, if an event tells of it."""
+def request_in(event: Event, at: datetime, of: OrderState | None) -> Request | None:
+    """What was asked for, if an event tells of it; `of` is its order, which a change does not say
+    all of."""
     match event:
         case OrderSubmitted() | OrderDenied():
             market = event.order_type is OrderType.MARKET
@@ -470,11 +582,22 @@ def request_in(event: Event, at: datetime) -> Request | None:
                 order=order,
                 accepted=isinstance(event, OrderSubmitted),
                 signature=tuple([getattr(event, name) for name in _SAME]),
+                limit=_limit_asked(event),
             )
+        case OrderReplaceRequested() if event.price is not None and of is not None:
+            stop = of.stop_price if event.stop_price is None else event.stop_price
+            limit = limit_of(of.order_type, event.price, stop)
+            named = None if limit is None else (of.instrument, of.side, limit)
+            return Request(at=at, instrument=None, strategy_id=of.strategy_id, limit=named)
         case OrderReplaceRequested() | OrderCancelRequested():
             return Request(at=at, instrument=None, strategy_id=None)
         case _:
             return None
+
+
+def _limit_asked(event: OrderSubmitted | OrderDenied) -> tuple[str, Side, Decimal] | None:
+    limit = limit_of(event.order_type, event.price, event.stop_price)
+    return None if limit is None else (event.instrument, event.side, limit)
 
 
 _NOBODY = UUID(int=0)

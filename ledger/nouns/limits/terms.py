@@ -38,6 +38,8 @@ class LimitMeasure(StrEnum):
     NOTIONAL_RATE = "NOTIONAL_RATE"
     MESSAGE_RATE = "MESSAGE_RATE"
     DUPLICATE_ORDER = "DUPLICATE_ORDER"
+    SELF_MATCH = "SELF_MATCH"
+    PRICE_WALK = "PRICE_WALK"
     MAX_POSITION = "MAX_POSITION"
     MAX_EXPOSURE = "MAX_EXPOSURE"
     MAX_LEVERAGE = "MAX_LEVERAGE"
@@ -76,6 +78,8 @@ UNITS_OF: dict[LimitMeasure, frozenset[str]] = {
     _M.NOTIONAL_RATE: frozenset({MONEY, *RELATIVE}),
     _M.MESSAGE_RATE: frozenset({ORDERS}),
     _M.DUPLICATE_ORDER: frozenset({ORDERS}),
+    _M.SELF_MATCH: frozenset({ORDERS}),
+    _M.PRICE_WALK: RELATIVE,
     _M.MAX_POSITION: frozenset({UNITS, MONEY, *RELATIVE}),
     _M.MAX_EXPOSURE: frozenset({MONEY, *RELATIVE}),
     _M.MAX_LEVERAGE: frozenset({RATIO}),
@@ -91,8 +95,12 @@ OF_EQUITY = frozenset({_M.MAX_DAILY_LOSS, _M.MAX_DRAWDOWN, _M.MIN_EQUITY})
 """Of an account as a whole: no strategy or instrument has an equity of its own to lose."""
 TOLD = frozenset({_M.MAX_VAR_95, _M.MAX_CORRELATION})
 """Those that are reckoned elsewhere, and recorded (`RecordRiskMeasure`)."""
-COUNTED = frozenset({_M.ORDER_RATE, _M.NOTIONAL_RATE, _M.MESSAGE_RATE, _M.DUPLICATE_ORDER})
+COUNTED = frozenset({
+    _M.ORDER_RATE, _M.NOTIONAL_RATE, _M.MESSAGE_RATE, _M.DUPLICATE_ORDER, _M.PRICE_WALK,
+})  # fmt: skip
 """Those that count what was asked for within a window."""
+OF_EVERY_ORDER = frozenset({_M.SELF_MATCH})
+"""Those that are asked of orders that only reduce, too: who trades with oneself closes nothing."""
 TRIPS_AT = OF_EQUITY - {_M.MIN_EQUITY}
 """Those that are reached by being equal: a loss of the limit is the limit."""
 SCALED = frozenset({

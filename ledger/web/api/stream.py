@@ -128,7 +128,7 @@ class _Stream:
                 elif not behind:
                     yield b": alive\n\n"
                 if loop.time() - checked >= heartbeat:
-                    if not await self._still_in():
+                    if not await still_signed_in(self._request, self._viewer):
                         return
                     checked = loop.time()
 
@@ -151,14 +151,15 @@ class _Stream:
             and (account is None or documents.account_of(event) == account)
         )
 
-    async def _still_in(self) -> bool:
-        """Whether the session or token still holds, of the same person."""
-        try:
-            again = await signed_in(self._request)
-        except Problem:
-            return False
-        same = (again.name, again.role, again.user_id)
-        return same == (self._viewer.name, self._viewer.role, self._viewer.user_id)
+
+async def still_signed_in(request: Request, viewer: SignedIn) -> bool:
+    """Whether the session or token still holds, of the same person."""
+    try:
+        again = await signed_in(request)
+    except Problem:
+        return False
+    same = (again.name, again.role, again.user_id)
+    return same == (viewer.name, viewer.role, viewer.user_id)
 
 
 def _told(event: RecordedEvent) -> bytes:

@@ -6,6 +6,7 @@ tables      rows of a question as a table; each number leads to its why
 why         why a number is what it is, down to the events; why_links says from where, why_pages how
 seal_check  whether the events that a page shows are those that were sealed
 timeline    the story of an order, drawn
+live        that the log has moved, and what a page shows of it then
 
 and a page of what people do: home, positions, orders, log, projections …
 """
@@ -24,6 +25,7 @@ from ledger.web.pages import (
     differences,
     home,
     integrity,
+    live,
     log,
     notices,
     orders,
@@ -42,6 +44,7 @@ from ledger.web.pages import (
 
 ROUTERS: tuple[APIRouter, ...] = (
     home.router,
+    live.router,
     positions.router,
     orders.router,
     chart.router,

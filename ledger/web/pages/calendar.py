@@ -78,13 +78,13 @@ def month_of(
     day: str | None = None,
 ) -> HTMLResponse:
     """Raises NotVisible, InvalidQuestion."""
-    first = _month(month)
-    values: dict[str, Any] = {"month": first, "weekdays": WEEKDAYS, "trades": None, "day": None}
-    values |= {"before": _step(first, -1), "after": _step(first, 1), "strategy": strategy or ""}
-    values |= {"strategies": [], "weeks": [], "currency": ""}
+    values: dict[str, Any] = {"weekdays": WEEKDAYS, "trades": None, "day": None}
+    values |= {"strategies": [], "weeks": [], "currency": "", "strategy": strategy or ""}
     with viewer.reading() as reading:
         accounts = values["accounts"] = choose(reading, account_id)
         standing = reading.standing()
+        first = _month(month) if month else _newest(reading, accounts.account_id)
+        values |= {"month": first, "before": _step(first, -1), "after": _step(first, 1)}
         if accounts.chosen is not None:
             rows = _rows(reading, accounts.chosen["account_id"], first)
             values["strategies"] = sorted({row["strategy_id"] for row in rows} - {None})
@@ -112,14 +112,22 @@ def month_of(
     return show(request, viewer, "calendar.html", values, standing=standing)
 
 
-def _month(text: str | None) -> date:
+def _month(text: str) -> date:
     """Raises InvalidQuestion."""
-    if not text:
-        return datetime.now(UTC).date().replace(day=1)
     try:
         return date.fromisoformat(f"{text[:7]}-01")
     except ValueError:
         raise InvalidQuestion(f"{text[:60]!r} is no month: write it like 2026-08") from None
+
+
+def _newest(reading: Reading, account_id: UUID | None) -> date:
+    """The month of the last day that was measured; else this one."""
+    rows: Sequence[Row] = ()
+    if account_id is not None:
+        asked = {"account_id": account_id, "scope": "ACCOUNT", "period_type": "DAILY"}
+        rows = reading.ask("performance", asked, limit=1).rows
+    moment = rows[0]["time"] + HALF_A_DAY if rows else datetime.now(UTC)
+    return moment.astimezone(UTC).date().replace(day=1)
 
 
 def _step(first: date, months: int) -> str:

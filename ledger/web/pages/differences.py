@@ -52,7 +52,7 @@ SHOWN_CAUSES = 4
 SHOWN_EVENTS = 50
 WRITTEN = ("updated_at", "last_position", "position")
 """What a row says of its own writing, which differs with everything else."""
-TAKEN_BACK = ("voided", "void_reported", "conflicted", "corrected", "adjusted", "rebalanced")
+TAKEN_BACK = ("voided", "void_reported", "conflicted", "corrected", "adjusted")
 """How the types of events end that change what was told before."""
 NO_BUSINESS = ("reference",)
 """Kinds of streams that keep what the ledger finds things by, and say nothing of an account."""
@@ -318,7 +318,10 @@ def _is_about(one: BetweenEvent, row: Row) -> bool:
     if row.get("order_id") is not None:
         return str(row["order_id"]) in (str(one.event.stream_id), str(one.data.get("order_id")))
     if row.get("instrument") is not None:
-        return bool(one.data.get("instrument") == row["instrument"])
+        moves = isinstance(one.decoded, AccountEvent) and one.decoded.postings
+        books = {book for book, _ in _books(one)} if moves else set()
+        same = one.data.get("instrument") == row["instrument"]
+        return bool(same and row.get("sub_account") in (None, *books))
     if "equity" in row:
         return bool(one.restates) and bool(one.effects)
     return False

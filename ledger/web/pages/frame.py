@@ -7,11 +7,12 @@ in the past the frame is amber and nothing that acts is offered. How it looks (t
 and loss, time zone) is in cookies that say nothing of anybody.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 from zoneinfo import ZoneInfo, available_timezones
 
 from fastapi import Request
@@ -20,8 +21,11 @@ from fastapi.responses import HTMLResponse
 from ledger.web.answers import LogStanding
 from ledger.web.page import environment, page
 from ledger.web.pages.shown import FILTERS, age
+from ledger.web.problems import Problem
 from ledger.web.viewer import SignedIn
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+NOT_SHARED = "the page is of one person, and has nothing that follows the log"
 THEMES = ("auto", "light", "dark")
 TONES = ("green", "red", "blue")
 """Of gain: green, red as in East Asia, or blue and orange for who does not tell red from green."""
@@ -100,6 +104,16 @@ NAVIGATION: tuple[tuple[str, tuple[NavigationLink, ...]], ...] = (
 """What there is, in its groups."""
 
 
+POSITION, BEHIND = "Ledger-Position", "Ledger-Behind"
+"""Headers of the parts of a page that follow the log (pages/live.py)."""
+
+
+def follows_the_log(path: str) -> bool:
+    """Whether a path is that of a page in the navigation, or of something in one."""
+    of_pages = [link.path for _, links in NAVIGATION for link in links]
+    return path in of_pages or path.startswith(tuple(f"{one}/" for one in of_pages if one != "/"))
+
+
 class PageLook(NamedTuple):
     """How a person wants pages."""
 
@@ -153,8 +167,33 @@ def show(
         "seal": None if standing is None else _seal(standing),
         "late_seconds": LATE_SECONDS,
         "altered": getattr(request.app.state, "altered", None),
+        "live": getattr(request.state, "live", False),
     }
-    return page(request, viewer, template, {**found, **values}, standing=standing, status=status)
+    if not found["live"]:
+        found |= values
+        return page(request, viewer, template, found, standing=standing, status=status)
+    answer = page(request, _Onlooker(viewer), template, {**found, **values}, standing=standing)
+    if standing is not None:
+        answer.headers[POSITION] = str(standing.position)
+        if 0 < standing.lag_seconds < LATE_SECONDS:
+            answer.headers[BEHIND] = "1"
+    return answer
+
+
+class _Onlooker(SignedIn):
+    """Who looks on, among others with the same rights: what they are shared has nothing in it that
+    is of one person."""
+
+    def __init__(self, viewer: SignedIn) -> None:
+        super().__init__(viewer.web, viewer.person)
+
+    @property
+    def name(self) -> str:
+        raise Problem("NOT_FOUND", NOT_SHARED)
+
+    @property
+    def csrf(self) -> str:
+        raise Problem("NOT_FOUND", NOT_SHARED)
 
 
 def _offered(viewer: SignedIn) -> list[tuple[str, list[NavigationLink]]]:
@@ -212,5 +251,10 @@ class _Links:
 
 def url(path: str, **given: object) -> str:
     """The path with these parameters, but for those that are None."""
-    query = urlencode({name: str(value) for name, value in given.items() if value is not None})
-    return f"{path}?{query}" if query else path
+    pairs = [f"{name}={_quoted(str(value))}" for name, value in given.items() if value is not None]
+    return f"{path}?{'&'.join(pairs)}" if pairs else path
+
+
+def _quoted(text: str) -> str:
+    """As `urlencode` has it; most values are ids and amounts, in which nothing is quoted."""
+    return text if _PLAIN.fullmatch(text) else quote_plus(text)

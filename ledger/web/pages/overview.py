@@ -19,9 +19,7 @@ from ledger.web.pages.shown import age
 from ledger.web.viewer import PageViewer
 
 _VITALS = "SELECT name, label, value FROM public.vitals()"
-_RATE = """
-    SELECT count(*)::float8 / 60 FROM public.event_store
-    WHERE position > public.position_at(clock_timestamp() - interval '1 minute')"""
+_MINUTE_AGO = "SELECT public.position_at(clock_timestamp() - interval '1 minute')"
 
 router = APIRouter()
 
@@ -42,8 +40,9 @@ def overview(request: Request, viewer: PageViewer) -> HTMLResponse:
     with viewer.reading() as reading:
         standing = reading.standing()
         samples = [Sample(*row) for row in reading.connection.execute(_VITALS)]
-        row = reading.connection.execute(_RATE).fetchone()
-    rate = float(row[0]) if row is not None else 0.0
+        row = reading.connection.execute(_MINUTE_AGO).fetchone()
+    assert row is not None
+    rate = max(standing.head - row[0], 0) / 60  # positions have no gaps
     found = list(alarms(samples))
     values = {
         "alarms": _grouped(found),

@@ -2,6 +2,10 @@
 
 The curve is money; deposits and withdrawals are ticks on its axis and no result. Returns are
 time-weighted: each stretch's profit by what it began with, chained, so flows make none.
+
+Of a past moment the curve is that of the snapshots that were told by then. Days and measures are
+restated when something late is told, and what they were before is kept nowhere: there they are not
+shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,27 +84,29 @@ def performance(
     viewer: PageViewer,
     account_id: UUID | None = None,
     range: str = "1m",  # noqa: A002
+    known_at: str | None = None,
 ) -> HTMLResponse:
-    """Raises NotVisible."""
+    """Raises NotVisible, InvalidMoment."""
+    known_at = known_at or None
     days = RANGES.get(range, RANGES["1m"])
     zone = look_of(request).zone
     values: dict[str, Any] = {"range": range if range in RANGES else "1m", "ranges": RANGES}
     with viewer.reading() as reading:
         accounts = choose(reading, account_id)
-        standing = reading.standing()
+        standing = reading.standing(reading.position_of(known_at) if known_at else None)
         values |= {"accounts": accounts, "newest": None}
         if accounts.account_id is not None:
-            values |= _of_account(reading, accounts.account_id, days, zone)
+            values |= _of_account(reading, accounts.account_id, days, zone, known_at)
     return show(request, viewer, "performance.html", values, standing=standing)
 
 
-def _of_account(reading: Reading, account_id: UUID, days: int, zone: Any) -> dict[str, Any]:
-    newest = why_worth.newest(reading, account_id)
+def _of_account(
+    reading: Reading, account_id: UUID, days: int, zone: Any, known_at: str | None
+) -> dict[str, Any]:
+    newest = why_worth.newest(reading, account_id, known_at)
     if newest is None:
         return {}
-    points = _points(reading, account_id, newest, days)
-    daily = reading.ask("portfolio_daily", {"account_id": account_id}, limit=ROWS_AT_ONCE)
-    question = read_side.question("portfolio_daily")
+    points = _points(reading, account_id, newest, days, known_at)
     return {
         "newest": newest,
         "result": points[-1].growth - 1 if points else None,
@@ -109,12 +115,22 @@ def _of_account(reading: Reading, account_id: UUID, days: int, zone: Any) -> dic
         - sum((one.flow for one in points[1:]), Decimal(0)),
         "drawdown": deepest(points),
         "points": len(points),
+        "begins": points[0].time if points else None,
+        "data": url("/performance/data", account_id=account_id, days=days, known_at=known_at),
+        "why_equity": why_worth.link(newest, "equity", known_at),
+        **(_restated(reading, account_id, zone) if known_at is None else {}),
+    }  # fmt: skip
+
+
+def _restated(reading: Reading, account_id: UUID, zone: Any) -> dict[str, Any]:
+    """What is told of now only."""
+    daily = reading.ask("portfolio_daily", {"account_id": account_id}, limit=ROWS_AT_ONCE)
+    question = read_side.question("portfolio_daily")
+    return {
         "daily": tables.table(question, daily, zone=zone, columns=SPAN_COLUMNS),
         "months": months(daily.rows),
         "measured": _measured(reading, account_id),
-        "data": url("/performance/data", account_id=account_id, days=days),
-        "why_equity": why_worth.link(newest, "equity"),
-    }  # fmt: skip
+    }
 
 
 class MeasuredPeriods(NamedTuple):
@@ -156,13 +172,14 @@ def data(
     account_id: UUID,
     days: int = 31,
     of: str = "equity",
+    known_at: str | None = None,
     format: str = "json",  # noqa: A002
 ) -> Response:
-    """What is drawn; as CSV with exact numbers. Raises NotVisible."""
+    """What is drawn; as CSV with exact numbers. Raises NotVisible, InvalidMoment."""
     with viewer.reading() as reading:
-        newest = why_worth.newest(reading, account_id)
-        points = [] if newest is None else _points(reading, account_id, newest, days)
-        standing = reading.standing()
+        newest = why_worth.newest(reading, account_id, known_at)
+        points = [] if newest is None else _points(reading, account_id, newest, days, known_at)
+        standing = reading.standing(reading.position_of(known_at) if known_at else None)
     if format == "csv":
         columns = ("time", "equity", "flow", "growth", "drawdown")
         told = zip(points, fall(points), strict=True)
@@ -181,16 +198,21 @@ def data(
 
 
 def _points(
-    reading: Reading, account_id: UUID, newest: Mapping[str, Any], days: int
+    reading: Reading,
+    account_id: UUID,
+    newest: Mapping[str, Any],
+    days: int,
+    known_at: str | None,
 ) -> list[CurvePoint]:
+    """At most MOST_PAGES of them, the newest."""
     since = newest["time"] - timedelta(days=min(days, 36_000))
-    fine = days <= FINE_DAYS
+    fine = days <= FINE_DAYS or known_at is not None
     name = "snapshots" if fine else "portfolio_hourly" if days <= HOURS_DAYS else "portfolio_daily"
     rows: list[Mapping[str, Any]] = []
     after = None
     for _ in range(MOST_PAGES):
         asked = {"account_id": account_id, "from_time": since}
-        page = reading.ask(name, asked, limit=ROWS_AT_ONCE, after=after)
+        page = reading.ask(name, asked, known_at=known_at, limit=ROWS_AT_ONCE, after=after)
         rows += page.rows
         after = page.next
         if after is None:

@@ -45,6 +45,14 @@ class SettingLine:
         return len({one.setting.value for one in self.of_programs}) > 1
 
     @property
+    def by_value(self) -> Mapping[str, str]:
+        """Each value, with the programs that have it."""
+        found: dict[str, list[str]] = {}
+        for one in self.of_programs:
+            found.setdefault(one.setting.value, []).append(one.program)
+        return {value: ", ".join(names) for value, names in found.items()}
+
+    @property
     def is_given(self) -> bool:
         given = [one.setting for one in self.of_programs]
         given += [] if self.own is None else [self.own]
@@ -122,7 +130,7 @@ def _line(
     programs: Sequence[ToldSettings],
 ) -> SettingLine:
     field, key = kind.model_fields[name], variable(name)
-    default = told_settings.UNSET if field.default is None else str(field.default)
+    default = told_settings.UNSET if field.default is None else str(field.default) or "empty"
     of_programs = [
         ProgramValue(one.program, one.settings[key]) for one in programs if key in one.settings
     ]

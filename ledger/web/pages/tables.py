@@ -80,6 +80,10 @@ TONES = {
 _TONE_OF = {word: tone for tone, names in TONES.items() for word in names.split()}
 _STATES = frozenset(("status", "state", "severity"))
 
+_LINK = shown.Element('<a href="{}">{}</a>')
+_INSTRUMENT = shown.Element('<a class="instrument" href="{}" title="{}"><bdi>{}</bdi></a>')
+_STATE = shown.Element('<span class="state {}">{}</span>')
+
 
 @dataclass(frozen=True)
 class ColumnView:
@@ -164,7 +168,7 @@ def cell(
         why = why_link(question, name, row, known_at)
         return shown.number(value, places, signed=name in SIGNED, why=why)
     if name in ("position", "last_position"):
-        return Markup('<a href="{}">{}</a>').format(
+        return _LINK(
             url("/log", after=int(value) - 1, order="oldest"), shown.digits(Decimal(value), 0)
         )
     if name in _STATES:
@@ -181,17 +185,13 @@ def cell(
 def instrument(name: str, row: Mapping[str, Any], known_at: str | None) -> Markup:
     link = url("/chart", instrument=name, account_id=row.get("account_id"), known_at=known_at)
     symbol = name.partition(":")[2] or name
-    return Markup('<a class="instrument" href="{}" title="{}"><bdi>{}</bdi></a>').format(
-        link, shown.words(name), shown.words(symbol)
-    )
+    return _INSTRUMENT(link, shown.words(name), shown.words(symbol))
 
 
 def state(word: str) -> Markup:
     """A state in words, with a mark of its own form and tone."""
     tone = _TONE_OF.get(word, "off")
-    return Markup('<span class="state {}">{}</span>').format(
-        tone, shown.words(word.replace("_", " ").lower())
-    )
+    return _STATE(tone, shown.words(word.replace("_", " ").lower()))
 
 
 def id_link(name: str, value: UUID, known_at: str | None) -> str | None:

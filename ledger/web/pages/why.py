@@ -266,6 +266,10 @@ def _reckoned(one: ExplainedPosition, part: str, link: Callable[[str], str]) -> 
         told = Term("prices of the instrument", mark.mark_price, unit, history, time=mark.mark_time)
         formula = "the newest price by its own time, of recorded prices and own trades"
         return Why("Mark price", mark.mark_price, unit, formula, Arithmetic.TOLD, [told])
+    if position.quantity == 0:
+        formula = "nothing is held, so nothing is unrealised"
+        return Why("Unrealised P&L", mark.unrealized_pnl, unit, formula, Arithmetic.FORMULA,
+                   [quantity], reckoned=ZERO)  # fmt: skip
     with exact():
         reckoned = None
         if mark.mark_price is not None:

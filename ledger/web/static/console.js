@@ -111,24 +111,34 @@ document.addEventListener("keydown", (event) => {
 
 // --- live: tables follow the log, and hold still under the pointer --------------------------------
 
-const LIVE_MILLISECONDS = 400;
+const AGAIN_MILLISECONDS = 200;
+const HELD_MILLISECONDS = 400;
+const THERE = document.body.dataset.position;
+let last = Number(THERE);
 let wanted = false;
 let busy = false;
 
+const isLive = () => $("#live")?.getAttribute("aria-pressed") === "true" && scrollY < 40;
+
+/** The parts of the page that follow the log, as they are at the position that we were told of. */
 async function refresh() {
-  if (busy || document.hidden || drawer.hasChildNodes() || $("[data-live]:hover, tr.at")) return;
+  if (busy || !wanted || document.hidden || drawer.hasChildNodes() || $("[data-live]:hover, tr.at")) return;
   busy = true;
   wanted = false;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (answer.ok) replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const page = encodeURIComponent(location.pathname + location.search);
+    const answer = await fetch(`/live?page=${page}&at=${last}`);
+    if (!answer.ok) return;
+    replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    if (answer.headers.get("Ledger-Behind")) setTimeout(() => { wanted = true; refresh(); }, AGAIN_MILLISECONDS);
   } finally {
     busy = false;
   }
+  refresh();
 }
 
 function replaceParts(fresh) {
-  const parts = [".standing", ".tiles", "[data-live]"];
+  const parts = [".standing", ".tiles", "[data-live]", ...(isLive() ? ["[data-live-log]"] : [])];
   for (const part of parts) {
     const [old, made] = [$$(part), $$(part, fresh)];
     if (old.length !== made.length) continue;
@@ -136,19 +146,27 @@ function replaceParts(fresh) {
   }
 }
 
+/** Cells and tiles by the row that they are in, wherever it stands now. */
+function cellsOf(part) {
+  const named = (one, at) => one.closest("tr")?.dataset.href ?? one.closest("a.tile")?.href ?? at;
+  const found = $$("tr, .tile", part).flatMap((row, at) => $$("td, .value", row).map((cell, place) => [`${named(row, at)} ${place}`, cell]));
+  return new Map(found);
+}
+
 function mark(old, made) {
-  const before = new Map($$("td, .value", old).map((one, at) => [at, one.textContent]));
+  const before = cellsOf(old);
   const fresh = document.importNode(made, true);
-  $$("td, .value", fresh).forEach((one, at) => { if (before.get(at) !== one.textContent) one.classList.add("changed"); });
+  for (const [place, cell] of cellsOf(fresh)) {
+    if (before.has(place) && before.get(place).textContent !== cell.textContent) cell.classList.add("changed");
+  }
   old.replaceWith(fresh);
 }
 
-/** Told of each event's position as it is recorded; goes on where it was when the line breaks. */
-async function listen(after, told, ended) {
-  let last = after;
+/** Told how far the log is when it has moved; goes on where it was when the line breaks. */
+async function listen(told, ended) {
   for (let pause = 1_000; !ended.aborted; pause = Math.min(pause * 2, 30_000)) {
     try {
-      const answer = await fetch(`/api/v1/stream?after=${last}`, { signal: ended });
+      const answer = await fetch(`/moved?after=${last}`, { signal: ended });
       if ([401, 403, 404].includes(answer.status)) return;
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";
@@ -157,12 +175,11 @@ async function listen(after, told, ended) {
         if (done) break;
         const lines = (rest + value).split("\n");
         rest = lines.pop();
-        for (const line of lines) {
-          if (!line.startsWith("id:")) continue;
-          last = line.slice(3).trim();
-          pause = 1_000;
-          told();
-        }
+        const position = Number(lines.findLast((line) => line.startsWith("id:"))?.slice(3) ?? 0);
+        if (position <= last) continue;
+        last = position;
+        pause = 1_000;
+        told();
       }
     } catch {
       if (ended.aborted) return;
@@ -172,27 +189,28 @@ async function listen(after, told, ended) {
 }
 
 function follow() {
-  const position = document.body.dataset.position;
-  if (position === undefined || !$("[data-live], .tiles, #live")) return;
+  if (THERE === undefined || !$("[data-live], .tiles, #live")) return;
   const ending = new AbortController();
-  let count = 0;
-  listen(position, () => {
+  listen(() => {
     wanted = true;
-    count += 1;
+    refresh();
     const waiting = $("#waiting");
     if (!waiting) return;
-    waiting.textContent = `${count.toLocaleString("en")} new`;
-    waiting.hidden = false;
-    if ($("#live").getAttribute("aria-pressed") === "true" && scrollY < 40) location.reload();
+    waiting.textContent = `${(last - Number(THERE)).toLocaleString("en")} new`;
+    waiting.hidden = isLive();
   }, ending.signal);
-  setInterval(() => { if (wanted) refresh(); }, LIVE_MILLISECONDS);
+  setInterval(refresh, HELD_MILLISECONDS); // what was held while it was looked at
   addEventListener("pagehide", () => ending.abort());
 }
 
 const live = $("#live");
 if (live) {
   live.hidden = false;
-  live.addEventListener("click", () => live.setAttribute("aria-pressed", String(live.getAttribute("aria-pressed") !== "true")));
+  live.addEventListener("click", () => {
+    live.setAttribute("aria-pressed", String(live.getAttribute("aria-pressed") !== "true"));
+    wanted = true;
+    refresh();
+  });
 }
 if (matchMedia("(max-width: 800px)").matches) $(".menu")?.removeAttribute("open");
 follow();

@@ -35,10 +35,10 @@ from projections.engine.projection import Projection
 READERS = rights.READERS
 
 _SHOWN = """
-    SELECT DISTINCT t.relname FROM pg_depend AS d
+    SELECT DISTINCT v.relname FROM pg_depend AS d
     JOIN pg_class AS t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
     JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-    JOIN pg_class AS v ON v.oid = r.ev_class AND v.relname = t.relname
+    JOIN pg_class AS v ON v.oid = r.ev_class AND t.relname IN (v.relname, 'visible_' || v.relname)
     WHERE t.relnamespace = to_regnamespace(%s) AND v.relnamespace = 'public'::regnamespace"""
 
 

@@ -47,7 +47,7 @@ _LISTED = """
         kept.last_processed_position AS position, kept.started_at AS since,
         kept.phase <> 'SWAPPING' AS is_settled,
         coalesce(sum(greatest(t.reltuples, 0)), 0)::bigint AS rows,
-        coalesce(sum(pg_total_relation_size(t.oid)), 0)::bigint AS size_bytes
+        coalesce(public.generation_bytes(kept.schema_name), 0) AS size_bytes
     FROM projection_generations AS kept
     JOIN event_projections AS live USING (projection_name)
     LEFT JOIN pg_class AS t

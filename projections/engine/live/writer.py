@@ -45,6 +45,9 @@ before its first row, and attached when nobody waits for it."""
 
 _ADD_PARTITIONS = "SELECT public.add_series_partitions(%s, %s, %s, %s, %s)"
 _CUT = "SELECT public.cut_series(%s, %s, %s)"
+_DECOMPRESS = "SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0"
+"""What comes late for a month that TimescaleDB has compressed unpacks the rows beside it: as many
+as there are, where it would stop at a number of its own. Without it a name that nobody reads."""
 _ENCODER = msgspec.json.Encoder()
 _ESCAPE = re.compile(rb"\\(u[0-9a-f]{4}|[^\"])")
 """All but the escaped quote, which texts of JSON inside JSON are full of, and which is the same."""
@@ -100,6 +103,8 @@ class TableWriter:
         self._table = table
         self._schema = schema
         self._months: set[tuple[int, int]] = set()
+        if table.series:
+            connection.execute(_DECOMPRESS)
         self._name = sql.Identifier(schema, table.name)
         self._stage = _Stage(connection, f"stage_{schema}_{table.name}", self._name)
         self._stage_of_new = _Stage(connection, f"new_{schema}_{table.name}", self._name)
