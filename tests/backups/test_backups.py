@@ -40,6 +40,8 @@ from tests.eventstore.partitions import EVENTS as PARTITION
 from tests.eventstore.partitions import begin_small
 
 PATIENCE_SECONDS = 20.0
+TRIAL_SECONDS = 60.0
+"""Of a busy machine, to restore one backup."""
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,7 @@ def test_any_position_time_and_end_can_be_restored(
         restore(Settings(), catalogue, RecoveryTarget(), server_directory / "restored-0")
 
 
+@pytest.mark.timeout(3 * TRIAL_SECONDS)  # three servers recover
 def test_a_position_that_is_archived_since_can_be_restored(
     server: EmbeddedPostgres, catalogue: Catalogue, account: str, server_directory: Path
 ) -> None:
