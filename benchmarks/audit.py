@@ -49,6 +49,7 @@ AUDIT_INDEXES = (
     "event_store_correlation",
     "event_store_causation",
     "event_store_caused_by",
+    "event_store_person",
 )
 
 

@@ -1,14 +1,16 @@
 """What operators did to streams that could not be read, as the log tells of it.
 
-Only a stream that cannot be read without is asked for its repairs, so that nobody else pays.
+Decisions ask for the repairs only of a stream that cannot be read without, so that nobody else
+pays. Questions about the past ask for those of the streams that they read.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 
+from ledger.eventstore.reader import RecordedEvent
 from ledger.eventstore.store import load_streams
 from ledger.nouns.streams.events import StreamEventPassedOver, StreamGapAccepted, repairs_of
 
@@ -21,6 +23,22 @@ class Repairs(NamedTuple):
 
 
 NONE = Repairs()
+
+
+def counted(
+    connection: psycopg.Connection[Any],
+    streams: Collection[UUID],
+    events: Iterable[RecordedEvent],
+) -> Iterator[RecordedEvent]:
+    """Those of the events of these streams that decisions are made with."""
+    done = read(connection, streams)
+    if not done:
+        return iter(events)
+    return (
+        event
+        for event in events
+        if event.event_version not in done.get(event.stream_id, NONE).passed_over
+    )
 
 
 def read(connection: psycopg.Connection[Any], streams: Collection[UUID]) -> dict[UUID, Repairs]:

@@ -42,6 +42,7 @@ from ledger.bus.wire import Message
 from ledger.eventstore import incarnations, reader, store
 from ledger.eventstore.codec import encode
 from ledger.eventstore.connection import OneConnection
+from ledger.eventstore.reader import where_streams_are
 from ledger.eventstore.store import NewEvent
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.incarnation import next_id
@@ -59,18 +60,22 @@ REMOVED_AT_ONCE = 200
 
 _log = structlog.get_logger(__name__)
 
-_RECOVERED = """
+_LOG = f"'{STREAM_ID}'::uuid"
+_OF_LOG = f"stream_id = {_LOG} AND {where_streams_are(f'ARRAY[{_LOG}]')}"
+_RECOVERED = f"""
     SELECT id, (event_data->>'commands_up_to')::bigint FROM public.event_store
-    WHERE stream_id = %s ORDER BY event_version DESC LIMIT 1"""
+    WHERE {_OF_LOG} ORDER BY event_version DESC LIMIT 1"""
 _SEAL = "SELECT hash FROM public.event_seals WHERE number = %s"
 _NEWEST_SEAL = "SELECT coalesce(max(number), 0) FROM public.event_seals"
-_EXPLAINED = """
+_EXPLAINED = f"""
     SELECT FROM public.event_store
-    WHERE stream_id = %s AND (event_data->>'seals')::bigint < %s AND recorded_at > %s LIMIT 1"""
-_VERSION = "SELECT count(*) FROM public.event_store WHERE stream_id = %s"
+    WHERE {_OF_LOG} AND (event_data->>'seals')::bigint < %s AND recorded_at > %s LIMIT 1"""
+_VERSION = f"SELECT count(*) FROM public.event_store WHERE {_OF_LOG}"
 _IN_LOG = """
     SELECT count(*) FROM public.event_store AS e
-    JOIN unnest(%s::bigint[], %s::uuid[]) AS told (position, id) USING (position, id)"""
+    JOIN unnest(%(positions)s::bigint[], %(ids)s::uuid[]) AS told (position, id)
+        USING (position, id)
+    WHERE e.position = ANY(%(positions)s)"""  # twice: so that only partitions with them are read
 _OUTCOMES = """
     SELECT command_id, status FROM public.command_inbox WHERE command_id = ANY(%s)"""
 _EVENTS_OF = """
@@ -304,7 +309,7 @@ class Recovery:
 
 def _newest_recovery(connection: psycopg.Connection[Any]) -> tuple[UUID | None, int]:
     """The id of the newest `log.recovered`, and up to which message it has commands decided."""
-    row = connection.execute(_RECOVERED, [STREAM_ID]).fetchone()
+    row = connection.execute(_RECOVERED).fetchone()
     return (None, 0) if row is None else (row[0], row[1])
 
 
@@ -317,7 +322,7 @@ def _unexplained(head: Seal, connection: psycopg.Connection[Any]) -> Seal | None
     if _has_seal(head, connection):
         return None
     told = connection.execute(
-        _EXPLAINED, [STREAM_ID, head.number, datetime.fromisoformat(head.sealed_at)]
+        _EXPLAINED, [head.number, datetime.fromisoformat(head.sealed_at)]
     ).fetchone()
     return None if told is not None else head
 
@@ -325,7 +330,8 @@ def _unexplained(head: Seal, connection: psycopg.Connection[Any]) -> Seal | None
 def _in_log(events: Sequence[LostEvent], connection: psycopg.Connection[Any]) -> int:
     """How many of these the log has: the first ones, as what is lost is an end."""
     ids = [UUID(event.content["id"]) for event in events]
-    row = connection.execute(_IN_LOG, [[event.position for event in events], ids]).fetchone()
+    positions = [event.position for event in events]
+    row = connection.execute(_IN_LOG, {"positions": positions, "ids": ids}).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -414,7 +420,7 @@ def begin(plan: Plan, by: str, reason: str, connection: psycopg.Connection[Any])
         appended = store.begin_append(cursor, 1)
         if incarnations.lineage(connection).newest not in (None, plan.incarnation):
             raise Overtaken("the log was recovered by somebody else meanwhile: run it again")
-        version = cursor.execute(_VERSION, [STREAM_ID]).fetchone()
+        version = cursor.execute(_VERSION).fetchone()
         assert version is not None
         event = NewEvent(
             id=next_id(uuid7(), _before(plan)),

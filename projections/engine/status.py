@@ -58,6 +58,8 @@ class Status:
     parked_keys: int
     parked_events: int
     skipped_events: int
+    unwanted_events: int
+    """That it shows, and that decisions are made without since."""
     error_count: int
     error_message: str | None
     paused_by: str | None
@@ -88,6 +90,7 @@ class Status:
         return (
             self.status in ("PAUSED", "ERROR")
             or self.parked_keys > 0
+            or self.unwanted_events > 0
             or (not self.is_owned and self.unowned_seconds > CLAIM_PATIENCE_SECONDS)
             or (bool(self.blocked_by) and self.lag_seconds > LOCK_PATIENCE_SECONDS)
         )
@@ -117,6 +120,11 @@ class Status:
                 f"{self.parked_keys:,} keys parked with {self.parked_events:,} events: "
                 "ledgerctl projections dead-letters list"
             )
+        if self.unwanted_events:
+            return (
+                f"shows {self.unwanted_events:,} events that were passed over since: "
+                f"ledgerctl projections rebuild {self.projection_name} --accept-differences"
+            )
         return None
 
 
@@ -131,8 +139,9 @@ _STATUS = """
         extract(epoch FROM leased_until - clock_timestamp())::float8 AS lease_seconds_left,
         coalesce(changes, 0) AS lease_changes, epoch, generation, projection.code_version,
         parked.keys AS parked_keys, parked.events AS parked_events,
-        parked.skipped AS skipped_events, error_count, error_message, paused_by, pause_reason,
-        paused_at, coalesce(blocked.pids, '{}') AS blocked_by,
+        parked.skipped AS skipped_events, parked.unwanted AS unwanted_events, error_count,
+        error_message, paused_by, pause_reason, paused_at,
+        coalesce(blocked.pids, '{}') AS blocked_by,
         extract(epoch FROM clock_timestamp() - CASE WHEN projection.owner IS NULL
             THEN projection.updated_at ELSE coalesce(leased_until, projection.updated_at) END
             )::float8 AS unowned_seconds,
@@ -149,7 +158,9 @@ _STATUS = """
     CROSS JOIN LATERAL (
         SELECT count(DISTINCT partition_key) FILTER (WHERE letter.status = 'PARKED') AS keys,
             count(*) FILTER (WHERE letter.status = 'PARKED') AS events,
-            count(*) FILTER (WHERE letter.status = 'SKIPPED') AS skipped
+            count(*) FILTER (WHERE letter.status = 'SKIPPED') AS skipped,
+            count(*) FILTER (WHERE letter.status = 'SKIPPED' AND letter.kind = 'folded'
+                AND letter.generation = projection.generation) AS unwanted
         FROM projection_dead_letters AS letter
         WHERE letter.projection_name = projection.projection_name
             AND (letter.status = 'SKIPPED' OR letter.generation = projection.generation

@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from ledger.eventstore import repairs
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import COLUMNS, RecordedEvent, where_streams_are
 from ledger.eventstore.session import FETCH_ROWS
@@ -194,8 +195,8 @@ def _events(
 ) -> Iterator[RecordedEvent]:
     with connection.cursor(name="audit_balances", binary=True) as cursor:
         cursor.itersize = FETCH_ROWS
-        for row in cursor.execute(statement, given):
-            yield RecordedEvent(*row)
+        found = (RecordedEvent(*row) for row in cursor.execute(statement, given))
+        yield from repairs.counted(connection, [given["account"]], found)
 
 
 def _checkpoint(

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.eventstore import repairs
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import ACCOUNT, COLUMNS, RecordedEvent, where_streams_are
 from projections.past.fold import fold
@@ -61,9 +62,9 @@ def events_of(
     given = {"ids": list(ids), "known_at": moment.known_at, "until": moment.effective_at}
     events: dict[UUID, list[RecordedEvent]] = {}
     with connection.cursor(binary=True) as cursor:
-        for row in cursor.execute(_EVENTS, given):
-            event = RecordedEvent(*row)
-            events.setdefault(event.stream_id, []).append(event)
+        found = [RecordedEvent(*row) for row in cursor.execute(_EVENTS, given)]
+    for event in repairs.counted(connection, ids, found):
+        events.setdefault(event.stream_id, []).append(event)
     return events
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.eventstore import repairs
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.kernel.event import Event
@@ -130,7 +131,8 @@ def _events(
 ) -> Sequence[Told]:
     with connection.cursor(binary=True) as cursor:
         found = [RecordedEvent(*row) for row in cursor.execute(statement.encode(), given)]
-    return [(recorded_of(event), event.decoded()) for event in found]
+    counted = repairs.counted(connection, {event.stream_id for event in found}, found)
+    return [(recorded_of(event), event.decoded()) for event in counted]
 
 
 def _newest_first(rows: list[dict[str, Any]], *order: str) -> Iterator[Row]:

@@ -20,7 +20,9 @@
 -- A stream whose new versions have no gap and follow one in the same partition, or begin with 1, is right
 -- in both respects, and nothing more is asked. Archived events are known by their keys: no file is read.
 --
--- Plans are made once for a session, maybe when the tables were empty: told what will be right.
+-- Plans are made once for a session, maybe when the tables were empty, as a new partition always is until
+-- it is analyzed: told what will be right. And nowhere EXISTS, which may become a join that reads the whole
+-- partition: an append then took as long as there were events in it. One look for each row instead.
 CREATE OR REPLACE FUNCTION public.guard_appended_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
@@ -59,7 +61,7 @@ BEGIN
             ORDER BY p.first_position LIMIT 1;
             SELECT n.stream_id, n.version INTO double
             FROM unnest(streams, versions) AS n (stream_id, version)
-            WHERE n.version = 1 AND (  -- not EXISTS: that would read a whole table at once, and hash it
+            WHERE n.version = 1 AND (
                 (SELECT s.first_position < part.first FROM public.event_streams AS s
                     WHERE s.stream_id = n.stream_id)
                 OR (SELECT true FROM public.event_store AS o
@@ -82,9 +84,9 @@ BEGIN
                 max(v.version) - min(v.version) + 1 <> count(*) AS split
             FROM unnest(streams, versions) AS v (stream_id, version) GROUP BY 1) AS a
         WHERE a.split OR a.version > 1
-            AND NOT EXISTS (SELECT FROM public.event_store AS o
+            AND (SELECT true FROM public.event_store AS o
                 WHERE o.stream_id = a.stream_id AND o.event_version = a.version - 1
-                    AND o.position >= part.first AND o.position <= part.until);
+                    AND o.position >= part.first AND o.position <= part.until LIMIT 1) IS NULL;
 
         IF part.first > 1 AND unsure IS NOT NULL THEN
             SELECT n.stream_id, n.version INTO double
@@ -92,15 +94,16 @@ BEGIN
                 FROM (SELECT v.stream_id, min(v.version) AS version
                     FROM unnest(streams, versions) AS v (stream_id, version)
                     WHERE v.stream_id = ANY(unsure) GROUP BY 1) AS a
-                WHERE NOT EXISTS (SELECT FROM public.event_store AS o
+                WHERE (SELECT true FROM public.event_store AS o
                         WHERE o.stream_id = a.stream_id AND o.event_version < a.version
-                            AND o.position >= part.first AND o.position <= part.until)
+                            AND o.position >= part.first AND o.position <= part.until
+                        LIMIT 1) IS NULL
                 OFFSET 0) AS n  -- this first: it leaves next to none
-            WHERE EXISTS (SELECT FROM public.event_store AS o
+            WHERE (SELECT true FROM public.event_store AS o
                     WHERE o.stream_id = n.stream_id AND o.event_version >= n.version
-                        AND o.position < part.first AND o.position >= kept_from)
-                OR EXISTS (SELECT FROM public.archived_events AS o
-                    WHERE o.stream_id = n.stream_id AND o.event_version >= n.version)
+                        AND o.position < part.first AND o.position >= kept_from LIMIT 1)
+                OR (SELECT true FROM public.archived_events AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version >= n.version LIMIT 1)
             LIMIT 1;
             IF FOUND THEN
                 RAISE EXCEPTION 'duplicate key value violates unique constraint "%"',
@@ -124,10 +127,10 @@ BEGIN
                     WHERE o.id BETWEEN lowest.id AND highest.id);
             IF FOUND THEN
                 SELECT n.id INTO double FROM unnest(ids) AS n (id)
-                    WHERE EXISTS (SELECT FROM public.event_store AS o
+                    WHERE (SELECT true FROM public.event_store AS o
                             WHERE o.id = n.id
-                                AND o.position < part.first AND o.position >= kept_from)
-                        OR EXISTS (SELECT FROM public.archived_events AS o WHERE o.id = n.id)
+                                AND o.position < part.first AND o.position >= kept_from LIMIT 1)
+                        OR (SELECT true FROM public.archived_events AS o WHERE o.id = n.id LIMIT 1)
                     LIMIT 1;
                 IF FOUND THEN
                     RAISE EXCEPTION 'duplicate key value violates unique constraint "%"',
@@ -147,15 +150,17 @@ BEGIN
                     WHERE v.stream_id = ANY(unsure) AND v.position > coalesce(head, part.after)
                     GROUP BY 1) AS a
                 WHERE a.split OR a.version > 1
-                    AND NOT EXISTS (SELECT FROM public.event_store AS o
+                    AND (SELECT true FROM public.event_store AS o
                         WHERE o.stream_id = a.stream_id AND o.event_version = a.version - 1
-                            AND o.position >= part.first AND o.position <= part.until)
+                            AND o.position >= part.first AND o.position <= part.until
+                        LIMIT 1) IS NULL
                 OFFSET 0) AS n
-            WHERE n.split OR NOT EXISTS (SELECT FROM public.event_store AS o
+            WHERE n.split OR (SELECT true FROM public.event_store AS o
                     WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1
-                        AND o.position < part.first AND o.position >= kept_from)
-                AND NOT EXISTS (SELECT FROM public.archived_events AS o
-                    WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1)
+                        AND o.position < part.first AND o.position >= kept_from LIMIT 1) IS NULL
+                AND (SELECT true FROM public.archived_events AS o
+                    WHERE o.stream_id = n.stream_id AND o.event_version = n.version - 1
+                    LIMIT 1) IS NULL
             LIMIT 1;
             IF FOUND THEN
                 RAISE EXCEPTION 'versions of stream % would have a gap, at or after version %',

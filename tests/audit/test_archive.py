@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -16,12 +17,16 @@ from ledger.audit.ask.events import EventCriteria, find
 from ledger.audit.ask.explain import explain_balance
 from ledger.audit.ask.explain_order import explain_order
 from ledger.audit.ask.statement import statement
+from ledger.audit.prove import seals
 from ledger.audit.prove.proofs import prove
 from ledger.audit.prove.verify import verify
-from ledger.eventstore import reader, store
+from ledger.eventstore import incarnations, reader, store
+from ledger.eventstore.codec import encode
 from ledger.eventstore.moments import position_at
 from ledger.eventstore.session import reading
 from ledger.eventstore.store import VersionConflict
+from ledger.nouns.log.events import STREAM_ID, STREAM_TYPE, LogRecovered
+from ledger.programs import recovery
 from projections.read_models import balances
 from projections.registry import all_projections
 from projections.settings import ProjectionSettings
@@ -99,6 +104,42 @@ def test_streams_go_on_and_stay_unique_over_the_archive(
         history.append_these(log, begun, history.new_event(uuid7(), 1)._replace(id=taken))
     history.append_these(log, begun, history.new_event(stream, versions + 1))
     assert len(reader.read(log, after=0, up_to=reader.head(log))) == reader.head(log)
+
+
+def recovered(connection: Connection, after: int) -> UUID:
+    """The id of a recovery's event that was appended."""
+    told = LogRecovered(previous=None, after=after, commands_up_to=1, actor="ada", reason="test")
+    version = connection.execute(
+        "SELECT count(*) FROM event_store WHERE stream_id = %s", (STREAM_ID,)
+    ).fetchone()
+    assert version is not None
+    event = history.new_event(STREAM_ID, version[0] + 1)._replace(
+        stream_type=STREAM_TYPE, event_type=LogRecovered.type, data=encode(told)
+    )
+    history.append_these(connection, event)
+    return event.id
+
+
+def test_the_lives_of_the_log_are_known_when_they_began_in_what_is_archived(
+    log: Connection, database_url: str, server_directory: Path
+) -> None:
+    begun = recovered(log, 2 * EVENTS + 90)
+    history.append(log, EVENTS)  # the partition with the recovery is full
+    history.seal(log, block_events=300)
+    before = incarnations.lineage(log)
+    assert [one.id for one in before][1:] == [begun]
+    kept = seals.head(log)
+    placed = [archive(log, server_directory) for _ in range(3)]
+    for path in (one for place in placed[:2] for one in place.directory.glob("*.csv")):
+        path.chmod(0o600)
+        path.write_bytes(b"")  # nobody reads what has no recovery
+    assert incarnations.lineage(log) == before
+    assert log.execute("SELECT count(*) FROM log_incarnations").fetchone() == (2,)
+    again = recovered(log, reader.head(log))
+    assert [one.id for one in incarnations.lineage(log)] == [*(one.id for one in before), again]
+    assert recovery._newest_recovery(log)[0] == again
+    assert kept is not None
+    assert recovery._unexplained(kept, log) is None
 
 
 def test_what_appends_and_loads_streams_opens_no_file(

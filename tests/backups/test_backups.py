@@ -4,7 +4,9 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
+from ledger.audit import archive
 from ledger.audit.prove import seals
 from ledger.eventstore import reader
 from ledger.operate.backups import creation, expiry, verification
@@ -33,8 +36,12 @@ from ledger.vitals.examination import examine
 from ledger.write.ledger import Ledger
 from tests.audit import history
 from tests.commands import command
+from tests.eventstore.partitions import EVENTS as PARTITION
+from tests.eventstore.partitions import begin_small
 
 PATIENCE_SECONDS = 20.0
+TRIAL_SECONDS = 60.0
+"""Of a busy machine, to restore one backup."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +50,15 @@ def server(memory_directory: Path) -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres(directory, fast=True) as server:
         migrate_all(server.url)
         yield server
+
+
+@pytest.fixture
+def server_directory(memory_directory: Path) -> Iterator[Path]:
+    """In memory: what is asked is what comes back, and not whether a disk has it."""
+    directory = memory_directory / uuid7().hex[-12:]
+    directory.mkdir(mode=0o711)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
@@ -128,8 +144,11 @@ def test_any_position_time_and_end_can_be_restored(
         RecoveryTarget(position=backup.position): backup.position,  # from before it was made
         RecoveryTarget(position=batch - 3): batch,  # a batch is one transaction
     }
-    for number, (target, position) in enumerate(wanted.items()):
-        done = restore(Settings(), catalogue, target, server_directory / f"restored-{number}")
+    places = [server_directory / f"restored-{number}" for number in range(len(wanted))]
+    with ThreadPoolExecutor() as beside_each_other:
+        restored = beside_each_other.map(partial(restore, Settings(), catalogue), wanted, places)
+        found = list(restored)
+    for done, (target, position) in zip(found, wanted.items(), strict=True):
         assert done.position == position, target
         assert (done.directory / "PG_VERSION").exists()
         assert not (done.directory / "recovery.signal").exists()
@@ -145,6 +164,31 @@ def test_any_position_time_and_end_can_be_restored(
         )
     with pytest.raises(CannotRestore, match="is there already"):
         restore(Settings(), catalogue, RecoveryTarget(), server_directory / "restored-0")
+
+
+@pytest.mark.timeout(3 * TRIAL_SECONDS)  # three servers recover
+def test_a_position_that_is_archived_since_can_be_restored(
+    server: EmbeddedPostgres, catalogue: Catalogue, account: str, server_directory: Path
+) -> None:
+    """Also one that was taken in again, by a transaction that wrote all of its partition."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        full = begin_small(connection, reader.head(connection) + PARTITION)
+        with Receiving(server, catalogue) as receiving:
+            creation.create(Settings(), catalogue, server.url)
+            wanted = deposit(server, account, at_once=5)
+            deposit(server, account)
+            history.append(connection, full + 1 - reader.head(connection))
+            history.seal(connection, block_events=1_000)
+            places = server_directory / "first", server_directory / "second"
+            for place in places:
+                archive.create(connection, place, "tests", lambda *_: None)
+                if place == places[0]:
+                    archive.restore(connection, server.url, "tests", lambda *_: None)
+            receiving.until_all_is_here()
+        target = RecoveryTarget(position=wanted - 3)
+        done = restore(Settings(), catalogue, target, server_directory / "archived")
+        assert done.position == wanted
+        archive.restore(connection, server.url, "tests", lambda *_: None)
 
 
 def test_a_backup_is_verified_by_restoring_it(

@@ -515,22 +515,22 @@ def _breakers(log: Log) -> None:
 
 
 def _operations(log: Log) -> None:
-    repaired: dict[str, Any] = {
-        "repaired_stream_id": ACCOUNT,
-        "event_version": 2,
-        "position": 2,
+    recovered = log.append(
+        log_events.STREAM_ID,
+        LogRecovered(previous=None, after=1, commands_up_to=1, actor="ada", reason="a test"),
+        user_id=None,
+    )
+    repaired: dict[str, Any] = {  # of what no read model shows
+        "repaired_stream_id": log_events.STREAM_ID,
+        "event_version": 1,
+        "position": recovered,
         "actor": "ada",
         "reason": "a test",
     }
     log.append(
-        stream_events.repairs_of(ACCOUNT),
+        stream_events.repairs_of(log_events.STREAM_ID),
         StreamEventPassedOver(**repaired),
         StreamGapAccepted(**repaired),
-        user_id=None,
-    )
-    log.append(
-        log_events.STREAM_ID,
-        LogRecovered(previous=None, after=1, commands_up_to=1, actor="ada", reason="a test"),
         user_id=None,
     )
     for kind in projection_events.ProjectionOperation.__subclasses__():

@@ -30,14 +30,14 @@ def test_what_one_worker_read_and_decoded_the_others_take(database_url: str) -> 
         log.account(events.account_opened(), events.deposited("USDT", "5"))
     shared = shared_by(Bell())
     with connect(database_url, "one") as one, connect(database_url, "other") as other:
-        up_to, of_one = LogReader(shared, one).read(balances.PROJECTION, after=0, most=100)
+        up_to, of_one, _ = LogReader(shared, one).read(balances.PROJECTION, after=0, most=100)
         second = LogReader(shared, other)
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("ALTER TABLE event_store RENAME TO hidden")
             try:
-                assert second.read(balances.PROJECTION, after=0, most=100) == (up_to, of_one)
-                assert second.read(instruments.PROJECTION, after=0, most=100) == (up_to, [])
-                _, of_other = second.read(balances.PROJECTION, after=0, most=100)
+                assert second.read(balances.PROJECTION, after=0, most=100) == (up_to, of_one, [])
+                assert second.read(instruments.PROJECTION, after=0, most=100) == (up_to, [], [])
+                _, of_other, _ = second.read(balances.PROJECTION, after=0, most=100)
             finally:
                 connection.execute("ALTER TABLE hidden RENAME TO event_store")
     assert up_to == 2

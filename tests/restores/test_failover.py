@@ -1,7 +1,8 @@
 """The primary is lost under load, a standby takes over, and the programs go on by themselves.
 
-With synchronous replication nothing that was accepted is lost. Without it there is a window, which
-is measured; what fell into it is noticed, and recovered from the bus.
+With synchronous replication nothing that was accepted is lost, read models are what the log says,
+and what was sealed before is what it was. Without it there is a window, which is measured; what
+fell into it is noticed, and recovered from the bus.
 """
 
 import asyncio
@@ -10,15 +11,19 @@ import os
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
+from ledger.audit.prove import seals
+from ledger.audit.prove.seals import Seal
+from ledger.audit.prove.verify import verify
 from ledger.bus.connection import Connection
 from ledger.client.client import LedgerClient
 from ledger.client.submission import LedgerUnavailable
@@ -27,8 +32,10 @@ from ledger.operate.embedded.servers import EmbeddedPostgres
 from ledger.operate.plugins import migrate_all
 from ledger.operate.settings import Settings
 from ledger.programs.recovery import Plan, Recovery
-from ledger.programs.registry import Places
+from ledger.programs.registry import Places, Program
+from ledger.programs.seals import PROGRAM as SEALS
 from projections.query_service import PROGRAM as QUERIES
+from projections.service import PROGRAM as PROJECTIONS
 from tests.audit.test_backup import project
 from tests.cli.running import run
 from tests.programs.publishing import connected, published_up_to, running_publisher
@@ -49,6 +56,11 @@ ROUND_SECONDS = 90.0
 WITHIN_SECONDS = 15.0
 """How long after the standby has taken over the first command is accepted, at the latest."""
 LOAD_SECONDS = 1.0
+FOLLOWED = """
+    SELECT (SELECT max(last_position) FROM event_seals) >= max(position) AND NOT EXISTS (
+        SELECT FROM event_projections AS one WHERE last_processed_position < max(position))
+    FROM event_store"""
+"""Whether everything is sealed, and every read model has come to the end."""
 SERVICE = {"retry_wait_seconds": 0.5, "command_lease_seconds": 3.0}
 
 
@@ -94,7 +106,7 @@ class Load:
 
 @pytest.mark.timeout((ROUNDS + 1) * ROUND_SECONDS)
 async def test_with_synchronous_replication_nothing_accepted_is_lost(
-    server_directory: Path, nats_url: str
+    server_directory: Path, nats_url: str, tmp_path: Path
 ) -> None:
     primary = EmbeddedPostgres(server_directory / "0", fast=True)
     primary.start()
@@ -108,11 +120,14 @@ async def test_with_synchronous_replication_nothing_accepted_is_lost(
             async with (
                 worker_on(url, nats_url, **SERVICE),
                 running_publisher(url, nats_url, retry_wait_seconds=0.5),
+                serving(PROJECTIONS, url, nats_url),
+                serving(SEALS, url, nats_url),
                 await client(nats_url, ask_after=1.0) as ledger,
             ):
                 load = Load(ledger, [await open_account(ledger) for _ in range(4)])
                 async with load.running():
                     await asyncio.sleep(LOAD_SECONDS)
+                    kept = await asyncio.to_thread(newest_seal, primary.url)
                     await asyncio.to_thread(lose, primary)
                     # What was promoted waits for no standby of its own.
                     set_on(standby, "synchronous_standby_names", "")
@@ -122,7 +137,16 @@ async def test_with_synchronous_replication_nothing_accepted_is_lost(
                 head = asked(standby.url, "SELECT max(position) FROM event_store")
                 assert isinstance(head, int)
                 await published_up_to(standby.url, head)
+                await asyncio.to_thread(until, standby.url, FOLLOWED)
             _check(standby.url, load)
+            with psycopg.connect(standby.url) as connection:
+                verdict = verify(connection, kept=[kept])
+                assert verdict.holds, verdict.findings
+                assert verdict.kept_head == kept
+            verified = await run(
+                "projections", "verify", cwd=tmp_path, LEDGER_DATABASE_URL=standby.url
+            )
+            assert verified.exit_code == 0, verified.stdout + verified.stderr
             primary = standby
     finally:
         primary.stop()
@@ -190,7 +214,7 @@ async def test_a_replica_answers_queries_and_goes_on_when_it_takes_over(
             account_id = await open_account(ledger)
             await asyncio.to_thread(project, primary.url)
             until(standby.url, "SELECT EXISTS (SELECT FROM accounts)")
-            with _queries_on(standby.url, nats_url):
+            async with serving(QUERIES, standby.url, nats_url):
                 answer = await _answered(ledger, account_id)
         assert [row.account_id for row in answer.rows] == [account_id]
         for words in (
@@ -209,18 +233,27 @@ async def test_a_replica_answers_queries_and_goes_on_when_it_takes_over(
         primary.stop()
 
 
-@contextmanager
-def _queries_on(database_url: str, nats_url: str) -> Iterator[None]:
-    """`ledgerctl serve queries`, in this process, on this database."""
+@asynccontextmanager
+async def serving(program: Program, database_url: str, nats_url: str) -> AsyncIterator[None]:
+    """`ledgerctl serve NAME`, in this process, on this database."""
     stop = threading.Event()
     places = Places(Settings(nats_url=nats_url), database_url)
-    program = threading.Thread(target=QUERIES.run, args=(places, stop))
-    program.start()
+    thread = threading.Thread(target=program.run, args=(places, stop))
+    thread.start()
     try:
         yield
     finally:
         stop.set()
-        program.join()
+        await asyncio.to_thread(thread.join)
+
+
+def newest_seal(database_url: str) -> Seal:
+    """The head of the seals, as soon as there is one; as somebody would have kept it elsewhere."""
+    until(database_url, "SELECT EXISTS (SELECT FROM event_seals)")
+    with psycopg.connect(database_url) as connection:
+        head = seals.head(connection)
+    assert head is not None
+    return head
 
 
 async def _answered(ledger: LedgerClient, account_id: UUID) -> Any:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from html import unescape
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx2
 import msgspec
@@ -17,11 +18,14 @@ import psycopg
 import pytest
 
 from ledger.nouns import EVENTS
+from ledger.nouns.limits.answers import LimitUse, LimitUseAnswer
+from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 from ledger.operate import told_settings
 from ledger.operate.told_settings import ToldSettings
+from ledger.web.pages import home
 from ledger.web.pages.access import TYPES
 from ledger.web.pages.calendar import CalendarDay, weeks
-from ledger.web.pages.controls import ControlState
+from ledger.web.pages.controls import CONTROLS, ControlState
 from ledger.web.person import Role
 from ledger.web.users import UsersFile, web_user
 from tests.projections.everything import OTHER_ACCOUNT
@@ -42,6 +46,33 @@ def rows_of(answer: httpx2.Response) -> list[dict[str, str]]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/csv")
     return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+# --- home -------------------------------------------------------------------------------
+
+
+def test_the_limits_that_are_used_most_come_first_and_what_is_not_measured_is_left_out() -> None:
+    def use(measure: LimitMeasure, percent: str | None) -> LimitUse:
+        told = None if percent is None else Decimal(percent)
+        return LimitUse(
+            limit_id=uuid4(),
+            scope=LimitScope.ACCOUNT,
+            measure=measure,
+            value=Decimal(1),
+            unit="ORDERS",
+            percent=told,
+        )
+
+    rows = (
+        use(LimitMeasure.MAX_EXPOSURE, "12"),
+        use(LimitMeasure.ORDER_RATE, None),
+        use(LimitMeasure.MAX_POSITION, "99.5"),
+        use(LimitMeasure.MAX_LEVERAGE, "0"),
+        use(LimitMeasure.MAX_DAILY_LOSS, "40"),
+    )
+    answer = LimitUseAnswer(position=1, measured_at=datetime.now(UTC), rows=rows)
+    percents = [one.percent for one in home.most_used(answer)]
+    assert percents == [Decimal("99.5"), Decimal("40"), Decimal("12")]
 
 
 # --- differences ------------------------------------------------------------------------
@@ -127,7 +158,7 @@ def test_a_control_that_nothing_shows_is_red_and_each_other_leads_to_its_event(
 ) -> None:
     client = looking(web, "aurel")
     lines = rows_of(client.get("/controls?format=csv"))
-    assert [one["number"] for one in lines] == [str(n) for n in range(1, 26)]
+    assert [one["number"] for one in lines] == [str(one.number) for one in CONTROLS]
     states = {one["state"] for one in lines}
     assert states <= set(ControlState)
     for one in lines:

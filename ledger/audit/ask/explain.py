@@ -17,6 +17,7 @@ import orjson
 import psycopg
 
 from ledger.audit.ask.events import EventCriteria, find
+from ledger.eventstore import repairs
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
@@ -95,7 +96,7 @@ class Explanation:
     def lines(self, connection: psycopg.Connection[Any]) -> Iterator[Line]:
         """Every posting, in position order. Raises NoBalance at the end if there was none."""
         events = EventCriteria(stream_id=self.account_id, before=self.position + 1)
-        for recorded in find(connection, events):
+        for recorded in repairs.counted(connection, [self.account_id], find(connection, events)):
             event = recorded.decoded()
             if isinstance(event, AccountEvent):
                 with exact():

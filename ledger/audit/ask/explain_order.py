@@ -15,6 +15,7 @@ import orjson
 import psycopg
 
 from ledger.audit.ask.trace import UnknownId
+from ledger.eventstore import repairs
 from ledger.eventstore.reader import COLUMNS, RecordedEvent, where_streams_are
 from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
@@ -132,7 +133,8 @@ def _read(
 ) -> list[RecordedEvent]:
     with connection.cursor(binary=True) as cursor:
         cursor.execute(statement.encode(), {"wanted": wanted, "up_to": position})
-        return [RecordedEvent(*row) for row in cursor]
+        events = [RecordedEvent(*row) for row in cursor]
+    return list(repairs.counted(connection, {event.stream_id for event in events}, events))
 
 
 def _steps(order_id: UUID, events: list[RecordedEvent]) -> list[OrderStep]:

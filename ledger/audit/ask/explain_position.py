@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 
 from ledger.audit.ask.events import EventCriteria, find
+from ledger.eventstore import repairs
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel import read_side
@@ -213,7 +214,7 @@ def _steps(
     criteria = EventCriteria(stream_id=account_id, before=up_to + 1)
     told: Sequence[tuple[RecordedEvent, Event]] = [
         (recorded, event)
-        for recorded in find(connection, criteria)
+        for recorded in repairs.counted(connection, [account_id], find(connection, criteria))
         if isinstance(event := recorded.decoded(), MoneyEvent)
     ]
     known: dict[tuple[PositionKey, int], Position] = {}

@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 
 from ledger.audit.ask.events import EventCriteria, find
-from ledger.eventstore import reader
+from ledger.eventstore import reader, repairs
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO, exact
@@ -93,7 +93,9 @@ def gains(
     NoAccount."""
     told = [
         (recorded, recorded.decoded())
-        for recorded in find(connection, EventCriteria(stream_id=account_id))
+        for recorded in repairs.counted(
+            connection, [account_id], find(connection, EventCriteria(stream_id=account_id))
+        )
     ]
     opened = next((event for _, event in told if isinstance(event, AccountOpened)), None)
     if opened is None:

@@ -15,6 +15,7 @@ import orjson
 import psycopg
 
 from ledger.audit.ask.events import EventCriteria, find
+from ledger.eventstore import repairs
 from ledger.eventstore.moments import Moment, position_at
 from ledger.eventstore.reader import RecordedEvent, where_streams_are
 from ledger.kernel import read_side
@@ -94,7 +95,7 @@ class Statement:
         for book in self.books:
             self.reached[book] = self.opening.get(book, ZERO)
         events = EventCriteria(stream_id=self.account_id, after=self.after, before=self.up_to + 1)
-        for recorded in find(connection, events):
+        for recorded in repairs.counted(connection, [self.account_id], find(connection, events)):
             event = recorded.decoded()
             if isinstance(event, AccountEvent):
                 yield from self._moved(recorded, event)

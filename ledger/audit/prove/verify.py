@@ -33,6 +33,7 @@ from ledger.audit.prove.seals import Seal
 from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding, Verdict
 from ledger.eventstore import reader
+from ledger.eventstore.reader import where_streams_are
 from ledger.eventstore.session import of_one_moment
 from ledger.nouns.log.events import STREAM_ID
 from ledger.operate.database import connect
@@ -69,10 +70,12 @@ _VERSIONS = """
             SELECT (event_data->>'position')::bigint FROM public.event_store
             WHERE event_type = 'stream.gap_accepted' AND stream_type = 'stream')
     ORDER BY position LIMIT 1"""
-_RESTORATIONS = """
+_RESTORATIONS = f"""
     SELECT (event_data->>'after')::bigint, coalesce((event_data->>'seals')::bigint, 0), recorded_at,
         event_data->>'actor', event_data->>'reason'
-    FROM event_store WHERE stream_id = %s AND event_type = 'log.recovered' ORDER BY event_version"""
+    FROM event_store WHERE stream_id = %(log)s AND event_type = 'log.recovered'
+        AND {where_streams_are("ARRAY[%(log)s::uuid]")}
+    ORDER BY event_version"""
 _PARTS = """
     SELECT min(number), max(number) FROM (
         SELECT number, (row_number() OVER (ORDER BY number) - 1) / %(size)s AS part
@@ -228,7 +231,9 @@ def _held_outside(
         seal = seals.numbered(connection, number)
         return seal.hash if seal else None
 
-    restorations = [Restoration(*row) for row in connection.execute(_RESTORATIONS, [STREAM_ID])]
+    restorations = [
+        Restoration(*row) for row in connection.execute(_RESTORATIONS, {"log": STREAM_ID})
+    ]
     return kept_heads.compare(kept, hash_of, log_end, restorations)
 
 

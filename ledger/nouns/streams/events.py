@@ -2,8 +2,8 @@
 
 The log is never changed: an event that cannot be read stays where it is, and another one says that
 it is passed over. Appended by the database function `repair_stream`; decisions heed it
-(`ledger/eventstore/repairs.py`), and so does whoever makes states of a stream anew. Read models
-have a way of their own to pass over an event (`ledgerctl projections dead-letters skip`).
+(`ledger/eventstore/repairs.py`), and so do whoever makes states of a stream anew, read models
+(`projections/engine/letters/passed_over.py`) and questions about the past.
 
 The stream's id is derived from that of the stream that is repaired (`repairs_of`).
 """

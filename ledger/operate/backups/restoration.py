@@ -8,7 +8,9 @@
 A moment is the end of the WAL, a time, an LSN, or a position of the log. Which transaction wrote a
 position is in no WAL that could be read without replaying it: so it is looked up on a server that
 was recovered to the end, and then everything begins anew with that transaction as the target. A
-batch of commands is one transaction: the log then ends with the last event of that batch.
+batch of commands is one transaction: the log then ends with the last event of that batch. Who wrote
+a position that has been archived since, is asked of a server from before that: files do not say it,
+and what is taken in from them again is written by another transaction.
 """
 
 import os
@@ -25,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 import psycopg
@@ -47,6 +49,9 @@ LAST_WORDS = 3
 
 _LSN = re.compile(r"[0-9A-Fa-f]+/[0-9A-Fa-f]+")
 _TRANSACTION = "SELECT xmin::text FROM public.event_store WHERE position = %s"
+_ARCHIVED = """
+    SELECT min(archived_at) FROM public.event_archives
+    WHERE %s BETWEEN first_position AND last_position"""
 _TOO_EARLY = ("before consistent recovery point", "before configured recovery target")
 """What the server says of a transaction that was committed while the backup was made, or before."""
 _ASKED_TOO_EARLY = "not accepting connections"
@@ -131,9 +136,9 @@ def restore(
         raise CannotRestore(f"{directory} is there already: name a new directory, or move it away")
     backup = catalogue.find(backup_id) if backup_id else _base(catalogue, target)
     wanted = target.position
-    if wanted is not None:
-        target = _transaction_of(settings, catalogue, backup, wanted, directory)
     try:
+        if wanted is not None:
+            target = _transaction_of(settings, catalogue, backup, wanted, directory)
         return _restored(settings, catalogue, backup, target, directory)
     except CannotRestore as error:
         # The position is there, so it was written while the backup was made, or before.
@@ -197,19 +202,36 @@ def _transaction_of(
     """The transaction that wrote the position. Raises CannotRestore."""
     aside = directory.with_name(f"{directory.name}.looking")
     shutil.rmtree(aside, ignore_errors=True)
-    with (
-        recovered(settings, catalogue, backup, RecoveryTarget(), aside) as server,
-        connect(server.url, "restore") as connection,
-    ):
-        head = reader.head(connection)
-        row = connection.execute(_TRANSACTION, [position]).fetchone()
-    server.remove()
+    before = RecoveryTarget()
+    while True:
+        with (
+            recovered(settings, catalogue, backup, before, aside) as server,
+            connect(server.url, "restore") as connection,
+        ):
+            head = reader.head(connection)
+            archived_at = _archived_at(connection, position)
+            row = None
+            if archived_at is None:
+                row = connection.execute(_TRANSACTION, [position]).fetchone()
+        server.remove()
+        if archived_at is None:
+            break
+        before = RecoveryTarget(time=archived_at)  # what archived it was committed after that
     if row is None:
         raise CannotRestore(
             f"the log of backup {backup.id}, with all the WAL that there is, ends at position "
             f"{head}: it has no position {position}"
         )
     return RecoveryTarget(transaction=row[0])
+
+
+def _archived_at(connection: psycopg.Connection[Any], position: int) -> datetime | None:
+    """When the position was first archived, if it ever was."""
+    there = connection.execute("SELECT to_regclass('public.event_archives')").fetchone()
+    if there == (None,):  # a log from before there were archives
+        return None
+    row = connection.execute(_ARCHIVED, [position]).fetchone()
+    return None if row is None else row[0]
 
 
 class RecoveringServer:

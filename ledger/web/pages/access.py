@@ -11,10 +11,9 @@ Those of the bus and of the database are told as they are now: nobody keeps what
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -310,10 +309,7 @@ def _deeds(
 ) -> tuple[list[PersonDeed], bool]:
     """What people did between, the newest first, and whether there is more of it."""
     criteria = EventCriteria(
-        event_types=tuple(TYPES),
-        person=person or None,
-        after=span.first.position,
-        before=span.second.position + 1,
+        person=person or None, after=span.first.position, before=span.second.position + 1
     )
     with elevated(reading.connection):
         events = _found(reading.connection, criteria)
@@ -323,9 +319,18 @@ def _deeds(
 
 
 def _found(connection: psycopg.Connection[Any], criteria: EventCriteria) -> list[RecordedEvent]:
-    return list(
-        islice(find(connection, criteria, newest_first=True, limit=MOST_DEEDS + 1), MOST_DEEDS + 1)
-    )
+    """Of one person those of the index of people; of all type by type, each by the index of types:
+    of several at once the log would be read back."""
+    if criteria.person is not None:
+        parts = [replace(criteria, event_types=tuple(TYPES))]
+    else:
+        parts = [replace(criteria, event_types=(name,)) for name in TYPES]
+    found = [
+        event
+        for part in parts
+        for event in find(connection, part, newest_first=True, limit=MOST_DEEDS + 1)
+    ]
+    return sorted(found, key=lambda event: event.position, reverse=True)[: MOST_DEEDS + 1]
 
 
 def _deed(event: RecordedEvent) -> PersonDeed:

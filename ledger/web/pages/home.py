@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from ledger.kernel import read_side
 from ledger.kernel.money import ZERO, exact
-from ledger.nouns.limits.answers import LimitUse
+from ledger.nouns.limits.answers import LimitUse, LimitUseAnswer
 from ledger.web.answers import Reading
 from ledger.web.pages import tables, why_worth
 from ledger.web.pages.accounts_of import choose
@@ -48,7 +48,11 @@ def home(
         if accounts.account_id is not None:
             values |= _of_account(reading, accounts.account_id, known_at, zone)
         standing = reading.standing(reading.position_of(known_at) if known_at else None)
-    values["used"] = [] if known_at else _most_used(viewer, accounts.account_id)
+    # Reckoned of the state that decides, and so only as it is now.
+    used = None
+    if accounts.account_id is not None and known_at is None:
+        used = viewer.web.limit_use.use(accounts.account_id)
+    values["used"] = most_used(used)
     return show(request, viewer, "home.html", values, standing=standing)
 
 
@@ -91,13 +95,10 @@ def _of_account(
     }
 
 
-def _most_used(viewer: PageViewer, account_id: UUID | None) -> Sequence[LimitUse]:
+def most_used(use: LimitUseAnswer | None) -> Sequence[LimitUse]:
     """The limits that are used most; those that nothing is measured of without an order are not
-    told. They are reckoned of the state that decides, and so only as it is now."""
-    found = None if account_id is None else viewer.web.limit_use.use(account_id)
-    if found is None:
-        return []
-    measured = [one for one in found.rows if one.percent is not None]
+    told."""
+    measured = [one for one in use.rows if one.percent is not None] if use is not None else []
     return sorted(measured, key=lambda one: one.percent or ZERO, reverse=True)[:USED_LIMITS]
 
 

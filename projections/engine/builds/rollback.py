@@ -22,7 +22,7 @@ class NothingToReturnTo(LedgerError):
 
 
 class PreviousNotWhole(LedgerError):
-    """The previous generation had parked keys."""
+    """The previous generation had parked keys, or has events that were passed over since."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,12 @@ def rollback(
                 raise PreviousNotWhole(
                     f"generation {kept.generation} of {projection.name} lacks events that were "
                     "parked when it was live, and cannot be brought up to date: make another with "
+                    f"ledgerctl projections rebuild {projection.name}"
+                )
+            if dead_letters.folded_by(connection, projection.name, kept.position):
+                raise PreviousNotWhole(
+                    f"generation {kept.generation} of {projection.name} has events that were "
+                    "passed over since: make another with "
                     f"ledgerctl projections rebuild {projection.name}"
                 )
             fresh = Shadow(

@@ -2,14 +2,15 @@
 
 A key is parked while it has an event of status PARKED that the checkpoint has passed. An event of
 status PARKED beyond the checkpoint is where the projection stopped. SKIPPED is an operator's
-decision and holds for every build of the read model; APPLIED tells that a later try worked. Rows
-are never deleted but with the generation that they belong to.
+decision and holds for every build of the read model (if the kind is "folded", the build of that
+generation has the event all the same); APPLIED tells that a later try worked. Rows are never
+deleted but with the generation that they belong to.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
@@ -48,6 +49,19 @@ class DeadLetter:
     updated_at: datetime
     skipped_by: str | None
     skip_reason: str | None
+
+
+class Placed(Protocol):
+    """An event, as far as it is known without reading what it tells."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def stream_id(self) -> UUID: ...
+    @property
+    def event_type(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,14 @@ _INSERT = """
         updated_at = clock_timestamp(),
         attempts = projection_dead_letters.attempts + (excluded.kind <> 'behind')::int"""
 
+_LEAVE_OUT = """
+    INSERT INTO projection_dead_letters (id, projection_name, generation, partition_key, position,
+        event_id, event_type, status, kind, code_version, attempts, skipped_by, skip_reason)
+    VALUES (%(id)s, %(name)s, %(generation)s, %(key)s, %(position)s, %(event_id)s, %(event_type)s,
+        'SKIPPED', %(kind)s, %(code_version)s, 0, %(who)s, %(reason)s)
+    ON CONFLICT (projection_name, generation, position) DO UPDATE
+    SET status = 'SKIPPED', kind = excluded.kind, skipped_by = excluded.skipped_by,
+        skip_reason = excluded.skip_reason, updated_at = clock_timestamp()"""
 _CARRY = """
     INSERT INTO projection_dead_letters (id, projection_name, generation, partition_key, position,
         event_id, event_type, status, kind, error, traceback, code_version, attempts, parked_at)
@@ -174,6 +196,20 @@ def skipped(connection: psycopg.Connection[Any], name: str) -> frozenset[int]:
         [name],
     )
     return frozenset(position for (position,) in rows)
+
+
+def folded_by(connection: psycopg.Connection[Any], name: str, position: int) -> bool:
+    """Whether a build that stands at `position` has, like the live one, folded events that were
+    passed over since."""
+    return bool(
+        connection.execute(
+            """SELECT FROM projection_dead_letters
+               JOIN event_projections USING (projection_name, generation)
+               WHERE projection_name = %s AND projection_dead_letters.status = 'SKIPPED'
+                   AND kind = 'folded' AND position <= %s""",
+            [name, position],
+        ).rowcount
+    )
 
 
 def parked_live(connection: psycopg.Connection[Any], name: str) -> frozenset[int]:
@@ -262,6 +298,36 @@ def skip(connection: psycopg.Connection[Any], letter_id: UUID, *, who: str, reas
                WHERE id = %s AND status = 'PARKED'""",
             [who, reason, letter_id],
         ).rowcount
+    )
+
+
+def leave_out(
+    connection: psycopg.Connection[Any],
+    projection: Projection,
+    generation: int,
+    event: Placed,
+    kind: Kind,
+    *,
+    who: str,
+    reason: str,
+) -> None:
+    """Notes that an event which is not parked shall never be folded, inside the caller's
+    transaction."""
+    connection.execute(
+        _LEAVE_OUT,
+        {
+            "id": uuid7(),
+            "name": projection.name,
+            "generation": generation,
+            "key": str(event.stream_id),
+            "position": event.position,
+            "event_id": event.id,
+            "event_type": event.event_type,
+            "kind": kind.value,
+            "code_version": projection.version,
+            "who": who,
+            "reason": reason,
+        },
     )
 
 

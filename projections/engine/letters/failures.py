@@ -16,13 +16,17 @@ from projections.engine.live.build import FoldFailed
 
 
 class Kind(StrEnum):
-    """Why an event is parked."""
+    """Why an event is parked, or left out."""
 
     DECODE = "decode"
     UNKNOWN_TYPE = "unknown type"
     FOLD = "fold"
     DATABASE = "database"
     BEHIND = "behind"
+    PASSED_OVER = "passed over"
+    """Decisions are made without it, and it was not folded yet (passed_over.py)."""
+    FOLDED = "folded"
+    """Decisions are made without it, and the build has folded it."""
 
 
 _REFUSALS = frozenset({"22", "23", "44", "54", "P0"})

@@ -66,8 +66,8 @@ def retry(
     """Folds the parked events of the key. `deed`: an operator's, which the log then tells; a
     rebuild tells of itself. Raises OtherCodeVersion, NotInstalled."""
     with connection.transaction():
-        at = _lock(connection, projection)
-        result = _retry(connection, projection, at, key, rows_in_memory)
+        at = lock(connection, projection)
+        result = fold_key(connection, projection, at, key, rows_in_memory)
         if deed is not None:
             done = deed.as_event(
                 ProjectionEventsRetried,
@@ -100,11 +100,11 @@ def skip(
     """Leaves the event out for ever, and lets the later ones of its key go on. Raises NotParked,
     OtherCodeVersion, NotInstalled."""
     with connection.transaction():
-        at = _lock(connection, projection)
+        at = lock(connection, projection)
         reason = deed.reason or ""
         if not dead_letters.skip(connection, letter.id, who=deed.actor, reason=reason):
             raise NotParked(f"{letter.id} is not parked any more")
-        result = _retry(connection, projection, at, letter.partition_key, rows_in_memory)
+        result = fold_key(connection, projection, at, letter.partition_key, rows_in_memory)
         done = deed.as_event(
             ProjectionEventSkipped,
             projection.name,
@@ -128,13 +128,16 @@ def find_letter(connection: psycopg.Connection[Any], letter_id: UUID) -> DeadLet
 
 
 @dataclass(frozen=True)
-class _At:
+class At:
+    """Where a read model is."""
+
     generation: int
     position: int
 
 
-def _lock(connection: psycopg.Connection[Any], projection: Projection) -> _At:
-    """Holds the projection where it is, until the transaction ends."""
+def lock(connection: psycopg.Connection[Any], projection: Projection) -> At:
+    """Holds the projection where it is, until the transaction ends. Raises OtherCodeVersion,
+    NotInstalled."""
     connection.execute("SELECT public.commit_durably()")
     connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
     row = connection.execute(
@@ -146,16 +149,19 @@ def _lock(connection: psycopg.Connection[Any], projection: Projection) -> _At:
         raise NotInstalled(f"projection {projection.name} is not installed. Run: ledgerctl migrate")
     if row[0] != projection.version:
         raise OtherCodeVersion(other_version(projection, row[0]))
-    return _At(row[1], row[2])
+    return At(row[1], row[2])
 
 
-def _retry(
+def fold_key(
     connection: psycopg.Connection[Any],
     projection: Projection,
-    at: _At,
+    at: At,
     key: str,
     rows_in_memory: int,
 ) -> Retried:
+    """Folds what is parked of the key, inside the transaction of the `lock`, and fences the
+    owner."""
+
     def open_build() -> Build:
         schema = schema_of(projection.name, at.generation)
         return Build(projection, schema, connection, rows_in_memory=rows_in_memory, empty=False)
@@ -174,14 +180,7 @@ def _retry(
     )
     # Those behind say so already; only the one that failed has something new to tell.
     dead_letters.park(connection, projection, at.generation, applied.letters[:1])
-    connection.execute(
-        """UPDATE event_projections
-           SET epoch = epoch + 1, total_events_processed = total_events_processed + %s,
-               updated_at = clock_timestamp()
-           WHERE projection_name = %s""",
-        [len(applied.events), projection.name],
-    )
-    connection.execute("SELECT public.wake(%s, %s)", [CONTROL_CHANNEL, projection.name])
+    fence(connection, projection, handled=len(applied.events))
     return Retried(
         projection.name,
         key,
@@ -190,3 +189,16 @@ def _retry(
         stopped=len(positions) < len(letters),
         error=applied.letters[0].error if applied.letters else None,
     )
+
+
+def fence(connection: psycopg.Connection[Any], projection: Projection, *, handled: int = 0) -> None:
+    """Has the owner drop what it has in memory, inside the transaction of the `lock`; `handled`:
+    events that were folded beside it."""
+    connection.execute(
+        """UPDATE event_projections
+           SET epoch = epoch + 1, total_events_processed = total_events_processed + %s,
+               updated_at = clock_timestamp()
+           WHERE projection_name = %s""",
+        [handled, projection.name],
+    )
+    connection.execute("SELECT public.wake(%s, %s)", [CONTROL_CHANNEL, projection.name])

@@ -1,12 +1,13 @@
 """The newest events, read and decoded once for all workers of a process that fold them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
 
 from ledger.kernel.event import Event
 from ledger.nouns import EVENTS
+from ledger.nouns.streams.events import StreamEventPassedOver
 from ledger.subscriptions.shared_log import SharedLog, server_of
 from ledger.subscriptions.wakeup import Bell
 from projections.engine.live import source
@@ -31,6 +32,16 @@ class SharedEvent(LogEvent, frozen=True, gc=False):
         return event
 
 
+class EventsRead(NamedTuple):
+    """`up_to`: how far it goes, to where it was if nothing is new. `events`: those up to there that
+    concern the projection: of the types that it folds, or of types that this code does not know in
+    streams of which it folds something. `repairs`: what tells that events are passed over."""
+
+    up_to: int
+    events: list[LogEvent]
+    repairs: list[LogEvent]
+
+
 def shared_log(bell: Bell) -> SharedLog[SharedEvent]:
     """For the workers that the `bell` wakes."""
     return SharedLog(bell, _read)
@@ -44,20 +55,21 @@ class LogReader:
         self._connection = connection
         self._server = server_of(connection)
 
-    def read(self, projection: Projection, *, after: int, most: int) -> tuple[int, list[LogEvent]]:
-        """How far the reading goes (`after` if nothing is new), and the events up to there that
-        concern the projection: of the types that it folds, or of types that this code does not
-        know in streams of which it folds something."""
+    def read(self, projection: Projection, *, after: int, most: int) -> EventsRead:
+        """What is new."""
         events = self._shared.read(self._connection, self._server, after=after, most=most)
         if not events:
-            return after, []
+            return EventsRead(after, [], [])
         known, stream_types = projection.fold_of, projection.stream_types
-        return events[-1].position, [
-            event
-            for event in events
-            if event.event_type in known
-            or (event.event_type not in EVENTS and event.stream_type in stream_types)
-        ]
+        concerned, repairs = list[LogEvent](), list[LogEvent]()
+        for event in events:
+            if event.event_type in known or (
+                event.event_type not in EVENTS and event.stream_type in stream_types
+            ):
+                concerned.append(event)
+            elif event.event_type == StreamEventPassedOver.type:
+                repairs.append(event)
+        return EventsRead(events[-1].position, concerned, repairs)
 
 
 def _read(connection: psycopg.Connection[Any], after: int, most: int) -> list[SharedEvent]:

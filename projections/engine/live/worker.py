@@ -11,6 +11,8 @@ What can go wrong, and what happens then:
                      rebuild was swapped in: memory is dropped; claim again as soon as one may
     event not        its key is parked and the rest goes on (parking.py); or, where that is not
     handled          allowed, status ERROR and a try again, less and less often
+    passed over      an event that decisions are made without is left out here as well
+                     (letters/passed_over.py)
     database         status ERROR with what it says; the batch is tried again, less and less often,
     refuses          and no event is blamed
     database gone    connect, claim and go on from the checkpoint
@@ -38,8 +40,9 @@ from ledger.subscriptions.wakeup import Bell
 from projections.engine import metrics
 from projections.engine.builds.generations import schema_of
 from projections.engine.connection import connect
-from projections.engine.letters import dead_letters, failures, parking
+from projections.engine.letters import dead_letters, failures, parking, passed_over
 from projections.engine.letters.dead_letters import HeldBack, NewLetter
+from projections.engine.letters.passed_over import PassedOver
 from projections.engine.live.build import Build
 from projections.engine.live.log_reader import LogReader, SharedEvent
 from projections.engine.live.source import LogEvent
@@ -172,6 +175,7 @@ class Worker:
         if claimed.code_version != self._projection.version:
             message = other_version(self._projection, claimed.code_version)
             raise CodeVersionDiffers(message)
+        self._leave_out(connection, passed_over.ahead(connection, claimed.position))
         work = _Work(
             connection,
             LogReader(self._shared_log, connection),
@@ -185,11 +189,15 @@ class Worker:
             if self._control.rings != heard:
                 heard = self._control.rings
                 checkpoint.reread(connection, work.claimed)
+            if work.held.stopped_at is not None:
+                self._leave_out(connection, passed_over.ahead(connection, work.claimed.position))
             rings = self._bell.rings  # before reading: what comes after it rings later
             self._pace.begin()
-            up_to, events = work.log.read(
+            up_to, events, repairs = work.log.read(
                 self._projection, after=work.claimed.position, most=self._options.batch_positions
             )
+            if repairs:
+                self._leave_out(connection, passed_over.told_by(repairs))
             if up_to > work.claimed.position:
                 soonest = time.monotonic() + PACE_SECONDS
                 whole = up_to - work.claimed.position == self._options.batch_positions
@@ -257,6 +265,14 @@ class Worker:
         return applied.events, stopped
 
     # --- the parts of a batch ----------------------------------------------------------
+
+    def _leave_out(self, connection: psycopg.Connection[Any], told: list[PassedOver]) -> None:
+        """Raises Fenced if anything is left out by now that was not before."""
+        if told and passed_over.heed(
+            connection, self._projection, told, rows_in_memory=self._options.rows_in_memory
+        ):
+            self._log.warning("projection.events_passed_over", told=len(told))
+            raise Fenced(f"{self.name} leaves events out that operators passed over")
 
     def _alive(self) -> None:
         self._keeper.check(self.name)
