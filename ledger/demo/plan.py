@@ -44,17 +44,18 @@ class DemoAccount(NamedTuple):
     shares: dict[str, str]
 
 
+_BITCOIN = Listing(
+    instrument=f"{VENUE}:BTCUSDT",
+    base_asset="BTC",
+    quote_asset="USDT",
+    tick_size=Decimal("0.01"),
+    step_size=Decimal("0.00001"),
+    max_quantity=Decimal(100),
+    first_price=Decimal(60_000),
+    lot=Decimal("0.01"),
+)
 LISTINGS = (
-    Listing(
-        instrument=f"{VENUE}:BTCUSDT",
-        base_asset="BTC",
-        quote_asset="USDT",
-        tick_size=Decimal("0.01"),
-        step_size=Decimal("0.00001"),
-        max_quantity=Decimal(100),
-        first_price=Decimal(60_000),
-        lot=Decimal("0.01"),
-    ),
+    _BITCOIN,
     Listing(
         instrument=f"{VENUE}:ETHUSDT",
         base_asset="ETH",
@@ -65,17 +66,7 @@ LISTINGS = (
         first_price=Decimal(3_000),
         lot=Decimal("0.2"),
     ),
-    Listing(
-        instrument=f"{VENUE}:BTCPERP",
-        base_asset="BTC",
-        quote_asset="USDT",
-        tick_size=Decimal("0.01"),
-        step_size=Decimal("0.00001"),
-        max_quantity=Decimal(100),
-        first_price=Decimal(60_000),
-        lot=Decimal("0.01"),
-        kind=InstrumentKind.PERPETUAL,
-    ),
+    _BITCOIN._replace(instrument=f"{VENUE}:BTCPERP", kind=InstrumentKind.PERPETUAL),
 )
 SPOT = tuple(one for one in LISTINGS if one.kind is InstrumentKind.SPOT)
 CONTRACTS = tuple(one for one in LISTINGS if one.kind is not InstrumentKind.SPOT)

@@ -1,5 +1,6 @@
 """Pausing projections and letting them go on."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import psycopg
@@ -34,11 +35,8 @@ def pause(
     json: Json = False,
 ) -> None:
     """Stop at the next batch, wherever the worker runs, until somebody resumes."""
-    values = settings.load()
-    with connect(database_url(values), "projections pause", by_key=False) as connection:
-        names = _names(connection, name, every)
-        paused = control.pause(connection, names, Deed.of_terminal(by, reason))
-    _tell(names, paused, "paused", "paused already", json)
+    names, changed = _steered(control.pause, name, every, Deed.of_terminal(by, reason))
+    _tell(names, changed, "paused", "paused already", json)
 
 
 def resume(
@@ -49,11 +47,21 @@ def resume(
     json: Json = False,
 ) -> None:
     """Go on where it was paused."""
+    names, changed = _steered(control.resume, name, every, Deed.of_terminal(by, reason))
+    _tell(names, changed, "resumed", "not paused", json)
+
+
+def _steered(
+    steer: Callable[[psycopg.Connection[Any], list[str], Deed], list[str]],
+    name: str | None,
+    every: bool,
+    deed: Deed,
+) -> tuple[list[str], list[str]]:
+    """Those that are meant, and those that it has changed something for."""
     values = settings.load()
-    with connect(database_url(values), "projections resume", by_key=False) as connection:
+    with connect(database_url(values), f"projections {steer.__name__}", by_key=False) as connection:
         names = _names(connection, name, every)
-        resumed = control.resume(connection, names, Deed.of_terminal(by, reason))
-    _tell(names, resumed, "resumed", "not paused", json)
+        return names, steer(connection, names, deed)
 
 
 def _names(connection: psycopg.Connection[Any], name: str | None, every: bool) -> list[str]:
