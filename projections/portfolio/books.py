@@ -43,7 +43,7 @@ from ledger.nouns.prices.price import Quote
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Recorded, Row, Table
 from projections.markets import OWN_TRADE
-from projections.portfolio.performance import Traded
+from projections.portfolio.performance import UnseenTrades
 
 _BETWEEN_BOOKS = frozenset(
     {
@@ -90,7 +90,7 @@ class Portfolio(Row):
     newest: datetime
     shows: bool
     """Whether there was something at its newest snapshot."""
-    unseen: dict[str, Traded]
+    unseen: dict[str, UnseenTrades]
     """Of the account (WHOLE), and of each of its strategies."""
 
 

@@ -39,7 +39,7 @@ from projections.portfolio.performance import (
     MeasuringTerms,
     PerformanceState,
     Standing,
-    Traded,
+    UnseenTrades,
 )
 from projections.portfolio.performance_rows import (
     HISTORY,
@@ -165,7 +165,7 @@ def made(
         _count_unseen(rows, portfolio)
 
 
-def _unseen_of(rows: RowSet, portfolio: Portfolio, sub_account: str) -> list[Traded]:
+def _unseen_of(rows: RowSet, portfolio: Portfolio, sub_account: str) -> list[UnseenTrades]:
     """Of the account, and of the strategy whose sub-account it is; begun where there is none."""
     found = []
     for name in (WHOLE,) if sub_account == MAIN else (WHOLE, sub_account):
@@ -176,12 +176,12 @@ def _unseen_of(rows: RowSet, portfolio: Portfolio, sub_account: str) -> list[Tra
                 return []
             if name != WHOLE:
                 _of_strategy(rows, whole, name, whole.state.seen.time)
-            known = portfolio.unseen[name] = Traded()
+            known = portfolio.unseen[name] = UnseenTrades()
         found.append(known)
     return found
 
 
-def _take_unseen(rows: RowSet, account_id: UUID, name: str = WHOLE) -> Traded | None:
+def _take_unseen(rows: RowSet, account_id: UUID, name: str = WHOLE) -> UnseenTrades | None:
     """What was not looked at yet, which is no longer so."""
     portfolio = rows[PORTFOLIOS].find(account_id)
     if portfolio is None or name not in portfolio.unseen:

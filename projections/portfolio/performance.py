@@ -4,7 +4,7 @@ after the other.
     PerformanceState   what is known of one of them: its curve, its fall, the periods under way
     flow               money came in or went out: the curve goes on from what is there then
     see                what it is worth at a moment: the curve's next value
-    Traded             what was traded since: counted with that value (`count`), and not before
+    UnseenTrades             what was traded since: counted with that value (`count`), and not before
     PeriodSums         one period under way, of which `figures` makes what a row says
 
 The curve is an index that flows do not move: it is revalued at every flow and linked (a
@@ -45,7 +45,7 @@ _NO_BASE = "there was nothing to grow: equity was not above zero"
 _BEGAN_ANEW = "all was lost, and it began anew with what was paid in"
 
 
-class Traded(msgspec.Struct):
+class UnseenTrades(msgspec.Struct):
     """What was traded since a curve's last value. `trips`: the net profit of each round trip that
     is over, in order, and whether it was told of before and is not over after all. `made` has
     realised profit, commissions and funding."""
@@ -193,7 +193,7 @@ def flow(
     before: Standing,
     amount: Decimal,
     terms: MeasuringTerms,
-    traded: Traded | None = None,
+    traded: UnseenTrades | None = None,
 ) -> list[Closed]:
     """Money came in (positive) or went out; `before` is what there was just before."""
     closed = see(state, before, terms, traded)
@@ -216,7 +216,7 @@ def see(
     state: PerformanceState,
     standing: Standing,
     terms: MeasuringTerms,
-    traded: Traded | None = None,
+    traded: UnseenTrades | None = None,
 ) -> list[Closed]:
     """The curve's next value, and what was traded up to it; returns the periods that are over with
     it. One that ended before it ends with what was seen last: what came between is in the next.
@@ -230,7 +230,7 @@ def see(
     return closed + _roll(state, standing.time, terms, over=True)
 
 
-def count(state: PerformanceState, traded: Traded) -> None:
+def count(state: PerformanceState, traded: UnseenTrades) -> None:
     """What was traded is of the periods under way."""
     for sums in state.periods.values():
         sums.volume += traded.volume

@@ -21,7 +21,7 @@ from projections.portfolio.performance import (
     MeasuringTerms,
     PerformanceState,
     Standing,
-    Traded,
+    UnseenTrades,
 )
 from projections.portfolio.periods import PeriodType, period_of
 
@@ -73,8 +73,8 @@ class Told:
         return found.value
 
 
-def trips(net_pnl: Decimal, *, taken_back: bool = False) -> Traded:
-    return Traded(trips=[(net_pnl, taken_back)])
+def trips(net_pnl: Decimal, *, taken_back: bool = False) -> UnseenTrades:
+    return UnseenTrades(trips=[(net_pnl, taken_back)])
 
 
 def told(values: Sequence[object], terms: MeasuringTerms = TERMS) -> Told:
