@@ -19,6 +19,7 @@ from fastapi.responses import Response
 
 from ledger.audit.ask.events import EventCriteria, find
 from ledger.eventstore.reader import RecordedEvent
+from ledger.nouns.breakers.events import BreakerKind
 from ledger.nouns.limits.state import Limit, LimitBook, Version
 from ledger.nouns.limits.terms import LimitMeasure, LimitScope
 from ledger.web.answers import Reading
@@ -211,6 +212,7 @@ def _cancelled_with_a_halt(found: ControlEvidence) -> RecordedEvent | None:
 
 
 _TESTS = "tests/limits/"
+_REPEATED = BreakerKind.REPEATED_EXECUTION.value
 _DECISION, _RECOMPUTED = f"{_TESTS}test_decision.py::", f"{_TESTS}test_recomputed.py::"
 _CHECKS, _SWITCH = f"{_TESTS}test_risk_checks.py::", f"{_TESTS}test_kill_switch.py::"
 CONTROLS = (
@@ -399,6 +401,30 @@ CONTROLS = (
         "A question before the trade",
         "risk-check: the answer that the order would get",
         _CHECKS + "test_what_is_answered_is_what_the_order_then_gets",
+    ),
+    Control(
+        26,
+        "A strategy that is executed again and again is disabled until a person resumes",
+        "the breaker REPEATED_EXECUTION: its halt is an event, so restarts keep it",
+        "tests/risk/test_repeated_execution.py::"
+        "test_a_strategy_that_trades_again_and_again_trips_at_its_number",
+        shows=lambda found: found.event(
+            "breaker.tripped", lambda data: data["terms"].get("kind") == _REPEATED
+        ),
+    ),
+    Control(
+        27,
+        "Self-match prevention, over all accounts of one owner",
+        "SELF_MATCH: refused with whose orders are in reach",
+        _DECISION + "test_an_order_that_would_trade_with_ones_own_is_refused",
+        measures=(_M.SELF_MATCH,),
+    ),
+    Control(
+        28,
+        "A dynamic collar over a short time: no ladder of orders that each fit",
+        "PRICE_WALK, orders and changes",
+        _DECISION + "test_a_ladder_of_orders_walks_no_farther_than_the_collar",
+        measures=(_M.PRICE_WALK,),
     ),
 )
 """The checklist, in the order of the page."""
