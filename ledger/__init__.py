@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ledger.nouns.breakers.commands import *  # noqa: F403
     from ledger.nouns.clock.commands import *  # noqa: F403
     from ledger.nouns.equity.commands import *  # noqa: F403
+    from ledger.nouns.heartbeats.commands import *  # noqa: F403
     from ledger.nouns.instruments.commands import *  # noqa: F403
     from ledger.nouns.limits.commands import *  # noqa: F403
     from ledger.nouns.orders.commands import *  # noqa: F403

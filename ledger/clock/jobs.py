@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta
 from typing import Any, LiteralString
+from uuid import UUID
 
 import psycopg
 
@@ -14,13 +15,23 @@ from ledger.kernel.errors import LedgerError
 from ledger.nouns.clock.commands import EndPeriods, TakeSnapshots
 from ledger.nouns.clock.events import SnapshotKind
 from ledger.nouns.equity.commands import MarkEquity
-from ledger.nouns.limits.terms import LimitMeasure
+from ledger.nouns.heartbeats.commands import MissHeartbeat
+from ledger.nouns.limits.state import scope_key
+from ledger.nouns.limits.terms import LimitMeasure, LimitScope
+from ledger.nouns.orders.commands import RequestCancel
 from ledger.operate.settings import Settings
+from ledger.write.open_orders import orders_left_alone
 
 ENTRY_POINTS = "ledger.clock_jobs"
 SNAPSHOTS_MADE_UP = 20
 """Moments of snapshots that are made up after an outage, ten minutes of them: what is told later of
 an earlier moment knows balances as they are now, so a longer gap stays one, and is seen as such."""
+
+
+HEARTBEAT_LOOK_SECONDS = 5
+"""Between two looks at who was not heard of: a promise is of five seconds or more."""
+MISSED = "nothing was heard of who looks after it"
+"""The reason of the request."""
 
 
 class JobTwice(LedgerError):
@@ -54,6 +65,13 @@ def of_ledger(settings: Settings) -> Iterable[Job]:
         commands=_equity,
         made_up=1,
     )
+    yield Job(
+        "heartbeats",
+        "cancels of the orders of whoever promised to be heard of, and is not",
+        every=timedelta(seconds=HEARTBEAT_LOOK_SECONDS),
+        commands=_heartbeats,
+        made_up=1,
+    )
     yield Job("periods", "the end of each day, month …", every=time(0), commands=_periods)
 
 
@@ -71,6 +89,33 @@ def _has_accounts(connection: psycopg.Connection[Any]) -> bool:
     """Before there is one, there is nothing to tell of a moment."""
     opened = "SELECT EXISTS (SELECT FROM public.event_store WHERE event_type = 'account.opened')"
     return connection.execute(opened).fetchone() == (True,)
+
+
+_PROMISES: LiteralString = """
+    SELECT newest.event_data->>'scope', newest.event_data->>'reference',
+        newest.event_type = 'heartbeat.missed'
+    FROM (SELECT DISTINCT stream_id FROM public.event_store
+        WHERE event_type = 'heartbeat.promised') AS promised
+    CROSS JOIN LATERAL (
+        SELECT event_type, event_data FROM public.event_store AS event
+        WHERE event.stream_id = promised.stream_id ORDER BY event_version DESC LIMIT 1) AS newest
+    WHERE (newest.event_data->>'until')::timestamptz <= %s ORDER BY 1, 2"""
+
+
+def _heartbeats(connection: psycopg.Connection[Any], due: datetime) -> Iterable[DueCommand]:
+    """Of each that is missed: that it is, and the cancel of what rests and nobody has asked the
+    cancel of yet. So until something is heard; what comes meanwhile is asked for too."""
+    asked = set[UUID]()
+    for name, reference, is_told in connection.execute(_PROMISES, [due]).fetchall():
+        scope = LimitScope(name)
+        if not is_told:
+            data = MissHeartbeat(scope=scope, reference=reference)
+            yield DueCommand(data, key=f"missed {scope_key(scope, reference)}")
+        for order in orders_left_alone(connection, scope, reference):
+            if order.order_id not in asked:
+                asked.add(order.order_id)
+                cancel = RequestCancel(order_id=order.order_id, reason=MISSED)
+                yield DueCommand(cancel, order.account_id, key=str(order.order_id))
 
 
 _LIMITED: LiteralString = """

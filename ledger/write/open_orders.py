@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.nouns.accounts.events import Environment
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.limits.terms import LimitScope
 from ledger.nouns.orders.state import OrderState
@@ -36,6 +37,22 @@ def open_orders(
     connection: psycopg.Connection[Any], scope: LimitScope, reference: str | None
 ) -> Iterator[OpenOrder]:
     """Every open order of the scope, account by account."""
+    of_some = scope in (LimitScope.STRATEGY, LimitScope.INSTRUMENT)
+    for account_id, orders in _by_account(connection, scope, reference):
+        if of_some:
+            states = _states(connection, orders)
+            orders = [one for one, state in states if _is_of(state, scope, reference)]
+        yield from (OpenOrder(account_id, one) for one in orders)
+
+
+def _by_account(
+    connection: psycopg.Connection[Any],
+    scope: LimitScope,
+    reference: str | None,
+    *,
+    with_backtests: bool = True,
+) -> Iterator[tuple[UUID, Sequence[UUID]]]:
+    """The open orders of each account that the scope may have to do with."""
     if scope is LimitScope.ACCOUNT:
         accounts = [UUID(reference)]
     else:
@@ -45,11 +62,20 @@ def open_orders(
         found = stream_reader.read(connection, accounts[start : start + GROUP])
         for account_id, stream in found.items():
             state = stream.state if isinstance(stream, Stream) else None
-            if isinstance(state, AccountState):
-                orders = list(_orders_of(state))
-                if scope in (LimitScope.STRATEGY, LimitScope.INSTRUMENT):
-                    orders = list(_those_of(connection, orders, scope, reference))
-                yield from (OpenOrder(account_id, one) for one in orders)
+            if isinstance(state, AccountState) and (
+                with_backtests or state.environment is not Environment.BACKTEST
+            ):
+                yield account_id, list(_orders_of(state))
+
+
+def orders_left_alone(
+    connection: psycopg.Connection[Any], scope: LimitScope, reference: str | None
+) -> Iterator[OpenOrder]:
+    """The same, of those whose cancel nobody has asked for, and of no backtest."""
+    for account_id, orders in _by_account(connection, scope, reference, with_backtests=False):
+        for order_id, state in _states(connection, orders):
+            if _is_of(state, scope, reference) and not state.cancel_pending:
+                yield OpenOrder(account_id, order_id)
 
 
 def _orders_of(account: AccountState) -> Iterator[UUID]:
@@ -62,19 +88,18 @@ def _orders_of(account: AccountState) -> Iterator[UUID]:
     return (one for one in account.holds if one not in positions)
 
 
-def _those_of(
-    connection: psycopg.Connection[Any],
-    orders: Sequence[UUID],
-    scope: LimitScope,
-    reference: str | None,
-) -> Iterator[UUID]:
+def _states(
+    connection: psycopg.Connection[Any], orders: Sequence[UUID]
+) -> Iterator[tuple[UUID, OrderState]]:
     for start in range(0, len(orders), GROUP):
-        for order_id, stream in stream_reader.read(
-            connection, orders[start : start + GROUP]
-        ).items():
+        found = stream_reader.read(connection, orders[start : start + GROUP])
+        for order_id, stream in found.items():
             state = stream.state if isinstance(stream, Stream) else None
-            if not isinstance(state, OrderState):
-                continue
-            of = state.strategy_id if scope is LimitScope.STRATEGY else state.instrument
-            if of == reference:
-                yield order_id
+            if isinstance(state, OrderState):
+                yield order_id, state
+
+
+def _is_of(state: OrderState, scope: LimitScope, reference: str | None) -> bool:
+    if scope is LimitScope.STRATEGY:
+        return state.strategy_id == reference
+    return scope is not LimitScope.INSTRUMENT or state.instrument == reference

@@ -51,6 +51,7 @@ def test_names_in_the_store_are_dotted_and_begin_with_their_stream_type() -> Non
         "breaker",
         "clock",
         "equity",
+        "heartbeat",
         "instrument",
         "limits",
         "log",

@@ -211,8 +211,11 @@ def _cancelled_with_a_halt(found: ControlEvidence) -> RecordedEvent | None:
     return found.event("order.cancel_requested", lambda data: data.get("reason") in halts)
 
 
+def _is_repeated_execution(tripped: Mapping[str, Any]) -> bool:
+    return bool(tripped["terms"]["kind"] == BreakerKind.REPEATED_EXECUTION)
+
+
 _TESTS = "tests/limits/"
-_REPEATED = BreakerKind.REPEATED_EXECUTION.value
 _DECISION, _RECOMPUTED = f"{_TESTS}test_decision.py::", f"{_TESTS}test_recomputed.py::"
 _CHECKS, _SWITCH = f"{_TESTS}test_risk_checks.py::", f"{_TESTS}test_kill_switch.py::"
 CONTROLS = (
@@ -408,9 +411,7 @@ CONTROLS = (
         "the breaker REPEATED_EXECUTION: its halt is an event, so restarts keep it",
         "tests/risk/test_repeated_execution.py::"
         "test_a_strategy_that_trades_again_and_again_trips_at_its_number",
-        shows=lambda found: found.event(
-            "breaker.tripped", lambda data: data["terms"].get("kind") == _REPEATED
-        ),
+        shows=lambda found: found.event("breaker.tripped", _is_repeated_execution),
     ),
     Control(
         27,
@@ -425,6 +426,14 @@ CONTROLS = (
         "PRICE_WALK, orders and changes",
         _DECISION + "test_a_ladder_of_orders_walks_no_farther_than_the_collar",
         measures=(_M.PRICE_WALK,),
+    ),
+    Control(
+        29,
+        "Dead man's switch: cancel when the one who looks after orders is gone",
+        "heartbeats, by the clock",
+        "tests/clock/test_missed_heartbeats.py::"
+        "test_the_cancel_of_what_rests_is_asked_for_once_nothing_is_heard",
+        shows=lambda found: found.event("heartbeat.missed"),
     ),
 )
 """The checklist, in the order of the page."""
