@@ -4,7 +4,7 @@ after the other.
     PerformanceState   what is known of one of them: its curve, its fall, the periods under way
     flow               money came in or went out: the curve goes on from what is there then
     see                what it is worth at a moment: the curve's next value
-    UnseenTrades             what was traded since: counted with that value (`count`), and not before
+    UnseenTrades       what was traded since: counted with that value (`count`), not before
     PeriodSums         one period under way, of which `figures` makes what a row says
 
 The curve is an index that flows do not move: it is revalued at every flow and linked (a
