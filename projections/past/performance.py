@@ -19,7 +19,7 @@ from projections.portfolio.periods import PeriodType
 from projections.questions.answers import Row, stream
 from projections.questions.question import Asked
 from projections.questions.statement import SqlStatement
-from projections.summaries.performance import Grain
+from projections.summaries.performance import EQUITY, Grain
 
 _PERFORMANCE = """
     WITH told AS (
@@ -80,7 +80,7 @@ def _equity(row: Row) -> Row:
     )
     with exact():
         opening = row["closing_balance"] - row["total_pnl"] - row["external_flows"]
-    return {name: row[name] for name in same} | {
+    made = {name: row[name] for name in same} | {
         "grain": _GRAINS[PeriodType(row["period_type"])],
         "opening_equity": opening,
         "equity": row["closing_balance"],
@@ -90,3 +90,4 @@ def _equity(row: Row) -> Row:
         "snapshot_count": row["data_points_count"],
         "last_time": row["through"],
     }
+    return {name: made[name] for name in EQUITY.columns}

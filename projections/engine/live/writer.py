@@ -16,9 +16,10 @@ put right by a pass over the text.
 """
 
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -214,6 +215,22 @@ class _Stage:
             self._connection.execute(self._empty)
 
 
+_KNOWING = threading.Lock()
+
+
+def _know(row: type[Row]) -> None:
+    """msgspec finds out what a type is made of when it first meets it, and keeps that where every
+    thread sees it, before it is done. Workers share parts of their rows (a position, a quote) and
+    open at once: whoever came upon a half-known one crashed."""
+    with _KNOWING:
+        _decoder_of(row)
+
+
+@cache
+def _decoder_of(row: type[Row]) -> msgspec.json.Decoder[Row]:
+    return msgspec.json.Decoder(row)
+
+
 class TableWriter:
     """One table of one build, on one connection. `found` is what the database has of it."""
 
@@ -228,6 +245,7 @@ class TableWriter:
         self._table = table
         self._schema = schema
         self._months: set[tuple[int, int]] = set()
+        _know(table.row)
         found = found or _columns_of(connection, schema, [table]).get(table.name)
         types = self._checked(() if found is None else found.types)
         self._may_copy = found is not None and found.is_open
