@@ -21,6 +21,8 @@ from tests.commands import USER, command, list_instrument, open_account, submit_
 from tests.projections.workers import caught_up, running
 
 DAYS = 10
+AT_ONCE = 2_000
+"""Events that are folded at once."""
 HOURS_BETWEEN = 4
 _NAMES = UUID("8f0b4a55-6b3e-4d0a-9d55-1f4b6a6f9f10")
 DESK, RESERVE = uuid5(_NAMES, "desk"), uuid5(_NAMES, "reserve")
@@ -69,7 +71,7 @@ def seed_desk(database_url: str, *, days: int = DAYS) -> None:
             history.seal(connection, block_events=64)
         ledger.execute(batches[-1])
     projections = all_projections(ProjectionSettings())
-    with running(database_url, projections):
+    with running(database_url, projections, batch_positions=AT_ONCE):
         caught_up(database_url, *(one.name for one in projections))
 
 

@@ -24,7 +24,7 @@ from tests.audit import history
 from tests.audit.test_proofs import kept
 from tests.databases import temporary_database
 
-MUTATIONS = int(os.environ.get("LEDGER_TEST_ROUNDS", "60"))
+MUTATIONS = int(os.environ.get("LEDGER_TEST_ROUNDS", "40"))
 """Changed proofs that must be refused; 1,000 take a quarter of a minute."""
 KEY = history.PUBLIC_KEY.hex()
 JUDGED_AT_ONCE = 20

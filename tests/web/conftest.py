@@ -13,13 +13,16 @@ from tests.projections.everything import append_everything
 from tests.projections.workers import caught_up, running
 from tests.web.serving import Served, served
 
+AT_ONCE = 2_000
+"""Events that are folded at once where nothing of the folding is looked at."""
+
 
 @pytest.fixture(scope="session")
 def everything_url(postgres_url: str) -> Iterator[str]:
     """A database with events of every type, all folded."""
     with temporary_database(postgres_url, template=TEMPLATE) as url:
         append_everything(url)
-        with running(url, all_projections(ProjectionSettings())):
+        with running(url, all_projections(ProjectionSettings()), batch_positions=AT_ONCE):
             caught_up(url)
         yield url
 

@@ -12,6 +12,8 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
+from argon2 import PasswordHasher
+from msgspec.structs import replace
 
 from ledger.web.application import Web
 from ledger.web.person import ALL_SCOPES, Role, Scope
@@ -102,7 +104,10 @@ def served(database_url: str, directory: Path, **settings: Any) -> Iterator[Serv
 
 @cache
 def _with_password() -> WebUser:
-    return web_user("ada", Role.ADMIN, password=PASSWORD)  # hashing takes its time
+    """Whose password is hashed with little work: a hash says with how much, and that of people is
+    tested where it is made."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    return replace(web_user("ada", Role.ADMIN), password_hash=cheap)
 
 
 def rows_of(user_id: UUID | None, rows: list[dict[str, Any]]) -> bool:

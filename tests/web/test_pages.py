@@ -25,20 +25,26 @@ OF_THE_LOG = (
 ACTING = ("/", "/kill", "/risk", "/alerts", "/projections", "/dead-letters", "/users")
 """Pages with buttons."""
 
+OWN_CODE = r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+="
+FROM_ELSEWHERE = r"(src|href)=.https?://(?!www\.tradingview|htmx|github)"
+
 
 @pytest.mark.parametrize("name", ["ada", "olga", "aurel", "tom", "vera"])
-def test_every_page_is_there_for_whom_it_is(web: Served, name: str) -> None:
+def test_every_page_is_there_for_whom_it_is_without_code_and_style_of_its_own(
+    web: Served, name: str
+) -> None:
     client = web.client(name)
     client.headers["Accept"] = "text/html"
-    for path in PAGES:
-        answer = client.get(path)
-        assert answer.status_code == 200, (path, answer.text)
     sees_log = name in ("ada", "olga", "aurel")
-    for path in OF_THE_LOG:
+    for path in (*PAGES, *OF_THE_LOG):
         answer = client.get(path)
-        assert answer.status_code == (200 if sees_log else 403), (path, answer.text)
-        if not sees_log:
+        is_seen = sees_log or path not in OF_THE_LOG
+        assert answer.status_code == (200 if is_seen else 403), (path, answer.text)
+        if not is_seen:
             assert "position" not in answer.text
+        if path != "/proof-page":  # one file with all that it takes
+            assert not re.search(OWN_CODE, answer.text), path
+            assert not re.search(FROM_ELSEWHERE, answer.text), path
 
 
 def test_every_question_is_a_page(web: Served) -> None:
@@ -67,15 +73,6 @@ def test_every_kind_of_event_and_of_order_is_a_page(web: Served, everything_url:
     for (order_id,) in orders:
         answer = client.get(f"/orders/{order_id}")
         assert answer.status_code == 200, answer.text
-
-
-def test_pages_have_no_code_and_no_style_of_their_own(web: Served) -> None:
-    client = web.client("ada")
-    client.headers["Accept"] = "text/html"
-    for path in (*PAGES[:-1], *OF_THE_LOG):
-        text = client.get(path).text
-        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", text), path
-        assert not re.search(r"(src|href)=.https?://(?!www\.tradingview|htmx|github)", text), path
 
 
 @pytest.mark.parametrize("name", ["ada", "olga", "aurel", "tom", "vera"])
