@@ -102,6 +102,11 @@ class EventMix:
         self._cause: UUID | None = None
         self._stream = self._events()
 
+    @property
+    def now(self) -> datetime:
+        """The time of its newest event."""
+        return self._now
+
     def take(self, count: int) -> list[store.NewEvent]:
         """The next `count` events."""
         with exact():

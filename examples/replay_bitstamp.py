@@ -60,6 +60,10 @@ PATIENCE_SECONDS = 300.0
 """For one outcome. Thousands may be before it, on a machine that does other things as well."""
 
 
+PROGRAMS = ("commands", "projections")
+"""Of the ledger that is started where none runs: nobody here is told of anything."""
+
+
 class UnreadableFile(ValueError):
     """The file is not one of orders."""
 
@@ -92,7 +96,7 @@ def main() -> NoReturn:
         sys.stderr.write("Interrupted.\n")
         sys.exit(interrupted.exit_code)
     except Exception as error:  # noqa: BLE001 - a person gets one line, whatever it is
-        sys.stderr.write(f"error: {_explained(error)}\n")
+        sys.stderr.write(f"error: {explained(error)}\n")
         sys.exit(1)
     if given.json:
         print(json.dumps(report))
@@ -101,9 +105,9 @@ def main() -> NoReturn:
     sys.exit(0 if report["holds"] else 1)
 
 
-def _explained(error: Exception) -> str:
+def explained(error: Exception) -> str:
     if isinstance(error, ExceptionGroup):
-        return _explained(error.exceptions[0])
+        return explained(error.exceptions[0])
     ours = isinstance(error, UnreadableRow | UnreadableFile | PreparationFailed)
     return str(error) if ours else explain(error)
 
@@ -130,7 +134,7 @@ def replay(settings: Settings, rows: Sequence[Row]) -> dict[str, Any]:
         accounts=tuple(uuid7() for _ in range(ACCOUNTS)),
         order_ids={row.order: uuid5(run, row.order) for row in rows},
     )
-    with temporary_ledger(_found(settings)) as ledger:
+    with temporary_ledger(_found(settings), needed=PROGRAMS) as ledger:
         sending = asyncio.run(_send(ledger.nats_url, replayed))
         with psycopg.connect(ledger.database_url, autocommit=True) as connection:
             return replay_checks.report(

@@ -38,7 +38,7 @@ _SCORES = """
         SELECT r.time, r.risk_score, r.risk_score_parts, r.last_position
         FROM public.risk_metrics AS r
         WHERE r.series = account.account_id::text AND r.time > %(since)s AND r.time <= %(due)s
-        ORDER BY r.time DESC LIMIT 1
+        ORDER BY r.time DESC, r.last_position DESC LIMIT 1
     ) AS score ON true
     LEFT JOIN public.event_store AS measured ON measured.position = score.last_position
     LEFT JOIN LATERAL (

@@ -6,7 +6,7 @@ that already work there are used, the others are started.
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -31,15 +31,18 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def temporary_ledger(settings: Settings, *, channel: str | None = None) -> Iterator[Running]:
+def temporary_ledger(
+    settings: Settings, *, channel: str | None = None, needed: Collection[str] | None = None
+) -> Iterator[Running]:
     """A ledger of these settings, but for their data directory and for whom alerts are told: the
-    demo's `channel`. Its logs are left behind when the block fails."""
+    demo's `channel`. With all its programs, or those that are `needed`. Its logs are left behind
+    when the block fails."""
     directory = Path(tempfile.mkdtemp(prefix="ledger-demo-"))
     directory.chmod(0o711)  # root's PostgreSQL runs as another account, which must get through
     own = settings.model_copy(update={"data_dir": directory})
     log_file = directory / "services.log"
     try:
-        programs = _missing(own)
+        programs = _missing(own, needed)
         told = {"LEDGER_ALERT_CHANNELS": "" if channel is None else f"demo={channel}"}
         with Supervisor(own, programs=programs, log_file=log_file, variables=told) as supervisor:
             supervisor.wait_until_ready()
@@ -55,10 +58,14 @@ def temporary_ledger(settings: Settings, *, channel: str | None = None) -> Itera
     _remove(directory)
 
 
-def _missing(settings: Settings) -> list[str]:
+def _missing(settings: Settings, needed: Collection[str] | None) -> list[str]:
     """The programs that nobody runs for the servers that are set; but no clock: what is due here is
     due at the market's time (simulated_time.py), which the exchange keeps."""
-    wanted = [name for name in registry.wanted(settings) if name != CLOCK]
+    wanted = [
+        name
+        for name in registry.wanted(settings)
+        if name != CLOCK and (needed is None or name in needed)
+    ]
     return [name for name in wanted if not _works(name, Places(settings))]
 
 

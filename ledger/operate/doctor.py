@@ -297,7 +297,8 @@ def _series(connection: psycopg.Connection[Any]) -> CheckResult:
             "series",
             "warn",
             f"old months are not compressed: {'; '.join(failures)}",
-            "Look into timescaledb_information.job_errors (docs/projections.md).",
+            "Look into timescaledb_information.job_errors; CALL run_job(…) compresses now "
+            "(docs/projections.md).",
         )
     could = _value(connection, "SELECT public.series_storage()") == "HYPERTABLES"
     message = f"{tables} time series in {parts} parts, {size}"

@@ -15,7 +15,7 @@ import psycopg
 
 from ledger.eventstore import repairs
 from ledger.eventstore.moments import Moment
-from ledger.eventstore.reader import COLUMNS, RecordedEvent
+from ledger.eventstore.reader import COLUMNS, RecordedEvent, where_streams_are
 from ledger.kernel.event import Event
 from ledger.kernel.money import exact
 from ledger.nouns.accounts.events import AccountOpened
@@ -32,6 +32,7 @@ from projections.read_models.positions import POSITIONS, ROUND_TRIPS
 _OF_ACCOUNT = f"""
     SELECT {COLUMNS} FROM public.event_store
     WHERE stream_id = %(account_id)s AND position <= %(known_at)s AND event_type = ANY(%(types)s)
+        AND {where_streams_are("ARRAY[%(account_id)s::uuid]")}
     ORDER BY event_version"""
 _OF_MARKETS = f"""
     SELECT {COLUMNS} FROM public.event_store

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from ledger.kernel.money import ZERO
-from ledger.nouns.accounts.events import MoneyEvent, TradeSettled
+from ledger.nouns.accounts.events import MoneyEvent, OrderMoney, TradeSettled
 from ledger.nouns.clock.events import SnapshotKind
 from ledger.nouns.instruments.contract import InstrumentKind
 from ledger.nouns.positions.trades import trade_of
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Recorded
 from projections.portfolio import books, quotes, worth
-from projections.portfolio.books import POSITIONS, Change, Portfolio
+from projections.portfolio.books import POSITIONS, Change, Portfolio, Totals
 from projections.portfolio.quotes import MomentPrices
 from projections.portfolio.worth import USD, AssetWorth, PositionWorth, Valued, Worth
 
@@ -27,26 +27,36 @@ def valued_at(portfolio: Portfolio, prices: MomentPrices) -> Valued:
 
 def moved(
     recorded: Recorded, event: MoneyEvent, portfolio: Portfolio, rows: RowSet, max_age: timedelta
-) -> Sequence[Change]:
-    """Takes in an event that moves money; the positions that it changed."""
+) -> tuple[Sequence[Change], Valued]:
+    """Takes in an event that moves money; the positions that it changed, and the moment's values
+    after it."""
     if isinstance(event, TradeSettled):
         _know_market(recorded, event, rows)
     made = books.follow(recorded, event, portfolio, rows)
     books.move(portfolio, event)
     portfolio.newest = max(portfolio.newest, recorded.occurred_at)
     totals = portfolio.totals
-    flows = books.flows_of(event)
-    between = list(books.strategy_flows_of(event))
-    if not (flows or between or made.realized or made.paid or made.funded):
-        return made.changes
     valued = valued_at(portfolio, MomentPrices(rows, recorded.occurred_at, max_age))
-    for asset, amount in flows.items():
+    if not isinstance(event, OrderMoney):
+        _flowed(event, totals, valued)
+    if made.realized:
+        totals.realized_pnl += _sum(made.realized, valued, totals.unvalued)
+    if made.paid:
+        totals.commission += _sum(made.paid, valued, totals.unvalued)
+    if made.funded:
+        totals.funding += _sum(made.funded, valued, totals.unvalued)
+    return made.changes, valued
+
+
+def _flowed(event: MoneyEvent, totals: Totals, valued: Valued) -> None:
+    """What came from outside, and what went from one sub-account to another."""
+    for asset, amount in books.flows_of(event).items():
         value = valued.value(asset, amount)
         if value is None:
             totals.waiting[asset] = totals.waiting.get(asset, ZERO) + amount
         else:
             totals.flows += value
-    for sub_account, asset, amount in between:
+    for sub_account, asset, amount in books.strategy_flows_of(event):
         value = valued.value(asset, amount)
         if value is None:
             waiting = totals.strategy_waiting.setdefault(sub_account, {})
@@ -54,13 +64,6 @@ def moved(
         else:
             known = totals.strategy_flows.get(sub_account, ZERO)
             totals.strategy_flows[sub_account] = known + value
-    if made.realized:
-        totals.realized_pnl += _sum(made.realized, valued, totals.unvalued)
-    if made.paid:
-        totals.commission += _sum(made.paid, valued, totals.unvalued)
-    if made.funded:
-        totals.funding += _sum(made.funded, valued, totals.unvalued)
-    return made.changes
 
 
 def _sum(made: Mapping[str, Decimal], valued: Valued, unvalued: dict[str, Decimal]) -> Decimal:

@@ -5,6 +5,8 @@
     totals     realised profit, commissions, funding and external flows since the account began,
                each at its value when it happened. Differences of positions are added up, so what is
                told late of an earlier position, or taken back, counts once
+    unseen     what was traded since performance was last looked at: most events change nothing
+               of a curve but this, and so none of its rows
 
 What has no value when it happens: a flow waits, and counts at its value when its asset has the
 first one, so that a price that comes late is no profit; a cost is named in `unvalued`, and in no
@@ -20,7 +22,6 @@ import msgspec
 
 from ledger.kernel.event import Event
 from ledger.kernel.money import ZERO
-from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import (
     EXTERNAL,
     AccountOpened,
@@ -42,6 +43,7 @@ from ledger.nouns.prices.price import Quote
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Recorded, Row, Table
 from projections.markets import OWN_TRADE
+from projections.portfolio.performance import UnseenTrades
 
 _BETWEEN_BOOKS = frozenset(
     {
@@ -52,6 +54,10 @@ _BETWEEN_BOOKS = frozenset(
 """Why money comes to a sub-account, or leaves it, that it has neither won nor lost."""
 _CHARGES = (CashFlowKind.FEE, CashFlowKind.REBATE, CashFlowKind.LIQUIDATION_FEE)
 _TRANSIT = "transit:"
+
+
+WHOLE = ""
+"""In place of a strategy: the account."""
 
 
 class Totals(msgspec.Struct):
@@ -84,6 +90,8 @@ class Portfolio(Row):
     newest: datetime
     shows: bool
     """Whether there was something at its newest snapshot."""
+    unseen: dict[str, UnseenTrades]
+    """Of the account (WHOLE), and of each of its strategies."""
 
 
 class PortfolioPosition(Row):
@@ -132,6 +140,7 @@ def opened(recorded: Recorded, event: AccountOpened) -> Portfolio:
         Totals(),
         recorded.occurred_at,
         False,
+        {},
     )
 
 
@@ -157,17 +166,39 @@ def strategy_flows_of(event: MoneyEvent) -> Iterator[tuple[str, str, Decimal]]:
 
 def move(portfolio: Portfolio, event: MoneyEvent) -> None:
     """The books after an event. What is nothing any more is not kept."""
-    for (book, asset), change in changes(event.postings, event.holds).items():
-        if not is_own_book(book):
-            continue
-        of_book = portfolio.books.setdefault(book, {})
-        held = of_book.setdefault(asset, [ZERO, ZERO])
-        held[0] += change.total
-        held[1] += change.locked
-        if not held[0] and not held[1]:
-            del of_book[asset]
-            if not of_book:
-                del portfolio.books[book]
+    may_be_nothing = []
+    for posting in event.postings:
+        if is_own_book(posting.book):
+            held = _held(portfolio, posting.book, posting.asset)
+            held[0] += posting.amount
+            if not held[0]:
+                may_be_nothing.append((posting.book, posting.asset))
+    for hold in event.holds:
+        held = _held(portfolio, hold.sub_account, hold.asset)
+        held[1] += hold.amount
+        if not held[0]:
+            may_be_nothing.append((hold.sub_account, hold.asset))
+    for book, asset in may_be_nothing:
+        _let_go(portfolio, book, asset)
+
+
+def _held(portfolio: Portfolio, book: str, asset: str) -> list[Decimal]:
+    """Total and locked, to be changed."""
+    of_book = portfolio.books.get(book)
+    if of_book is None:
+        of_book = portfolio.books[book] = {}
+    held = of_book.get(asset)
+    if held is None:
+        held = of_book[asset] = [ZERO, ZERO]
+    return held
+
+
+def _let_go(portfolio: Portfolio, book: str, asset: str) -> None:
+    of_book = portfolio.books.get(book, {})
+    if asset in of_book and not any(of_book[asset]):
+        del of_book[asset]
+        if not of_book:
+            del portfolio.books[book]
 
 
 def follow(recorded: Recorded, event: MoneyEvent, portfolio: Portfolio, rows: RowSet) -> MadeOf:
@@ -198,8 +229,12 @@ class _Sums:
 
     def add(self, before: Position | None, after: Position | None) -> None:
         """A position has become another."""
-        if before != after:
-            self.changes.append((before, after))
+        if before == after:
+            return
+        self.changes.append((before, after))
+        if before is not None and after is not None and _differ_in_amounts_alone(before, after):
+            self._add_difference(before, after)
+            return
         for position, sign in ((before, -1), (after, 1)):
             if position is None or position.withdrawn:
                 continue
@@ -209,6 +244,13 @@ class _Sums:
             _add(self.funded, asset, sign * position.funding)
             for other, amount in position.other_commissions.items():
                 _add(self.paid, other, sign * amount)
+
+    def _add_difference(self, before: Position, after: Position) -> None:
+        """Of a position that goes on, which nearly all do."""
+        asset = after.settlement_asset
+        _add(self.realized, asset, after.realized_pnl - before.realized_pnl)
+        _add(self.paid, asset, after.commission - before.commission)
+        _add(self.funded, asset, after.funding - before.funding)
 
     def add_others(self, event: MoneyEvent) -> None:
         """What belongs to no position."""
@@ -228,6 +270,12 @@ class _Sums:
         return MadeOf(_some(self.realized), _some(self.paid), _some(self.funded), self.changes)
 
 
+def _differ_in_amounts_alone(before: Position, after: Position) -> bool:
+    others = before.other_commissions or after.other_commissions
+    withdrawn = before.withdrawn or after.withdrawn
+    return not others and not withdrawn and before.settlement_asset == after.settlement_asset
+
+
 def _add(sums: dict[str, Decimal], asset: str, amount: Decimal) -> None:
     if amount:
         sums[asset] = sums.get(asset, ZERO) + amount
@@ -242,14 +290,20 @@ def _changed(
 ) -> Iterator[tuple[Position | None, Position]]:
     """Each position that an event changed, as it was and as it is."""
     for after in _positions_of(recorded, event, rows):
-        row = rows[POSITIONS].change((recorded.stream_id, after.key.text))
-        newest = None if row is None else row.position
-        if newest is not None and after.number < newest.number:
+        slot = after.key.text
+        row = rows[POSITIONS].change((recorded.stream_id, slot))
+        if row is None:
+            rows[POSITIONS].insert(PortfolioPosition(recorded.stream_id, slot, after))
+            _note(portfolio, after, slot)
+            yield None, after
+            continue
+        newest = row.position
+        if after.number < newest.number:
             yield _told_before(recorded, after, rows), after
             continue
-        goes_on = newest is not None and newest.number == after.number
-        _keep(portfolio, after, rows)
-        yield newest if goes_on else None, after
+        row.position = after
+        _note(portfolio, after, slot)
+        yield newest if newest.number == after.number else None, after
 
 
 def _positions_of(recorded: Recorded, event: MoneyEvent, rows: RowSet) -> tuple[Position, ...]:
@@ -277,6 +331,11 @@ def _keep(portfolio: Portfolio, position: Position, rows: RowSet) -> None:
         rows[POSITIONS].insert(PortfolioPosition(portfolio.account_id, slot, position))
     else:
         row.position = position
+    _note(portfolio, position, slot)
+
+
+def _note(portfolio: Portfolio, position: Position, slot: str) -> None:
+    """Whether it is open."""
     if position.is_open != (slot in portfolio.open):
         others = [one for one in portfolio.open if one != slot]
         portfolio.open = sorted((*others, slot)) if position.is_open else others

@@ -1,7 +1,7 @@
 """What is measured of what accounts are worth: performance and risk, called by the fold.
 
     flowed    money comes from outside, or leaves: `before` is what the account is worth without it
-    made      positions have changed, or something was traded; books are those after it
+    made      positions have changed, or something was traded: counted when a series is next seen
     valued    a snapshot is taken: the figures of risk that go into its row
     taken     a snapshot of all is over: users and environments are added up
     reported  an account says how it is measured
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from ledger.kernel.environment import Environment
@@ -25,22 +25,24 @@ from ledger.kernel.money import ZERO
 from ledger.nouns.accounts.events import MAIN, MoneyEvent, ReportingSet, TradeSettled
 from ledger.nouns.clock.events import SnapshotKind, SnapshotsTaken
 from ledger.nouns.positions.position import Position
-from ledger.nouns.positions.trades import trade_of
+from ledger.nouns.positions.trades import turnover_of
 from projections.engine.live.rows import RowSet
 from projections.engine.projection import Recorded, Row, Table
 from projections.measures import holdings, tail
 from projections.measures.measure import Measure, arithmetic
 from projections.measures.tail import TailMethod
 from projections.portfolio import performance, performance_rows, risk_measures, risk_rows
-from projections.portfolio.books import Change
+from projections.portfolio.books import PORTFOLIOS, WHOLE, Change, Portfolio
 from projections.portfolio.performance import (
     Closed,
     DailyReturn,
     MeasuringTerms,
     PerformanceState,
     Standing,
+    UnseenTrades,
 )
 from projections.portfolio.performance_rows import (
+    HISTORY,
     PERFORMANCE,
     RETURNS,
     SERIES,
@@ -56,7 +58,12 @@ from projections.portfolio.risk_rows import RISK
 from projections.portfolio.worth import USD, StrategyWorth, Valued, Worth
 
 MOST_CLOSES = performance.MOST_RETURNS + 1
-_NOTHING = (ZERO, ZERO, ZERO)
+MOST_UNSEEN = 100
+"""Round trips of an account that wait for somebody to look: more than thirty seconds have of most.
+Where no snapshots are taken they are counted so many at a time."""
+_Made: TypeAlias = tuple[Decimal, Decimal, Decimal]
+"""Realised profit, commissions and funding."""
+_NOTHING: _Made = (ZERO, ZERO, ZERO)
 _LONG = (PeriodType.WEEKLY, PeriodType.MONTHLY, PeriodType.QUARTERLY, PeriodType.YEARLY)
 
 
@@ -88,7 +95,7 @@ TERMS = Table("measuring_terms", AccountTerms, key=("account_id",), private=True
 CLOSES = Table(
     "holding_closes", HoldingCloses, key=("name", "currency"), private=True, resident=True
 )
-TABLES: tuple[Table[Any], ...] = (PERFORMANCE, RISK, SERIES, RETURNS, TERMS, CLOSES)
+TABLES: tuple[Table[Any], ...] = (PERFORMANCE, HISTORY, RISK, SERIES, RETURNS, TERMS, CLOSES)
 
 
 # --- what happens -------------------------------------------------------------------------
@@ -114,7 +121,9 @@ def flowed(recorded: Recorded, rows: RowSet, before: Worth, amount: Decimal) -> 
     """`amount` in the account's currency; below zero it leaves."""
     standing = _standing(before)
     series = _of_account(rows, before, standing)
-    _keep(recorded, rows, series, performance.flow(series.state, standing, amount, series.terms))
+    traded = _take_unseen(rows, before.account_id)
+    closed = performance.flow(series.state, standing, amount, series.terms, traded)
+    _keep(recorded, rows, series, closed)
     if before.environment == Environment.BACKTEST or before.usd_rate is None:
         return
     in_usd = _rounded(amount * before.usd_rate)
@@ -129,35 +138,74 @@ def flowed(recorded: Recorded, rows: RowSet, before: Worth, amount: Decimal) -> 
 
 
 def made(
-    recorded: Recorded, rows: RowSet, event: MoneyEvent, changes: Sequence[Change], at: Valued
+    portfolio: Portfolio, rows: RowSet, event: MoneyEvent, changes: Sequence[Change], at: Valued
 ) -> None:
-    """Of the account whose stream it is: round trips that are over (or are not, after all), what a
-    strategy's positions made, what was traded."""
-    whole = rows[SERIES].change(str(recorded.stream_id))
-    if whole is None:
-        return  # it has neither money nor a snapshot yet
+    """Round trips that are over (or are not, after all), what a strategy's positions made, what was
+    traded: kept beside the account until somebody looks, since a series is a large row, and trades
+    are many. Of an account without money or a snapshot yet nothing is kept."""
     for before, after in changes:
         place = after if after is not None else before
         assert place is not None
-        counted = list(_series_of(rows, whole, place.sub_account))
         known, net = _net_of(before, at), _net_of(after, at)
-        for series in counted if known != net else ():
-            if known is not None:
-                performance.trade(series.state, known, taken_back=True)
-            if net is not None:
-                performance.trade(series.state, net)
-        for series in counted[1:]:
-            gained = [
-                new - old for new, old in zip(_made(after, at), _made(before, at), strict=True)
-            ]
-            series.totals = tuple(  # type: ignore[assignment]
-                so_far + more for so_far, more in zip(series.totals, gained, strict=True)
-            )
+        if known != net:
+            trips = [(known, True)] if known is not None else []
+            trips += [(net, False)] if net is not None else []
+            for unseen in _unseen_of(rows, portfolio, place.sub_account):
+                unseen.trips += trips
+        if place.sub_account != MAIN:
+            for unseen in _unseen_of(rows, portfolio, place.sub_account)[1:]:
+                unseen.made = _sums(unseen.made, _made(after, at), _made(before, at))
     if isinstance(event, TradeSettled):
-        trade = trade_of(event, recorded.occurred_at)
-        volume = at.value(trade.settlement_asset, trade.value) or ZERO
-        for series in _series_of(rows, whole, trade.key.sub_account):
-            performance.volume(series.state, abs(volume))
+        sub_account, asset, amount = turnover_of(event)
+        volume = at.value(asset, amount) or ZERO
+        for unseen in _unseen_of(rows, portfolio, sub_account):
+            unseen.volume += volume
+    whole = portfolio.unseen.get(WHOLE)
+    if whole is not None and len(whole.trips) > MOST_UNSEEN:
+        _count_unseen(rows, portfolio)
+
+
+def _unseen_of(rows: RowSet, portfolio: Portfolio, sub_account: str) -> list[UnseenTrades]:
+    """Of the account, and of the strategy whose sub-account it is; begun where there is none."""
+    found = []
+    for name in (WHOLE,) if sub_account == MAIN else (WHOLE, sub_account):
+        known = portfolio.unseen.get(name)
+        if known is None:
+            whole = rows[SERIES].find(str(portfolio.account_id))
+            if whole is None:
+                return []
+            if name != WHOLE:
+                _of_strategy(rows, whole, name, whole.state.seen.time)
+            known = portfolio.unseen[name] = UnseenTrades()
+        found.append(known)
+    return found
+
+
+def _take_unseen(rows: RowSet, account_id: UUID, name: str = WHOLE) -> UnseenTrades | None:
+    """What was not looked at yet, which is no longer so."""
+    portfolio = rows[PORTFOLIOS].find(account_id)
+    if portfolio is None or name not in portfolio.unseen:
+        return None
+    rows[PORTFOLIOS].change(account_id)
+    return portfolio.unseen.pop(name)
+
+
+def _count_unseen(rows: RowSet, portfolio: Portfolio) -> None:
+    """Nobody has looked for long. A strategy that nobody ever looked at has no periods to count
+    in, as there are none where no snapshots are taken."""
+    for name, unseen in portfolio.unseen.items():
+        key = str(portfolio.account_id) if name == WHOLE else f"{portfolio.account_id}/{name}"
+        series = rows[SERIES].change(key)
+        assert series is not None
+        performance.count(series.state, unseen)
+        if name != WHOLE:
+            series.totals = _sums(series.totals, unseen.made)
+    portfolio.unseen = {}
+
+
+def _sums(so_far: _Made, more: _Made, less: _Made = _NOTHING) -> _Made:
+    one, two, three = (a + b - c for a, b, c in zip(so_far, more, less, strict=True))
+    return one, two, three
 
 
 def valued(recorded: Recorded, rows: RowSet, worth: Worth, at: Valued) -> RiskFigures:
@@ -165,7 +213,8 @@ def valued(recorded: Recorded, rows: RowSet, worth: Worth, at: Valued) -> RiskFi
     standing = _standing(worth)
     series = _of_account(rows, worth, standing)
     series.usd_rate = worth.usd_rate
-    closed = performance.see(series.state, standing, series.terms)
+    traded = _take_unseen(rows, worth.account_id)
+    closed = performance.see(series.state, standing, series.terms, traded)
     benchmark = _benchmark_price(series, at)
     _keep(recorded, rows, series, closed, benchmark)
     if _ends_day(closed):
@@ -317,12 +366,6 @@ def _returns(rows: RowSet, series: MeasuredSeries) -> Sequence[DailyReturn]:
     return found.returns
 
 
-def _series_of(rows: RowSet, whole: MeasuredSeries, sub_account: str) -> Iterator[MeasuredSeries]:
-    yield whole
-    if sub_account != MAIN:
-        yield _of_strategy(rows, whole, sub_account, whole.state.seen.time)
-
-
 def _strategy(
     recorded: Recorded,
     rows: RowSet,
@@ -338,8 +381,11 @@ def _strategy(
     if came:
         closed += performance.flow(series.state, series.state.seen, came, series.terms)
         series.flows = strategy.flows
+    traded = _take_unseen(rows, worth.account_id, strategy.sub_account)
+    if traded is not None:
+        series.totals = _sums(series.totals, traded.made)
     standing = Standing(worth.time, strategy.equity, strategy.unrealized_pnl, *series.totals)
-    closed += performance.see(series.state, standing, series.terms)
+    closed += performance.see(series.state, standing, series.terms, traded)
     _keep(recorded, rows, series, closed)
     _write(recorded, rows, series, closed, worth.kind)
 
@@ -453,17 +499,17 @@ def _write(
         wanted.add(PeriodType.DAILY)
     if PeriodType.DAILY in ended:
         wanted.update(_LONG)
-    for period in wanted:
-        rows[PERFORMANCE].put(
-            performance_rows.row_of(
-                recorded,
-                series,
-                series.state.periods[period],
-                series.state.reached,
-                _returns(rows, series),
-                is_closed=False,
-            )
+    for period in sorted(wanted):
+        row = performance_rows.row_of(
+            recorded,
+            series,
+            series.state.periods[period],
+            series.state.reached,
+            _returns(rows, series),
+            is_closed=False,
         )
+        rows[PERFORMANCE].put(row)
+        rows[HISTORY].insert(row)
     return bool(wanted)
 
 
@@ -539,6 +585,8 @@ def _made(position: Position | None, at: Valued) -> tuple[Decimal, Decimal, Deci
     if position is None or position.withdrawn:
         return _NOTHING
     asset = position.settlement_asset
+    if asset == at.currency and not position.other_commissions:
+        return position.realized_pnl, position.commission, position.funding
     commission = at.value(asset, position.commission) or ZERO
     for other, paid in position.other_commissions.items():
         commission += at.value(other, paid) or ZERO
@@ -588,7 +636,7 @@ def _risk(recorded: Recorded, rows: RowSet, series: MeasuredSeries, held: Held) 
         drawdown=series.state.reached.down,
         correlations=correlations,
     )
-    rows[RISK].put(
+    rows[RISK].insert(
         risk_rows.row_of(recorded, series, held, found, correlations, returns=len(returns))
     )
 

@@ -4,7 +4,7 @@ after the other.
     PerformanceState   what is known of one of them: its curve, its fall, the periods under way
     flow               money came in or went out: the curve goes on from what is there then
     see                what it is worth at a moment: the curve's next value
-    trade, volume      a round trip is over; so much was traded
+    UnseenTrades       what was traded since: counted with that value (`count`), not before
     PeriodSums         one period under way, of which `figures` makes what a row says
 
 The curve is an index that flows do not move: it is revalued at every flow and linked (a
@@ -43,6 +43,16 @@ LARGEST = Decimal(10) ** 12
 _INDEX_PLACES = Decimal(1).scaleb(-30)
 _NO_BASE = "there was nothing to grow: equity was not above zero"
 _BEGAN_ANEW = "all was lost, and it began anew with what was paid in"
+
+
+class UnseenTrades(msgspec.Struct):
+    """What was traded since a curve's last value. `trips`: the net profit of each round trip that
+    is over, in order, and whether it was told of before and is not over after all. `made` has
+    realised profit, commissions and funding."""
+
+    volume: Decimal = ZERO
+    trips: list[tuple[Decimal, bool]] = []
+    made: tuple[Decimal, Decimal, Decimal] = (ZERO, ZERO, ZERO)
 
 
 class Standing(NamedTuple):
@@ -179,10 +189,14 @@ class Closed(NamedTuple):
 
 
 def flow(
-    state: PerformanceState, before: Standing, amount: Decimal, terms: MeasuringTerms
+    state: PerformanceState,
+    before: Standing,
+    amount: Decimal,
+    terms: MeasuringTerms,
+    traded: UnseenTrades | None = None,
 ) -> list[Closed]:
     """Money came in (positive) or went out; `before` is what there was just before."""
-    closed = see(state, before, terms)
+    closed = see(state, before, terms, traded)
     for sums in state.periods.values():
         sums.flows += amount
         if sums.allocated <= 0:
@@ -198,30 +212,33 @@ def flow(
     return closed
 
 
-def see(state: PerformanceState, standing: Standing, terms: MeasuringTerms) -> list[Closed]:
-    """The curve's next value; returns the periods that are over with it. One that ended before it
-    ends with what was seen last: what came between is in the next. What is told of a moment that is
-    over counts now: what was shown does not change."""
+def see(
+    state: PerformanceState,
+    standing: Standing,
+    terms: MeasuringTerms,
+    traded: UnseenTrades | None = None,
+) -> list[Closed]:
+    """The curve's next value, and what was traded up to it; returns the periods that are over with
+    it. One that ended before it ends with what was seen last: what came between is in the next.
+    What is told of a moment that is over counts now: what was shown does not change."""
     if standing.time < state.seen.time:
         standing = standing._replace(time=state.seen.time)
     closed = _roll(state, standing.time, terms, over=False)
+    if traded is not None:
+        count(state, traded)
     _advance(state, standing)
     return closed + _roll(state, standing.time, terms, over=True)
 
 
-def trade(state: PerformanceState, net_pnl: Decimal, *, taken_back: bool = False) -> None:
-    """A round trip is over; or it is not one after all, since a trade of it was taken back."""
+def count(state: PerformanceState, traded: UnseenTrades) -> None:
+    """What was traded is of the periods under way."""
     for sums in state.periods.values():
-        if taken_back:
-            _take_back(sums.trades, net_pnl)
-        else:
-            sums.trades.add(net_pnl)
-
-
-def volume(state: PerformanceState, amount: Decimal) -> None:
-    """So much was traded, at its price."""
-    for sums in state.periods.values():
-        sums.volume += amount
+        sums.volume += traded.volume
+        for net_pnl, is_taken_back in traded.trips:
+            if is_taken_back:
+                _take_back(sums.trades, net_pnl)
+            else:
+                sums.trades.add(net_pnl)
 
 
 def _advance(state: PerformanceState, standing: Standing) -> None:

@@ -3,6 +3,7 @@
 `series` names whose it is; `time` is when the period began. A row of a period under way is brought
 up to date when a shorter one ends (a day's with the hour, longer ones with the day), and with every
 snapshot that somebody asks for; when its own period is over it is `is_closed` and changes no more.
+`performance_history` keeps such rows as they were told: a few a day, beside thousands of snapshots.
 Money is in `currency`: the account's own, or USD where accounts are added up. All rates are
 fractions: 0.25 is 25 %.
 """
@@ -163,6 +164,13 @@ class PerformanceMetrics(Row):
 
 PERFORMANCE = Table(
     "performance_metrics", PerformanceMetrics, key=("series", "period_type", "time")
+)
+HISTORY = Table(
+    "performance_history",
+    PerformanceMetrics,
+    key=("series", "period_type", "time", "last_position"),
+    insert_only=True,
+    series=True,
 )
 SERIES = Table("performance_series", MeasuredSeries, key=("series",), private=True, resident=True)
 RETURNS = Table("performance_returns", SeriesReturns, key=("series",), private=True, resident=True)

@@ -1,8 +1,8 @@
 """Hours, days, weeks, months, quarters and years, in UTC or in the time zone of an account.
 
-A period is half-open: what is told of the moment at which one ends is its last value, and the first
-of the next. Weeks begin on Monday (ISO 8601). Of a zone that changes its clocks a day has 23 hours
-or 25; hours are UTC's everywhere.
+A period is half-open for what happens: with the moment at which one ends the next begins. What it
+is worth then is its last value, and what the next opens with. Weeks begin on Monday (ISO 8601). Of
+a zone that changes its clocks a day has 23 hours or 25; hours are UTC's everywhere.
 """
 
 from datetime import UTC, date, datetime, time, timedelta

@@ -61,7 +61,13 @@ class RiskMetrics(Row):
     last_position: int
 
 
-RISK = Table("risk_metrics", RiskMetrics, key=("series", "time"), series=True)
+RISK = Table(
+    "risk_metrics",
+    RiskMetrics,
+    key=("series", "time", "last_position"),
+    insert_only=True,
+    series=True,
+)
 
 
 def row_of(

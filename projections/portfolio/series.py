@@ -4,6 +4,10 @@ day, of each asset by the hour, of each strategy.
 Of a longer span its levels are the last that was seen, its flows and results the sums, and balances
 have their average, highest and lowest besides. A span without any snapshot has no row: a gap is
 one.
+
+A span is half-open for what happens, and worth at its end what is told of that moment: a snapshot
+at midnight is the last of the day that ends with it, and what the next one opens with, as in
+performance (periods.py). It begins a day where none was under way up to it.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -147,6 +151,9 @@ class StrategyEquity(Row):
     last_position: int
 
 
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
 class SpanSums(msgspec.Struct):
     """A span under way. `before` are the totals when it began."""
 
@@ -216,8 +223,8 @@ def keep(recorded: Recorded, worth: Worth, risk: RiskFigures, rows: RowSet) -> N
         spans = PortfolioSpans(worth.account_id, None, None, [], worth.time)
         rows[SPANS].insert(spans)
     if worth.time >= spans.seen_at:
-        _keep_spans(spans, worth, risk, rows)
-        _keep_assets(worth, rows)
+        hour = _keep_spans(spans, worth, risk, rows)
+        _keep_assets(worth, hour, rows)
 
 
 def keep_told(
@@ -263,8 +270,7 @@ def keep_told(
     rows[SNAPSHOTS].insert(_snapshot(recorded, worth, RiskFigures()))
 
 
-def _keep_assets(worth: Worth, rows: RowSet) -> None:
-    hour = hour_of(worth.time)
+def _keep_assets(worth: Worth, hour: datetime, rows: RowSet) -> None:
     for one in worth.balances:
         rows[ASSET_VALUES].put(
             AssetValue(
@@ -357,13 +363,25 @@ def _snapshot(recorded: Recorded, worth: Worth, risk: RiskFigures) -> Snapshot:
 # --- hours and days -----------------------------------------------------------------------
 
 
-def _keep_spans(spans: PortfolioSpans, worth: Worth, risk: RiskFigures, rows: RowSet) -> None:
+def _keep_spans(spans: PortfolioSpans, worth: Worth, risk: RiskFigures, rows: RowSet) -> datetime:
+    """The rows of the hour and the day that a snapshot is of; the beginning of that hour."""
     hour, day = hour_of(worth.time), _day_of(worth.time)
-    spans.hour = _seen(spans.hour, hour, spans.seen, worth, risk)
-    spans.day = _seen(spans.day, day, spans.seen, worth, risk)
+    spans.hour = _seen(_under_way(spans.hour, hour, HOUR, worth), hour, spans.seen, worth, risk)
+    spans.day = _seen(_under_way(spans.day, day, DAY, worth), day, spans.seen, worth, risk)
     rows[HOURLY].put(_row_of(spans.hour, worth))
     rows[DAILY].put(_row_of(spans.day, worth))
     spans.seen, spans.seen_at = [worth.equity, *_totals(worth)], worth.time
+    return spans.hour.start
+
+
+def _under_way(
+    sums: SpanSums | None, start: datetime, length: timedelta, worth: Worth
+) -> SpanSums | None:
+    """The span that goes on, or ends with this snapshot; `start` is of the one that its time is in.
+    None if another begins."""
+    if sums is None or sums.start == start:
+        return sums
+    return sums if sums.start + length == start == worth.time else None
 
 
 def _totals(worth: Worth) -> tuple[Decimal, Decimal, Decimal, Decimal]:
@@ -373,9 +391,9 @@ def _totals(worth: Worth) -> tuple[Decimal, Decimal, Decimal, Decimal]:
 def _seen(
     sums: SpanSums | None, start: datetime, before: list[Decimal], worth: Worth, risk: RiskFigures
 ) -> SpanSums:
-    """The span with a snapshot more; begun with what was seen before, if it is another one."""
+    """The span with a snapshot more; begun with what was seen before, if none goes on."""
     balance, equity, leverage = worth.cash, worth.equity, worth.leverage_ratio
-    if sums is None or sums.start != start:
+    if sums is None:
         opening, *totals = before or [ZERO] * 5
         sums = SpanSums(
             start, 0, ZERO, balance, balance, ZERO, ZERO, 0, ZERO, 0, None, opening, equity, equity,

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ledger.eventstore import reader
-from ledger.eventstore.moments import Moment, position_of, time_of
+from ledger.eventstore.moments import InvalidMoment, Moment, position_of, time_of
 from ledger.eventstore.session import FETCH_ROWS
 from ledger.kernel.read_side import ReadModelBehind
 from projections.questions import paging
@@ -127,6 +127,11 @@ def moment_of(
     """The moment that texts name, for this question about the past. Raises InvalidMoment, and
     ReadModelBehind."""
     until = None if effective_at is None else time_of(effective_at)
+    if until is not None and not past.by_time:
+        raise InvalidMoment(
+            f"{question.name} are told as they were known, not as of a time of the venue's: leave "
+            "effective_at out, or ask with known_at"
+        )
     from_rows = past.begins_with == "rows" or (
         past.begins_with == "rows where effective" and until is not None
     )

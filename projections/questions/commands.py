@@ -52,7 +52,8 @@ EffectiveAt = Annotated[
     typer.Option("--effective-at", help="As it was at this time of the venue, as known now."),
 ]
 _PRESENT = {"limit": Limit, "after": After, "min_position": MinPosition}
-_PAST = {"known_at": KnownAt, "effective_at": EffectiveAt}
+_KNOWN = {"known_at": KnownAt}
+_PAST = _KNOWN | {"effective_at": EffectiveAt}
 _FORM = {"json": Json, "wide": Wide, "columns": Columns}
 _DRAWN = {"plot": Annotated[bool, typer.Option("--plot", help="Draw it as a curve.")]}
 
@@ -83,7 +84,9 @@ def _add(question: Question[Any]) -> None:
             raise typer.BadParameter(_as_options(question, str(error))) from error
 
     kinds = {name: _parameter(question, one) for name, one in question.filter_of.items()}
-    kinds |= _PRESENT | (_PAST if question.past else {}) | _FORM
+    kinds |= _PRESENT | _FORM
+    if question.past is not None:
+        kinds |= _PAST if question.past.by_time else _KNOWN
     kinds |= _DRAWN if question.drawn else {}
     parameters = [
         inspect.Parameter(

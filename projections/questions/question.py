@@ -107,6 +107,8 @@ class Past:
 
     told_by: str
     begins_with: Literal["log", "rows", "rows where effective"] = "log"
+    by_time: bool = True
+    """Whether it is told of a time of the venue's, too, and not only as it was known."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,7 @@ from projections.engine.live.rows import RowSet
 from projections.engine.projection import Fold, Projection, Recorded
 from projections.portfolio import account, books, measures, quotes, series
 from projections.portfolio.books import PORTFOLIOS, POSITIONS, Portfolio
+from projections.portfolio.performance_rows import HISTORY
 from projections.portfolio.quotes import ASSET_MARKETS, MARKETS, MomentPrices
 from projections.portfolio.risk_rows import RISK
 from projections.portfolio.series import (
@@ -99,6 +100,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
         rows[HOURLY].cut(for_hours)
         rows[ASSET_VALUES].cut(for_hours)
         rows[RISK].cut(for_hours)
+        rows[HISTORY].cut(for_hours)
 
     folds: dict[type[Event], Fold] = {
         AccountOpened: _opened,
@@ -112,7 +114,7 @@ def portfolio(max_age: timedelta, keep_snapshots: timedelta, keep_hours: timedel
     }
     return Projection(
         name="portfolio_snapshots",
-        version=5,
+        version=6,
         tables=(
             *series.TABLES,
             *(PORTFOLIOS, POSITIONS, MARKETS, ASSET_MARKETS),
@@ -171,13 +173,12 @@ def _move(
         )
         _came(recorded, rows, before, came)
         flows = found.totals.flows
-        changes = account.moved(recorded, event, found, rows, max_age)
+        changes, at = account.moved(recorded, event, found, rows, max_age)
         measures.flowed(recorded, rows, before, found.totals.flows - flows)
     else:
-        changes = account.moved(recorded, event, found, rows, max_age)
+        changes, at = account.moved(recorded, event, found, rows, max_age)
     if changes or isinstance(event, TradeSettled):
-        prices = MomentPrices(rows, recorded.occurred_at, max_age)
-        measures.made(recorded, rows, event, changes, account.valued_at(found, prices))
+        measures.made(found, rows, event, changes, at)
 
 
 def _came(recorded: Recorded, rows: RowSet, now: Worth, came: Decimal) -> None:

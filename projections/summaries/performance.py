@@ -1,7 +1,7 @@
 """`performance` and `risk`: the rows of performance_metrics and risk_metrics. `equity`: what an
 account was worth at the end of each hour or day, with what came from outside and what was made:
-the same rows, so that the two never differ. (`portfolio_daily` is brought up to date with each
-snapshot, and counts one at midnight to the day that begins.)"""
+the same rows, so that the two never differ. (`portfolio_daily` tells the same of the days of UTC,
+and is brought up to date with each snapshot.)"""
 
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from projections.engine.projection import Row, Table
 from projections.portfolio.performance_rows import PERFORMANCE
 from projections.portfolio.periods import PeriodType
 from projections.portfolio.risk_rows import RISK
-from projections.questions.question import Question, between, exactly, newest_first
+from projections.questions.question import Past, Question, between, exactly, newest_first
 
 
 class Grain(StrEnum):
@@ -58,6 +58,11 @@ _SPAN = """
     WHERE scope = 'ACCOUNT' AND period_type = '{period}' AND data_points_count > 0
       AND '{grain}' = ANY (coalesce(%(grain)s::text[], ARRAY['DAY']))"""
 
+
+def _as_known(function: str) -> Past:
+    return Past(f"projections.past.performance:{function}", begins_with="rows", by_time=False)
+
+
 QUESTIONS = (
     Question(
         name="performance",
@@ -80,6 +85,7 @@ QUESTIONS = (
             *("time", "period_type", "total_pnl", "time_weighted_return"),
             *("max_drawdown_percent", "sharpe_ratio", "total_trades"),
         ),
+        past=_as_known("performance_at"),
     ),
     Question(
         name="risk",
@@ -87,15 +93,16 @@ QUESTIONS = (
         read_model="portfolio_snapshots",
         about="What accounts, users and environments risk, by the hour; newest first.",
         paths=(
-            newest_first("account_id", "time", "series"),
-            newest_first("user_id", "time", "series"),
-            newest_first("environment", "time", "series"),
+            newest_first("account_id", "time", "series", "last_position"),
+            newest_first("user_id", "time", "series", "last_position"),
+            newest_first("environment", "time", "series", "last_position"),
         ),
         filters=(exactly("scope"), *between("time")),
         shown=(
             *("time", "total_exposure", "leverage_ratio", "var_95", "cvar_95"),
             *("max_drawdown_percent", "margin_ratio", "risk_score"),
         ),
+        past=_as_known("risk_at"),
     ),
     Question(
         name="equity",
@@ -114,5 +121,6 @@ QUESTIONS = (
         ),
         within=("grain",),
         drawn=("time", "equity"),
+        past=_as_known("equity_at"),
     ),
 )

@@ -40,18 +40,20 @@ class UserPortfolio(Row):
 USER_PORTFOLIO = Table("portfolio", UserPortfolio, key=("user_id", "environment"))
 
 _MADE = f"""
-    WITH own AS (
+    WITH asked AS MATERIALIZED ( -- a plain value: an index finds it, through a barrier as well
+        SELECT coalesce(%(at)s::timestamptz, 'infinity') AS until
+    ), own AS (
         SELECT account.user_id, account.environment, account.account_id, account.base_currency,
                newest.*, pending.*,
                EXISTS (SELECT FROM public.balances AS held
                        WHERE held.account_id = account.account_id AND held.total <> 0) AS holds
-        FROM public.accounts AS account
+        FROM asked CROSS JOIN public.accounts AS account
         LEFT JOIN LATERAL (
             SELECT "time", equity, usd_rate, total_balance_usd, available_balance_usd,
                    unrealized_pnl_usd, position_count, risk_score
             FROM public.portfolio_snapshots AS one
             WHERE one.account_id = account.account_id
-              AND one."time" <= coalesce(%(at)s::timestamptz, 'infinity')
+              AND one."time" <= asked.until
             ORDER BY one."time" DESC LIMIT 1
         ) AS newest ON true
         CROSS JOIN LATERAL (

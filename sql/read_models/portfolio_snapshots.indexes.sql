@@ -17,8 +17,13 @@ CREATE INDEX performance_metrics_strategy ON performance_metrics
     (strategy_id, "time" DESC, period_type DESC, series DESC) WHERE strategy_id IS NOT NULL;
 CREATE INDEX performance_metrics_environment ON performance_metrics
     (environment, "time" DESC, period_type DESC, series DESC);
-CREATE INDEX risk_metrics_account ON risk_metrics (account_id, "time" DESC, series DESC)
+CREATE INDEX performance_history_account ON performance_history
+    (account_id, "time" DESC, period_type DESC, series DESC) WHERE account_id IS NOT NULL;
+CREATE INDEX risk_metrics_account
+    ON risk_metrics (account_id, "time" DESC, series DESC, last_position DESC)
     WHERE account_id IS NOT NULL;
-CREATE INDEX risk_metrics_user ON risk_metrics (user_id, "time" DESC, series DESC)
+CREATE INDEX risk_metrics_user
+    ON risk_metrics (user_id, "time" DESC, series DESC, last_position DESC)
     WHERE user_id IS NOT NULL;
-CREATE INDEX risk_metrics_environment ON risk_metrics (environment, "time" DESC, series DESC);
+CREATE INDEX risk_metrics_environment
+    ON risk_metrics (environment, "time" DESC, series DESC, last_position DESC);

@@ -176,6 +176,7 @@ CREATE TABLE portfolio_accounts (
     totals        jsonb       NOT NULL,
     newest        timestamptz NOT NULL,
     shows         boolean     NOT NULL,
+    unseen        jsonb       NOT NULL,
     CONSTRAINT portfolio_accounts_pkey PRIMARY KEY (account_id)
 ) WITH (fillfactor = 70);
 
@@ -306,6 +307,15 @@ COMMENT ON COLUMN performance_metrics.max_drawdown_percent IS
 COMMENT ON COLUMN performance_metrics.null_reasons IS 'column -> why it is null.';
 COMMENT ON COLUMN performance_metrics.through IS 'The last snapshot that it has seen.';
 
+-- Rows of periods under way, as they were told: what was known at a moment.
+CREATE TABLE performance_history (
+    LIKE performance_metrics,
+    CONSTRAINT performance_history_pkey PRIMARY KEY (series, period_type, "time", last_position)
+) PARTITION BY RANGE ("time");
+
+COMMENT ON TABLE performance_history IS
+    'Rows of performance_metrics of periods that were under way, as they were told.';
+
 CREATE TABLE risk_metrics (
     "time"                   timestamptz NOT NULL,
     series                   text        NOT NULL,
@@ -349,7 +359,7 @@ CREATE TABLE risk_metrics (
     null_reasons             jsonb       NOT NULL,
     updated_at               timestamptz NOT NULL,
     last_position            bigint      NOT NULL,
-    CONSTRAINT risk_metrics_pkey PRIMARY KEY (series, "time")
+    CONSTRAINT risk_metrics_pkey PRIMARY KEY (series, "time", last_position)
 ) PARTITION BY RANGE ("time");
 
 COMMENT ON TABLE risk_metrics IS

@@ -6,13 +6,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.kernel.environment import Environment
-from ledger.nouns.accounts.events import AccountTransferred, Reason, ReportingSet
+from ledger.nouns.accounts.events import AccountTransferred, Reason, ReportingSet, TradeSettled
 from ledger.nouns.clock.events import SnapshotKind
 from ledger.nouns.orders.events import Side
-from projections.portfolio import series
-from projections.portfolio.performance_rows import PERFORMANCE
+from projections.portfolio import measures, series
+from projections.portfolio.books import PORTFOLIOS, WHOLE
+from projections.portfolio.performance_rows import PERFORMANCE, SERIES, SeriesScope
 from projections.portfolio.risk_rows import RISK
 from tests.portfolio.test_snapshots import Script
 from tests.projections import log as events
@@ -136,6 +138,40 @@ def test_round_trips_count_when_they_are_over(script: Script) -> None:
     assert day["null_reasons"]["profit_factor"] == "nothing was lost"
 
 
+def test_what_is_traded_is_counted_when_somebody_looks_and_touches_no_series_before(
+    script: Script,
+) -> None:
+    """Not even that of a strategy, whose first trades come before its first snapshot."""
+    script.account(events.deposited("USDT", "1000"), to_strategy("500"))
+    before = script.rows(SERIES)
+    for price, side in (("100", Side.BUY), ("110", Side.SELL)):
+        script.account(in_strategy(events.settled("1", price, fee="0", side=side)))
+    after = script.rows(SERIES)
+    assert [row for row in after if row["scope"] is not SeriesScope.STRATEGY] == before
+    script.now += HOUR
+    script.take()
+    for scope in ("ACCOUNT", "STRATEGY"):
+        (hour,) = (row for row in performance(script, "HOURLY", scope) if row["is_closed"])
+        assert (hour["total_trades"], hour["gross_profit"], hour["total_volume"]) == (1, 10, 210)
+        assert hour["realized_pnl"] == 10
+
+
+def test_round_trips_that_nobody_looks_at_are_counted_and_not_kept_one_by_one(
+    script: Script,
+) -> None:
+    script.account(events.deposited("USDT", "1000"))
+    for _ in range(measures.MOST_UNSEEN + 5):
+        script.account(events.settled("1", "100", fee="0"))
+        script.account(events.settled("1", "101", fee="0", side=Side.SELL))
+    (portfolio,) = script.rows(PORTFOLIOS)
+    assert len(portfolio["unseen"][WHOLE].trips) < measures.MOST_UNSEEN
+    script.now += DAY
+    script.take()
+    day = performance(script, "DAILY")[0]
+    assert day["total_trades"] == day["max_consecutive_wins"] == measures.MOST_UNSEEN + 5
+    assert day["total_volume"] == 201 * (measures.MOST_UNSEEN + 5)
+
+
 def test_an_account_s_own_midnight_and_year_hold_from_when_they_are_told(script: Script) -> None:
     script.account(ReportingSet(periods_per_year=252, time_zone="Asia/Tokyo"))
     buys_a_coin(script)
@@ -157,6 +193,11 @@ def test_a_benchmark_is_followed_by_the_day(script: Script) -> None:
 
 
 # --- strategies, users, environments -------------------------------------------------------
+
+
+def in_strategy(trade: TradeSettled) -> TradeSettled:
+    moved = (replace(one, book=one.book.replace("main", "grid")) for one in trade.postings)
+    return replace(trade, postings=tuple(moved))
 
 
 def to_strategy(amount: str) -> AccountTransferred:

@@ -21,6 +21,7 @@ from projections.portfolio.performance import (
     MeasuringTerms,
     PerformanceState,
     Standing,
+    UnseenTrades,
 )
 from projections.portfolio.periods import PeriodType, period_of
 
@@ -70,6 +71,10 @@ class Told:
         found = self.figure(name)
         assert found.value is not None, found.reason
         return found.value
+
+
+def trips(net_pnl: Decimal, *, taken_back: bool = False) -> UnseenTrades:
+    return UnseenTrades(trips=[(net_pnl, taken_back)])
 
 
 def told(values: Sequence[object], terms: MeasuringTerms = TERMS) -> Told:
@@ -249,11 +254,11 @@ def test_a_day_alone_has_no_ratio_and_says_why() -> None:
 def test_profit_factor_is_net_of_fees_and_null_without_a_loss() -> None:
     account = Told(100)
     for gross in (10, -10, 1):
-        performance.trade(account.state, Decimal(gross) - Decimal("1.5"))
+        performance.count(account.state, trips(Decimal(gross) - Decimal("1.5")))
     assert round(account.known("profit_factor"), 20) == round(Decimal("8.5") / 12, 20)
     assert round(account.known("win_rate"), 20) == round(ONE_THIRD, 20)
     lucky = Told(100)
-    performance.trade(lucky.state, Decimal(1))
+    performance.count(lucky.state, trips(Decimal(1)))
     found = lucky.figure("profit_factor")
     assert (found.value, found.reason) == (None, "nothing was lost")
 
@@ -264,8 +269,8 @@ ONE_THIRD = Decimal(1) / Decimal(3)
 def test_a_trade_that_is_taken_back_counts_no_more() -> None:
     account = Told(100)
     for net in (5, -2):
-        performance.trade(account.state, Decimal(net))
-    performance.trade(account.state, Decimal(-2), taken_back=True)
+        performance.count(account.state, trips(Decimal(net)))
+    performance.count(account.state, trips(Decimal(-2), taken_back=True))
     tally = account.state.periods[PeriodType.DAILY].trades
     assert (tally.count, tally.won, tally.lost) == (1, 1, 0)
     assert tally.gross_loss == 0

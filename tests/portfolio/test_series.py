@@ -11,14 +11,19 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ledger.eventstore.moments import moment
+from ledger.eventstore import reader
+from ledger.eventstore.moments import InvalidMoment, Moment, moment
 from ledger.nouns.clock import state as clock_state
 from ledger.nouns.clock.events import CalendarPeriod, PeriodsEnded, SnapshotKind, SnapshotsTaken
 from projections.engine.builds.candidate import Limits, Shadow, no_progress
 from projections.engine.builds.rebuild import rebuild
 from projections.engine.connection import connect
+from projections.engine.live import source
 from projections.engine.live.rows import RowSet
+from projections.past.fold import fold_told
 from projections.portfolio import series
+from projections.portfolio.performance_rows import PERFORMANCE
+from projections.portfolio.risk_rows import RISK
 from projections.questions.catalogue import questions
 from projections.questions.question import Question
 from projections.registry import find
@@ -26,7 +31,7 @@ from projections.settings import ProjectionSettings
 from tests.conftest import TEMPLATE
 from tests.databases import temporary_database
 from tests.projections import log as events
-from tests.projections.log import ACCOUNT, Log, opened_log
+from tests.projections.log import ACCOUNT, START, Log, opened_log
 from tests.projections.workers import caught_up, running
 from tests.roles.acting import acting_as
 
@@ -268,3 +273,47 @@ def test_an_account_is_told_as_it_was_known_and_as_it_is_known_of_a_time(
     assert [(row.time, row.equity, row.external_flows) for row in now] == [
         (datetime(2026, 3, 9, tzinfo=UTC), 5, 5)
     ]
+
+
+def test_performance_risk_and_equity_are_told_as_they_were_known(database_url: str) -> None:
+    """As a fold of the log up to there has them, periods that were under way then, too."""
+    begin = START.replace(hour=0) + timedelta(days=1)
+    with opened_log(database_url) as log:
+        log.account(events.account_opened(), events.deposited("USDT", "1000"))
+        log.account(events.settled("1", "100"))
+        for hours in (0, 1, 5, 24, 30, 48, 50):
+            take(log, begin + timedelta(hours=hours))
+            log.account(events.settled("1", str(100 + hours)))
+        named = SnapshotsTaken(
+            kind=SnapshotKind.MANUAL, time=begin + timedelta(hours=51), account_id=ACCOUNT
+        )
+        log.append(CLOCK, named, user_id=None)
+    with running(database_url, [PROJECTION]):
+        caught_up(database_url, NAME)
+    with psycopg.connect(database_url) as connection, connection.transaction():
+        recorded = source.read(
+            connection, after=0, up_to=reader.head(connection), event_types=PROJECTION.event_types
+        )
+        for position in (3, 4, 9, 12, len(recorded)):
+            told = [(one, one.decoded()) for one in recorded if one.position <= position]
+            for name, table in (("performance", PERFORMANCE), ("risk", RISK)):
+                question: Question[Any] = questions()[name]
+                known = question.at(connection, Moment(position), account_id=ACCOUNT)
+                expected = [row for row in fold_told(table, told) if row["account_id"] == ACCOUNT]
+                assert len(known) == len(expected)
+                for row in known:
+                    assert {name: getattr(row, name) for name in table.columns} in expected
+        equity: Question[Any] = questions()["equity"]
+        position = len(recorded)
+        now = equity.find(connection, account_id=ACCOUNT)
+        assert equity.at(connection, Moment(position), account_id=ACCOUNT) == now
+        earlier = equity.at(connection, Moment(9), account_id=ACCOUNT)
+        assert (earlier[0].equity, earlier[0].last_position) == (1002, 8)
+        assert {row.time: row.last_position for row in now}[earlier[0].time] > 9
+        with pytest.raises(InvalidMoment, match="as they were known"):
+            equity.moment(
+                connection,
+                {"account_id": ACCOUNT},
+                known_at=None,
+                effective_at="2026-03-02T00:00Z",
+            )

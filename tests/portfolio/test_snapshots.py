@@ -30,6 +30,7 @@ from ledger.nouns.prices.events import PriceKind, PricesRecorded
 from projections.engine.projection import Recorded, Table
 from projections.past.fold import fold_told
 from projections.portfolio import series
+from projections.portfolio.performance_rows import PERFORMANCE
 from tests.projections import log as events
 from tests.projections.log import ACCOUNT, INSTRUMENT, START, USER
 
@@ -426,7 +427,7 @@ def test_assets_are_told_as_they_were_last_in_each_hour(script: Script) -> None:
     script.take(START)
     script.account(events.deposited("BTC", "1"))
     script.take(START + 59 * MINUTE)
-    script.take(START + 60 * MINUTE)
+    script.take(START + 61 * MINUTE)
     found = [
         (row["time"], row["total"], row["value"], row["path"], row["is_stale"])
         for row in script.rows(series.ASSET_VALUES)
@@ -445,7 +446,7 @@ def test_hours_and_days_have_the_last_levels_and_the_sums_of_flows(script: Scrip
     script.take(START + MINUTE)
     script.price(PriceKind.MARK, START + 2 * MINUTE, BTCUSDT="120")
     script.account(events.deposited("USDT", "50"))
-    script.take(START + 60 * MINUTE)
+    script.take(START + 61 * MINUTE)
     hours = script.rows(series.HOURLY)
     shown = ("opening_equity", "equity", "max_equity", "min_equity", "external_flows", "profit")
     assert [tuple(row[column] for column in shown) for row in hours] == [
@@ -456,6 +457,32 @@ def test_hours_and_days_have_the_last_levels_and_the_sums_of_flows(script: Scrip
     (day,) = script.rows(series.DAILY)
     assert tuple(day[column] for column in shown) == (0, 170, 170, 100, 150, 20)
     assert day["snapshot_count"] == 3
+
+
+def test_midnight_is_the_last_of_the_day_that_ends_in_every_series(script: Script) -> None:
+    """And what the next one opens with; where no day was under way it begins one."""
+    midnight = START.replace(hour=0)
+    script.market("BTC", "USDT")
+    script.account(events.deposited("USDT", "100"), events.settled("1", "100"))
+    for hours, price in ((0, "100"), (24, "110"), (36, "120"), (48, "130"), (96, "140")):
+        script.now = midnight + timedelta(hours=hours)
+        script.price(BTCUSDT=price)
+        script.take()
+    told = ("time", "opening_equity", "equity")
+    days = [tuple(row[column] for column in told) for row in script.rows(series.DAILY)]
+    assert days == [
+        (midnight, 0, 110),
+        (midnight + timedelta(days=1), 110, 130),
+        (midnight + timedelta(days=4), 130, 140),
+    ]
+    closed = [
+        (row["time"], row["closing_balance"])
+        for row in script.rows(PERFORMANCE)
+        if (row["period_type"], row["scope"]) == ("DAILY", "ACCOUNT")
+        and row["is_closed"]
+        and row["data_points_count"]
+    ]
+    assert closed == [(day, equity) for day, _, equity in days[:2]]
 
 
 def test_a_snapshot_of_an_earlier_time_is_kept_and_changes_no_span(script: Script) -> None:

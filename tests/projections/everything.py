@@ -141,11 +141,11 @@ MIXED_EVENTS = 400
 OTHER_ACCOUNT, OTHER_USER = uuid4(), uuid4()
 
 
-def append_everything(database_url: str) -> EventMix:
-    """Returns the mix, which can be gone on with."""
+def append_everything(database_url: str, mixed: int = MIXED_EVENTS) -> EventMix:
+    """Returns the mix, of which there are so many events, and which can be gone on with."""
     mix = EventMix(accounts=3, seed=7)
     with psycopg.connect(database_url, autocommit=True) as connection:
-        append_mix(connection, mix, MIXED_EVENTS)
+        append_mix(connection, mix, mixed)
         log = Log(connection)
         _instrument(log)
         _account(log)

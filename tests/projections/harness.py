@@ -6,8 +6,10 @@ same rows after a crash at any point of a batch, and the events counted once
 a rebuild equal to the live rows
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import cycle
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import psycopg
@@ -56,22 +58,24 @@ def folded(
     keep_rows: bool,
 ) -> Contents:
     """The rows after folding the whole log in batches of these sizes. Without `keep_rows`
-    every batch starts with an empty memory."""
+    every batch starts with an empty memory. What has nothing for the projection opens nothing."""
     schema = f"{projection.name}_test"
     generations.create_tables(connection, projection, schema)
     head, position, sizes = reader.head(connection), 0, iter(batch_sizes)
+    waiting = source.read(connection, after=0, up_to=head, event_types=projection.event_types)
     build = None
-    while position < head:
+    while waiting:
+        position = min(position + next(sizes), head)
+        count = bisect_right(waiting, position, key=attrgetter("position"))
+        batch, waiting = waiting[:count], waiting[count:]
+        if not batch:
+            continue
         if build is None or not keep_rows:
-            build = Build(projection, schema, connection, rows_in_memory=100, empty=position == 0)
-        up_to = min(position + next(sizes), head)
-        build.fold(
-            source.read(connection, after=position, up_to=up_to, event_types=projection.event_types)
-        )
+            build = Build(projection, schema, connection, rows_in_memory=100, empty=build is None)
+        build.fold(batch)
         with connection.transaction():
             build.write()
         build.settle()
-        position = up_to
     found = contents(connection, projection, schema)
     generations.drop(connection, projection, schema)
     return found

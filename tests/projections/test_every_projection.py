@@ -15,6 +15,9 @@ from tests.projections.workers import caught_up, running
 
 PROJECTIONS = all_projections(ProjectionSettings())
 
+MIXED = 160
+"""Trades of three accounts, and as many batches as events: more show nothing that these do not."""
+
 every_projection = pytest.mark.parametrize(
     "projection", PROJECTIONS, ids=[projection.name for projection in PROJECTIONS]
 )
@@ -23,7 +26,7 @@ every_projection = pytest.mark.parametrize(
 @pytest.fixture
 def log_url(database_url: str) -> str:
     """A database with a log that has everything."""
-    append_everything(database_url)
+    append_everything(database_url, MIXED)
     return database_url
 
 

@@ -80,7 +80,11 @@ def some_positions(database_url: str) -> list[int]:
 
 @pytest.mark.parametrize(
     "question",
-    [one for one in questions().values() if one.past is not None and one.first == "account_id"],
+    [
+        one
+        for one in questions().values()
+        if one.past is not None and one.first == "account_id" and not one.made_by
+    ],
     ids=lambda question: question.name,
 )
 def test_rows_known_at_a_position_are_those_of_a_rebuild_to_it(
@@ -92,7 +96,8 @@ def test_rows_known_at_a_position_are_those_of_a_rebuild_to_it(
         return sorted((dict(row) for row in rows), key=lambda row: [str(row[k]) for k in key])
 
     for position in some_positions(traded_url):
-        expected = sorted_rows(folded(traded_url, question, position))
+        there = folded(traded_url, question, position)
+        expected = sorted_rows(row for row in there if row["account_id"] in ACCOUNTS)
         with reading(traded_url) as connection:
             found = [
                 row

@@ -111,6 +111,7 @@ def _parameters(question: "Question[Any]") -> list[inspect.Parameter]:
         found.append(inspect.Parameter(one.name, keyword, annotation=kind, default=None))
     if question.past is not None:
         found.append(inspect.Parameter("known_at", keyword, annotation=KnownAt, default=None))
+    if question.past is not None and question.past.by_time:
         at = inspect.Parameter("effective_at", keyword, annotation=EffectiveAt, default=None)
         found.append(at)
     found.append(inspect.Parameter("limit", keyword, annotation=Limit, default=USUAL_ROWS))

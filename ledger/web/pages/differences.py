@@ -158,7 +158,7 @@ def _offered() -> list[str]:
     of_accounts = [
         name
         for name, one in read_side.questions().items()
-        if one.past is not None and one.first == "account_id"
+        if one.past is not None and one.past.by_time and one.first == "account_id"
     ]
     return [*USUAL, *sorted(set(of_accounts) - set(USUAL))]
 

@@ -16,10 +16,11 @@ put right by a pass over the text.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -69,17 +70,135 @@ def copy_lines(rows: Sequence[Any]) -> bytes:
     return _ESCAPE.sub(_csv_escape, lines) if b"\\" in lines else lines
 
 
+class _Columns(NamedTuple):
+    """What the database has of a table: its columns with their types, in order, and whether no
+    row-level security holds for us, as on a build that nobody reads yet."""
+
+    types: tuple[tuple[str, str], ...]
+    is_open: bool
+
+
+_COLUMNS = """
+    SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum),
+        array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum),
+        NOT row_security_active(c.oid)
+    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+    WHERE c.relnamespace = to_regnamespace(%s) AND c.relname = ANY(%s)
+        AND a.attnum > 0 AND NOT a.attisdropped
+    GROUP BY c.oid, c.relname"""
+
+
+def _columns_of(
+    connection: psycopg.Connection[Any], schema: str, tables: Iterable[Table[Any]]
+) -> dict[str, _Columns]:
+    """Of all tables at once: whoever opens a build waits for it."""
+    found = connection.execute(
+        _COLUMNS, [sql.Identifier(schema).as_string(None), [table.name for table in tables]]
+    )
+    return {
+        name: _Columns(tuple(zip(names, types, strict=True)), is_open)
+        for name, names, types, is_open in found
+    }
+
+
+class _Statements(NamedTuple):
+    """What is said to the database of one table: as bytes, since to put a statement together again
+    for each batch takes longer than to send it."""
+
+    create_stage: bytes
+    create_stage_of_new: bytes
+    empty_stage: bytes
+    empty_stage_of_new: bytes
+    copy: bytes
+    copy_to_stage: bytes
+    copy_new_to_stage: bytes
+    insert: bytes
+    upsert: bytes
+    insert_few: bytes
+    upsert_few: bytes
+    select: bytes
+    select_all: bytes
+    delete: bytes
+
+
+KEPT_STATEMENTS = 256
+"""Of so many tables: those of all read models, and of a second build of each."""
+
+
+@lru_cache(KEPT_STATEMENTS)
+def _statements(
+    schema: str, table: Table[Any], column_types: tuple[tuple[str, str], ...]
+) -> _Statements:
+    types = dict(column_types)
+    name = sql.Identifier(schema, table.name)
+    stage, stage_of_new = (
+        sql.Identifier("pg_temp", f"{kind}_{schema}_{table.name}"[:63]) for kind in ("stage", "new")
+    )
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+    keys = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    values = sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column))
+        for column in table.columns
+        if column not in table.key
+    )
+    create = sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS")
+    empty = sql.SQL("TRUNCATE {}")
+    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL 'null', ESCAPE '\\')")
+    insert = sql.SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}")
+    update = sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(keys, values)
+    insert_few = sql.SQL(
+        "INSERT INTO {} ({}) SELECT {} FROM jsonb_array_elements(%s::text::jsonb) AS row"
+    ).format(
+        name,
+        columns,
+        sql.SQL(", ").join(
+            _value_of(place, types[column]) for place, column in enumerate(table.columns)
+        ),
+    )
+    wanted = sql.SQL("unnest({}) AS wanted ({})").format(
+        sql.SQL(", ").join(sql.SQL("%s::" + types[column] + "[]") for column in table.key), keys
+    )
+    select = sql.SQL("SELECT {} FROM {} JOIN {} USING ({})").format(columns, name, wanted, keys)
+    delete = sql.SQL("DELETE FROM {} AS there USING {} WHERE {}").format(
+        name,
+        wanted,
+        sql.SQL(" AND ").join(
+            sql.SQL("there.{0} = wanted.{0}").format(sql.Identifier(column)) for column in table.key
+        ),
+    )
+    composed = (
+        create.format(stage, name),
+        create.format(stage_of_new, name),
+        empty.format(stage),
+        empty.format(stage_of_new),
+        copy.format(name, columns),
+        copy.format(stage, columns),
+        copy.format(stage_of_new, columns),
+        insert.format(name, columns, stage_of_new),
+        insert.format(name, columns, stage) + update,
+        insert_few,
+        insert_few + update,
+        select,
+        sql.SQL("SELECT {} FROM {}").format(columns, name),
+        delete,
+    )
+    return _Statements(*(one.as_bytes(None) for one in composed))
+
+
+def _value_of(place: int, type_name: str) -> sql.SQL:
+    """A column's value of a row that is a JSON array. JSON is taken as it is: as a text it would be
+    written and parsed once more."""
+    if type_name == "jsonb":
+        return sql.SQL(f"nullif(row -> {place}, 'null')")
+    return sql.SQL(f"(row ->> {place})::{type_name}")
+
+
 class _Stage:
     """A temporary table like a table, empty when a transaction begins."""
 
-    def __init__(
-        self, connection: psycopg.Connection[Any], name: str, like: sql.Identifier
-    ) -> None:
-        self.name = sql.Identifier("pg_temp", name[:63])
+    def __init__(self, connection: psycopg.Connection[Any], create: bytes, empty: bytes) -> None:
         self._connection = connection
-        self._create = sql.SQL(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS"
-        ).format(self.name, like)
+        self._create, self._empty = create, empty
         self._making = self._made = False
 
     def make(self) -> None:
@@ -92,66 +211,30 @@ class _Stage:
         """The transaction is over. Where it was part of a larger one, the rows are still there."""
         self._made = self._making
         if self._made and self._connection.info.transaction_status != TransactionStatus.IDLE:
-            self._connection.execute(sql.SQL("TRUNCATE {}").format(self.name))
+            self._connection.execute(self._empty)
 
 
 class TableWriter:
-    """One table of one build, on one connection."""
+    """One table of one build, on one connection. `found` is what the database has of it."""
 
-    def __init__(self, connection: psycopg.Connection[Any], schema: str, table: Table[Any]) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        schema: str,
+        table: Table[Any],
+        found: _Columns | None = None,
+    ) -> None:
         self._connection = connection
         self._table = table
         self._schema = schema
         self._months: set[tuple[int, int]] = set()
-        if table.series:
-            connection.execute(_DECOMPRESS)
-        self._name = sql.Identifier(schema, table.name)
-        self._stage = _Stage(connection, f"stage_{schema}_{table.name}", self._name)
-        self._stage_of_new = _Stage(connection, f"new_{schema}_{table.name}", self._name)
-        types = self._column_types(schema)
-        self._may_copy = self._is_open(schema)
-        self._json = [name in ("json", "jsonb") for name in types.values()]
-        self._has_json = any(self._json)
-        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-        keys = sql.SQL(", ").join(map(sql.Identifier, table.key))
-        values = sql.SQL(", ").join(
-            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
-            for name in table.columns
-            if name not in table.key
-        )
-        copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL 'null', ESCAPE '\\')")
-        self._copy = copy.format(self._name, columns)
-        self._copy_to_stage = copy.format(self._stage.name, columns)
-        self._copy_new_to_stage = copy.format(self._stage_of_new.name, columns)
-        insert = sql.SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}")
-        update = sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(keys, values)
-        self._insert = insert.format(self._name, columns, self._stage_of_new.name)
-        self._upsert = insert.format(self._name, columns, self._stage.name) + update
-        self._insert_few = sql.SQL(
-            "INSERT INTO {} ({}) SELECT {} FROM jsonb_array_elements(%s::text::jsonb) AS row"
-        ).format(
-            self._name,
-            columns,
-            sql.SQL(", ").join(
-                sql.SQL(f"(row ->> {place})::{types[name]}")
-                for place, name in enumerate(table.columns)
-            ),
-        )
-        self._upsert_few = self._insert_few + update
-        self._select_all = sql.SQL("SELECT {} FROM {}").format(columns, self._name)
-        wanted = sql.SQL("unnest({}) AS wanted ({})").format(
-            sql.SQL(", ").join(sql.SQL("%s::" + types[name] + "[]") for name in table.key), keys
-        )
-        self._select = sql.SQL("SELECT {} FROM {} JOIN {} USING ({})").format(
-            columns, self._name, wanted, keys
-        )
-        self._delete = sql.SQL("DELETE FROM {} AS there USING {} WHERE {}").format(
-            self._name,
-            wanted,
-            sql.SQL(" AND ").join(
-                sql.SQL("there.{0} = wanted.{0}").format(sql.Identifier(name)) for name in table.key
-            ),
-        )
+        found = found or _columns_of(connection, schema, [table]).get(table.name)
+        types = self._checked(() if found is None else found.types)
+        self._may_copy = found is not None and found.is_open
+        self._json = [place for place, (_, name) in enumerate(types) if name in ("json", "jsonb")]
+        says = self._says = _statements(schema, table, types)
+        self._stage = _Stage(connection, says.create_stage, says.empty_stage)
+        self._stage_of_new = _Stage(connection, says.create_stage_of_new, says.empty_stage_of_new)
 
     def cut(self, until: datetime) -> None:
         """Deletes what a time series has from before a time, inside the caller's transaction."""
@@ -159,24 +242,25 @@ class TableWriter:
 
     def write(self, new: Sequence[Row], changed: Sequence[Row], removed: Sequence[Key]) -> None:
         """Inside the caller's transaction."""
+        says = self._says
         if self._table.series and (new or changed):
             self._add_partitions(chain(new, changed))
         if removed:
-            self._connection.execute(self._delete, self._by_column(removed))
+            self._connection.execute(says.delete, self._by_column(removed))
         if new and self._may_copy:
-            self._send(self._copy, new)
+            self._send(says.copy, new)
         elif len(new) > FEW_ROWS:
             self._stage_of_new.make()
-            self._send(self._copy_new_to_stage, new)
-            self._connection.execute(self._insert)
+            self._send(says.copy_new_to_stage, new)
+            self._connection.execute(says.insert)
         elif new:
-            self._send_few(self._insert_few, new)
+            self._send_few(says.insert_few, new)
         if len(changed) > FEW_ROWS:
             self._stage.make()
-            self._send(self._copy_to_stage, changed)
-            self._connection.execute(self._upsert)
+            self._send(says.copy_to_stage, changed)
+            self._connection.execute(says.upsert)
         elif changed:
-            self._send_few(self._upsert_few, changed)
+            self._send_few(says.upsert_few, changed)
 
     def _add_partitions(self, rows: Iterable[Any]) -> None:
         """Those that the rows need and the next ones; months that were asked about are known."""
@@ -198,60 +282,46 @@ class TableWriter:
     def load(self, keys: Sequence[Key]) -> list[Row]:
         """The rows that exist among the keys."""
         with self._connection.cursor(binary=True) as cursor:
-            cursor.execute(self._select, self._by_column(keys))
+            cursor.execute(self._says.select, self._by_column(keys))
             found = cursor.fetchall()
         return [msgspec.convert(values, self._table.row) for values in found]
 
     def load_all(self) -> list[Row]:
         """Every row of the table."""
         with self._connection.cursor(binary=True) as cursor:
-            found = cursor.execute(self._select_all).fetchall()
+            found = cursor.execute(self._says.select_all).fetchall()
         return [msgspec.convert(values, self._table.row) for values in found]
 
     def _by_column(self, keys: Sequence[Key]) -> list[list[Any]]:
         columns = zip(*keys, strict=True) if len(self._table.key) > 1 else [keys]
         return [list(column) for column in columns]
 
-    def _send(self, statement: sql.Composed, rows: Sequence[Row]) -> None:
-        plain: Sequence[Any] = self._with_json_texts(rows) if self._has_json else rows
+    def _send(self, statement: bytes, rows: Sequence[Row]) -> None:
+        plain: Sequence[Any] = list(self._with_json_texts(rows)) if self._json else rows
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(copy_lines(plain))
 
-    def _send_few(self, statement: sql.Composed, rows: Sequence[Row]) -> None:
+    def _send_few(self, statement: bytes, rows: Sequence[Row]) -> None:
         self._connection.execute(statement, [_ENCODER.encode(rows).decode()], prepare=True)
 
-    def _with_json_texts(self, rows: Iterable[Row]) -> list[list[Any]]:
-        return [
-            [
-                _ENCODER.encode(value).decode() if is_json and value is not None else value
-                for value, is_json in zip(msgspec.structs.astuple(row), self._json, strict=True)
-            ]
-            for row in rows
-        ]
+    def _with_json_texts(self, rows: Iterable[Row]) -> Iterator[list[Any]]:
+        for row in rows:
+            values = list(msgspec.structs.astuple(row))
+            for place in self._json:
+                if values[place] is not None:
+                    values[place] = _ENCODER.encode(values[place]).decode()
+            yield values
 
-    def _is_open(self, schema: str) -> bool:
-        """Whether no row-level security holds for us, as on a build that nobody reads yet."""
-        row = self._connection.execute(
-            "SELECT NOT row_security_active(%s)", [f'"{schema}"."{self._table.name}"']
-        ).fetchone()
-        return row == (True,)
-
-    def _column_types(self, schema: str) -> dict[str, str]:
-        found = dict(
-            self._connection.execute(
-                """SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
-                   WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
-                   ORDER BY attnum""",
-                [f'"{schema}"."{self._table.name}"'],
-            ).fetchall()
-        )
-        if tuple(found) != self._table.columns:
+    def _checked(self, types: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        found = tuple(name for name, _ in types)
+        if found != self._table.columns:
             raise TableMismatch(
-                f"table {schema}.{self._table.name} has the columns {', '.join(found) or 'none'}; "
+                f"table {self._schema}.{self._table.name} has the columns "
+                f"{', '.join(found) or 'none'}; "
                 f"the code writes {', '.join(self._table.columns)}. Run: ledgerctl projections "
                 "rebuild, with the code that fits sql/read_models"
             )
-        return found
+        return types
 
 
 class Writer:
@@ -261,7 +331,13 @@ class Writer:
     def __init__(
         self, connection: psycopg.Connection[Any], schema: str, tables: Iterable[Table[Any]]
     ) -> None:
-        self._tables = {table: TableWriter(connection, schema, table) for table in tables}
+        tables = tuple(tables)
+        if any(table.series for table in tables):
+            connection.execute(_DECOMPRESS)
+        found = _columns_of(connection, schema, tables)
+        self._tables = {
+            table: TableWriter(connection, schema, table, found.get(table.name)) for table in tables
+        }
 
     def load(self, rows: Rows[Any], keys: Sequence[Key]) -> None:
         """Loads the rows with these keys, as far as they exist."""
