@@ -45,6 +45,8 @@ TILES = r"<(?:div|a) class=\"tile\".*?</(?:div|a)>"
 USUALLY = rf"<tbody>.*?</tbody>|{TILES}"
 OF_THE_MOMENT = {"/performance": TILES, "/risk": r"<table><thead>.*?</table>"}
 """What is told of past moments, too: days, measures, and what is used of limits are not."""
+OF_NOW = "Active alerts|Limits used"
+"""Tiles that tell of now, and are not there in the past."""
 ACTS_AND_COUNTS = r"<a class=\"button.*?</a>|chained over \d+"
 """Nothing is done in the past; and its curve is of snapshots, where that of now is of hours."""
 
@@ -176,7 +178,7 @@ def _pages(client: httpx2.Client, moment: str) -> dict[str, str]:
         assert answer.status_code == 200, answer.text
         parts = re.findall(OF_THE_MOMENT.get(path, USUALLY), answer.text, re.S)
         parts = [re.sub(ACTS_AND_COUNTS, "", part, flags=re.S) for part in parts]
-        cells = [re.sub(r"<[^>]+>", " ", part) for part in parts if "Active alerts" not in part]
+        cells = [re.sub(r"<[^>]+>", " ", part) for part in parts if not re.search(OF_NOW, part)]
         found[path] = " ".join(" ".join(cells).split())
     return found
 
