@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.known_types import known
 from ledger.nouns import EVENTS
 from ledger.nouns.alerts.events import SYSTEM, AlertSeverity
 from ledger.vitals.condition import CONDITIONS, PAGE, AlertCondition
@@ -114,7 +115,7 @@ def _of_condition(condition: AlertCondition) -> AlertRule:
 
 def _changed(found: dict[str, AlertRule], path: Path) -> dict[str, AlertRule]:
     try:
-        given = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
+        given = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), known(_File))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InvalidRules(
             f"the rules {path} cannot be used: {error}. Correct the file, or LEDGER_ALERT_RULES."
@@ -138,9 +139,9 @@ def _with_defaults(rule: AlertRule, given: _File) -> AlertRule:
 
 def _rule(given: dict[str, Any], before: AlertRule | None, where: str) -> AlertRule:
     """Raises InvalidRules."""
-    known = {} if before is None else msgspec.to_builtins(before)
+    changed = {} if before is None else msgspec.to_builtins(before)
     try:
-        rule = msgspec.convert(known | given, AlertRule)
+        rule = msgspec.convert(changed | given, known(AlertRule))
         _check(rule)
     except (msgspec.ValidationError, ValueError) as error:
         raise InvalidRules(

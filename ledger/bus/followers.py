@@ -21,6 +21,7 @@ from ledger.bus.command_subjects import ANONYMOUS
 from ledger.bus.follower_record import KeptRecord, Record
 from ledger.bus.permission_errors import Denials
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.known_types import known
 from ledger.kernel.logger import EventLogger
 
 FOLLOWERS_STREAM = "LEDGER_FOLLOWERS"
@@ -106,7 +107,7 @@ class Place:
 
 def _decoded(body: bytes, subject: str, version: int) -> Record:
     try:
-        return msgspec.json.decode(body, type=Record)
+        return msgspec.json.decode(body, type=known(Record))
     except msgspec.DecodeError as error:
         raise UnreadablePlace(
             f"what is kept on {subject} is not of this version ({error}): {body[:120]!r}. Update "

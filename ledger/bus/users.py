@@ -30,6 +30,7 @@ from ledger.bus.grants import (
 from ledger.bus.security import UnusableCredentials
 from ledger.kernel.command import SPEAKING_FOR_OTHERS, CommandClass
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.known_types import known
 from ledger.nouns import FAMILIES
 
 __all__ = ["ROLES", "BusUser", "UnusableUser", "public_key", "read_users", "user", "write_users"]
@@ -125,7 +126,7 @@ def read_users(users_file: Path) -> dict[str, BusUser]:
         )
     lines = text.removeprefix(_HEAD).splitlines()
     records = [line.removeprefix("# ") for line in lines if line.startswith("# {")]
-    users = [msgspec.json.decode(record, type=BusUser) for record in records]
+    users = [msgspec.json.decode(record, type=known(BusUser)) for record in records]
     return {one.name: one for one in users}
 
 

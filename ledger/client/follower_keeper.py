@@ -38,6 +38,7 @@ from ledger.client.follower_claim import (
 )
 from ledger.client.submission import LedgerUnavailable
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.known_types import known
 from ledger.kernel.logger import EventLogger
 
 LEASE_SECONDS = 5.0
@@ -204,7 +205,7 @@ class Keeper:
     def _hinted(self, messages: Sequence[Message]) -> None:
         for message in messages:
             with contextlib.suppress(msgspec.DecodeError):  # whoever reads the record says so
-                self._claim.hint(msgspec.json.decode(message.data, type=Record))
+                self._claim.hint(msgspec.json.decode(message.data, type=known(Record)))
         self._wake.set()
 
     def _taken(self) -> EventsTaken:

@@ -35,6 +35,7 @@ from ledger.bus.queries import (
 from ledger.client.submission import LedgerUnavailable
 from ledger.kernel import read_side
 from ledger.kernel.command import CommandData
+from ledger.kernel.known_types import known
 from ledger.nouns.limits.answers import LimitUseAnswer, RiskCheckAnswer
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Asking(Generic[RowType]):
         account_id = asked.pop("account_id", None)
         asked |= {"limit": limit, "after": after, "min_position": min_position}
         body = await self._queries.ask(self._question.name, account_id, asked)
-        return msgspec.json.decode(body, type=self._answer)
+        return msgspec.json.decode(body, type=known(self._answer))
 
     async def all(
         self,
@@ -196,7 +197,7 @@ class Queries:
         read model are."""
         asked: dict[str, FilterValue] = {"command_id": command_id, "event_id": event_id}
         body = await self.ask(POSITION_OF, None, asked)
-        return msgspec.json.decode(body, type=Answer[PositionRow])
+        return msgspec.json.decode(body, type=known(Answer[PositionRow]))
 
     async def risk_check(
         self,
@@ -212,13 +213,13 @@ class Queries:
             data, command = envelope.data_of(command), type(command).__name__
         asked = orjson.loads(envelope.encoded({"type": command, "data": dict(data or {})}))
         body = await self._of_limits(RISK_CHECK, account_id, asked)
-        return msgspec.json.decode(body, type=RiskCheckAnswer)
+        return msgspec.json.decode(body, type=known(RiskCheckAnswer))
 
     async def limit_use(self, account_id: UUID | str) -> LimitUseAnswer:
         """What the limits of an account are at. Raises QueryRefused, NotPermitted and
         LedgerUnavailable."""
         body = await self._of_limits(LIMIT_USE, account_id, {})
-        return msgspec.json.decode(body, type=LimitUseAnswer)
+        return msgspec.json.decode(body, type=known(LimitUseAnswer))
 
     async def _of_limits(
         self, name: str, account_id: UUID | str, asked: Mapping[str, Any]

@@ -31,6 +31,7 @@ from ledger.demo.service import source_of
 from ledger.demo.temporary import Running, temporary_ledger
 from ledger.eventstore import reader
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.known_types import known
 from ledger.operate import processes
 from ledger.operate.database import connect
 from ledger.operate.settings import Settings
@@ -113,7 +114,9 @@ def _trade(
             time.sleep(LOOK_SECONDS)
         _check(children, deadline)
         progress.traded(planned, *_how_far(connection, sources))
-        return [msgspec.json.decode(child.books.read_bytes(), type=Tally) for child in children]
+        return [
+            msgspec.json.decode(child.books.read_bytes(), type=known(Tally)) for child in children
+        ]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import orjson
 
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
+from ledger.kernel.known_types import known
 from ledger.kernel.money import plain
 from ledger.nouns import EVENTS, UPCASTERS
 
@@ -73,7 +74,7 @@ def _decoder(event_type: str) -> msgspec.json.Decoder[Event]:
         raise UnknownEventType(
             f"event type {event_type!r} is unknown: was it written by a newer version?"
         )
-    _DECODERS[event_type] = decoder = msgspec.json.Decoder(event)
+    _DECODERS[event_type] = decoder = msgspec.json.Decoder(known(event))
     return decoder
 
 

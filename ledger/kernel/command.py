@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.fields import IdOrNone, default
+from ledger.kernel.known_types import known
 from ledger.kernel.rejection import GeneralRejection
 
 SPECVERSION = "1.0"
@@ -193,4 +194,4 @@ class CommandUndecided(CommandNotAccepted):
         )
 
 
-_OUTCOME_DECODER = msgspec.json.Decoder(Outcome)
+_OUTCOME_DECODER = msgspec.json.Decoder(known(Outcome))

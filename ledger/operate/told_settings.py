@@ -24,6 +24,7 @@ import structlog
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from ledger.kernel.known_types import known
 from ledger.kernel.masking import masked
 from ledger.operate.settings import InvalidSettings, load_as
 
@@ -157,7 +158,7 @@ def read(data_directory: Path) -> list[ToldSettings]:
     found = []
     for path in sorted((data_directory / DIRECTORY).glob("*.json")):
         with suppress(OSError, msgspec.DecodeError):  # just gone, or of another version
-            found.append(msgspec.json.decode(path.read_bytes(), type=ToldSettings))
+            found.append(msgspec.json.decode(path.read_bytes(), type=known(ToldSettings)))
     return found
 
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 
+from ledger.kernel.known_types import known
+
 _READ = "SELECT memory::text FROM public.subscription_memories WHERE subscription = %s"
 _WRITE = """
     INSERT INTO public.subscription_memories AS m (subscription, memory)
@@ -21,7 +23,7 @@ Memory = TypeVar("Memory", bound=msgspec.Struct)
 def read(connection: psycopg.Connection[Any], name: str, kind: type[Memory]) -> Memory:
     """What was written last; an empty one if nothing was."""
     row = connection.execute(_READ, [name]).fetchone()
-    return kind() if row is None else msgspec.json.decode(row[0], type=kind)
+    return kind() if row is None else msgspec.json.decode(row[0], type=known(kind))
 
 
 def write(connection: psycopg.Connection[Any], name: str, memory: msgspec.Struct) -> None:

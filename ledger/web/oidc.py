@@ -25,6 +25,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.known_types import known
 from ledger.web.settings import WebSettings
 
 PROVIDER_SECONDS = 5.0
@@ -60,7 +61,7 @@ class OidcSignIn(msgspec.Struct, frozen=True):
         """Raises OidcRefused."""
         try:
             padded = text + "=" * (-len(text) % 4)
-            return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=cls)
+            return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=known(cls))
         except (ValueError, msgspec.DecodeError) as error:
             raise OidcRefused("no sign-in was begun in this browser") from error
 

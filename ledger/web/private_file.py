@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.known_types import known
 
 Kept = TypeVar("Kept", bound=msgspec.Struct)
 
@@ -44,7 +45,7 @@ class PrivateFile(Generic[Kept]):
         of = (state.st_mtime_ns, state.st_size, state.st_ino)
         if self._value is None or of != self._read_of:
             try:
-                self._value = msgspec.json.decode(self.path.read_bytes(), type=self._kind)
+                self._value = msgspec.json.decode(self.path.read_bytes(), type=known(self._kind))
             except msgspec.DecodeError as error:
                 raise PrivateFileUnusable(f"{self.path} cannot be read: {error}") from error
             self._read_of = of

@@ -26,6 +26,7 @@ from ledger.eventstore.reader import RecordedEvent
 from ledger.kernel.command import Command
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
+from ledger.kernel.known_types import known
 from ledger.kernel.money import exact
 from ledger.kernel.noun import Aggregate
 from ledger.kernel.rejection import Rejection
@@ -107,7 +108,7 @@ class PreviewWork(CommandWork):
                 copied = (
                     None
                     if before is None
-                    else msgspec.convert(msgspec.to_builtins(before), type=aggregate.state)
+                    else msgspec.convert(msgspec.to_builtins(before), type=known(aggregate.state))
                 )
                 self._laid_over[stream_id] = aggregate.evolve(copied, event, stream_id)
             self.told.append(event)

@@ -20,6 +20,7 @@ import psycopg
 
 from ledger.eventstore.reader import COLUMNS, RecordedEvent
 from ledger.kernel.event import Event
+from ledger.kernel.known_types import known
 from ledger.nouns.accounts.state import AccountState
 from ledger.nouns.limits.market_graph import MarketGraph
 from ledger.nouns.limits.risk_book import Lately, Request, RiskBook, request_in
@@ -123,7 +124,7 @@ class RiskBooks:
         """Whether there is a book of the account that an order's event is about."""
         if not self._books or recorded.event_version != 1:
             return False
-        return msgspec.json.decode(recorded.data, type=_OfAccount).account_id in self._books
+        return msgspec.json.decode(recorded.data, type=known(_OfAccount)).account_id in self._books
 
     def _catch_up(self, book: RiskBook) -> None:
         for order_id in book.catch_up():

@@ -29,6 +29,7 @@ from ledger.eventstore.snapshots import KeptSnapshot
 from ledger.eventstore.store import load_streams
 from ledger.kernel.errors import LedgerError
 from ledger.kernel.event import Event
+from ledger.kernel.known_types import known
 from ledger.kernel.rejection import GeneralRejection, Rejection
 from ledger.kernel.unit_of_work import PastEvent
 from ledger.operate.database import OF_WHAT_IS_ASKED
@@ -151,7 +152,8 @@ def _of_snapshot(kept: KeptSnapshot) -> Stream:
         raise ValueError("it is not the state that the log tells of: somebody changed it")
     stream = Stream()
     stream.stream_type, _, _ = snapshot.topic.rpartition(".")
-    stream.state = msgspec.json.decode(snapshot.state, type=AGGREGATES[stream.stream_type].state)
+    kind = known(AGGREGATES[stream.stream_type].state)
+    stream.state = msgspec.json.decode(snapshot.state, type=kind)
     stream.version = stream.snapshot_version = snapshot.event_version
     return stream
 

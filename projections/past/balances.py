@@ -21,6 +21,7 @@ from ledger.eventstore import repairs
 from ledger.eventstore.moments import Moment
 from ledger.eventstore.reader import COLUMNS, RecordedEvent, where_streams_are
 from ledger.eventstore.session import FETCH_ROWS
+from ledger.kernel.known_types import known
 from ledger.kernel.money import ZERO, exact
 from ledger.nouns.accounts.books import changes
 from ledger.nouns.accounts.events import AccountEvent, is_own_book
@@ -148,7 +149,8 @@ def books_at(connection: psycopg.Connection[Any], account_id: UUID, moment: Mome
     books = Books(None, {})
     if base is not None:
         books = Books(
-            base.user_id, msgspec.json.decode(base.books, type=dict[str, dict[str, BookState]])
+            base.user_id,
+            msgspec.json.decode(base.books, type=known(dict[str, dict[str, BookState]])),
         )
     with exact():
         for event in _counted(connection, given, base, moment):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from ledger.kernel.known_types import known
 from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.text import plain
 from projections.questions.question import Path, Question
@@ -36,7 +37,7 @@ def place(question: Question[Any], path: Path, text: object) -> tuple[Any, ...]:
         if (name, by) != (question.name, path.by) or len(values) != len(path.order):
             raise InvalidQuestion("after is the `next` of another question's answer")
         return tuple(
-            msgspec.convert(value, question.types[column])
+            msgspec.convert(value, known(question.types[column]))
             for column, value in zip(path.order, values, strict=True)
         )
     except (ValueError, TypeError, msgspec.ValidationError) as error:

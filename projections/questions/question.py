@@ -42,6 +42,7 @@ from uuid import UUID
 
 import msgspec
 
+from ledger.kernel.known_types import known
 from ledger.kernel.read_side import InvalidQuestion
 from ledger.kernel.time import read_time
 from projections.engine.projection import R, Table
@@ -214,7 +215,8 @@ class Question(Generic[R]):
         from projections.questions import answers
 
         found = answers.rows(connection, self, self.read(given))
-        return [msgspec.convert(row, self.row) for row in found]
+        kind = known(self.row)
+        return [msgspec.convert(row, kind) for row in found]
 
     def at(
         self, connection: "psycopg.Connection[Any]", moment: "Moment", **given: object
@@ -223,7 +225,8 @@ class Question(Generic[R]):
         from projections.questions import answers
 
         found = answers.rows_at(connection, self, self.read(given), moment)
-        return [msgspec.convert(row, self.row) for row in found]
+        kind = known(self.row)
+        return [msgspec.convert(row, kind) for row in found]
 
     def page(
         self,

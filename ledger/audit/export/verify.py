@@ -34,6 +34,7 @@ from ledger.audit.prove.seals import Seal, Unsealed, from_document
 from ledger.audit.prove.trust import TrustedKey
 from ledger.audit.prove.verdict import Finding, Verdict
 from ledger.kernel import money, strict_json
+from ledger.kernel.known_types import known
 
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 """What reading values of any form can raise, RecursionError and Arrow's own errors among them."""
@@ -134,7 +135,7 @@ def _manifest(directory: Path) -> _Manifest:
     path = directory / MANIFEST
     try:
         with opened(directory, MANIFEST) as file:
-            manifest = msgspec.convert(strict_json.loads(file.read()), _Manifest)
+            manifest = msgspec.convert(strict_json.loads(file.read()), known(_Manifest))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UnreadableExport(f"{path} is not a manifest: {error}. Export again.") from error
     if manifest.format != FORMAT:

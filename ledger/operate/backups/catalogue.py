@@ -14,6 +14,7 @@ from typing import Any, Self
 import msgspec
 
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.known_types import known
 from ledger.operate.settings import Settings
 
 FILE, DATA, WAL = "backup.json", "data", "wal"
@@ -102,7 +103,7 @@ class Catalogue:
             return []
         found = [path for path in self.directory.iterdir() if _ID.fullmatch(path.name)]
         return [
-            msgspec.json.decode((path / FILE).read_bytes(), type=Backup)
+            msgspec.json.decode((path / FILE).read_bytes(), type=known(Backup))
             for path in sorted(found)
             if (path / FILE).exists()
         ]

@@ -20,6 +20,7 @@ from psycopg.rows import class_row, dict_row
 
 from ledger.eventstore import inbox
 from ledger.kernel.command import UNKNOWN, Outcome
+from ledger.kernel.known_types import known
 
 if TYPE_CHECKING:
     from ledger.web.answers import Reading
@@ -113,7 +114,7 @@ def outcome(reading: "Reading", approval_id: UUID) -> Outcome | None:
         found = inbox.find(connection, [approval_id])
     if approval_id not in found:
         return None
-    return msgspec.json.decode(found[approval_id][1], type=Outcome)
+    return msgspec.json.decode(found[approval_id][1], type=known(Outcome))
 
 
 def _granted(

@@ -16,10 +16,9 @@ put right by a pass over the text.
 """
 
 import re
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from ledger.kernel.errors import LedgerError
+from ledger.kernel.known_types import known
 from projections.engine.live.rows import Rows, RowSet
 from projections.engine.projection import Key, Row, Table
 
@@ -215,22 +215,6 @@ class _Stage:
             self._connection.execute(self._empty)
 
 
-_KNOWING = threading.Lock()
-
-
-def _know(row: type[Row]) -> None:
-    """msgspec finds out what a type is made of when it first meets it, and keeps that where every
-    thread sees it, before it is done. Workers share parts of their rows (a position, a quote) and
-    open at once: whoever came upon a half-known one crashed."""
-    with _KNOWING:
-        _decoder_of(row)
-
-
-@cache
-def _decoder_of(row: type[Row]) -> msgspec.json.Decoder[Row]:
-    return msgspec.json.Decoder(row)
-
-
 class TableWriter:
     """One table of one build, on one connection. `found` is what the database has of it."""
 
@@ -245,7 +229,6 @@ class TableWriter:
         self._table = table
         self._schema = schema
         self._months: set[tuple[int, int]] = set()
-        _know(table.row)
         found = found or _columns_of(connection, schema, [table]).get(table.name)
         types = self._checked(() if found is None else found.types)
         self._may_copy = found is not None and found.is_open
@@ -302,13 +285,15 @@ class TableWriter:
         with self._connection.cursor(binary=True) as cursor:
             cursor.execute(self._says.select, self._by_column(keys))
             found = cursor.fetchall()
-        return [msgspec.convert(values, self._table.row) for values in found]
+        row = known(self._table.row)
+        return [msgspec.convert(values, row) for values in found]
 
     def load_all(self) -> list[Row]:
         """Every row of the table."""
         with self._connection.cursor(binary=True) as cursor:
             found = cursor.execute(self._says.select_all).fetchall()
-        return [msgspec.convert(values, self._table.row) for values in found]
+        row = known(self._table.row)
+        return [msgspec.convert(values, row) for values in found]
 
     def _by_column(self, keys: Sequence[Key]) -> list[list[Any]]:
         columns = zip(*keys, strict=True) if len(self._table.key) > 1 else [keys]
