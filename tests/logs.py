@@ -2,11 +2,12 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import structlog
 
-_NOWHERE = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the session ends
+_NOWHERE = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the session ends
 _AMONG_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 
 
