@@ -75,6 +75,13 @@ from ledger.nouns.equity.events import (
     LimitTripped,
     RiskMeasureRecorded,
 )
+from ledger.nouns.heartbeats import state as heartbeat_state
+from ledger.nouns.heartbeats.events import (
+    HeartbeatEnded,
+    HeartbeatHeard,
+    HeartbeatMissed,
+    HeartbeatPromised,
+)
 from ledger.nouns.instruments import state as instrument_state
 from ledger.nouns.instruments.events import InstrumentDelisted, InstrumentListed, InstrumentUpdated
 from ledger.nouns.limits import state as limit_state
@@ -165,6 +172,7 @@ def append_everything(database_url: str, mixed: int = MIXED_EVENTS) -> EventMix:
         _transfers(log)
         _alerts(log)
         _limits(log)
+        _heartbeats(log)
         _risk(log)
         _breakers(log)
         log.now -= timedelta(hours=1)
@@ -296,6 +304,21 @@ def _prices(log: Log) -> None:
             ),
             user_id=None,
         )
+
+
+def _heartbeats(log: Log) -> None:
+    """Promised, heard, missed, heard again and ended."""
+    scope: Any = {"scope": LimitScope.ACCOUNT, "reference": str(ACCOUNT)}
+    until = events.START + timedelta(seconds=30)
+    log.append(
+        heartbeat_state.stream_id(LimitScope.ACCOUNT, str(ACCOUNT)),
+        HeartbeatPromised(timeout_seconds=30, sender="strategy-7", by="ada", until=until, **scope),
+        HeartbeatHeard(until=until + timedelta(seconds=30), **scope),
+        HeartbeatMissed(at=until + timedelta(seconds=30), **scope),
+        HeartbeatHeard(until=until + timedelta(minutes=5), **scope),
+        HeartbeatEnded(reason="the day is over", by="ada", **scope),
+        user_id=None,
+    )
 
 
 def _limits(log: Log) -> None:
