@@ -4,6 +4,7 @@ PostgreSQL and NATS are those that are set by URL, else embedded ones in the dir
 that already work there are used, the others are started.
 """
 
+import secrets
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -37,11 +38,13 @@ def temporary_ledger(
     """A ledger of these settings, but for their data directory and for whom alerts are told: the
     demo's `channel`. With all its programs, or those that are `needed`. Its logs are left behind
     when the block fails."""
-    directory = Path(tempfile.mkdtemp(prefix="ledger-demo-"))
-    directory.chmod(0o711)  # root's PostgreSQL runs as another account, which must get through
+    # Named before it is there: whenever a signal comes, it is known what is to be removed.
+    directory = Path(tempfile.gettempdir()) / f"ledger-demo-{secrets.token_hex(8)}"
     own = settings.model_copy(update={"data_dir": directory})
     log_file = directory / "services.log"
     try:
+        directory.mkdir(mode=0o700)
+        directory.chmod(0o711)  # root's PostgreSQL runs as another account, which must get through
         programs = _missing(own, needed)
         told = {"LEDGER_ALERT_CHANNELS": "" if channel is None else f"demo={channel}"}
         with Supervisor(own, programs=programs, log_file=log_file, variables=told) as supervisor:
@@ -83,7 +86,7 @@ def _remove(directory: Path, *, keep_logs: bool = False) -> None:
     if not keep_logs:
         shutil.rmtree(directory, ignore_errors=True)
         return
-    for path in directory.iterdir():
+    for path in directory.iterdir() if directory.exists() else ():
         if path.is_symlink() or not path.is_dir():
             if path.suffix != ".log":
                 path.unlink()
