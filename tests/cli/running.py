@@ -10,9 +10,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
+from threading import Lock, Thread
 from typing import NamedTuple
 
 PATIENCE_SECONDS = 110
@@ -75,6 +77,24 @@ def _read_all(terminal: int, into: list[bytes]) -> None:
         return
 
 
+_ALONE = Lock()
+"""Whoever begins a process asks for the ends of all others as well, and an end can be asked for
+once: of two threads that did so together, one was told 255."""
+
+
+def begin(process: BaseProcess) -> None:
+    with _ALONE:
+        process.start()
+
+
+def end_of(process: BaseProcess, seconds: float | None = None) -> int | None:
+    """Its exit code; None if it does not end in time."""
+    if not wait([process.sentinel], seconds):
+        return None
+    with _ALONE:
+        return process.exitcode
+
+
 def _run(
     arguments: Sequence[str],
     stdin: bytes,
@@ -89,13 +109,11 @@ def _run(
         process = processes.Process(
             target=_ledgerctl, args=(arguments, files, cwd, dict(environment))
         )
-        process.start()
-        process.join(PATIENCE_SECONDS)
-        if process.exitcode is None:
+        begin(process)
+        exit_code = end_of(process, PATIENCE_SECONDS)
+        if exit_code is None:
             process.kill()
             raise TimeoutError(f"ledgerctl {' '.join(arguments)}: {files[2].read_text()}")
-        exit_code = process.exitcode
-        process.close()
         stdout = "" if terminal else files[1].read_text(encoding="utf-8")
         return Finished(exit_code, stdout, files[2].read_text(encoding="utf-8"))
 

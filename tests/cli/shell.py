@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.cli.running import processes, run_ledgerctl
+from tests.cli.running import begin, end_of, processes, run_ledgerctl
 
 _MOST_BYTES = 1_000_000
 """Of words and environment."""
@@ -68,12 +68,12 @@ def _run(asking: socket.socket) -> int:
         for number, file in enumerate(given)
     ]
     process = processes.Process(target=_ledgerctl, args=(arguments, files, cwd, environment))
-    process.start()
+    begin(process)
     for file in files:
         file.close()  # who reads what it writes waits for the last of these
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode
+    exit_code = end_of(process)
+    assert exit_code is not None
+    return exit_code
 
 
 def _ledgerctl(
